@@ -218,7 +218,7 @@ impl FromStr for ObjectId {
 }
 
 /// The name of a manifest: 32 hex digits chosen at random when it is created (§6.1).
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ManifestId(Arc<str>);
 
 impl ManifestId {
@@ -243,6 +243,12 @@ impl fmt::Display for ManifestId {
 impl fmt::Debug for ManifestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+impl serde::Serialize for ManifestId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
     }
 }
 

@@ -58,5 +58,4 @@ pub mod sharding;
 pub mod snapshot;
 pub mod time;
 
-pub use content::ContentOpener;
 pub use ids::{BlobId, ContentId, ManifestId, ObjectId};
