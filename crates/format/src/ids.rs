@@ -25,8 +25,13 @@ pub struct BlobId(Arc<str>);
 impl BlobId {
     /// Checks the characters and the length.
     pub fn parse(text: &str) -> Result<Self, InvalidId> {
-        let ok = !text.is_empty() && text.len() <= 512 && text.bytes().all(|b| b.is_ascii_graphic() && b != b'/');
-        if ok && text != "." && text != ".." { Ok(BlobId(text.into())) } else { Err(InvalidId::new("a blob ID", text)) }
+        let ok =
+            !text.is_empty() && text.len() <= 512 && text.bytes().all(|b| b.is_ascii_graphic() && b != b'/');
+        if ok && text != "." && text != ".." {
+            Ok(BlobId(text.into()))
+        } else {
+            Err(InvalidId::new("a blob ID", text))
+        }
     }
 
     /// The name as text.
@@ -160,7 +165,8 @@ impl ObjectId {
         let bad = || InvalidId::new("an object ID", text);
         let after_i = text.trim_start_matches('I');
         let levels = text.len().saturating_sub(after_i.len());
-        let indirection = u8::try_from(levels).ok().filter(|n| *n <= Self::MAX_INDIRECTION).ok_or_else(bad)?;
+        let indirection =
+            u8::try_from(levels).ok().filter(|n| *n <= Self::MAX_INDIRECTION).ok_or_else(bad)?;
         let after_z = after_i.strip_prefix('Z');
         let rest = after_z.unwrap_or(after_i);
         let rest = rest.strip_prefix('D').unwrap_or(rest);
@@ -224,7 +230,8 @@ pub struct ManifestId(Arc<str>);
 impl ManifestId {
     /// Takes any non-empty lower-case hex text of at most 64 digits.
     pub fn parse(text: &str) -> Result<Self, InvalidId> {
-        let ok = (1..=64).contains(&text.len()) && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let ok =
+            (1..=64).contains(&text.len()) && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         if ok { Ok(ManifestId(text.into())) } else { Err(InvalidId::new("a manifest ID", text)) }
     }
 
@@ -269,7 +276,16 @@ mod tests {
 
     #[test]
     fn content_ids_order_as_in_index_files() {
-        let ids = ["0012abcd", "12345678", "ffffffff", "g01234567", "g01234568", "yffffffff", "z00000000", "z00000001"];
+        let ids = [
+            "0012abcd",
+            "12345678",
+            "ffffffff",
+            "g01234567",
+            "g01234568",
+            "yffffffff",
+            "z00000000",
+            "z00000001",
+        ];
         let parsed: Vec<ContentId> = ids.iter().map(|t| ContentId::parse(t).unwrap()).collect();
         assert!(parsed.is_sorted());
         for (id, text) in parsed.iter().zip(ids) {
@@ -280,7 +296,8 @@ mod tests {
     /// Trap 3: the iv is the *last* 16 bytes of the hash, which only shows with longer hashes.
     #[test]
     fn trap_03_iv_is_the_tail_of_the_hash() {
-        let id = ContentId::parse("k7f3d0308a541f1e1fc51cf75c1df3aa1d72eb14200568ccc4c64b83983f218e3").unwrap();
+        let id =
+            ContentId::parse("k7f3d0308a541f1e1fc51cf75c1df3aa1d72eb14200568ccc4c64b83983f218e3").unwrap();
         assert_eq!(hex::encode(id.iv()), "d72eb14200568ccc4c64b83983f218e3");
         assert_eq!(ContentId::parse("7b7ad35482ba7ed207eb198b5af66c82").unwrap().iv().len(), 16);
     }

@@ -48,6 +48,8 @@ pub mod hashing;
 pub mod ids;
 pub mod index;
 pub mod index_blob;
+mod json;
+pub mod json_array;
 pub mod key;
 pub mod manifest;
 pub mod object;

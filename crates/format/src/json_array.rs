@@ -1,0 +1,434 @@
+//! Cuts the elements out of one array member of a JSON object that arrives in pieces.
+//!
+//! Directories, seek tables and manifests share one shape, and none of them has an upper size:
+//!
+//! ```text
+//! { "stream": "…",  "entries": [ element, element, … ],  "summary": { … } }
+//!   └─ member ─┘               └ cut out one by one ┘   └──── member ────┘
+//! ```
+//!
+//! The scanner only finds where values begin and end; `serde_json` judges what is inside. A value that lies in
+//! one piece is handed on where it is; only one that straddles two pieces is copied.
+
+/// Bytes of one element or other member at most.
+const MAX_VALUE: usize = 1 << 20;
+/// Bytes of a member's name at most.
+const MAX_NAME: usize = 1 << 10;
+/// Levels of arrays and objects inside a value at most.
+const MAX_DEPTH: u32 = 64;
+
+/// The bytes are not an object with one array in it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// A byte that cannot stand where it stands.
+    #[error("JSON expected {expected}, found byte {found:#04x} at offset {offset}")]
+    Syntax {
+        /// What could have stood there.
+        expected: &'static str,
+        /// The byte that does.
+        found: u8,
+        /// Bytes from the start of the document.
+        offset: u64,
+    },
+    /// The document ends inside the object.
+    #[error("JSON ends inside its object, after {offset} bytes")]
+    Unfinished {
+        /// Length of what there was, in bytes.
+        offset: u64,
+    },
+    /// A value or a name is longer than any that Kopia writes.
+    #[error("JSON {what} of more than {limit} bytes ends at or after offset {offset}")]
+    TooLong {
+        /// What is too long.
+        what: &'static str,
+        /// The limit, in bytes.
+        limit: usize,
+        /// Bytes from the start of the document.
+        offset: u64,
+    },
+    /// A value is nested deeper than any that Kopia writes.
+    #[error("JSON is nested more than {MAX_DEPTH} levels deep at offset {offset}")]
+    TooDeep {
+        /// Bytes from the start of the document.
+        offset: u64,
+    },
+    /// The array member occurs twice.
+    #[error("JSON holds its array twice, again at offset {offset}")]
+    TwoArrays {
+        /// Bytes from the start of the document.
+        offset: u64,
+    },
+}
+
+/// What the scanner hands on.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Piece<'a> {
+    /// One element of the array, as JSON.
+    Element(&'a [u8]),
+    /// Another member of the object. The array comes here too when it is no array (`null`).
+    Member(&'a str, &'a [u8]),
+}
+
+/// Push the bytes in any pieces, then `finish`.
+#[derive(Debug)]
+pub(crate) struct ArrayScanner {
+    array_name: &'static str,
+    state: State,
+    seen_array: bool,
+    /// Name of the member being read; while it is read, its raw JSON.
+    name: Vec<u8>,
+    escaped: bool,
+    /// The first part of a value that began in an earlier piece.
+    carry: Vec<u8>,
+    value: Value,
+    /// Bytes of all earlier pieces.
+    consumed: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Start,
+    /// After `{`: a name or `}`.
+    FirstName,
+    /// After a comma: a name.
+    NextName,
+    InName,
+    Colon,
+    MemberStart,
+    InMember,
+    /// After a member: a comma or `}`.
+    AfterMember,
+    /// After `[`: an element or `]`.
+    FirstElement,
+    /// After a comma: an element.
+    NextElement,
+    InElement,
+    /// After an element: a comma or `]`.
+    AfterElement,
+    /// After the object: everything is ignored (§0).
+    Done,
+}
+
+impl ArrayScanner {
+    /// Cuts up the member `array_name`, which is matched without regard to case.
+    pub(crate) fn new(array_name: &'static str) -> Self {
+        ArrayScanner {
+            array_name,
+            state: State::Start,
+            seen_array: false,
+            name: Vec::new(),
+            escaped: false,
+            carry: Vec::new(),
+            value: Value::default(),
+            consumed: 0,
+        }
+    }
+
+    /// Takes the next bytes of the document and hands on every value that ends in them.
+    pub(crate) fn push<E: From<Error>>(
+        &mut self,
+        chunk: &[u8],
+        mut sink: impl FnMut(Piece<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut at = 0usize;
+        while let Some(&byte) = chunk.get(at) {
+            let white = matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
+            match self.state {
+                State::Done => break,
+                State::InName => self.name_byte(byte, at)?,
+                State::InMember | State::InElement => {
+                    at = self.continue_value(chunk, at, &mut sink)?;
+                    continue;
+                }
+                _ if white => {}
+                State::MemberStart
+                    if byte == b'[' && self.name.eq_ignore_ascii_case(self.array_name.as_bytes()) =>
+                {
+                    if std::mem::replace(&mut self.seen_array, true) {
+                        return Err(Error::TwoArrays { offset: self.offset(at) }.into());
+                    }
+                    self.state = State::FirstElement;
+                }
+                State::FirstElement if byte == b']' => self.state = State::AfterMember,
+                State::MemberStart | State::FirstElement | State::NextElement => {
+                    if matches!(byte, b',' | b':' | b']' | b'}') {
+                        return Err(self.unexpected("a value", byte, at).into());
+                    }
+                    self.value = Value::default();
+                    self.state =
+                        if self.state == State::MemberStart { State::InMember } else { State::InElement };
+                    continue;
+                }
+                _ => self.punctuation(byte, at)?,
+            }
+            at = at.saturating_add(1);
+        }
+        self.consumed = self.offset(chunk.len());
+        Ok(())
+    }
+
+    /// The object must have ended.
+    pub(crate) fn finish(&self) -> Result<(), Error> {
+        if self.state == State::Done { Ok(()) } else { Err(Error::Unfinished { offset: self.consumed }) }
+    }
+
+    fn punctuation(&mut self, byte: u8, at: usize) -> Result<(), Error> {
+        let (next, expected) = match (self.state, byte) {
+            (State::Start, b'{') => (Some(State::FirstName), ""),
+            (State::Start, _) => (None, "an object"),
+            (State::FirstName | State::NextName, b'"') => {
+                self.name.clear();
+                self.escaped = false;
+                (Some(State::InName), "")
+            }
+            (State::FirstName | State::AfterMember, b'}') => (Some(State::Done), ""),
+            (State::Colon, b':') => (Some(State::MemberStart), ""),
+            (State::AfterMember, b',') => (Some(State::NextName), ""),
+            (State::AfterElement, b',') => (Some(State::NextElement), ""),
+            (State::AfterElement, b']') => (Some(State::AfterMember), ""),
+            (State::Colon, _) => (None, "a colon"),
+            (State::AfterMember, _) => (None, "a comma or the end of the object"),
+            (State::AfterElement, _) => (None, "a comma or the end of the array"),
+            _ => (None, "a name"),
+        };
+        self.state = next.ok_or_else(|| self.unexpected(expected, byte, at))?;
+        Ok(())
+    }
+
+    fn name_byte(&mut self, byte: u8, at: usize) -> Result<(), Error> {
+        if byte == b'"' && !self.escaped {
+            if self.name.contains(&b'\\') {
+                let quoted = [b"\"", self.name.as_slice(), b"\""].concat();
+                if let Ok(name) = serde_json::from_slice::<String>(&quoted) {
+                    self.name = name.into_bytes();
+                }
+            }
+            self.state = State::Colon;
+            return Ok(());
+        }
+        self.escaped = byte == b'\\' && !self.escaped;
+        if self.name.len() >= MAX_NAME {
+            return Err(Error::TooLong { what: "name", limit: MAX_NAME, offset: self.offset(at) });
+        }
+        self.name.push(byte);
+        Ok(())
+    }
+
+    /// Goes on with the value that lies at `at`; gives where the chunk goes on after it.
+    fn continue_value<E: From<Error>>(
+        &mut self,
+        chunk: &[u8],
+        at: usize,
+        sink: &mut impl FnMut(Piece<'_>) -> Result<(), E>,
+    ) -> Result<usize, E> {
+        let rest = chunk.get(at..).unwrap_or_default();
+        let end = self.value.scan(rest).map_err(|TooDeep| Error::TooDeep { offset: self.offset(at) })?;
+        let part = rest.get(..end.unwrap_or(rest.len())).unwrap_or(rest);
+        if part.len().saturating_add(self.carry.len()) > MAX_VALUE {
+            return Err(Error::TooLong { what: "value", limit: MAX_VALUE, offset: self.offset(at) }.into());
+        }
+        let next = at.saturating_add(part.len());
+        if end.is_none() {
+            self.carry.extend_from_slice(part);
+            return Ok(next);
+        }
+        let mut carry = std::mem::take(&mut self.carry);
+        let whole = if carry.is_empty() {
+            part
+        } else {
+            carry.extend_from_slice(part);
+            &carry
+        };
+        if self.state == State::InElement {
+            self.state = State::AfterElement;
+            sink(Piece::Element(whole))?;
+        } else {
+            self.state = State::AfterMember;
+            sink(Piece::Member(&String::from_utf8_lossy(&self.name), whole))?;
+        }
+        carry.clear();
+        self.carry = carry;
+        Ok(next)
+    }
+
+    fn unexpected(&self, expected: &'static str, found: u8, at: usize) -> Error {
+        Error::Syntax { expected, found, offset: self.offset(at) }
+    }
+
+    fn offset(&self, at: usize) -> u64 {
+        self.consumed.saturating_add(u64::try_from(at).unwrap_or(u64::MAX))
+    }
+}
+
+/// How far a single value has been read.
+#[derive(Debug, Default)]
+struct Value {
+    depth: u32,
+    in_string: bool,
+    escaped: bool,
+    /// A number, `true`, `false` or `null`: it ends where something else begins.
+    bare: bool,
+}
+
+struct TooDeep;
+
+impl Value {
+    /// The length of the rest of the value when it ends in `bytes`.
+    fn scan(&mut self, bytes: &[u8]) -> Result<Option<usize>, TooDeep> {
+        let mut iter = bytes.iter().enumerate();
+        while let Some((i, &byte)) = iter.next() {
+            if self.in_string {
+                if self.escaped {
+                    self.escaped = false;
+                    continue;
+                }
+                // strings are most of the bytes: skip their plain parts in a tight loop
+                let mut special = Some((i, byte));
+                if byte != b'"' && byte != b'\\' {
+                    special = iter.by_ref().find(|(_, b)| matches!(b, b'"' | b'\\')).map(|(i, b)| (i, *b));
+                }
+                match special {
+                    Some((_, b'\\')) => self.escaped = true,
+                    Some((i, _)) => {
+                        self.in_string = false;
+                        if self.depth == 0 {
+                            return Ok(Some(i.saturating_add(1)));
+                        }
+                    }
+                    None => return Ok(None),
+                }
+                continue;
+            }
+            match byte {
+                b',' | b':' | b']' | b'}' | b' ' | b'\n' | b'\r' | b'\t' if self.bare => return Ok(Some(i)),
+                _ if self.bare => {}
+                b'"' => self.in_string = true,
+                b'{' | b'[' => {
+                    self.depth = self.depth.saturating_add(1);
+                    if self.depth > MAX_DEPTH {
+                        return Err(TooDeep);
+                    }
+                }
+                b'}' | b']' => {
+                    self.depth = self.depth.saturating_sub(1);
+                    if self.depth == 0 {
+                        return Ok(Some(i.saturating_add(1)));
+                    }
+                }
+                _ if self.depth == 0 => self.bare = true,
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// All pieces of a document that is pushed `step` bytes at a time.
+    fn cut(json: &str, step: usize) -> Result<Vec<String>, Error> {
+        let mut scanner = ArrayScanner::new("entries");
+        let mut out = Vec::new();
+        for chunk in json.as_bytes().chunks(step.max(1)) {
+            scanner.push(chunk, |piece| -> Result<(), Error> {
+                out.push(match piece {
+                    Piece::Element(json) => String::from_utf8(json.to_vec()).unwrap(),
+                    Piece::Member(name, json) => {
+                        format!("{name}={}", String::from_utf8(json.to_vec()).unwrap())
+                    }
+                });
+                Ok(())
+            })?;
+        }
+        scanner.finish()?;
+        Ok(out)
+    }
+
+    #[test]
+    fn cuts_the_same_wherever_the_pieces_end() {
+        let json = r#" { "stream" : "k\"}]" , "Entries":[{"a":["]}",{}]}, 12,"x\\" ,null,-1.5e3 ],"summary":{"b":[1,2]},"z":true}
+            {"entries":[1]}"#;
+        let expected = [
+            r#"stream="k\"}]""#,
+            r#"{"a":["]}",{}]}"#,
+            "12",
+            r#""x\\""#,
+            "null",
+            "-1.5e3",
+            r#"summary={"b":[1,2]}"#,
+            "z=true",
+        ];
+        for step in 1..json.len() + 1 {
+            assert_eq!(cut(json, step).unwrap(), expected, "{step}");
+        }
+    }
+
+    #[test]
+    fn arrays_may_be_empty_null_or_absent() {
+        assert_eq!(cut(r#"{"entries":[]}"#, 1).unwrap(), [""; 0]);
+        assert_eq!(cut(r#"{"entries":null}"#, 3).unwrap(), ["entries=null"]);
+        assert_eq!(cut("{}", 1).unwrap(), [""; 0]);
+        assert_eq!(cut(r#"{"entri\u0065s":[7]}"#, 4).unwrap(), ["7"]);
+    }
+
+    #[test]
+    fn refuses_broken_documents() {
+        for bad in [
+            "",
+            "[",
+            "[]",
+            "1",
+            "{",
+            "{,}",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{\"a\":1,}",
+            "{\"a\":1",
+            "{\"entries\":[",
+            "{\"entries\":[1",
+            "{\"entries\":[1,]}",
+            "{\"entries\":[,1]}",
+            "{\"entries\":[1 2]}",
+            "{\"entries\":[1}",
+            "{\"entries\":[{}",
+            "{\"entries\":[\"",
+            "{\"entries\":[1]",
+            "{\"entries\":[1],\"entries\":[2]}",
+            "{a:1}",
+        ] {
+            for step in [1, 1000] {
+                assert!(cut(bad, step).is_err(), "{bad}");
+            }
+        }
+    }
+
+    #[test]
+    fn length_and_depth_are_limited() {
+        let long = format!("{{\"entries\":[\"{}\"]}}", "x".repeat(MAX_VALUE));
+        assert!(matches!(cut(&long, 4096), Err(Error::TooLong { what: "value", .. })));
+        assert!(matches!(cut(&long, usize::MAX), Err(Error::TooLong { what: "value", .. })));
+        let deep = format!("{{\"entries\":[{}", "[".repeat(1_000_000));
+        assert!(matches!(cut(&deep, 7), Err(Error::TooDeep { .. })));
+        let name = format!("{{\"{}", "x".repeat(2000));
+        assert!(matches!(cut(&name, 7), Err(Error::TooLong { what: "name", .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_serde_json(elements: Vec<(String, Option<i32>, Vec<bool>)>, step in 1usize..40) {
+            let json = serde_json::to_string(&serde_json::json!({ "a": "x", "entries": elements, "z": [{}] })).unwrap();
+            let mut expected = vec!["a=\"x\"".to_owned()];
+            expected.extend(elements.iter().map(|e| serde_json::to_string(e).unwrap()));
+            expected.push("z=[{}]".to_owned());
+            prop_assert_eq!(cut(&json, step).unwrap(), expected);
+        }
+
+        #[test]
+        fn never_panics(json in "[{}\\[\\]\",:\\\\a1entries ]{0,60}", step in 1usize..9) {
+            let _ = cut(&json, step);
+        }
+    }
+}
