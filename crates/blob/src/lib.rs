@@ -1,1 +1,111 @@
-//! Placeholder.
+//! Read-only access to the storage of Kopia repositories.
+//!
+//! A repository is a flat set of named byte strings, *blobs*. [`BlobReader`] lists, stats and reads them; it has no
+//! way to write, so nothing built on it can change a repository. [`provider`] holds one file per kind of storage,
+//! [`coalesce`] turns many wanted ranges into few requests.
+
+pub mod coalesce;
+pub mod connect;
+pub mod error;
+pub mod provider;
+
+use std::future::Future;
+use std::ops::Range;
+use std::pin::Pin;
+
+pub use connect::{KopiaConfig, Settings, connect};
+pub use error::{BlobError, BlobErrorKind};
+pub use rekopia_format::BlobId;
+
+/// A boxed future, so that [`BlobReader`] can be a trait object.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What a listing or a stat says of a blob.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlobInfo {
+    /// The name.
+    pub id: BlobId,
+    /// Length in bytes.
+    pub len: u64,
+    /// Modification time by the storage's clock, nanoseconds since 1970; 0 when the storage does not say.
+    pub modified_ns: i64,
+}
+
+/// What the planner has to know of a storage before the first request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StorageTraits {
+    /// Requests worth having in flight.
+    pub in_flight: usize,
+    /// Bytes between two wanted ranges that are cheaper to read than a request of their own.
+    pub gap: u64,
+    /// Whether the storage is a local file system: reads are system calls, not messages.
+    pub local: bool,
+}
+
+/// A storage that holds a repository. Bring your own: the trait is object-safe.
+///
+/// Implementations are cheap to share (`Arc<dyn BlobReader>`) and serve many requests at once.
+pub trait BlobReader: Send + Sync {
+    /// Reads `range` of a blob (`None`: all of it) into `into`, which is cleared first and whose capacity is reused.
+    ///
+    /// # Errors
+    /// [`BlobErrorKind::NotFound`] when there is no such blob; [`BlobErrorKind::Truncated`] when it ends before the
+    /// range does: the result always has exactly the length of the range.
+    fn read<'a>(
+        &'a self,
+        id: &'a BlobId,
+        range: Option<Range<u64>>,
+        into: Vec<u8>,
+    ) -> BoxFuture<'a, Result<Vec<u8>, BlobError>>;
+
+    /// All blobs whose names start with `prefix`, in no particular order.
+    ///
+    /// # Errors
+    /// Never [`BlobErrorKind::NotFound`]: no blobs is an empty list.
+    fn list<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<BlobInfo>, BlobError>>;
+
+    /// Length and time of one blob.
+    fn stat<'a>(&'a self, id: &'a BlobId) -> BoxFuture<'a, Result<BlobInfo, BlobError>>;
+
+    /// Whether any blob starts with `prefix`; cheaper than a listing where the storage can stop early.
+    fn any<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<bool, BlobError>> {
+        Box::pin(async move { Ok(!self.list(prefix).await?.is_empty()) })
+    }
+
+    /// Hints for the planner.
+    fn traits(&self) -> StorageTraits;
+
+    /// Where the repository is, for messages; without credentials.
+    fn describe(&self) -> String;
+}
+
+impl<T: BlobReader + ?Sized> BlobReader for std::sync::Arc<T> {
+    fn read<'a>(
+        &'a self,
+        id: &'a BlobId,
+        range: Option<Range<u64>>,
+        into: Vec<u8>,
+    ) -> BoxFuture<'a, Result<Vec<u8>, BlobError>> {
+        (**self).read(id, range, into)
+    }
+
+    fn list<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<BlobInfo>, BlobError>> {
+        (**self).list(prefix)
+    }
+
+    fn stat<'a>(&'a self, id: &'a BlobId) -> BoxFuture<'a, Result<BlobInfo, BlobError>> {
+        (**self).stat(id)
+    }
+
+    fn any<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<bool, BlobError>> {
+        (**self).any(prefix)
+    }
+
+    fn traits(&self) -> StorageTraits {
+        (**self).traits()
+    }
+
+    fn describe(&self) -> String {
+        (**self).describe()
+    }
+}

@@ -1,2 +1,64 @@
-//! Placeholder.
-fn main() {}
+//! `rekopia`: gets files out of a Kopia repository, without Kopia.
+
+mod args;
+mod command;
+mod connect;
+mod exit;
+mod progress;
+mod text;
+mod time;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let args = match args::Args::try_parse() {
+        Ok(args) => args,
+        Err(e) => {
+            let _ = e.print();
+            return ExitCode::from(if e.use_stderr() { exit::USAGE } else { 0 });
+        }
+    };
+    start_log(&args.global);
+    let json = args.global.json;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let result = match runtime {
+        Ok(runtime) => {
+            let result = runtime.block_on(command::run(args));
+            // A blocked read (a dead mount) must not keep the process alive.
+            runtime.shutdown_background();
+            result
+        }
+        Err(e) => Err(anyhow::Error::from(e).context("cannot start the runtime")),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(e) if exit::is_closed_pipe(&e) => ExitCode::SUCCESS,
+        Err(e) => {
+            let code = exit::code_of(&e);
+            exit::print_error(&e, code, json);
+            ExitCode::from(code)
+        }
+    }
+}
+
+/// Logs go to stderr: warnings by default, ours alone with `-v`, everything as `REKOPIA_LOG` says.
+fn start_log(global: &args::Global) {
+    let ours = match (global.quiet, global.verbose) {
+        (true, _) => "error",
+        (false, 0) => "warn",
+        (false, 1) => "info",
+        (false, 2) => "debug",
+        (false, _) => "trace",
+    };
+    let directives = std::env::var("REKOPIA_LOG").unwrap_or_else(|_| {
+        format!("warn,rekopia={ours},rekopia_blob={ours},rekopia_format={ours}")
+    });
+    let filter = tracing_subscriber::EnvFilter::try_new(directives).unwrap_or_default();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    log.without_time().init();
+}

@@ -1,1 +1,172 @@
-//! (to be written)
+//! Compressed data: a 4-byte header ID, then a stream of one of six families (§3.5).
+
+mod deflate;
+mod lz4;
+mod s2;
+mod zstd;
+
+use crate::reader::Cursor;
+
+/// Data that does not decompress.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There are not even the four bytes of the header.
+    #[error("compressed data of {0} bytes has no header")]
+    NoHeader(usize),
+    /// A header ID that is not known.
+    #[error("compression {0:#010x} is not supported")]
+    Unsupported(u32),
+    /// The stream is damaged.
+    #[error("damaged {family} stream: {what}")]
+    Damaged {
+        /// The kind of stream.
+        family: &'static str,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The stream holds more than it may.
+    #[error("the decompressed data exceeds {limit} bytes")]
+    TooLong {
+        /// The most that is accepted.
+        limit: usize,
+    },
+    /// The stream holds less or more than recorded.
+    #[error("{found} bytes decompressed, {wanted} are recorded")]
+    Length {
+        /// As recorded.
+        wanted: usize,
+        /// As found.
+        found: usize,
+    },
+}
+
+impl Error {
+    fn damaged(family: &'static str, what: impl ToString) -> Self {
+        Error::Damaged { family, what: what.to_string() }
+    }
+}
+
+/// A family of streams; the variants of one family decode identically.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// RFC 1952, any number of members.
+    Gzip,
+    /// Zstandard frames.
+    Zstd,
+    /// S2, a superset of Snappy's framing format.
+    S2,
+    /// LZ4 frames; written up to Kopia 0.22.
+    Lz4,
+    /// Raw RFC 1951.
+    Deflate,
+}
+
+impl Family {
+    /// The family of a header ID.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`].
+    pub fn of(header_id: u32) -> Result<Self, Error> {
+        Ok(match header_id {
+            0x1000..=0x1002 | 0x1300..=0x1302 => Family::Gzip,
+            0x1100..=0x1103 => Family::Zstd,
+            0x1200..=0x1203 => Family::S2,
+            0x1400 => Family::Lz4,
+            0x1500..=0x1502 => Family::Deflate,
+            other => return Err(Error::Unsupported(other)),
+        })
+    }
+}
+
+/// Decompresses; one per worker, since contexts are reused.
+#[derive(Default)]
+pub struct Decoder {
+    zstd: zstd::Zstd,
+    deflate: deflate::Deflate,
+}
+
+impl Decoder {
+    /// Decompresses `stream` (what follows the header) into `out`, which is cleared first and whose capacity is reused.
+    ///
+    /// With `original_len` exactly that many bytes must come out; without, at most `limit`. Nothing larger than that is
+    /// ever allocated.
+    ///
+    /// # Errors
+    /// Any [`Error`] but [`Error::NoHeader`].
+    pub fn decode(
+        &mut self,
+        header_id: u32,
+        stream: &[u8],
+        original_len: Option<usize>,
+        limit: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        out.clear();
+        if let Some(len) = original_len.filter(|len| *len > limit) {
+            return Err(Error::Length { wanted: len, found: limit });
+        }
+        let limit = original_len.unwrap_or(limit);
+        match Family::of(header_id)? {
+            Family::Zstd => self.zstd.decode(stream, original_len, limit, out)?,
+            Family::Gzip => self.deflate.gunzip(stream, original_len, limit, out)?,
+            Family::Deflate => self.deflate.inflate(stream, original_len, limit, out)?,
+            Family::S2 => s2::decode(stream, limit, out)?,
+            Family::Lz4 => lz4::decode(stream, limit, out)?,
+        }
+        match original_len {
+            Some(wanted) if wanted != out.len() => Err(Error::Length { wanted, found: out.len() }),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl std::fmt::Debug for Decoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Decoder")
+    }
+}
+
+/// Splits compressed data into its header ID and the stream.
+///
+/// # Errors
+/// [`Error::NoHeader`].
+pub fn split_header(data: &[u8]) -> Result<(u32, &[u8]), Error> {
+    let mut cursor = Cursor::new(data);
+    let header_id = cursor.u32().map_err(|_| Error::NoHeader(data.len()))?;
+    Ok((header_id, cursor.rest()))
+}
+
+/// Decompresses a gzip stream without a header ID, as manifests are stored (§6.1), to at most `limit` bytes.
+///
+/// # Errors
+/// [`Error::Damaged`], [`Error::TooLong`].
+pub fn gunzip(stream: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), Error> {
+    out.clear();
+    deflate::Deflate::default().gunzip(stream, None, limit, out)
+}
+
+/// Reads all of `from` as long as it stays within `limit`.
+fn read_limited(
+    from: &mut impl std::io::Read,
+    family: &'static str,
+    limit: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), Error> {
+    let mut piece = [0; 16 * 1024];
+    loop {
+        let n = match from.read(&mut piece) {
+            Ok(0) => return Ok(()),
+            Ok(n) => n,
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(e) => return Err(Error::damaged(family, e)),
+        };
+        if out.len().saturating_add(n) > limit {
+            return Err(Error::TooLong { limit });
+        }
+        out.extend_from_slice(piece.get(..n).unwrap_or_default());
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,125 @@
-//! (to be written)
+//! Content ciphers: open a stored item, or refuse it (§3.3, §3.4).
+
+pub(crate) mod aead;
+mod removed;
+
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use crate::key::hkdf_sha256;
+use aead::{Aead, Cipher};
+use removed::RemovedCipher;
+
+/// A cipher that is not known, or an item that does not open.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The repository names a cipher that is not known.
+    #[error("content encryption {name:?} is not supported")]
+    UnsupportedAlgorithm {
+        /// As named in the repository.
+        name: String,
+    },
+    /// The master key is too short for this cipher.
+    #[error("the master key has {found} bytes, {wanted} are needed")]
+    ShortKey {
+        /// Bytes that the cipher needs.
+        wanted: usize,
+        /// Bytes there are.
+        found: usize,
+    },
+    /// The item is shorter than what the cipher adds.
+    #[error("{len} bytes are too short for an encrypted item")]
+    TooShort {
+        /// Bytes stored.
+        len: usize,
+    },
+    /// The item is damaged, or belongs somewhere else.
+    #[error("decryption failed: the data is damaged or not what belongs here")]
+    NotAuthentic,
+}
+
+/// The content cipher of a repository with its keys.
+pub struct ContentCipher {
+    name: String,
+    scheme: Scheme,
+}
+
+enum Scheme {
+    /// AEAD with a key per item: HMAC-SHA256 over the item's iv.
+    Aead { cipher: Cipher, keys: Box<Hmac<Sha256>> },
+    Removed(RemovedCipher),
+}
+
+impl ContentCipher {
+    /// The cipher `name` with the repository's master key.
+    ///
+    /// # Errors
+    /// [`Error::UnsupportedAlgorithm`], [`Error::ShortKey`].
+    pub fn new(name: &str, master_key: &[u8]) -> Result<Self, Error> {
+        let aead = |cipher| {
+            let mut kds = Zeroizing::new([0; 32]);
+            // Here the purpose is the salt, and the info is empty: the other way round than for the format's keys.
+            hkdf_sha256(master_key, b"encryption", b"", &mut *kds);
+            let keys = <Hmac<Sha256> as Mac>::new_from_slice(&*kds);
+            let keys = keys.map_err(|_| Error::ShortKey { wanted: 32, found: master_key.len() })?;
+            Ok(Scheme::Aead { cipher, keys: Box::new(keys) })
+        };
+        let scheme = match name {
+            "AES256-GCM-HMAC-SHA256" => aead(Cipher::Aes256Gcm)?,
+            "CHACHA20-POLY1305-HMAC-SHA256" => aead(Cipher::ChaCha20Poly1305)?,
+            _ => Scheme::Removed(RemovedCipher::new(name, master_key)?),
+        };
+        Ok(ContentCipher { name: name.to_owned(), scheme })
+    }
+
+    /// As named in the repository.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Bytes that the stored form is longer than the plaintext.
+    pub fn overhead(&self) -> usize {
+        match &self.scheme {
+            Scheme::Aead { .. } => aead::NONCE.saturating_add(aead::TAG),
+            Scheme::Removed(cipher) => cipher.overhead(),
+        }
+    }
+
+    /// Whether opening proves that the bytes are what was written under this iv.
+    pub fn is_authenticated(&self) -> bool {
+        match &self.scheme {
+            Scheme::Aead { .. } => true,
+            Scheme::Removed(cipher) => cipher.is_authenticated(),
+        }
+    }
+
+    /// Opens `stored` inside its own buffer; gives the plaintext part of it. Nothing is allocated.
+    ///
+    /// # Errors
+    /// [`Error::TooShort`], [`Error::NotAuthentic`].
+    pub fn open_in_place<'a>(&self, iv: &[u8], stored: &'a mut [u8]) -> Result<&'a mut [u8], Error> {
+        if stored.len() < self.overhead() {
+            return Err(Error::TooShort { len: stored.len() });
+        }
+        match &self.scheme {
+            Scheme::Aead { cipher, keys } => {
+                let mut mac = (**keys).clone();
+                mac.update(iv);
+                let key: Zeroizing<[u8; 32]> = Zeroizing::new(mac.finalize().into_bytes().into());
+                Aead::new(*cipher, &key).open_in_place(iv, stored).map_err(|_| Error::NotAuthentic)
+            }
+            Scheme::Removed(cipher) => cipher.open_in_place(iv, stored),
+        }
+    }
+}
+
+impl std::fmt::Debug for ContentCipher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ContentCipher").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,91 @@
+//! What can go wrong between us and the storage.
+
+use std::fmt;
+
+use rekopia_format::BlobId;
+
+/// Why a request failed; decides whether it is worth another try, and the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum BlobErrorKind {
+    /// There is no blob of this name.
+    NotFound,
+    /// The blob ends before the wanted range does.
+    Truncated,
+    /// The storage refuses us.
+    Denied,
+    /// The settings cannot work (no such bucket, a path that is no directory, an unreadable layout file).
+    Settings,
+    /// The storage's own layout description is damaged.
+    Damaged,
+    /// Everything else: the storage cannot be reached or does not answer.
+    Unavailable,
+}
+
+/// A failed request, with the blob that it was about.
+#[derive(Debug)]
+pub struct BlobError {
+    kind: BlobErrorKind,
+    blob: Option<BlobId>,
+    what: String,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl BlobError {
+    /// An error of this kind; `what` is a clause such as "reading 4096 bytes at 32".
+    pub fn new(kind: BlobErrorKind, what: impl Into<String>) -> Self {
+        BlobError { kind, blob: None, what: what.into(), source: None }
+    }
+
+    /// The same, about this blob.
+    #[must_use]
+    pub fn of(mut self, blob: &BlobId) -> Self {
+        self.blob = Some(blob.clone());
+        self
+    }
+
+    /// The same, caused by `source`.
+    #[must_use]
+    pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// Why it failed.
+    pub fn kind(&self) -> BlobErrorKind {
+        self.kind
+    }
+
+    /// Which blob it was about.
+    pub fn blob(&self) -> Option<&BlobId> {
+        self.blob.as_ref()
+    }
+
+    /// Whether the blob does not exist.
+    pub fn is_not_found(&self) -> bool {
+        self.kind == BlobErrorKind::NotFound
+    }
+}
+
+impl fmt::Display for BlobError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let why = match self.kind {
+            BlobErrorKind::NotFound => "not found",
+            BlobErrorKind::Truncated => "shorter than expected",
+            BlobErrorKind::Denied => "access denied",
+            BlobErrorKind::Settings => "settings cannot work",
+            BlobErrorKind::Damaged => "damaged layout",
+            BlobErrorKind::Unavailable => "storage failed",
+        };
+        match &self.blob {
+            Some(blob) => write!(f, "blob {blob}: {why}: {}", self.what),
+            None => write!(f, "{why}: {}", self.what),
+        }
+    }
+}
+
+impl std::error::Error for BlobError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|s| s as _)
+    }
+}

@@ -1,0 +1,3 @@
+//! One file per kind of storage.
+
+pub mod filesystem;

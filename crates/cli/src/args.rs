@@ -1,0 +1,236 @@
+//! The command line as it is typed.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+/// Restore files from Kopia repositories, without Kopia.
+#[derive(Debug, Parser)]
+#[command(name = "rekopia", version, max_term_width = 80, arg_required_else_help = true)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Global {
+    /// The repository: a directory or file:///path
+    #[arg(short, long, global = true, value_name = "URL|PATH", env = "REKOPIA_REPOSITORY")]
+    pub(crate) repo: Option<String>,
+    /// Kopia's configuration file (default: the one that `kopia` uses)
+    #[arg(long, global = true, value_name = "FILE", env = "KOPIA_CONFIG_PATH", conflicts_with = "repo", alias = "config-file")]
+    pub(crate) config: Option<PathBuf>,
+    /// File with the password (one trailing line end is dropped)
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) password_file: Option<PathBuf>,
+    /// Machine-readable output
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Say only what went wrong
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// Say more (twice: debug)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Show no progress
+    #[arg(long, global = true)]
+    pub(crate) no_progress: bool,
+    /// Memory for data in flight
+    #[arg(long, global = true, value_name = "SIZE", value_parser = crate::text::parse_size)]
+    pub(crate) memory: Option<u64>,
+    /// Memory for the index before it moves to the cache directory
+    #[arg(long, global = true, value_name = "SIZE", value_parser = crate::text::parse_size)]
+    pub(crate) index_memory: Option<u64>,
+    /// Requests in flight
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) parallel: Option<u16>,
+    /// Threads that decode and write
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) threads: Option<u16>,
+    /// Read although an upgrade of the repository seems to be going on
+    #[arg(long, global = true)]
+    pub(crate) ignore_upgrade_lock: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Sources and their snapshots
+    Snapshots(Snapshots),
+    /// The entries of a directory
+    Ls(Ls),
+    /// A file to standard output
+    #[command(alias = "show")]
+    Cat(Cat),
+    /// Restore a snapshot, a directory or a file
+    Restore(Box<Restore>),
+    /// Read and authenticate everything, without writing
+    Verify(Verify),
+    /// What this repository is
+    Status,
+    /// A completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// The manual page, in troff
+    Man,
+}
+
+/// What to look at. A reference is a snapshot ID (or a unique prefix of at least
+/// 8 digits), an object ID, user@host:/path, user@host or "latest"; each may be
+/// followed by /sub/path.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Which {
+    /// The newest snapshot that started at or before this time
+    #[arg(long, value_name = "TIME", alias = "snapshot-time")]
+    pub(crate) as_of: Option<String>,
+    /// This many complete snapshots before the newest
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) previous: usize,
+    /// Allow incomplete snapshots
+    #[arg(long)]
+    pub(crate) incomplete: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Snapshots {
+    /// Only this source (user@host:/path, user@host or a path)
+    pub(crate) source: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Ls {
+    /// The directory
+    #[arg(value_name = "REF")]
+    pub(crate) reference: String,
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// Mode, owner, size and time of each entry
+    #[arg(short, long)]
+    pub(crate) long: bool,
+    /// Everything below
+    #[arg(short = 'R', long, short_alias = 'r')]
+    pub(crate) recursive: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Cat {
+    /// The file
+    #[arg(value_name = "REF")]
+    pub(crate) reference: String,
+    #[command(flatten)]
+    pub(crate) which: Which,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Verify {
+    /// What to read; everything of every source's newest snapshot when left out
+    #[arg(value_name = "REF")]
+    pub(crate) reference: Option<String>,
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// Also recompute the keyed hash of every content
+    #[arg(long)]
+    pub(crate) hash: bool,
+    /// Every snapshot, not only the newest of each source
+    #[arg(long, conflicts_with = "reference")]
+    pub(crate) all: bool,
+}
+
+/// What to do with files that exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OverwriteArg {
+    /// Make them equal; ranges that hash to the wanted content are kept
+    Always,
+    /// Trust equal size and nanosecond time first
+    IfChanged,
+    /// Keep whatever is there
+    Never,
+}
+
+/// What to do when an entry fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnErrorArg {
+    /// Restore the rest, exit 3
+    Continue,
+    /// Stop
+    Stop,
+}
+
+/// When data is forced to the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SyncArg {
+    /// Once, at the end
+    End,
+    /// Never
+    None,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Restore {
+    /// What to restore
+    #[arg(value_name = "REF")]
+    pub(crate) reference: String,
+    /// Where to: receives the contents of REF
+    #[arg(value_name = "TARGET")]
+    pub(crate) target: PathBuf,
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// Remove what the snapshot does not have, after everything is restored
+    #[arg(long)]
+    pub(crate) delete_extra: bool,
+    /// Trust files of equal size and nearly equal time (as Kopia does)
+    #[arg(long, conflicts_with = "overwrite")]
+    pub(crate) skip_existing: bool,
+    /// What to do with files that exist
+    #[arg(long, value_enum, default_value = "always")]
+    pub(crate) overwrite: OverwriteArg,
+    /// Only entries that match (gitignore rules, relative to REF)
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) include: Vec<String>,
+    /// Not entries that match
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) exclude: Vec<String>,
+    /// Show what would be done: files, bytes, packs, requests
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Read every file back from the disk and compare it with the snapshot
+    #[arg(long)]
+    pub(crate) verify: bool,
+    /// Owners: keep, skip or UID:GID
+    #[arg(long, value_name = "keep|skip|UID:GID", default_value = "keep", value_parser = crate::text::parse_owner)]
+    pub(crate) owner: rekopia::OwnerPolicy,
+    /// Do not restore modes
+    #[arg(long, alias = "skip-permissions")]
+    pub(crate) no_mode: bool,
+    /// Do not restore modification times
+    #[arg(long, alias = "skip-times")]
+    pub(crate) no_times: bool,
+    /// An attribute that cannot be set is a failure
+    #[arg(long, alias = "no-ignore-permission-errors")]
+    pub(crate) strict_attributes: bool,
+    /// What to do when an entry fails
+    #[arg(long, value_enum, default_value = "continue")]
+    pub(crate) on_error: OnErrorArg,
+    /// Runs of zeros become holes
+    #[arg(long, alias = "write-sparse-files")]
+    pub(crate) sparse: bool,
+    /// When data is forced to the disk
+    #[arg(long, value_enum, default_value = "end")]
+    pub(crate) sync: SyncArg,
+    /// Every entry and failure as a line of JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+    /// The final report as JSON, written when the restore is complete
+    #[arg(long, value_name = "FILE")]
+    pub(crate) receipt: Option<PathBuf>,
+    #[arg(long, hide = true)]
+    pub(crate) skip_owners: bool,
+    #[arg(long, hide = true)]
+    pub(crate) ignore_errors: bool,
+    #[arg(long, hide = true)]
+    pub(crate) ignore_permission_errors: bool,
+}

@@ -1,0 +1,27 @@
+//! Completions and the manual page, from the command line's own definition.
+
+use std::io::Write;
+
+use anyhow::Result;
+use clap::CommandFactory;
+
+use crate::args::Args;
+
+pub(super) fn completions(shell: clap_complete::Shell) -> Result<u8> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Args::command(), "rekopia", &mut script);
+    std::io::stdout().write_all(&script)?;
+    Ok(0)
+}
+
+pub(super) fn man() -> Result<u8> {
+    let mut page = Vec::new();
+    let command = Args::command();
+    clap_mangen::Man::new(command.clone()).render(&mut page)?;
+    for sub in command.get_subcommands() {
+        let name = format!("rekopia-{}", sub.get_name());
+        clap_mangen::Man::new(sub.clone().name(name)).render(&mut page)?;
+    }
+    std::io::stdout().write_all(&page)?;
+    Ok(0)
+}

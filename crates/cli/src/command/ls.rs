@@ -1,0 +1,118 @@
+//! The entries of a directory.
+
+use std::io::{BufWriter, Write};
+use std::sync::Arc;
+
+use anyhow::Result;
+use rekopia::{Entry, EntryKind, Observer, Repository};
+use serde_json::{Value, json};
+
+use super::resolve;
+use crate::args::{Global, Ls};
+use crate::progress::Display;
+use crate::{text, time};
+
+pub(super) async fn run(global: &Global, args: &Ls) -> Result<u8> {
+    let observer: Arc<dyn Observer> = Display::new(global, false);
+    let repository = crate::connect::open(global, &observer).await?;
+    let found = resolve(&repository, &args.reference, &args.which).await?;
+    let mut printer = Printer::new(global.json, args.long);
+    if found.entry.kind != EntryKind::Directory {
+        let name = found.sub_path.rsplit('/').next().filter(|n| !n.is_empty());
+        let name = name.map_or_else(|| entry_name(&found.entry), str::to_owned);
+        printer.print(&name, &found.entry)?;
+        return printer.finish();
+    }
+    // Depth first, in stored order; the stack holds directories still to list.
+    let mut stack: Vec<(String, Entry)> = vec![(String::new(), found.entry)];
+    while let Some((path, directory)) = stack.pop() {
+        let mut below = Vec::new();
+        for entry in entries(&repository, &directory).await? {
+            let name = format!("{path}{}", entry_name(&entry));
+            printer.print(&name, &entry)?;
+            if args.recursive && entry.kind == EntryKind::Directory {
+                below.push((format!("{name}/"), entry));
+            }
+        }
+        stack.extend(below.into_iter().rev());
+    }
+    printer.finish()
+}
+
+async fn entries(repository: &Repository, directory: &Entry) -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    repository.for_each_entry(directory, |entry| entries.push(entry)).await?;
+    Ok(entries)
+}
+
+fn entry_name(entry: &Entry) -> String {
+    match &entry.name {
+        Ok(name) => name.as_str().to_owned(),
+        Err(bad) => bad.to_string(),
+    }
+}
+
+struct Printer {
+    out: BufWriter<std::io::Stdout>,
+    json: bool,
+    long: bool,
+    first: bool,
+    zone: jiff::tz::TimeZone,
+}
+
+impl Printer {
+    fn new(json: bool, long: bool) -> Self {
+        let zone = jiff::tz::TimeZone::system();
+        Printer { out: BufWriter::new(std::io::stdout()), json, long, first: true, zone }
+    }
+
+    fn print(&mut self, path: &str, entry: &Entry) -> Result<()> {
+        if self.json {
+            let start = if std::mem::take(&mut self.first) { "[\n " } else { ",\n " };
+            write!(self.out, "{start}{}", document(path, entry))?;
+            return Ok(());
+        }
+        let slash = if entry.kind == EntryKind::Directory { "/" } else { "" };
+        let path = text::printable(path);
+        if !self.long {
+            writeln!(self.out, "{path}{slash}")?;
+            return Ok(());
+        }
+        let kind = match entry.kind {
+            EntryKind::Directory => 'd',
+            EntryKind::Symlink => 'l',
+            EntryKind::File => '-',
+            EntryKind::Unknown(_) => '?',
+        };
+        let size = entry.summary.as_ref().map_or(entry.size, |s| s.size);
+        let (mode, when) = (text::mode(kind, entry.mode), time::show(entry.mtime_ns, &self.zone));
+        writeln!(self.out, "{mode} {:>5} {:>5} {size:>12} {when} {path}{slash}", entry.uid, entry.gid)?;
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<u8> {
+        if self.json {
+            writeln!(self.out, "{}", if self.first { "[]" } else { "\n]" })?;
+        }
+        self.out.flush()?;
+        Ok(0)
+    }
+}
+
+fn document(path: &str, entry: &Entry) -> Value {
+    json!({
+        "path": path,
+        "type": match &entry.kind {
+            EntryKind::Directory => "d",
+            EntryKind::File => "f",
+            EntryKind::Symlink => "s",
+            EntryKind::Unknown(other) => other.as_str(),
+        },
+        "mode": format!("0{:o}", entry.mode),
+        "size": entry.summary.as_ref().map_or(entry.size, |s| s.size),
+        "mtime": rekopia_format::time::format_rfc3339_nanos(entry.mtime_ns),
+        "uid": entry.uid,
+        "gid": entry.gid,
+        "obj": entry.object.map(|o| o.to_string()),
+    })
+}

@@ -1,0 +1,65 @@
+//! What this repository is.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use anyhow::Result;
+use rekopia::Observer;
+use serde_json::json;
+
+use crate::args::Global;
+use crate::progress::Display;
+use crate::text;
+
+pub(super) async fn run(global: &Global) -> Result<u8> {
+    let observer: Arc<dyn Observer> = Display::new(global, false);
+    let repository = crate::connect::open(global, &observer).await?;
+    let info = repository.info();
+    let mut out = std::io::stdout().lock();
+    if global.json {
+        let document = json!({
+            "location": info.location,
+            "uniqueIDHex": info.unique_id,
+            "contentFormat": {
+                "hash": info.hash,
+                "encryption": info.encryption,
+                "ecc": info.ecc,
+                "eccOverheadPercent": info.ecc_overhead_percent,
+                "version": info.version,
+                "maxPackSize": info.max_pack_bytes,
+                "indexVersion": info.index_version,
+                "epochsEnabled": info.epochs_enabled,
+                "enablePasswordChange": info.enable_password_change,
+            },
+            "objectFormat": {"splitter": info.splitter},
+            "keyDerivation": info.key_algorithm,
+            "blobRetention": {"retentionMode": info.retention_mode},
+            "index": {"blobs": info.index_blobs, "contents": info.contents, "packs": info.packs, "bytes": info.index_bytes},
+        });
+        writeln!(out, "{}", serde_json::to_string_pretty(&document)?)?;
+        return Ok(0);
+    }
+    let ecc = match info.ecc.as_str() {
+        "" => "none".to_owned(),
+        name => format!("{name}, {} % overhead", info.ecc_overhead_percent),
+    };
+    let index = format!("{} contents in {}", info.contents, text::count(info.index_blobs, "index blob"));
+    for (what, value) in [
+        ("Repository", info.location.clone()),
+        ("Unique ID", info.unique_id.clone()),
+        ("Format version", info.version.to_string()),
+        ("Hash", info.hash.clone()),
+        ("Encryption", info.encryption.clone()),
+        ("Error correction", ecc),
+        ("Key derivation", info.key_algorithm.clone()),
+        ("Splitter", info.splitter.clone()),
+        ("Largest pack", text::size(info.max_pack_bytes)),
+        ("Retention lock", info.retention_mode.clone().unwrap_or_else(|| "none".into())),
+        ("Index", index),
+        ("Packs", info.packs.to_string()),
+        ("Index memory", text::size(info.index_bytes)),
+    ] {
+        writeln!(out, "{what:<18} {value}")?;
+    }
+    Ok(0)
+}

@@ -1,0 +1,112 @@
+//! Options and environment → an open repository.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use rekopia::{Observer, OpenOptions, Password, Repository};
+use rekopia_blob::{KopiaConfig, Settings};
+use zeroize::Zeroizing;
+
+use crate::args::Global;
+use crate::exit::UsageError;
+
+/// Opens the repository that the options name, or the one that `kopia` is connected to.
+pub(crate) async fn open(global: &Global, observer: &Arc<dyn Observer>) -> Result<Repository> {
+    let (settings, config_path) = match &global.repo {
+        Some(repo) => (Settings::parse(repo)?, None),
+        None => {
+            let path = config_path(global)?;
+            (KopiaConfig::read(&path)?.settings, Some(path))
+        }
+    };
+    let password = password(global, config_path.as_deref())?;
+    let blobs = rekopia_blob::connect(&settings)?;
+    let options = OpenOptions { ignore_upgrade_lock: global.ignore_upgrade_lock };
+    Ok(Repository::open(blobs, &password, &options, observer.as_ref()).await?)
+}
+
+/// Kopia's rule: a bare file name is looked up in Kopia's own folder, anything with a directory is used as it is.
+fn config_path(global: &Global) -> Result<PathBuf> {
+    let named = global.config.as_deref();
+    if let Some(path) = named
+        && path.components().count() > 1
+    {
+        return Ok(path.to_owned());
+    }
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".config"));
+    let Some(folder) = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).or_else(home) else {
+        bail!(UsageError("no repository: name one with --repo or --config".into()));
+    };
+    let path = folder.join("kopia").join(named.unwrap_or(Path::new("repository.config")));
+    if named.is_none() && !path.exists() {
+        let what = format!("no repository: name one with --repo (kopia is not connected: no {})", path.display());
+        bail!(UsageError(what));
+    }
+    Ok(path)
+}
+
+/// `--password-file`, then `KOPIA_PASSWORD`, then what Kopia saved beside its configuration, then the terminal.
+fn password(global: &Global, config_path: Option<&Path>) -> Result<Password> {
+    if let Some(path) = &global.password_file {
+        let what = || UsageError(format!("cannot read the password file {}", path.display()));
+        let mut bytes = Zeroizing::new(std::fs::read(path).with_context(what)?);
+        strip_line_end(&mut bytes);
+        return Ok(Password::new(bytes.to_vec()));
+    }
+    if let Ok(password) = std::env::var("KOPIA_PASSWORD") {
+        let password = Zeroizing::new(password);
+        return Ok(Password::new(password.trim()));
+    }
+    if let Some(saved) = config_path.map(saved_password).transpose()?.flatten() {
+        return Ok(saved);
+    }
+    if !std::io::stdin().is_terminal() {
+        bail!(UsageError("no password: use --password-file or KOPIA_PASSWORD".into()));
+    }
+    let typed = Zeroizing::new(rpassword::prompt_password("Repository password: ").context("cannot ask for a password")?);
+    Ok(Password::new(typed.as_str()))
+}
+
+fn saved_password(config_path: &Path) -> Result<Option<Password>> {
+    let mut path = config_path.as_os_str().to_owned();
+    path.push(".kopia-password");
+    let encoded = match std::fs::read(&path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        other => Zeroizing::new(other.context("cannot read the password that Kopia saved")?),
+    };
+    let decoded = BASE64_STANDARD.decode(encoded.trim_ascii());
+    let decoded = decoded.map_err(|_| UsageError("the password that Kopia saved is not base64".into()))?;
+    Ok(Some(Password::new(Zeroizing::new(decoded).to_vec())))
+}
+
+/// Drops exactly one trailing LF or CRLF.
+fn strip_line_end(bytes: &mut Vec<u8>) {
+    if bytes.last() == Some(&b'\n') {
+        bytes.pop();
+        if bytes.last() == Some(&b'\r') {
+            bytes.pop();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exactly_one_line_end_is_dropped() {
+        let strip = |text: &str| {
+            let mut bytes = text.as_bytes().to_vec();
+            strip_line_end(&mut bytes);
+            String::from_utf8(bytes).unwrap()
+        };
+        assert_eq!(strip("pass word \r\n"), "pass word ");
+        assert_eq!(strip("p\n\n"), "p\n");
+        assert_eq!(strip("p\r"), "p\r");
+        assert_eq!(strip(""), "");
+    }
+}

@@ -1,0 +1,128 @@
+//! Numbers, sizes, modes and times as people read and type them.
+
+use rekopia::OwnerPolicy;
+
+/// `80MiB`, `1.5G`, `4096`: bytes; decimal and binary units.
+pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "kib" | "k" => 1 << 10,
+        "mib" | "m" => 1 << 20,
+        "gib" | "g" => 1 << 30,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        _ => return Err(format!("{unit:?} is not a unit of size; take KiB, MiB or GiB")),
+    };
+    let value: f64 = number.parse().map_err(|_| format!("{text:?} is not a size such as 80MiB"))?;
+    let bytes = value * factor as f64;
+    if bytes.is_finite() && bytes >= 0.0 && bytes < 1e18 { Ok(bytes as u64) } else { Err("out of range".into()) }
+}
+
+/// `keep`, `skip` or `UID:GID`.
+pub(crate) fn parse_owner(text: &str) -> Result<OwnerPolicy, String> {
+    match text {
+        "keep" => Ok(OwnerPolicy::Keep),
+        "skip" => Ok(OwnerPolicy::Skip),
+        _ => {
+            let (uid, gid) = text.split_once(':').ok_or("take keep, skip or UID:GID")?;
+            let number = |t: &str| t.parse().map_err(|_| format!("{t:?} is not a numeric ID"));
+            Ok(OwnerPolicy::Set { uid: number(uid)?, gid: number(gid)? })
+        }
+    }
+}
+
+/// `1.2 GB`: base 10, one decimal, as Kopia prints them.
+pub(crate) fn size(bytes: u64) -> String {
+    let mut value = bytes as f64;
+    let mut unit = "B";
+    for next in ["KB", "MB", "GB", "TB", "PB"] {
+        if value < 900.0 {
+            break;
+        }
+        value /= 1000.0;
+        unit = next;
+    }
+    if unit == "B" { format!("{bytes} B") } else { format!("{value:.1} {unit}") }
+}
+
+/// `1 file`, `2 files`.
+pub(crate) fn count(n: u64, what: &str) -> String {
+    if n == 1 {
+        return format!("1 {what}");
+    }
+    match what.strip_suffix('y') {
+        Some(stem) => format!("{n} {stem}ies"),
+        None => format!("{n} {what}s"),
+    }
+}
+
+/// `2m 5s`.
+pub(crate) fn duration(seconds: f64) -> String {
+    let whole = seconds.round() as u64;
+    match whole {
+        0..10 => format!("{seconds:.1}s"),
+        10..60 => format!("{whole}s"),
+        60..3600 => format!("{}m {}s", whole / 60, whole % 60),
+        _ => format!("{}h {}m", whole / 3600, whole / 60 % 60),
+    }
+}
+
+/// `drwxr-xr-x`, with setuid, setgid and sticky in the usual places.
+pub(crate) fn mode(kind: char, mode: u32) -> String {
+    let mut text = String::with_capacity(10);
+    text.push(kind);
+    for (shift, special, low, high) in [(6, 0o4000, 's', 'S'), (3, 0o2000, 's', 'S'), (0, 0o1000, 't', 'T')] {
+        let bits = mode >> shift;
+        text.push(if bits & 4 != 0 { 'r' } else { '-' });
+        text.push(if bits & 2 != 0 { 'w' } else { '-' });
+        text.push(match (bits & 1 != 0, mode & special != 0) {
+            (true, true) => low,
+            (false, true) => high,
+            (true, false) => 'x',
+            (false, false) => '-',
+        });
+    }
+    text
+}
+
+/// A name or path for a terminal: control characters cannot move the cursor.
+pub(crate) fn printable(name: &str) -> String {
+    if !name.chars().any(char::is_control) {
+        return name.to_owned();
+    }
+    name.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        assert_eq!(parse_size("80MiB"), Ok(80 << 20));
+        assert_eq!(parse_size("1.5g"), Ok(3 << 29));
+        assert_eq!(parse_size("4096"), Ok(4096));
+        assert!(parse_size("many").is_err() && parse_size("5 parsecs").is_err());
+        assert_eq!(size(899), "899 B");
+        assert_eq!(size(1_234_567), "1.2 MB");
+    }
+
+    #[test]
+    fn modes_counts_and_durations() {
+        assert_eq!(mode('d', 0o1777), "drwxrwxrwt");
+        assert_eq!(mode('-', 0o6644), "-rwSr-Sr--");
+        assert_eq!(count(2, "directory"), "2 directories");
+        assert_eq!(count(1, "file"), "1 file");
+        assert_eq!(duration(125.2), "2m 5s");
+        assert_eq!(printable("a\x1b[2Jb"), "a\\u{1b}[2Jb");
+    }
+
+    #[test]
+    fn owners() {
+        assert_eq!(parse_owner("1000:100"), Ok(OwnerPolicy::Set { uid: 1000, gid: 100 }));
+        assert!(parse_owner("root").is_err());
+    }
+}

@@ -1,0 +1,169 @@
+//! What the user was trying to do, and why it did not work.
+
+use std::fmt;
+
+use rekopia_blob::{BlobError, BlobErrorKind};
+use rekopia_format::{BlobId, ContentId};
+
+/// The class of an error: short on purpose, since it decides what a program does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The place holds no repository.
+    NoRepository,
+    /// The format blob does not open: a wrong password, or a damaged blob.
+    InvalidPassword,
+    /// A format, algorithm or required feature that this version does not know.
+    UnsupportedFormat,
+    /// A live upgrade lock forbids any use of the repository.
+    Locked,
+    /// No such source, snapshot or path.
+    NotFound,
+    /// The repository is damaged.
+    Corrupt,
+    /// The storage cannot be reached or refuses us.
+    Storage,
+    /// The destination: space, permission, type conflict.
+    Destination,
+    /// The request makes no sense.
+    Usage,
+    /// A policy forbids it.
+    Refused,
+    /// The caller asked to stop.
+    Cancelled,
+    /// A defect of this program.
+    Internal,
+}
+
+/// An error of the engine: one line for people, fields for programs, the cause in `source()`.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    what: String,
+    path: Option<String>,
+    content: Option<ContentId>,
+    pack: Option<BlobId>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// A result of the engine.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, what: impl Into<String>) -> Self {
+        Error(Box::new(Inner { kind, what: what.into(), path: None, content: None, pack: None, source: None }))
+    }
+
+    /// A failed storage request; what it means for the repository depends on what was read.
+    pub(crate) fn storage(error: BlobError, what: impl Into<String>) -> Self {
+        let kind = match error.kind() {
+            BlobErrorKind::NotFound | BlobErrorKind::Truncated | BlobErrorKind::Damaged => ErrorKind::Corrupt,
+            _ => ErrorKind::Storage,
+        };
+        let mut e = Error::new(kind, what);
+        e.0.pack = error.blob().cloned();
+        e.because(error)
+    }
+
+    pub(crate) fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    pub(crate) fn at_path(mut self, path: impl Into<String>) -> Self {
+        self.0.path = Some(path.into());
+        self
+    }
+
+    pub(crate) fn of_content(mut self, content: &ContentId) -> Self {
+        self.0.content = Some(*content);
+        self
+    }
+
+    pub(crate) fn in_pack(mut self, pack: &BlobId) -> Self {
+        self.0.pack = Some(pack.clone());
+        self
+    }
+
+    pub(crate) fn cancelled() -> Self {
+        Error::new(ErrorKind::Cancelled, "stopped on request")
+    }
+
+    pub(crate) fn internal(what: impl Into<String>) -> Self {
+        Error::new(ErrorKind::Internal, what)
+    }
+
+    /// The same error once more, for another entry that has the same cause.
+    pub(crate) fn again(&self) -> Self {
+        let Inner { kind, what, path, content, pack, source } = &*self.0;
+        let source = source.as_ref().map(|s| s.to_string().into());
+        let (kind, what, path) = (*kind, what.clone(), path.clone());
+        Error(Box::new(Inner { kind, what, path, content: *content, pack: pack.clone(), source }))
+    }
+
+    /// The class of the error.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The entry that was being restored, relative to the target.
+    pub fn path(&self) -> Option<&str> {
+        self.0.path.as_deref()
+    }
+
+    /// The content that could not be read.
+    pub fn content(&self) -> Option<&ContentId> {
+        self.0.content.as_ref()
+    }
+
+    /// The blob that could not be read.
+    pub fn pack(&self) -> Option<&BlobId> {
+        self.0.pack.as_ref()
+    }
+
+    /// The whole chain on one line, outermost first.
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut next = std::error::Error::source(self);
+        while let Some(e) = next {
+            let part = e.to_string();
+            if !text.contains(&part) {
+                text.push_str(": ");
+                text.push_str(&part);
+            }
+            next = e.source();
+        }
+        text
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.what)?;
+        if let Some(content) = &self.0.content {
+            write!(f, " (content {content}")?;
+            if let Some(pack) = &self.0.pack {
+                write!(f, " in pack {pack}")?;
+            }
+            f.write_str(")")?;
+        }
+        if let Some(path) = &self.0.path {
+            write!(f, " while restoring {path:?}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.0.kind, self.chain())
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_deref().map(|s| s as _)
+    }
+}

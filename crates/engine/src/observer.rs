@@ -1,0 +1,90 @@
+//! What a caller can watch, and how it can stop the work.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde::Serialize;
+
+/// Something that happened. New kinds may be added at any time.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Event {
+    /// Something the person should know, though the work goes on.
+    Warning {
+        /// One sentence.
+        message: String,
+    },
+    /// The repository is open.
+    Opened {
+        /// Hex of the repository's unique ID.
+        repository: String,
+        /// Index entries.
+        contents: u64,
+        /// Index blobs read.
+        index_blobs: u64,
+    },
+    /// How far a restore or verification is; sent a few times a second.
+    Progress(Progress),
+    /// One entry could not be restored; the run goes on or stops as asked.
+    Failed {
+        /// The entry, relative to the target.
+        path: String,
+        /// Why.
+        message: String,
+    },
+}
+
+/// Counters of a running restore or verification.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Progress {
+    /// Files, directories and symlinks finished.
+    pub entries: u64,
+    /// Entries known so far; the snapshot's own total where it is recorded.
+    pub total_entries: u64,
+    /// Bytes of file data finished.
+    pub bytes: u64,
+    /// Bytes known so far; the snapshot's own total where it is recorded.
+    pub total_bytes: u64,
+    /// Bytes read from storage.
+    pub fetched_bytes: u64,
+    /// Requests sent to storage.
+    pub requests: u64,
+    /// Entries that failed.
+    pub failures: u64,
+}
+
+/// Watches the engine at work. Called from several threads; must not block.
+pub trait Observer: Send + Sync {
+    /// Takes note of an event.
+    fn event(&self, event: Event);
+}
+
+/// Watches nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Observer for Silent {
+    fn event(&self, _event: Event) {}
+}
+
+/// A flag that asks the work to stop; clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// A flag that is not set.
+    pub fn new() -> Self {
+        Cancel::default()
+    }
+
+    /// Asks the work to stop: what is in flight drains, what is half-written is removed.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether stopping was asked for.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,154 @@
+//! Reads many contents by id in one round: the path of metadata (directories, seek tables, manifests).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures::StreamExt;
+use rekopia_blob::coalesce::{Request, coalesce};
+use rekopia_blob::{BlobError, BlobReader};
+use rekopia_format::compression::Decoder;
+use rekopia_format::{ContentId, ContentOpener};
+
+use super::index::{ContentIndex, Location, PackIdx};
+use crate::error::{Error, ErrorKind, Result};
+
+/// A frozen index and the means to read what it points to.
+#[derive(Clone)]
+pub(crate) struct Contents {
+    pub(crate) blobs: Arc<dyn BlobReader>,
+    pub(crate) opener: Arc<ContentOpener>,
+    pub(crate) index: Arc<ContentIndex>,
+    pub(crate) traffic: Arc<Traffic>,
+}
+
+/// Requests and bytes of a repository's whole life, for reports.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    pub(crate) requests: AtomicU64,
+    pub(crate) bytes: AtomicU64,
+}
+
+impl Traffic {
+    pub(crate) fn count(&self, bytes: u64) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+/// The longest request of a metadata round.
+const MAX_REQUEST: u64 = 4 << 20;
+
+impl Contents {
+    /// Where a content is.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] when the index does not have it.
+    pub(crate) fn locate(&self, id: &ContentId) -> Result<Location> {
+        self.index.find(id).ok_or_else(|| Error::new(ErrorKind::Corrupt, "not in the index").of_content(id))
+    }
+
+    /// Reads one content.
+    pub(crate) async fn read(&self, id: &ContentId) -> Result<Vec<u8>> {
+        let mut round = self.read_round(std::slice::from_ref(id)).await;
+        round.remove(id).unwrap_or_else(|| Err(Error::internal("a content got lost")))
+    }
+
+    /// Reads the contents of one round together: neighbours in a pack share a request. Each has a result of its own.
+    pub(crate) async fn read_round(&self, ids: &[ContentId]) -> HashMap<ContentId, Result<Vec<u8>>> {
+        let mut results = HashMap::with_capacity(ids.len());
+        let mut wanted: Vec<(Location, ContentId)> = Vec::with_capacity(ids.len());
+        for id in ids {
+            match self.locate(id) {
+                Ok(location) => wanted.push((location, *id)),
+                Err(e) => drop(results.insert(*id, Err(e))),
+            }
+        }
+        wanted.sort_unstable_by_key(|(l, id)| (l.pack, l.offset, *id));
+        wanted.dedup_by_key(|(_, id)| *id);
+        let traits = self.blobs.traits();
+        let mut reads = Vec::new();
+        for of_pack in wanted.chunk_by(|a, b| a.0.pack == b.0.pack) {
+            let ranges: Vec<_> = of_pack.iter().map(|(l, _)| l.range()).collect();
+            for request in coalesce(&ranges, traits.gap, MAX_REQUEST) {
+                reads.push((of_pack[0].0.pack, request.clone(), of_pack[request.covers.clone()].to_vec()));
+            }
+        }
+        let mut done = futures::stream::iter(reads)
+            .map(|(pack, request, of_request)| self.read_request(pack, request, of_request))
+            .buffer_unordered(traits.in_flight.max(1));
+        while let Some(part) = done.next().await {
+            results.extend(part);
+        }
+        results
+    }
+
+    async fn read_request(
+        &self,
+        pack: PackIdx,
+        request: Request,
+        wanted: Vec<(Location, ContentId)>,
+    ) -> Vec<(ContentId, Result<Vec<u8>>)> {
+        let name = self.index.pack(pack).clone();
+        let whole = self.blobs.read(&name, Some(request.range.clone()), Vec::new()).await;
+        self.traffic.count(whole.as_ref().map_or(0, |b| b.len() as u64));
+        let mut bytes = match whole {
+            Ok(bytes) => bytes,
+            // One short pack must not take down the contents that it still has.
+            Err(_) if wanted.len() > 1 => return self.read_singly(pack, wanted).await,
+            Err(e) => {
+                let failed = |(_, id): &(Location, ContentId)| (*id, Err(missing(&e, id, &name)));
+                return wanted.iter().map(failed).collect();
+            }
+        };
+        let (opener, pack_name) = (Arc::clone(&self.opener), name.clone());
+        let ids: Vec<ContentId> = wanted.iter().map(|(_, id)| *id).collect();
+        let decoded = tokio::task::spawn_blocking(move || {
+            let (mut decoder, mut out) = (Decoder::default(), Vec::new());
+            let start = request.range.start;
+            let mut results = Vec::with_capacity(wanted.len());
+            // Opening decrypts in place, which would spoil overlapping ranges: each content gets its own copy.
+            let mut own = Vec::new();
+            for (location, id) in wanted {
+                let range = location.range();
+                let slice = &mut bytes[(range.start - start) as usize..(range.end - start) as usize];
+                own.clear();
+                own.extend_from_slice(slice);
+                let opened = opener.open(&id, &location.packed, &mut own, &mut decoder, &mut out);
+                let opened = opened.map(<[u8]>::to_vec).map_err(|e| corrupt(e, &id).in_pack(&pack_name));
+                results.push((id, opened));
+            }
+            results
+        });
+        decoded.await.unwrap_or_else(|_| {
+            ids.into_iter().map(|id| (id, Err(Error::internal("a decoding thread panicked")))).collect()
+        })
+    }
+
+    async fn read_singly(
+        &self,
+        pack: PackIdx,
+        wanted: Vec<(Location, ContentId)>,
+    ) -> Vec<(ContentId, Result<Vec<u8>>)> {
+        let mut results = Vec::new();
+        for one in wanted {
+            let request = Request { range: one.0.range(), covers: 0..1 };
+            results.extend(Box::pin(self.read_request(pack, request, vec![one])).await);
+        }
+        results
+    }
+}
+
+/// A content that does not decode.
+pub(crate) fn corrupt(e: rekopia_format::content::Error, id: &ContentId) -> Error {
+    Error::new(ErrorKind::Corrupt, "damaged data").of_content(id).because(e)
+}
+
+/// A content whose pack cannot be read.
+pub(crate) fn missing(e: &BlobError, id: &ContentId, pack: &rekopia_format::BlobId) -> Error {
+    let kind = match e.kind() {
+        rekopia_blob::BlobErrorKind::NotFound | rekopia_blob::BlobErrorKind::Truncated => ErrorKind::Corrupt,
+        _ => ErrorKind::Storage,
+    };
+    Error::new(kind, "cannot be read").of_content(id).in_pack(pack).because(e.to_string())
+}

@@ -1,0 +1,198 @@
+//! An open repository: keys and a frozen index.
+
+pub(crate) mod contents;
+pub(crate) mod file;
+pub(crate) mod index;
+pub(crate) mod objects;
+mod open;
+pub(crate) mod reference;
+pub(crate) mod snapshots;
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use rekopia_blob::BlobReader;
+use rekopia_format::format_blob::RepositoryConfig;
+use zeroize::Zeroizing;
+
+use crate::error::{ErrorKind, Result};
+use crate::observer::{Event, Observer};
+use contents::{Contents, Traffic};
+use snapshots::Snapshots;
+
+/// The password of a repository; wiped when dropped, never printed.
+#[derive(Clone)]
+pub struct Password(Arc<Zeroizing<Vec<u8>>>);
+
+impl Password {
+    /// Takes the bytes as they are: nothing is trimmed.
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
+        Password(Arc::new(Zeroizing::new(bytes.into())))
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Password(…)")
+    }
+}
+
+/// How to open a repository.
+#[derive(Debug, Clone, Default)]
+pub struct OpenOptions {
+    /// Read although an upgrade lock is in force: a crashed upgrade leaves its lock for ever.
+    pub ignore_upgrade_lock: bool,
+}
+
+/// What a repository is: the facts that `status` shows.
+#[derive(Debug, Clone)]
+pub struct RepositoryInfo {
+    /// Hex of the unique ID.
+    pub unique_id: String,
+    /// Where it is.
+    pub location: String,
+    /// Format version, 1…3.
+    pub version: u32,
+    /// Index layout, 1 or 2.
+    pub index_version: u32,
+    /// Content hash.
+    pub hash: String,
+    /// Content encryption.
+    pub encryption: String,
+    /// Error correction, empty when off.
+    pub ecc: String,
+    /// Error correction overhead in per cent.
+    pub ecc_overhead_percent: u32,
+    /// Password derivation.
+    pub key_algorithm: String,
+    /// Default splitter.
+    pub splitter: String,
+    /// Largest pack, in bytes.
+    pub max_pack_bytes: u64,
+    /// Whether index blobs are organised in epochs.
+    pub epochs_enabled: bool,
+    /// Whether the password can be changed.
+    pub enable_password_change: bool,
+    /// Retention mode of the storage, if one is set.
+    pub retention_mode: Option<String>,
+    /// Index blobs in use.
+    pub index_blobs: u64,
+    /// Distinct contents.
+    pub contents: u64,
+    /// Packs that contents are in.
+    pub packs: u64,
+    /// Memory that the index takes, in bytes.
+    pub index_bytes: u64,
+}
+
+/// An open repository. Reads only; cheap to share.
+pub struct Repository {
+    blobs: Arc<dyn BlobReader>,
+    config: RepositoryConfig,
+    contents: RwLock<Contents>,
+    snapshots: tokio::sync::Mutex<Option<Arc<Snapshots>>>,
+    info: RepositoryInfo,
+}
+
+impl Repository {
+    /// Opens the repository that `blobs` holds.
+    ///
+    /// # Errors
+    /// By kind: [`ErrorKind::NoRepository`], [`ErrorKind::InvalidPassword`], [`ErrorKind::UnsupportedFormat`],
+    /// [`ErrorKind::Locked`], [`ErrorKind::Corrupt`], [`ErrorKind::Storage`].
+    pub async fn open(
+        blobs: Arc<dyn BlobReader>,
+        password: &Password,
+        options: &OpenOptions,
+        observer: &dyn Observer,
+    ) -> Result<Self> {
+        let traffic = Arc::new(Traffic::default());
+        let opened = open::open(&blobs, password, options, &traffic, observer).await?;
+        let config = opened.config;
+        let info = RepositoryInfo {
+            unique_id: opened.format.unique_id.iter().map(|b| format!("{b:02x}")).collect(),
+            location: blobs.describe(),
+            version: config.version,
+            index_version: config.index_version,
+            hash: config.hash.clone(),
+            encryption: config.encryption.clone(),
+            ecc: if config.ecc_overhead_percent > 0 { config.ecc.clone() } else { String::new() },
+            ecc_overhead_percent: config.ecc_overhead_percent,
+            key_algorithm: opened.format.key_algo.clone(),
+            splitter: config.splitter.clone(),
+            max_pack_bytes: config.max_pack_size,
+            epochs_enabled: config.epochs_enabled(),
+            enable_password_change: config.enable_password_change,
+            retention_mode: opened.blobcfg.and_then(|b| b.retention_mode),
+            index_blobs: opened.index_blobs,
+            contents: opened.index.len() as u64,
+            packs: opened.index.pack_count() as u64,
+            index_bytes: opened.index.bytes(),
+        };
+        observer.event(Event::Opened {
+            repository: info.unique_id.clone(),
+            contents: info.contents,
+            index_blobs: info.index_blobs,
+        });
+        let contents = Contents { blobs: Arc::clone(&blobs), opener: opened.opener, index: opened.index, traffic };
+        let (contents, snapshots) = (RwLock::new(contents), tokio::sync::Mutex::new(None));
+        Ok(Repository { blobs, config, contents, snapshots, info })
+    }
+
+    /// What this repository is.
+    pub fn info(&self) -> &RepositoryInfo {
+        &self.info
+    }
+
+    /// All snapshots; read once and kept.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] when a manifest content cannot be read, also after a fresh look at the index.
+    pub async fn snapshots(&self) -> Result<Arc<Snapshots>> {
+        let mut kept = self.snapshots.lock().await;
+        if let Some(snapshots) = kept.as_ref() {
+            return Ok(Arc::clone(snapshots));
+        }
+        let read = match Snapshots::read(&self.contents()).await {
+            // Another client may have compacted the manifests since the index was read (§4.9).
+            Err(e) if e.kind() == ErrorKind::Corrupt => {
+                self.reload_index().await?;
+                Snapshots::read(&self.contents()).await?
+            }
+            other => other?,
+        };
+        let snapshots = Arc::new(read);
+        *kept = Some(Arc::clone(&snapshots));
+        Ok(snapshots)
+    }
+
+    /// Requests and bytes asked of the storage so far.
+    pub fn traffic(&self) -> (u64, u64) {
+        let contents = self.contents();
+        (contents.traffic.requests.load(Ordering::Relaxed), contents.traffic.bytes.load(Ordering::Relaxed))
+    }
+
+    /// The current index and the means to read through it.
+    pub(crate) fn contents(&self) -> Contents {
+        self.contents.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Replaces the index by a fresh one; work that holds the old one goes on with it.
+    pub(crate) async fn reload_index(&self) -> Result<()> {
+        let old = self.contents();
+        let index = open::reload_index(&self.blobs, &old.opener, &self.config, &old.traffic).await?;
+        let fresh = Contents { index: Arc::new(index), ..old };
+        *self.contents.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Repository {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Repository").field("info", &self.info).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,205 @@
+//! Object id → the slices of contents that it is made of, and their bytes (§5.2).
+//!
+//! Seek tables are read content by content, so the table of a huge file never is in memory as a whole.
+
+use std::collections::{HashMap, VecDeque};
+
+use rekopia_format::compression::Decoder;
+use rekopia_format::object::{IndirectEntry, SeekTableScanner};
+use rekopia_format::{ContentId, ObjectId};
+
+use super::contents::Contents;
+use crate::error::{Error, ErrorKind, Result};
+
+/// A part of an object: one content and its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Slice {
+    pub(crate) content: ContentId,
+    /// Whether the content is an object-level compressed stream (`Z`, §3.5).
+    pub(crate) compressed: bool,
+    /// Where the part starts in the object, in bytes.
+    pub(crate) start: u64,
+    /// Plaintext bytes; `None` for a direct `Z` object whose length is not recorded.
+    pub(crate) len: Option<u64>,
+}
+
+/// Metadata contents that were read ahead, given out once.
+#[derive(Debug, Default)]
+pub(crate) struct ReadAhead {
+    ready: HashMap<ContentId, Result<Vec<u8>>>,
+    bytes: u64,
+}
+
+impl ReadAhead {
+    /// Reads those of `ids` that are not here yet in one round, in order, as far as `max_bytes` allow.
+    pub(crate) async fn fill(&mut self, contents: &Contents, ids: impl Iterator<Item = ContentId>, max_bytes: u64) {
+        let mut wanted = Vec::new();
+        let mut bytes = self.bytes;
+        for id in ids {
+            if self.ready.contains_key(&id) || wanted.contains(&id) {
+                continue;
+            }
+            bytes += contents.index.find(&id).map_or(0, |l| u64::from(l.packed.original_len));
+            if bytes > max_bytes && !wanted.is_empty() {
+                break;
+            }
+            wanted.push(id);
+        }
+        for (id, result) in contents.read_round(&wanted).await {
+            self.bytes += result.as_ref().map_or(0, |b| b.len() as u64);
+            self.ready.insert(id, result);
+        }
+    }
+
+    /// Whether `id` was read ahead.
+    pub(crate) fn has(&self, id: &ContentId) -> bool {
+        self.ready.contains_key(id)
+    }
+
+    /// Gives out a content, reading it now if it was not read ahead.
+    pub(crate) async fn take(&mut self, contents: &Contents, id: &ContentId) -> Result<Vec<u8>> {
+        match self.ready.remove(id) {
+            Some(result) => {
+                self.bytes = self.bytes.saturating_sub(result.as_ref().map_or(0, |b| b.len() as u64));
+                result
+            }
+            None => contents.read(id).await,
+        }
+    }
+}
+
+/// Yields the slices of an object in order.
+#[derive(Debug)]
+pub(crate) struct SliceReader {
+    direct: Option<Slice>,
+    frames: Vec<Frame>,
+}
+
+/// One seek table that is being read.
+#[derive(Debug)]
+struct Frame {
+    /// Where the object of this table starts in the whole object.
+    base: u64,
+    table: Box<ObjectReader>,
+    scanner: Option<SeekTableScanner>,
+    ready: VecDeque<IndirectEntry>,
+}
+
+/// Seek tables inside seek tables; real repositories have at most three levels.
+const MAX_DEPTH: usize = 16;
+
+impl SliceReader {
+    /// The slices of `object`; `len` is the recorded length of a direct object, where there is one.
+    pub(crate) fn new(object: &ObjectId, len: Option<u64>) -> Self {
+        match object.seek_table() {
+            None => {
+                let slice = Slice { content: *object.content(), compressed: object.is_compressed(), start: 0, len };
+                SliceReader { direct: Some(slice), frames: Vec::new() }
+            }
+            Some(table) => SliceReader { direct: None, frames: vec![Frame::new(0, &table)] },
+        }
+    }
+
+    /// The next slices, at most about `max`; an empty list is the end.
+    pub(crate) async fn next(
+        &mut self,
+        contents: &Contents,
+        ahead: &mut ReadAhead,
+        max: usize,
+    ) -> Result<Vec<Slice>> {
+        let mut slices = Vec::new();
+        slices.extend(self.direct.take());
+        while slices.len() < max {
+            let Some(frame) = self.frames.last_mut() else { break };
+            if let Some(entry) = frame.ready.pop_front() {
+                let start = frame.base.checked_add(entry.start).ok_or_else(|| broken("is too long"))?;
+                if entry.len == 0 {
+                    continue;
+                }
+                match entry.object.seek_table() {
+                    None => slices.push(Slice {
+                        content: *entry.object.content(),
+                        compressed: entry.object.is_compressed(),
+                        start,
+                        len: Some(entry.len),
+                    }),
+                    Some(_) if self.frames.len() >= MAX_DEPTH => return Err(broken("is nested too deeply")),
+                    Some(table) => self.frames.push(Frame::new(start, &table)),
+                }
+            } else if !frame.advance(contents, ahead).await? {
+                self.frames.pop();
+            }
+        }
+        Ok(slices)
+    }
+}
+
+impl Frame {
+    fn new(base: u64, table: &ObjectId) -> Self {
+        let scanner = Some(SeekTableScanner::new());
+        Frame { base, table: Box::new(ObjectReader::new(table, None)), scanner, ready: VecDeque::new() }
+    }
+
+    /// Parses one more content of the table; false at its end.
+    async fn advance(&mut self, contents: &Contents, ahead: &mut ReadAhead) -> Result<bool> {
+        let Some(scanner) = &mut self.scanner else { return Ok(false) };
+        let ready = &mut self.ready;
+        match Box::pin(self.table.next(contents, ahead)).await? {
+            Some(chunk) => {
+                scanner.push(&chunk, |entry| ready.push_back(entry)).map_err(|e| broken("is damaged").because(e))?;
+                Ok(true)
+            }
+            None => {
+                let scanner = self.scanner.take();
+                scanner.map(SeekTableScanner::finish).transpose().map_err(|e| broken("is damaged").because(e))?;
+                Ok(!self.ready.is_empty())
+            }
+        }
+    }
+}
+
+/// Reads the bytes of an object content by content; for metadata and small files.
+#[derive(Debug)]
+pub(crate) struct ObjectReader {
+    slices: SliceReader,
+    ready: VecDeque<Slice>,
+}
+
+/// The largest plaintext of one object-level compressed content.
+const MAX_DECOMPRESSED: usize = 1 << 28;
+
+impl ObjectReader {
+    /// The bytes of `object`.
+    pub(crate) fn new(object: &ObjectId, len: Option<u64>) -> Self {
+        ObjectReader { slices: SliceReader::new(object, len), ready: VecDeque::new() }
+    }
+
+    /// The plaintext of the next content; `None` at the end.
+    pub(crate) async fn next(&mut self, contents: &Contents, ahead: &mut ReadAhead) -> Result<Option<Vec<u8>>> {
+        if self.ready.is_empty() {
+            self.ready.extend(self.slices.next(contents, ahead, 64).await?);
+        }
+        let Some(slice) = self.ready.pop_front() else { return Ok(None) };
+        let mut bytes = ahead.take(contents, &slice.content).await?;
+        if slice.compressed {
+            let mut out = Vec::new();
+            rekopia_format::content::decode_object(
+                &mut Decoder::default(),
+                &bytes,
+                slice.len,
+                MAX_DECOMPRESSED,
+                &mut out,
+            )
+            .map_err(|e| super::contents::corrupt(e, &slice.content))?;
+            bytes = out;
+        }
+        if slice.len.is_some_and(|len| len != bytes.len() as u64) {
+            return Err(broken("has a part of another length than recorded").of_content(&slice.content));
+        }
+        Ok(Some(bytes))
+    }
+}
+
+fn broken(what: &str) -> Error {
+    Error::new(ErrorKind::Corrupt, format!("the list of contents of an object {what}"))
+}

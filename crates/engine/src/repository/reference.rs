@@ -1,0 +1,351 @@
+//! What a person types to name something in a repository, and what it turns out to be.
+
+use rekopia_format::directory::{Entry, EntryKind};
+use rekopia_format::snapshot::{Snapshot, Source};
+use rekopia_format::{ContentId, ObjectId};
+
+use super::Repository;
+use super::contents::Contents;
+use super::objects::{ObjectReader, ReadAhead};
+use super::snapshots::{Selection, Snapshots};
+use crate::error::{Error, ErrorKind, Result};
+
+/// A name for an entry: a snapshot, an object or a source, each with an optional path below it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference {
+    /// The part that names a tree.
+    pub root: RootReference,
+    /// Names below the root, outermost first.
+    pub sub_path: Vec<String>,
+}
+
+/// The part of a [`Reference`] that names a tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RootReference {
+    /// A snapshot ID, a unique prefix of one with at least 8 digits, or an object ID.
+    Id(String),
+    /// `user@host:/path`: a source, or a path inside one.
+    Source(Source),
+    /// `user@host`, when it has one path.
+    Identity {
+        /// User name.
+        user: String,
+        /// Host name.
+        host: String,
+    },
+    /// A path alone, when one source has it.
+    Path(String),
+    /// The newest snapshot, when there is one source.
+    Latest,
+}
+
+/// What a [`Reference`] names.
+#[derive(Debug, Clone)]
+pub struct Resolved {
+    /// The entry, with the attributes that its snapshot or directory records.
+    pub entry: Entry,
+    /// Whether attributes are known; a bare object has none.
+    pub has_attributes: bool,
+    /// The snapshot that it belongs to, where one was named.
+    pub snapshot: Option<Snapshot>,
+    /// The path below the snapshot's root; empty for the root.
+    pub sub_path: String,
+    /// Things to say aloud: how the reference was understood.
+    pub notes: Vec<String>,
+}
+
+impl Reference {
+    /// Reads `<id>`, `<user@host:/path>`, `<user@host>`, `latest` or `/path`, each followed by `/sub/path` where that
+    /// can be told apart.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Usage`] when it is none of them.
+    pub fn parse(text: &str) -> Result<Self> {
+        let usage = || {
+            let what = format!("{text:?} is neither a snapshot ID, an object ID, user@host:/path, user@host nor \"latest\"");
+            Error::new(ErrorKind::Usage, what)
+        };
+        if let Some((user, rest)) = text.split_once('@').filter(|(user, _)| !user.is_empty() && !text.starts_with('/')) {
+            if let Some((host, path)) = rest.split_once(':') {
+                if host.is_empty() || path.is_empty() || host.contains('/') {
+                    return Err(usage());
+                }
+                let source = Source { user: user.into(), host: host.into(), path: path.into() };
+                return Ok(Reference { root: RootReference::Source(source), sub_path: Vec::new() });
+            }
+            let (host, below) = rest.split_once('/').unwrap_or((rest, ""));
+            if host.is_empty() {
+                return Err(usage());
+            }
+            let root = RootReference::Identity { user: user.into(), host: host.into() };
+            return Ok(Reference { root, sub_path: components(below) });
+        }
+        if text.starts_with('/') {
+            return Ok(Reference { root: RootReference::Path(text.into()), sub_path: Vec::new() });
+        }
+        let (first, below) = text.split_once('/').unwrap_or((text, ""));
+        let root = match first {
+            "latest" => RootReference::Latest,
+            id if ObjectId::parse(id).is_ok() || is_id_prefix(id) => RootReference::Id(id.into()),
+            _ => return Err(usage()),
+        };
+        Ok(Reference { root, sub_path: components(below) })
+    }
+}
+
+impl Repository {
+    /// Finds what `reference` names.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] with near misses, [`ErrorKind::Usage`] when it is ambiguous,
+    /// [`ErrorKind::Corrupt`] when a directory on the way cannot be read.
+    pub async fn resolve(&self, reference: &Reference, selection: &Selection) -> Result<Resolved> {
+        let snapshots = self.snapshots().await?;
+        let mut sub_path = reference.sub_path.clone();
+        let mut notes = Vec::new();
+        let (root, snapshot) = match &reference.root {
+            RootReference::Id(id) => self.root_of_id(&snapshots, id).await?,
+            RootReference::Latest => {
+                let sources: Vec<&Source> = snapshots.by_source().into_keys().collect();
+                let source = only(&sources, "sources", "latest")?;
+                chosen(&snapshots, source, selection)?
+            }
+            RootReference::Identity { user, host } => {
+                let has = |s: &&Source| s.user == *user && s.host == *host;
+                let sources: Vec<&Source> = snapshots.by_source().into_keys().filter(has).collect();
+                if sources.is_empty() {
+                    return Err(no_such_source(&snapshots, &format!("{user}@{host}")));
+                }
+                chosen(&snapshots, only(&sources, "paths", &format!("{user}@{host}"))?, selection)?
+            }
+            RootReference::Path(path) => {
+                let mut sources: Vec<&Source> = snapshots.by_source().into_keys().collect();
+                let longest = sources.iter().filter_map(|s| below(&s.path, path).map(|_| s.path.len())).max();
+                sources.retain(|s| below(&s.path, path).is_some() && Some(s.path.len()) == longest);
+                if sources.is_empty() {
+                    return Err(no_such_source(&snapshots, path));
+                }
+                let source = only(&sources, "identities", path)?;
+                sub_path = components(below(&source.path, path).unwrap_or_default());
+                notes.push(format!("{path} found in {source}"));
+                chosen(&snapshots, source, selection)?
+            }
+            RootReference::Source(wanted) => {
+                let source = match snapshots.of_source(wanted).first() {
+                    Some(_) => wanted.clone(),
+                    None => {
+                        let (parent, rest) = longest_parent(&snapshots, wanted)
+                            .ok_or_else(|| no_such_source(&snapshots, &wanted.to_string()))?;
+                        notes.push(format!("no source {wanted}: using {rest} in {parent}"));
+                        sub_path = components(&rest);
+                        parent
+                    }
+                };
+                chosen(&snapshots, &source, selection)?
+            }
+        };
+        let (entry, has_attributes) = match root {
+            Root::Entry(entry) => (entry, true),
+            Root::Object(entry) => (entry, false),
+        };
+        let (entry, walked) = self.descend(entry, &sub_path).await?;
+        let has_attributes = has_attributes || walked;
+        Ok(Resolved { entry, has_attributes, snapshot, sub_path: sub_path.join("/"), notes })
+    }
+
+    async fn root_of_id(&self, snapshots: &Snapshots, id: &str) -> Result<(Root, Option<Snapshot>)> {
+        let by_id: Vec<&Snapshot> = snapshots
+            .all()
+            .iter()
+            .filter(|s| s.id.as_str() == id || (id.len() >= 8 && s.id.as_str().starts_with(id)))
+            .collect();
+        if let Some(exact) = by_id.iter().find(|s| s.id.as_str() == id).or(by_id.first().filter(|_| by_id.len() == 1)) {
+            let root = exact.root.clone();
+            let root = root.ok_or_else(|| {
+                let what = format!("snapshot {} has no root: its manifest is damaged", exact.id);
+                Error::new(ErrorKind::Corrupt, what)
+            })?;
+            return Ok((Root::Entry(root), Some((*exact).clone())));
+        }
+        if by_id.len() > 1 {
+            let names: Vec<&str> = by_id.iter().map(|s| s.id.as_str()).collect();
+            return Err(Error::new(ErrorKind::Usage, format!("{id} may be any of {}", names.join(", "))));
+        }
+        let not_found = || Error::new(ErrorKind::NotFound, format!("no snapshot or object {id}"));
+        let object = ObjectId::parse(id).map_err(|_| not_found())?;
+        // A root object's attributes are in its snapshots; the newest knows best.
+        let named = snapshots.all().iter().filter(|s| s.root.as_ref().is_some_and(|r| r.object == Some(object)));
+        if let Some(snapshot) = named.max_by_key(|s| s.start_ns) {
+            if let Some(root) = snapshot.root.clone() {
+                return Ok((Root::Entry(root), Some(snapshot.clone())));
+            }
+        }
+        if self.contents().index.find(object.content()).is_none() {
+            return Err(not_found());
+        }
+        Ok((Root::Object(bare_entry(&object)), None))
+    }
+
+    async fn descend(&self, mut entry: Entry, names: &[String]) -> Result<(Entry, bool)> {
+        let mut so_far = String::new();
+        for name in names {
+            so_far = format!("{so_far}/{name}");
+            if entry.kind != EntryKind::Directory {
+                return Err(Error::new(ErrorKind::NotFound, format!("no {so_far}: its parent is not a directory")));
+            }
+            let mut found = None;
+            let mut near = Vec::new();
+            self.for_each_entry(&entry, |e| {
+                if e.name.as_ref().is_ok_and(|n| n.as_str() == name) {
+                    found = Some(e);
+                } else if let Ok(n) = &e.name
+                    && near.len() < 5
+                    && alike(n.as_str(), name)
+                {
+                    near.push(n.as_str().to_owned());
+                }
+            })
+            .await?;
+            entry = found.ok_or_else(|| {
+                let hint = if near.is_empty() { String::new() } else { format!("; there is {}", near.join(", ")) };
+                Error::new(ErrorKind::NotFound, format!("no {so_far} in the snapshot{hint}"))
+            })?;
+        }
+        Ok((entry, !names.is_empty()))
+    }
+
+    /// Calls `each` for every entry of a directory, in stored order; unusable entries are skipped.
+    pub async fn for_each_entry(&self, directory: &Entry, mut each: impl FnMut(Entry)) -> Result<()> {
+        let object = directory.object.ok_or_else(|| Error::new(ErrorKind::Corrupt, "a directory without an object"))?;
+        let contents: Contents = self.contents();
+        let mut ahead = ReadAhead::default();
+        let mut reader = ObjectReader::new(&object, None);
+        let mut scanner = rekopia_format::directory::DirectoryScanner::new();
+        let damaged = |e| Error::new(ErrorKind::Corrupt, format!("directory {object} is damaged")).because(e);
+        while let Some(chunk) = reader.next(&contents, &mut ahead).await? {
+            scanner.push(&chunk, |entry| if let Ok(entry) = entry { each(entry) }).map_err(damaged)?;
+        }
+        scanner.finish().map_err(damaged)?;
+        Ok(())
+    }
+}
+
+enum Root {
+    Entry(Entry),
+    Object(Entry),
+}
+
+fn chosen(snapshots: &Snapshots, source: &Source, selection: &Selection) -> Result<(Root, Option<Snapshot>)> {
+    let candidates = snapshots.of_source(source);
+    let Some(snapshot) = selection.choose(&candidates) else {
+        let complete = candidates.iter().filter(|s| s.incomplete.is_none()).count();
+        let why = match (selection.as_of_ns, candidates.len(), complete) {
+            (_, 0, _) => return Err(no_such_source(snapshots, &source.to_string())),
+            (Some(_), ..) => "none is that old".to_owned(),
+            (None, _, 0) => "all are incomplete (--incomplete takes them)".to_owned(),
+            (None, _, n) => format!("it has {n} complete"),
+        };
+        return Err(Error::new(ErrorKind::NotFound, format!("no such snapshot of {source}: {why}")));
+    };
+    let root = snapshot.root.clone().ok_or_else(|| Error::internal("a chosen snapshot has a root"))?;
+    Ok((Root::Entry(root), Some(snapshot.clone())))
+}
+
+fn only<'a>(sources: &[&'a Source], what: &str, named: &str) -> Result<&'a Source> {
+    match sources {
+        [one] => Ok(one),
+        [] => Err(Error::new(ErrorKind::NotFound, "the repository has no snapshots")),
+        many => {
+            let names: Vec<String> = many.iter().take(10).map(|s| s.to_string()).collect();
+            let more = if many.len() > 10 { ", …" } else { "" };
+            let what = format!("{named:?} needs one of {} {what}: {}{more}", many.len(), names.join(", "));
+            Err(Error::new(ErrorKind::Usage, what))
+        }
+    }
+}
+
+fn no_such_source(snapshots: &Snapshots, wanted: &str) -> Error {
+    let sources: Vec<&Source> = snapshots.by_source().into_keys().collect();
+    if sources.is_empty() {
+        return Error::new(ErrorKind::NotFound, format!("no source {wanted}: the repository has no snapshots"));
+    }
+    let mut near: Vec<&&Source> = sources.iter().filter(|s| alike(&s.to_string(), wanted)).collect();
+    let what = if near.is_empty() { "sources are" } else { "did you mean" };
+    if near.is_empty() {
+        near = sources.iter().collect();
+    }
+    let names: Vec<String> = near.iter().take(8).map(|s| s.to_string()).collect();
+    let more = if near.len() > 8 { format!(" and {} more", near.len() - 8) } else { String::new() };
+    Error::new(ErrorKind::NotFound, format!("no source {wanted}; {what} {}{more}", names.join(", ")))
+}
+
+/// Whether two names could be meant to be the same: equal but for case and separators, or one inside the other, or
+/// the same user, host or path.
+fn alike(a: &str, b: &str) -> bool {
+    let fold = |s: &str| -> String { s.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect() };
+    let (x, y) = (fold(a), fold(b));
+    if x.is_empty() || y.is_empty() {
+        return false;
+    }
+    let part = |s: &str, n: usize| s.split(['@', ':']).nth(n).map(fold).filter(|p| !p.is_empty());
+    let same = |n| part(a, n).is_some() && part(a, n) == part(b, n);
+    x.contains(&y) || y.contains(&x) || (a.contains('@') && b.contains('@') && (same(0) || same(1)))
+}
+
+/// The source with the longest path that `wanted` lies in, and what is left of the path.
+fn longest_parent(snapshots: &Snapshots, wanted: &Source) -> Option<(Source, String)> {
+    let same = |s: &&Source| s.user == wanted.user && s.host == wanted.host;
+    let sources = snapshots.by_source().into_keys().filter(same);
+    let parent = sources.filter(|s| below(&s.path, &wanted.path).is_some()).max_by_key(|s| s.path.len())?;
+    Some((parent.clone(), below(&parent.path, &wanted.path)?.to_owned()))
+}
+
+/// What is left of `path` below `parent`; `None` when it is not below.
+fn below<'a>(parent: &str, path: &'a str) -> Option<&'a str> {
+    let rest = path.strip_prefix(parent.trim_end_matches('/'))?;
+    if rest.is_empty() || rest.starts_with('/') { Some(rest.trim_matches('/')) } else { None }
+}
+
+fn components(path: &str) -> Vec<String> {
+    path.split('/').filter(|c| !c.is_empty()).map(str::to_owned).collect()
+}
+
+fn is_id_prefix(text: &str) -> bool {
+    (8..=64).contains(&text.len()) && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn bare_entry(object: &ObjectId) -> Entry {
+    let id: &ContentId = object.content();
+    let kind = if id.prefix() == b'k' { EntryKind::Directory } else { EntryKind::File };
+    Entry::bare(kind, *object)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parses_every_form() {
+        let parse = |t: &str| Reference::parse(t).unwrap();
+        assert_eq!(parse("latest/a//b").sub_path, ["a", "b"]);
+        assert_eq!(parse("kabcdef/x").root, RootReference::Id("kabcdef".into()));
+        assert_eq!(parse("45d6c84cc").root, RootReference::Id("45d6c84cc".into()));
+        let identity = RootReference::Identity { user: "me".into(), host: "nas".into() };
+        assert_eq!(parse("me@nas"), Reference { root: identity.clone(), sub_path: vec![] });
+        assert_eq!(parse("me@nas/etc").root, identity);
+        let source = Source { user: "me".into(), host: "nas".into(), path: "/data/a".into() };
+        assert_eq!(parse("me@nas:/data/a").root, RootReference::Source(source));
+        assert_eq!(parse("/data/a").root, RootReference::Path("/data/a".into()));
+        for bad in ["", "@nas:/x", "me@:/x", "me@nas:", "hello", "me@"] {
+            assert_eq!(Reference::parse(bad).unwrap_err().kind(), ErrorKind::Usage, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn paths_below_a_parent() {
+        assert_eq!(below("/data", "/data/a/b"), Some("a/b"));
+        assert_eq!(below("/data", "/data"), Some(""));
+        assert_eq!(below("/data", "/database"), None);
+        assert_eq!(below("/", "/a"), Some("a"));
+    }
+}

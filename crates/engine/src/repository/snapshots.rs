@@ -1,0 +1,130 @@
+//! Lists snapshots and chooses among them: source, as-of time, n-th previous.
+
+use std::collections::BTreeMap;
+
+use rekopia_format::ContentId;
+use rekopia_format::manifest::{ManifestEntry, Manifests};
+use rekopia_format::policy::Policy;
+use rekopia_format::snapshot::{Snapshot, Source};
+
+use super::contents::Contents;
+use crate::error::{Error, ErrorKind, Result};
+
+/// All snapshots and policies of a repository, as of one index.
+#[derive(Debug, Default)]
+pub struct Snapshots {
+    all: Vec<Snapshot>,
+    policies: Vec<Policy>,
+    unreadable: Vec<String>,
+}
+
+/// Which snapshot of a source is wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// The newest one that started at or before this instant, in nanoseconds since 1970.
+    pub as_of_ns: Option<i64>,
+    /// This many complete ones before the newest.
+    pub previous: usize,
+    /// Incomplete snapshots (checkpoints, cancelled runs) count too.
+    pub incomplete: bool,
+}
+
+/// Plaintext bytes of manifest contents that are read in one round.
+const ROUND_BYTES: u64 = 16 << 20;
+/// The largest manifest content, gunzipped.
+const MAX_MANIFESTS: usize = 1 << 30;
+
+impl Snapshots {
+    /// Reads every manifest: none is known before all are (§6.1).
+    pub(crate) async fn read(contents: &Contents) -> Result<Self> {
+        let mut manifests = Manifests::default();
+        let ids = contents.index.manifest_contents();
+        let mut rest = ids.as_slice();
+        while !rest.is_empty() {
+            let (round, later) = rest.split_at(round_len(contents, rest));
+            rest = later;
+            let results = contents.read_round(round).await;
+            for (id, bytes) in results {
+                let bytes = bytes?;
+                let damaged = |e: Box<dyn std::error::Error + Send + Sync>| {
+                    Error::new(ErrorKind::Corrupt, "damaged manifests").of_content(&id).because(e)
+                };
+                let mut json = Vec::new();
+                rekopia_format::compression::gunzip(&bytes, MAX_MANIFESTS, &mut json).map_err(|e| damaged(e.into()))?;
+                manifests.add(&json).map_err(|e| damaged(e.into()))?;
+            }
+        }
+        Ok(Self::of(manifests.finish()))
+    }
+
+    fn of(live: Vec<ManifestEntry>) -> Self {
+        let mut snapshots = Snapshots::default();
+        for manifest in live {
+            match manifest.labels.get("type").map(String::as_str) {
+                Some("snapshot") => match Snapshot::parse(&manifest) {
+                    Ok(snapshot) => snapshots.all.push(snapshot),
+                    Err(e) => snapshots.unreadable.push(format!("manifest {}: {e}", manifest.id)),
+                },
+                Some("policy") => snapshots.policies.extend(Policy::parse(&manifest).ok()),
+                _ => {}
+            }
+        }
+        snapshots.all.sort_by(|a, b| (&a.source, a.start_ns, a.end_ns, &a.id).cmp(&(&b.source, b.start_ns, b.end_ns, &b.id)));
+        snapshots
+    }
+
+    /// All snapshots, by source, then oldest first.
+    pub fn all(&self) -> &[Snapshot] {
+        &self.all
+    }
+
+    /// Snapshot manifests that could not be understood, one line each.
+    pub fn unreadable(&self) -> &[String] {
+        &self.unreadable
+    }
+
+    /// All policies.
+    pub fn policies(&self) -> &[Policy] {
+        &self.policies
+    }
+
+    /// The snapshots of each source, oldest first.
+    pub fn by_source(&self) -> BTreeMap<&Source, Vec<&Snapshot>> {
+        let mut sources: BTreeMap<&Source, Vec<&Snapshot>> = BTreeMap::new();
+        for snapshot in &self.all {
+            sources.entry(&snapshot.source).or_default().push(snapshot);
+        }
+        sources
+    }
+
+    /// The snapshots of exactly this source, oldest first.
+    pub fn of_source(&self, source: &Source) -> Vec<&Snapshot> {
+        self.all.iter().filter(|s| s.source == *source).collect()
+    }
+}
+
+impl Selection {
+    /// Chooses from the snapshots of one source; complete ones with a root only, unless asked otherwise.
+    pub fn choose<'a>(&self, candidates: &[&'a Snapshot]) -> Option<&'a Snapshot> {
+        let mut eligible: Vec<&Snapshot> = candidates
+            .iter()
+            .filter(|s| s.root.is_some() && (self.incomplete || s.incomplete.is_none()))
+            .filter(|s| self.as_of_ns.is_none_or(|at| s.start_ns <= at))
+            .copied()
+            .collect();
+        eligible.sort_by_key(|s| (s.start_ns, s.end_ns));
+        eligible.into_iter().rev().nth(self.previous)
+    }
+}
+
+/// How many of `ids` make up the next round.
+fn round_len(contents: &Contents, ids: &[ContentId]) -> usize {
+    let mut bytes = 0;
+    for (n, id) in ids.iter().enumerate() {
+        bytes += contents.index.find(id).map_or(0, |l| u64::from(l.packed.original_len));
+        if bytes > ROUND_BYTES && n > 0 {
+            return n;
+        }
+    }
+    ids.len()
+}

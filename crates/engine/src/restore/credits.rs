@@ -1,0 +1,90 @@
+//! The byte budget: whatever grows with the snapshot is paid for before it is asked for.
+//!
+//! Two pools, a quarter for metadata and three for data, so that the walk can always go on while data waits. A credit
+//! is taken once, before a request is sent, travels inside the message and comes back when the message is dropped:
+//! channels behind it can be unbounded without a deadlock and hold no more than the budget.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Bytes per permit: a semaphore counts at most 2^29 of them.
+const UNIT: u64 = 4096;
+
+/// The part of the budget that pack bytes and plaintext share.
+#[derive(Debug, Clone)]
+pub(crate) struct Credits {
+    semaphore: Arc<Semaphore>,
+    units: u32,
+}
+
+/// Bytes that are paid for; dropping it gives them back.
+#[derive(Debug)]
+pub(crate) struct Credit {
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Credit {
+    /// Pays for nothing: for bytes that are paid for elsewhere.
+    pub(crate) fn none() -> Self {
+        Credit { _permit: None }
+    }
+}
+
+impl Credits {
+    /// A pool of `bytes`.
+    pub(crate) fn new(bytes: u64) -> Self {
+        let units = u32::try_from(bytes / UNIT).unwrap_or(u32::MAX).clamp(1, 1 << 28);
+        Credits { semaphore: Arc::new(Semaphore::new(units as usize)), units }
+    }
+
+    /// Waits for `bytes`. More than there is takes all there is.
+    pub(crate) async fn take(&self, bytes: u64) -> Credit {
+        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).clamp(1, self.units);
+        Credit { _permit: Arc::clone(&self.semaphore).acquire_many_owned(units).await.ok() }
+    }
+}
+
+/// Buffers that go round between fetch and the workers, so that memory is touched for the first time only once.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct BufferPool(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl BufferPool {
+    /// Buffers that are kept at most, and the largest one worth keeping.
+    const MAX_BUFFERS: usize = 16;
+    const MAX_BYTES: usize = 20 << 20;
+
+    /// The kept buffer that fits `bytes` best, or a new one.
+    pub(crate) fn take(&self, bytes: usize) -> Vec<u8> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let fits = kept.iter().enumerate().filter(|(_, b)| b.capacity() >= bytes).min_by_key(|(_, b)| b.capacity());
+        match fits.map(|(i, _)| i).or_else(|| kept.len().checked_sub(1).filter(|_| kept.len() >= Self::MAX_BUFFERS / 2)) {
+            Some(i) => kept.swap_remove(i),
+            None => Vec::new(),
+        }
+    }
+
+    /// Keeps a buffer for later.
+    pub(crate) fn give(&self, buffer: Vec<u8>) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() < Self::MAX_BUFFERS && (1..=Self::MAX_BYTES).contains(&buffer.capacity()) {
+            kept.push(buffer);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_oversized_item_takes_everything_and_gives_it_back() {
+        let credits = Credits::new(1 << 20);
+        let all = credits.take(u64::MAX).await;
+        assert_eq!(credits.semaphore.available_permits(), 0);
+        drop(all);
+        assert_eq!(credits.semaphore.available_permits(), 256);
+        let _some = credits.take(5000).await;
+        assert_eq!(credits.semaphore.available_permits(), 254);
+    }
+}

@@ -1,0 +1,34 @@
+//! One restore, in one direction.
+//!
+//! ```text
+//! walk ─► reconcile ─► plan ─► fetch ─► decode ─► write ─► finish ─► Report
+//! async    blocking    pure    async    └──── worker threads ────┘
+//! ```
+//!
+//! 1. [`walk`] lists the tree depth first and resolves files to slices of contents.
+//! 2. [`reconcile`] compares with what is in the target; in a fresh target there is nothing to do.
+//! 3. [`plan`] turns a window of the walk into coalesced pack reads.
+//! 4. [`fetch`] sends as many requests as credits allow; here async ends.
+//! 5. Workers decode each content and write it to every file that wants it ([`decode`], [`write`]).
+//! 6. Where the last slice lands the file gets its attributes; where the last entry lands, the directory ([`finish`]).
+//!
+//! Nothing flows back. What a later stage needs travels in the message; failures are messages too.
+
+mod credits;
+mod decode;
+mod fetch;
+mod filter;
+mod finish;
+mod options;
+mod pass;
+mod plan;
+mod reconcile;
+mod report;
+mod run;
+mod slot;
+mod walk;
+mod write;
+
+pub use options::{OnError, Overwrite, OwnerPolicy, RestoreOptions, SyncMode};
+pub use report::{Failure, Remark, Report};
+pub use run::VerifyOptions;

@@ -1,0 +1,315 @@
+//! One pass over a tree: wires the stages and keeps them fed.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use rekopia_blob::{BlobError, BlobErrorKind};
+use rekopia_format::directory::Entry;
+use rekopia_format::entry_name::EntryName;
+use tokio::sync::mpsc;
+
+use super::credits::Credits;
+use super::fetch::{self, Fetched, Target};
+use super::filter::Filter;
+use super::finish::Outcome;
+use super::options::RestoreOptions;
+use super::plan::{PackRead, PlanOptions, PlannedSlice, WantedContent, plan};
+use super::reconcile::Reconcile;
+use super::report::Tally;
+use super::slot::{FileSlot, Folder};
+use super::walk::{Walk, WalkOptions, Walked};
+use super::write::{Work, Workshop};
+use crate::error::{Error, ErrorKind, Result};
+use crate::repository::Repository;
+use crate::repository::contents::Contents;
+use crate::repository::objects::Slice;
+use crate::sink::Sink;
+
+/// The tree of a pass: a directory that becomes the root, or one entry in it.
+#[derive(Clone)]
+pub(crate) enum Tree {
+    Directory { folder: Arc<Folder>, root: Entry },
+    Single { folder: Arc<Folder>, name: EntryName, entry: Entry },
+}
+
+/// Slices that a window holds at most.
+const WINDOW_SLICES: usize = 24 * 1024;
+/// Plans that wait for fetch.
+const QUEUED_READS: usize = 32;
+
+/// Everything that a pass needs.
+pub(crate) struct Pass<'a> {
+    pub(crate) repository: &'a Repository,
+    pub(crate) options: &'a RestoreOptions,
+    pub(crate) sink: Option<Arc<Sink>>,
+    pub(crate) outcome: Arc<Outcome>,
+}
+
+impl Pass<'_> {
+    /// Restores (or, without a sink, verifies) everything in `tree`.
+    pub(crate) async fn run(&self, tree: Tree) -> Result<()> {
+        let contents = self.repository.contents();
+        let (found, walked) = mpsc::channel(8);
+        let walk_options = WalkOptions {
+            filter: Filter::new(&self.options.include, &self.options.exclude)?,
+            max_depth: self.options.max_depth,
+            read_ahead_bytes: self.options.memory_bytes / 4,
+            cancel: self.outcome.stop.clone(),
+        };
+        let walk = Walk::new(contents.clone(), walk_options, found);
+        let walking = tokio::spawn(async move {
+            match tree {
+                Tree::Directory { folder, root } => walk.run_directory(folder, &root).await,
+                Tree::Single { folder, name, entry } => walk.run_single(folder, name, &entry).await,
+            }
+        });
+        let planner = async |reads: &mpsc::Sender<PackRead<Target>>, work: &crossbeam_channel::Sender<Work>| {
+            Planner { pass: self, contents: &contents, reads, work, window: Window::default() }.run(walked).await
+        };
+        let gone = self.stages(&contents, true, planner).await?;
+        walking.await.map_err(|_| Error::internal("the walk panicked"))?;
+        if gone.is_empty() {
+            return Ok(());
+        }
+        // Maintenance may have moved contents since the index was read: look once more, then it is damage.
+        self.repository.reload_index().await?;
+        let (old, contents) = (contents, self.repository.contents());
+        let again = async |reads: &mpsc::Sender<PackRead<Target>>, work: &crossbeam_channel::Sender<Work>| {
+            for read in plan(relocated(&old, &contents, gone, work), self.plan_options(&contents)) {
+                if reads.send(read).await.is_err() {
+                    break;
+                }
+            }
+        };
+        self.stages(&contents, false, again).await.map(drop)
+    }
+
+    /// Runs fetch and the workers for what `feed` plans; gives the contents whose packs were gone.
+    async fn stages(
+        &self,
+        contents: &Contents,
+        may_retry: bool,
+        feed: impl AsyncFnOnce(&mpsc::Sender<PackRead<Target>>, &crossbeam_channel::Sender<Work>),
+    ) -> Result<Vec<WantedContent<Target>>> {
+        let shop = Arc::new(Workshop {
+            contents: contents.clone(),
+            sink: self.sink.clone(),
+            outcome: Arc::clone(&self.outcome),
+            hash: self.options.hash,
+            gone: may_retry.then(Default::default),
+            unfinished: Default::default(),
+        });
+        let (work, queue) = crossbeam_channel::unbounded();
+        let threads = match self.options.threads {
+            0 => std::thread::available_parallelism().map_or(2, |n| n.get()) + 1,
+            n => n,
+        };
+        let mut workers = Vec::with_capacity(threads);
+        for i in 0..threads {
+            let (shop, queue) = (Arc::clone(&shop), queue.clone());
+            let worker = std::thread::Builder::new().name(format!("rekopia-{i}")).spawn(move || shop.work(&queue));
+            workers.push(worker.map_err(|e| Error::internal("cannot start a thread").because(e))?);
+        }
+        drop(queue);
+
+        let traits = contents.blobs.traits();
+        let in_flight = if self.options.parallel > 0 { self.options.parallel } else { traits.in_flight };
+        let credits = Credits::new(self.options.memory_bytes / 4 * 3);
+        let (reads, planned) = mpsc::channel(QUEUED_READS);
+        let fetch_work = work.clone();
+        let stop = self.outcome.stop.clone();
+        let fetching = fetch::fetch(contents, planned, &credits, in_flight, &stop, move |fetched| {
+            let _ = fetch_work.send(Work::Fetched(fetched));
+        });
+        let feeding = async {
+            feed(&reads, &work).await;
+            drop((reads, work));
+        };
+        let watch = self.watch_cancel();
+        tokio::select! {
+            ((), ()) = async { tokio::join!(fetching, feeding) } => {}
+            () = watch => {}
+        }
+        let joined = tokio::task::spawn_blocking(move || workers.into_iter().all(|w| w.join().is_ok())).await;
+        if self.outcome.stop.is_cancelled() {
+            shop.abandon_unfinished();
+        }
+        match joined {
+            Ok(true) => Ok(shop.gone.as_ref().map_or_else(Vec::new, |gone| {
+                std::mem::take(&mut *gone.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+            })),
+            _ => Err(Error::internal("a worker panicked")),
+        }
+    }
+
+    /// Passes the caller's wish to stop on to the stages; never ends by itself.
+    async fn watch_cancel(&self) {
+        loop {
+            if self.options.cancel.is_cancelled() {
+                self.outcome.stop.cancel();
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    fn plan_options(&self, contents: &Contents) -> PlanOptions {
+        let traits = contents.blobs.traits();
+        let in_flight = if self.options.parallel > 0 { self.options.parallel } else { traits.in_flight } as u64;
+        // Half of the data budget is for plaintext: compressed contents need both at once.
+        let max_read = (self.options.memory_bytes / 4 * 3 / (in_flight.max(1) * 2)).clamp(1 << 20, 8 << 20);
+        PlanOptions { gap: traits.gap, max_read }
+    }
+}
+
+/// Collects a window of the walk and turns it into pack reads.
+struct Planner<'a> {
+    pass: &'a Pass<'a>,
+    contents: &'a Contents,
+    reads: &'a mpsc::Sender<PackRead<Target>>,
+    work: &'a crossbeam_channel::Sender<Work>,
+    window: Window,
+}
+
+#[derive(Default)]
+struct Window {
+    slices: Vec<PlannedSlice<Target>>,
+}
+
+impl Planner<'_> {
+    async fn run(mut self, mut walked: mpsc::Receiver<Vec<Walked>>) {
+        let reconcile = self.pass.sink.as_ref().filter(|s| !s.is_fresh()).map(|sink| {
+            Reconcile::new(Arc::clone(sink), Arc::clone(&self.contents.opener), self.pass.options, Arc::clone(&self.pass.outcome))
+        });
+        loop {
+            let batch = match walked.try_recv() {
+                Ok(batch) => batch,
+                Err(mpsc::error::TryRecvError::Disconnected) => break,
+                Err(mpsc::error::TryRecvError::Empty) => {
+                    // The walk is behind: what there is keeps fetch busy meanwhile.
+                    if self.reads.capacity() == self.reads.max_capacity() {
+                        self.dispatch().await;
+                    }
+                    match walked.recv().await {
+                        Some(batch) => batch,
+                        None => break,
+                    }
+                }
+            };
+            let batch = match &reconcile {
+                Some(reconcile) => reconcile.run(batch).await,
+                None => batch,
+            };
+            for item in batch {
+                self.take(item);
+            }
+            if self.window.slices.len() >= WINDOW_SLICES {
+                self.dispatch().await;
+            }
+        }
+        self.dispatch().await;
+    }
+
+    fn take(&mut self, item: Walked) {
+        let outcome = &self.pass.outcome;
+        match item {
+            Walked::Folder(folder) => {
+                Tally::add(&outcome.tally.total_entries, 1);
+                if folder.node.is_wanted() {
+                    let _ = self.work.send(Work::Folder(folder));
+                }
+            }
+            Walked::Listed { folder, .. } => drop(self.work.send(Work::Listed(folder))),
+            Walked::Failed { path, error } => outcome.failed(path, &error, false),
+            Walked::Slices { slot, slices, last } => self.take_slices(&slot, slices, last),
+        }
+    }
+
+    fn take_slices(&mut self, slot: &Arc<FileSlot>, slices: Vec<Slice>, last: bool) {
+        let tally = &self.pass.outcome.tally;
+        // Reconcile has counted what it kept; the rest is on its way.
+        let kept = slot.kept_bytes.load(Ordering::Relaxed);
+        let bytes: u64 = slices.iter().filter_map(|s| s.len).sum();
+        let before = slot.object_bytes.fetch_add(bytes, Ordering::Relaxed) + kept;
+        let total = before + bytes;
+        if last {
+            Tally::add(&tally.total_entries, 1);
+            Tally::add(&tally.total_bytes, total);
+            if total != slot.size && !slot.has_failed() && !slot.is_checkpointed() {
+                let what = format!("the object has {total} bytes, the entry records {}", slot.size);
+                slot.fail(Error::new(ErrorKind::Corrupt, what), false);
+            }
+        }
+        if slot.has_failed() {
+            if last {
+                let _ = self.work.send(Work::Announced(Arc::clone(slot)));
+            }
+            return;
+        }
+        let whole = last && before == 0 && slices.len() == 1 && bytes > 0;
+        let mut planned = 0;
+        for slice in slices {
+            // An empty content needs no read: there is nothing in it.
+            if slice.len == Some(0) {
+                continue;
+            }
+            match self.contents.locate(&slice.content) {
+                Ok(location) => {
+                    let target = Target {
+                        slot: Arc::clone(slot),
+                        start: slice.start,
+                        len: slice.len.unwrap_or(0),
+                        compressed: slice.compressed,
+                        whole,
+                    };
+                    self.window.slices.push(PlannedSlice { content: slice.content, location, target });
+                    planned += 1;
+                }
+                Err(e) => slot.fail(e, false),
+            }
+        }
+        if whole && planned == 1 {
+            // The only slice stands for the announcement too: a small file costs one countdown.
+            return;
+        }
+        slot.expect(planned);
+        if last {
+            let _ = self.work.send(Work::Announced(Arc::clone(slot)));
+        }
+    }
+
+    async fn dispatch(&mut self) {
+        let slices = std::mem::take(&mut self.window.slices);
+        if slices.is_empty() {
+            return;
+        }
+        for read in plan(slices, self.pass.plan_options(self.contents)) {
+            if self.reads.send(read).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// The same wants, at the places that a fresh index names.
+fn relocated(
+    old: &Contents,
+    fresh: &Contents,
+    gone: Vec<WantedContent<Target>>,
+    work: &crossbeam_channel::Sender<Work>,
+) -> Vec<PlannedSlice<Target>> {
+    let mut slices = Vec::new();
+    for wanted in gone {
+        let Some(location) = fresh.index.find(&wanted.content) else {
+            let pack = old.index.pack(wanted.location.pack).clone();
+            let error = BlobError::new(BlobErrorKind::NotFound, "its contents are not in the index any more").of(&pack);
+            let lost = Fetched::Lost { contents: vec![wanted], gone: false, error: Arc::new(error), pack };
+            let _ = work.send(Work::Fetched(lost));
+            continue;
+        };
+        for target in wanted.targets {
+            slices.push(PlannedSlice { content: wanted.content, location, target });
+        }
+    }
+    slices
+}

@@ -1,0 +1,186 @@
+//! Entries against what the target has already: what is right stays, what differs goes on to the plan.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use rekopia_format::ContentOpener;
+
+use super::finish::Outcome;
+use super::options::{Overwrite, RestoreOptions};
+use super::report::Tally;
+use super::slot::{FileSlot, SlotKind};
+use super::walk::Walked;
+use crate::error::Error;
+use crate::repository::objects::Slice;
+use crate::sink::{Existing, ExistingFile, ExistingKind, Sink};
+
+/// Compares entries with the target on blocking threads.
+#[derive(Clone)]
+pub(crate) struct Reconcile {
+    sink: Arc<Sink>,
+    opener: Arc<ContentOpener>,
+    overwrite: Overwrite,
+    outcome: Arc<Outcome>,
+    threads: usize,
+}
+
+/// Kopia's `--skip-existing` takes times for equal that differ by less.
+const SKIP_EXISTING_NS: u64 = 2_000_000_000;
+/// Entries that one blocking task compares.
+const ENTRIES_PER_TASK: usize = 64;
+/// Bytes of slices that one blocking task hashes.
+const BYTES_PER_TASK: u64 = 16 << 20;
+
+impl Reconcile {
+    pub(crate) fn new(
+        sink: Arc<Sink>,
+        opener: Arc<ContentOpener>,
+        options: &RestoreOptions,
+        outcome: Arc<Outcome>,
+    ) -> Self {
+        let threads = std::thread::available_parallelism().map_or(2, |n| n.get());
+        Reconcile { sink, opener, overwrite: options.overwrite, outcome, threads }
+    }
+
+    /// Looks at every entry of a batch; gives the batch with what is still to do.
+    pub(crate) async fn run(&self, batch: Vec<Walked>) -> Vec<Walked> {
+        use futures::StreamExt;
+        let tasks = futures::stream::iter(parts(batch)).map(|part| {
+            let this = self.clone();
+            async move { tokio::task::spawn_blocking(move || this.compare_all(part)).await }
+        });
+        let mut done = Vec::new();
+        let mut tasks = tasks.buffered(self.threads.max(1));
+        while let Some(part) = tasks.next().await {
+            match part {
+                Ok(part) => done.extend(part),
+                Err(_) => {
+                    let error = Error::internal("a comparing thread panicked");
+                    self.outcome.failed(String::new(), &error, false);
+                }
+            }
+        }
+        done
+    }
+
+    fn compare_all(&self, part: Vec<Walked>) -> Vec<Walked> {
+        let compared = part.into_iter().map(|item| match item {
+            Walked::Slices { slot, slices, last } if !slot.has_failed() => {
+                let slices = self.compare(&slot, slices);
+                Walked::Slices { slot, slices, last }
+            }
+            other => other,
+        });
+        compared.collect()
+    }
+
+    /// The slices that the target does not have yet.
+    fn compare(&self, slot: &Arc<FileSlot>, slices: Vec<Slice>) -> Vec<Slice> {
+        let existing = match slot.existing.get() {
+            Some(existing) => Some(existing.clone()),
+            None => self.look(slot),
+        };
+        let Some(existing) = existing else { return slices };
+        let _ = slot.existing.set(existing.clone());
+        match slot.kind {
+            SlotKind::Symlink => {
+                if existing.kind == ExistingKind::Symlink && self.skips_symlinks() {
+                    return self.keep(slot, &slices);
+                }
+                slices
+            }
+            SlotKind::File if existing.kind != ExistingKind::File => slices,
+            SlotKind::File if self.trusts(slot, &existing) => self.keep(slot, &slices),
+            SlotKind::File => self.hash(slot, slices),
+        }
+    }
+
+    fn look(&self, slot: &FileSlot) -> Option<Existing> {
+        match self.sink.look(&slot.folder.node, &slot.name) {
+            Ok(existing) => existing,
+            Err(e) => {
+                slot.fail(e.into(), false);
+                None
+            }
+        }
+    }
+
+    fn skips_symlinks(&self) -> bool {
+        matches!(self.overwrite, Overwrite::SkipExisting | Overwrite::Never)
+    }
+
+    /// Whether the file is taken for right without a look at its bytes.
+    fn trusts(&self, slot: &FileSlot, existing: &Existing) -> bool {
+        let same_size = existing.size == slot.size;
+        let apart = existing.mtime_ns.abs_diff(slot.attributes.mtime_ns);
+        match self.overwrite {
+            Overwrite::Always => false,
+            Overwrite::IfChanged => same_size && apart == 0,
+            Overwrite::SkipExisting => same_size && apart < SKIP_EXISTING_NS,
+            Overwrite::Never => true,
+        }
+    }
+
+    fn keep(&self, slot: &FileSlot, slices: &[Slice]) -> Vec<Slice> {
+        let bytes: u64 = slices.iter().filter_map(|s| s.len).sum();
+        slot.kept_bytes.fetch_add(bytes, Ordering::Relaxed);
+        Tally::add(&self.outcome.tally.kept_bytes, bytes);
+        Vec::new()
+    }
+
+    fn hash(&self, slot: &FileSlot, slices: Vec<Slice>) -> Vec<Slice> {
+        let Ok(file) = self.sink.open_existing(&slot.folder.node, &slot.name) else { return slices };
+        let mut buffer = Vec::new();
+        let mut wanted = Vec::new();
+        for slice in slices {
+            if !slice.compressed && self.is_right(&file, &slice, &mut buffer) {
+                self.keep(slot, &[slice]);
+            } else {
+                wanted.push(slice);
+            }
+        }
+        wanted
+    }
+
+    /// Whether the bytes on disk hash to the content that belongs there.
+    fn is_right(&self, file: &ExistingFile, slice: &Slice, buffer: &mut Vec<u8>) -> bool {
+        let Some(len) = slice.len.and_then(|l| usize::try_from(l).ok()) else { return false };
+        matches!(file.read_at(slice.start, len, buffer), Ok(true)) && self.opener.verify_hash(&slice.content, buffer).is_ok()
+    }
+}
+
+/// Cuts a batch into pieces of about equal work, in order.
+fn parts(batch: Vec<Walked>) -> Vec<Vec<Walked>> {
+    let mut parts = vec![Vec::new()];
+    let (mut entries, mut bytes) = (0, 0);
+    let mut add = |item: Walked, cost: u64| {
+        if entries >= ENTRIES_PER_TASK || bytes >= BYTES_PER_TASK {
+            parts.push(Vec::new());
+            (entries, bytes) = (0, 0);
+        }
+        entries += 1;
+        bytes += cost;
+        if let Some(part) = parts.last_mut() {
+            part.push(item);
+        }
+    };
+    for item in batch {
+        match item {
+            Walked::Slices { slot, slices, last } => {
+                let mut rest = slices;
+                while rest.iter().filter_map(|s| s.len).sum::<u64>() > BYTES_PER_TASK && rest.len() > 1 {
+                    let mut sum = 0;
+                    let cut = rest.iter().take_while(|s| { sum += s.len.unwrap_or(0); sum <= BYTES_PER_TASK }).count().max(1);
+                    let later = rest.split_off(cut);
+                    let some = Walked::Slices { slot: Arc::clone(&slot), slices: rest, last: false };
+                    add(some, BYTES_PER_TASK);
+                    rest = later;
+                }
+                let cost = rest.iter().filter_map(|s| s.len).sum();
+                add(Walked::Slices { slot, slices: rest, last }, cost);
+            }
+            other => add(other, 0),
+        }
+    }
+    parts
+}

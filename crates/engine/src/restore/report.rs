@@ -1,0 +1,187 @@
+//! What a restore or verification did: exact counters, and the first of each kind of trouble.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use serde::Serialize;
+
+use crate::error::{Error, ErrorKind};
+
+/// One entry that is not as the snapshot has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Failure {
+    /// The entry, relative to the restored root; empty for the root itself.
+    pub path: String,
+    /// The class of the error.
+    pub kind: ErrorKind,
+    /// What failed and why, on one line.
+    pub message: String,
+    /// The existing file could not be brought back to what it was.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub mixed: bool,
+}
+
+/// An attribute that could not be set, or another thing to know about an entry that was restored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Remark {
+    /// The entry, relative to the restored root.
+    pub path: String,
+    /// What to know.
+    pub message: String,
+}
+
+/// The outcome of a restore or verification.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Regular files that are as the snapshot has them.
+    pub files: u64,
+    /// Directories.
+    pub directories: u64,
+    /// Symbolic links.
+    pub symlinks: u64,
+    /// Bytes of those files.
+    pub bytes: u64,
+    /// Files that needed no data because what was there is right.
+    pub kept_files: u64,
+    /// Bytes that were there already.
+    pub kept_bytes: u64,
+    /// Entries left alone as asked (`--overwrite never`, `--skip-existing`).
+    pub skipped: u64,
+    /// Bytes written to files.
+    pub written_bytes: u64,
+    /// Entries removed because the snapshot does not have them.
+    pub deleted: u64,
+    /// Entries that failed, each counted once; the descendants of an unreadable directory are covered by it.
+    pub failed: u64,
+    /// Attributes that could not be set.
+    pub unset_attributes: u64,
+    /// Requests to the storage.
+    pub requests: u64,
+    /// Bytes received from the storage.
+    pub fetched_bytes: u64,
+    /// Packed bytes of distinct contents that were needed.
+    pub needed_bytes: u64,
+    /// Wall time, in seconds.
+    pub seconds: f64,
+    /// The first failures.
+    pub failures: Vec<Failure>,
+    /// The first attributes that could not be set.
+    pub fidelity: Vec<Remark>,
+    /// Entries of an incomplete snapshot that hold less than the source had.
+    pub incomplete: Vec<Remark>,
+    /// Other things to know.
+    pub warnings: Vec<String>,
+    /// The run was stopped on request.
+    pub cancelled: bool,
+    /// What ended the run before everything was tried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fatal: Option<Failure>,
+}
+
+impl Report {
+    /// Whether every entry is as the snapshot has it.
+    pub fn is_complete(&self) -> bool {
+        self.failed == 0 && !self.cancelled && self.fatal.is_none()
+    }
+
+    /// The first failures; [`Report::failed`] counts all.
+    pub fn failures(&self) -> &[Failure] {
+        &self.failures
+    }
+}
+
+/// How many items of each kind a report holds.
+pub(crate) const KEPT: usize = 1000;
+
+/// Counters that the stages share while they run.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) files: AtomicU64,
+    pub(crate) directories: AtomicU64,
+    pub(crate) symlinks: AtomicU64,
+    pub(crate) bytes: AtomicU64,
+    pub(crate) kept_files: AtomicU64,
+    pub(crate) kept_bytes: AtomicU64,
+    pub(crate) skipped: AtomicU64,
+    pub(crate) written_bytes: AtomicU64,
+    pub(crate) deleted: AtomicU64,
+    pub(crate) failed: AtomicU64,
+    pub(crate) unset_attributes: AtomicU64,
+    pub(crate) needed_bytes: AtomicU64,
+    pub(crate) total_entries: AtomicU64,
+    pub(crate) total_bytes: AtomicU64,
+    lists: Mutex<Lists>,
+}
+
+#[derive(Debug, Default)]
+struct Lists {
+    failures: Vec<Failure>,
+    fidelity: Vec<Remark>,
+    incomplete: Vec<Remark>,
+    warnings: Vec<String>,
+}
+
+impl Tally {
+    pub(crate) fn add(counter: &AtomicU64, n: u64) {
+        counter.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// Counts a failed entry and keeps it if there is room.
+    pub(crate) fn fail(&self, path: String, error: &Error, mixed: bool) -> Failure {
+        let failure = Failure { path, kind: error.kind(), message: error.chain(), mixed };
+        Tally::add(&self.failed, 1);
+        self.with(|l| push(&mut l.failures, failure.clone()));
+        failure
+    }
+
+    pub(crate) fn attribute_unset(&self, path: String, message: String) {
+        Tally::add(&self.unset_attributes, 1);
+        self.with(|l| push(&mut l.fidelity, Remark { path, message }));
+    }
+
+    pub(crate) fn incomplete(&self, path: String, message: String) {
+        self.with(|l| push(&mut l.incomplete, Remark { path, message }));
+    }
+
+    pub(crate) fn warn(&self, message: String) {
+        self.with(|l| push(&mut l.warnings, message));
+    }
+
+    /// The counters as they are now; traffic and time are the caller's to fill in.
+    pub(crate) fn report(&self) -> Report {
+        let get = |c: &AtomicU64| c.load(Ordering::Relaxed);
+        let mut report = Report {
+            files: get(&self.files),
+            directories: get(&self.directories),
+            symlinks: get(&self.symlinks),
+            bytes: get(&self.bytes),
+            kept_files: get(&self.kept_files),
+            kept_bytes: get(&self.kept_bytes),
+            skipped: get(&self.skipped),
+            written_bytes: get(&self.written_bytes),
+            deleted: get(&self.deleted),
+            failed: get(&self.failed),
+            unset_attributes: get(&self.unset_attributes),
+            needed_bytes: get(&self.needed_bytes),
+            ..Report::default()
+        };
+        self.with(|l| {
+            report.failures.clone_from(&l.failures);
+            report.fidelity.clone_from(&l.fidelity);
+            report.incomplete.clone_from(&l.incomplete);
+            report.warnings.clone_from(&l.warnings);
+        });
+        report.failures.sort_by(|a, b| a.path.cmp(&b.path));
+        report
+    }
+
+    fn with(&self, f: impl FnOnce(&mut Lists)) {
+        f(&mut self.lists.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+fn push<T>(list: &mut Vec<T>, item: T) {
+    if list.len() < KEPT {
+        list.push(item);
+    }
+}

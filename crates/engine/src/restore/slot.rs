@@ -1,0 +1,186 @@
+//! Entries on their way: what the stages hand on of a directory, file or symlink until it is finished.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use rekopia_format::entry_name::EntryName;
+
+use crate::error::Error;
+use crate::sink::{Attributes, DirNode, Existing, LargeFile, Patch};
+
+/// A directory with a count of what is still to come in it; at zero it gets its attributes.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    pub(crate) node: Arc<DirNode>,
+    parent: Option<Arc<Folder>>,
+    /// Its own listing, and each entry of it.
+    pending: AtomicUsize,
+    /// Something in it was left out by a filter: nothing in it may be called extra because of that.
+    filtered: AtomicBool,
+}
+
+impl Folder {
+    /// The root of the restore.
+    pub(crate) fn root(node: Arc<DirNode>) -> Arc<Self> {
+        Arc::new(Folder { node, parent: None, pending: AtomicUsize::new(1), filtered: AtomicBool::new(false) })
+    }
+
+    /// A directory below `parent`, which waits for it.
+    pub(crate) fn below(parent: &Arc<Folder>, name: EntryName, attributes: Attributes) -> Arc<Self> {
+        parent.pending.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Folder {
+            node: DirNode::child(&parent.node, name, attributes),
+            parent: Some(Arc::clone(parent)),
+            pending: AtomicUsize::new(1),
+            filtered: AtomicBool::new(false),
+        })
+    }
+
+    /// One less to wait for; true when that was the last.
+    pub(crate) fn one_done(&self) -> bool {
+        self.pending.fetch_sub(1, Ordering::AcqRel) == 1
+    }
+
+    /// The directory above.
+    pub(crate) fn parent(&self) -> Option<&Arc<Folder>> {
+        self.parent.as_ref()
+    }
+
+    /// Relative to the root; empty for the root.
+    pub(crate) fn path(&self) -> String {
+        self.node.path()
+    }
+
+    /// The path of an entry in this directory.
+    pub(crate) fn path_of(&self, name: &str) -> String {
+        let mut path = self.node.path();
+        if !path.is_empty() {
+            path.push('/');
+        }
+        path.push_str(name);
+        path
+    }
+
+    /// Notes that the filter left something out here.
+    pub(crate) fn keep_unlisted(&self) {
+        self.filtered.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the filter left something out here.
+    pub(crate) fn has_unlisted(&self) -> bool {
+        self.filtered.load(Ordering::Relaxed)
+    }
+}
+
+/// What a slot becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SlotKind {
+    File,
+    Symlink,
+}
+
+/// A file or symlink with a count of slices still to come; at zero it is finished or given up.
+#[derive(Debug)]
+pub(crate) struct FileSlot {
+    pub(crate) folder: Arc<Folder>,
+    pub(crate) name: EntryName,
+    pub(crate) kind: SlotKind,
+    pub(crate) attributes: Attributes,
+    /// As recorded, in bytes.
+    pub(crate) size: u64,
+    /// What is in the target already; set by reconcile.
+    pub(crate) existing: OnceLock<Existing>,
+    /// Bytes of slices seen by the plan: the length of the object.
+    pub(crate) object_bytes: AtomicU64,
+    /// Bytes that are right on disk already.
+    pub(crate) kept_bytes: AtomicU64,
+    /// Slices on their way, plus one while more may follow.
+    remaining: AtomicU64,
+    failure: Mutex<Option<(Error, bool)>>,
+    failed: AtomicBool,
+    /// The file while it is being written; what it is, the sink knows.
+    pub(crate) open: Mutex<Option<Arc<Writing>>>,
+}
+
+impl FileSlot {
+    /// An entry of `folder`, which waits for it.
+    pub(crate) fn new(
+        folder: &Arc<Folder>,
+        name: EntryName,
+        kind: SlotKind,
+        attributes: Attributes,
+        size: u64,
+    ) -> Arc<Self> {
+        folder.pending.fetch_add(1, Ordering::Relaxed);
+        Arc::new(FileSlot {
+            folder: Arc::clone(folder),
+            name,
+            kind,
+            attributes,
+            size,
+            existing: OnceLock::new(),
+            object_bytes: AtomicU64::new(0),
+            kept_bytes: AtomicU64::new(0),
+            remaining: AtomicU64::new(1),
+            failure: Mutex::new(None),
+            failed: AtomicBool::new(false),
+            open: Mutex::new(None),
+        })
+    }
+
+    /// Relative to the root.
+    pub(crate) fn path(&self) -> String {
+        self.folder.path_of(self.name.as_str())
+    }
+
+    /// `n` more slices are on their way.
+    pub(crate) fn expect(&self, n: u64) {
+        self.remaining.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// One slice arrived (or never will), or the last one was announced; true when nothing is left to wait for.
+    pub(crate) fn one_done(&self) -> bool {
+        self.remaining.fetch_sub(1, Ordering::AcqRel) == 1
+    }
+
+    /// Keeps the first failure; `mixed` when an existing file is no longer what it was.
+    pub(crate) fn fail(&self, error: Error, mixed: bool) {
+        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        failure.get_or_insert((error, mixed));
+        self.failed.store(true, Ordering::Release);
+    }
+
+    /// Whether something failed: what still arrives need not be written.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    /// Takes the failure out, if there is one.
+    pub(crate) fn take_failure(&self) -> Option<(Error, bool)> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Whether the entry holds only what had been uploaded when a checkpoint was made (§7.6).
+    pub(crate) fn is_checkpointed(&self) -> bool {
+        self.name.as_str().starts_with(".checkpointed.")
+    }
+}
+
+/// A file that is being written.
+#[derive(Debug)]
+pub(crate) enum Writing {
+    /// Under its final name, longer than recorded until it is finished.
+    New(LargeFile),
+    /// Beside an existing file, which stays as it is until everything has arrived.
+    Patched(Patch),
+}
+
+impl Writing {
+    /// Gives up: a new file is removed, an existing one stays. True when that could not be done.
+    pub(crate) fn abandon(&self) -> bool {
+        match self {
+            Writing::New(file) => file.abandon().is_err(),
+            Writing::Patched(patch) => patch.abandon().is_err(),
+        }
+    }
+}

@@ -1,0 +1,371 @@
+//! Snapshot root → entries with their slices, depth first in stored order.
+//!
+//! ```text
+//! stack of directories ──the next ≤ 64──► read ahead in one round ──► scan ──► batches of Walked
+//! ```
+//!
+//! A directory is scanned content by content: one of a million entries never is in memory as a whole. Its
+//! subdirectories found so far are descended into before its next content is read, so that what waits on the stack is
+//! bounded by the depth of the tree, not by its width.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use rekopia_format::directory::{DirectoryScanner, Entry, EntryKind};
+use rekopia_format::entry_name::EntryName;
+use rekopia_format::{ContentId, ObjectId};
+use tokio::sync::mpsc;
+
+use super::filter::Filter;
+use super::slot::{FileSlot, Folder, SlotKind};
+use crate::error::{Error, ErrorKind, Result};
+use crate::observer::Cancel;
+use crate::repository::contents::Contents;
+use crate::repository::objects::{ObjectReader, ReadAhead, Slice, SliceReader};
+use crate::sink::Attributes;
+
+/// What the walk found, in order.
+#[derive(Debug)]
+pub(crate) enum Walked {
+    /// A directory that is to exist; its entries follow.
+    Folder(Arc<Folder>),
+    /// Every entry of the directory was sent.
+    Listed {
+        folder: Arc<Folder>,
+        /// Whether its listing was readable to the end: only then is anything in it extra.
+        whole: bool,
+    },
+    /// A file or symlink with (some of) its slices; more of the same slot follow until `last`.
+    Slices { slot: Arc<FileSlot>, slices: Vec<Slice>, last: bool },
+    /// An entry that cannot be restored.
+    Failed { path: String, error: Error },
+}
+
+/// Where the walk starts and how far it goes.
+pub(crate) struct WalkOptions {
+    pub(crate) filter: Filter,
+    pub(crate) max_depth: Option<usize>,
+    /// Plaintext bytes that may be read ahead.
+    pub(crate) read_ahead_bytes: u64,
+    pub(crate) cancel: Cancel,
+}
+
+/// Slices of one file in one message.
+const SLICES_PER_MESSAGE: usize = 4096;
+/// Entries in one batch of messages.
+const BATCH: usize = 512;
+/// Directories that are read ahead together.
+const LOOK_AHEAD: usize = 64;
+/// Levels of directories; a path of this depth cannot be opened on any system in one go.
+const MAX_DEPTH: usize = 100_000;
+
+/// Walks one tree.
+pub(crate) struct Walk {
+    contents: Contents,
+    options: WalkOptions,
+    ahead: ReadAhead,
+    stack: Vec<Frame>,
+    out: mpsc::Sender<Vec<Walked>>,
+    batch: Vec<Walked>,
+}
+
+/// A directory that is being scanned.
+struct Frame {
+    folder: Arc<Folder>,
+    object: ObjectId,
+    reader: ObjectReader,
+    scanner: Option<DirectoryScanner>,
+    /// Subdirectories found and not yet descended into.
+    below: VecDeque<(Arc<Folder>, Entry)>,
+    names: Names,
+    whole: bool,
+}
+
+/// The receiver is gone: the restore is over.
+struct Stopped;
+
+impl Walk {
+    pub(crate) fn new(contents: Contents, options: WalkOptions, out: mpsc::Sender<Vec<Walked>>) -> Self {
+        Walk { contents, options, ahead: ReadAhead::default(), stack: Vec::new(), out, batch: Vec::new() }
+    }
+
+    /// Sends everything below (and including) the directory `root`, whose folder the caller made.
+    pub(crate) async fn run_directory(mut self, folder: Arc<Folder>, root: &Entry) {
+        let started = self.descend(folder, root);
+        if started.is_ok() {
+            let _ = self.run().await;
+        }
+        let _ = self.flush().await;
+    }
+
+    /// Sends a single file or symlink.
+    pub(crate) async fn run_single(mut self, folder: Arc<Folder>, name: EntryName, root: &Entry) {
+        self.batch.push(Walked::Folder(Arc::clone(&folder)));
+        if let Ok(slot) = self.slot(&folder, name, root) {
+            let _ = self.send_file(slot, root).await;
+        }
+        self.batch.push(Walked::Listed { folder, whole: false });
+        let _ = self.flush().await;
+    }
+
+    async fn run(&mut self) -> std::result::Result<(), Stopped> {
+        while let Some(depth) = self.stack.len().checked_sub(1) {
+            if self.options.cancel.is_cancelled() {
+                return Err(Stopped);
+            }
+            if let Some((folder, entry)) = self.stack[depth].below.pop_front() {
+                if depth + 1 >= MAX_DEPTH {
+                    self.fail(folder.path(), Error::new(ErrorKind::Corrupt, "directories are nested too deeply"));
+                    self.batch.push(Walked::Listed { folder, whole: false });
+                } else {
+                    self.descend(folder, &entry)?;
+                }
+            } else if self.stack[depth].scanner.is_none() {
+                if let Some(frame) = self.stack.pop() {
+                    self.batch.push(Walked::Listed { folder: frame.folder, whole: frame.whole });
+                }
+            } else {
+                self.scan(depth).await?;
+            }
+            if self.batch.len() >= BATCH {
+                self.flush().await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn descend(&mut self, folder: Arc<Folder>, entry: &Entry) -> std::result::Result<(), Stopped> {
+        self.batch.push(Walked::Folder(Arc::clone(&folder)));
+        match entry.object {
+            Some(object) => self.stack.push(Frame {
+                folder,
+                object,
+                reader: ObjectReader::new(&object, None),
+                scanner: Some(DirectoryScanner::new()),
+                below: VecDeque::new(),
+                names: Names::default(),
+                whole: true,
+            }),
+            None => {
+                self.fail(folder.path(), Error::new(ErrorKind::Corrupt, "the directory has no object"));
+                self.batch.push(Walked::Listed { folder, whole: false });
+            }
+        }
+        Ok(())
+    }
+
+    /// Scans the next content of the directory at `depth` on the stack.
+    async fn scan(&mut self, depth: usize) -> std::result::Result<(), Stopped> {
+        self.look_ahead(depth).await;
+        let frame = &mut self.stack[depth];
+        let chunk = frame.reader.next(&self.contents, &mut self.ahead).await;
+        let mut found: Vec<std::result::Result<Entry, (Option<String>, String)>> = Vec::new();
+        let mut broken = None;
+        match chunk {
+            Ok(Some(chunk)) => {
+                if let Some(scanner) = &mut frame.scanner {
+                    let pushed = scanner.push(&chunk, |entry| {
+                        found.push(entry.map_err(|e| (e.name.clone(), e.to_string())));
+                    });
+                    broken = pushed.err().map(|e| Error::new(ErrorKind::Corrupt, "the directory is damaged").because(e));
+                }
+            }
+            Ok(None) => {
+                if let Some(Err(e)) = frame.scanner.take().map(DirectoryScanner::finish) {
+                    broken = Some(Error::new(ErrorKind::Corrupt, "the directory is damaged").because(e));
+                }
+            }
+            Err(e) => broken = Some(e),
+        }
+        if let Some(error) = broken {
+            frame.scanner = None;
+            frame.whole = false;
+            let path = frame.folder.path();
+            self.fail(path, error);
+        }
+        self.take_entries(depth, found).await
+    }
+
+    /// Reads what is needed next in one round: this directory's content, and those of the directories after it.
+    async fn look_ahead(&mut self, depth: usize) {
+        let object = self.stack[depth].object;
+        if object.indirection() > 0 || self.ahead.has(object.content()) {
+            return;
+        }
+        let later = self.stack.iter().rev().flat_map(|f| f.below.iter()).filter_map(|(_, e)| e.object);
+        let ids = std::iter::once(object).chain(later).take(LOOK_AHEAD).map(|o| *o.content());
+        self.ahead.fill(&self.contents, ids, self.options.read_ahead_bytes).await;
+    }
+
+    async fn take_entries(
+        &mut self,
+        depth: usize,
+        found: Vec<std::result::Result<Entry, (Option<String>, String)>>,
+    ) -> std::result::Result<(), Stopped> {
+        let tables = found.iter().flatten().filter(|e| e.kind != EntryKind::Directory);
+        let tables = tables.filter_map(|e| e.object).filter(|o| o.indirection() > 0).map(|o| *o.content());
+        let tables: Vec<ContentId> = tables.collect();
+        if !tables.is_empty() {
+            self.ahead.fill(&self.contents, tables.into_iter(), self.options.read_ahead_bytes).await;
+        }
+        for entry in found {
+            let folder = Arc::clone(&self.stack[depth].folder);
+            match entry {
+                Ok(entry) => self.take_entry(depth, &folder, entry).await?,
+                Err((name, what)) => {
+                    let name = name.unwrap_or_else(|| "(an entry without a usable name)".to_owned());
+                    self.stack[depth].whole = false;
+                    self.fail(folder.path_of(&name), Error::new(ErrorKind::Corrupt, what));
+                }
+            }
+            if self.batch.len() >= BATCH {
+                self.flush().await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn take_entry(
+        &mut self,
+        depth: usize,
+        folder: &Arc<Folder>,
+        entry: Entry,
+    ) -> std::result::Result<(), Stopped> {
+        let name = match &entry.name {
+            Ok(name) => name.clone(),
+            Err(bad) => {
+                let path = folder.path_of(&bad.to_string());
+                self.fail(path, Error::new(ErrorKind::Corrupt, "the name is not one safe path component"));
+                return Ok(());
+            }
+        };
+        let name = match self.stack[depth].names.admit(name) {
+            Admitted::First(name) => name,
+            Admitted::Twin { restored_as, path_hint } => {
+                let path = folder.path_of(&path_hint);
+                let what = format!("the directory has this name twice; restored as {:?}", restored_as.as_str());
+                self.batch.push(Walked::Failed { path, error: Error::new(ErrorKind::Corrupt, what) });
+                restored_as
+            }
+        };
+        let is_dir = entry.kind == EntryKind::Directory;
+        if !self.options.filter.admits(&folder.path_of(name.as_str()), is_dir) {
+            folder.keep_unlisted();
+            return Ok(());
+        }
+        match &entry.kind {
+            EntryKind::Directory => {
+                if self.options.max_depth.is_some_and(|max| depth >= max) {
+                    return Ok(());
+                }
+                let child = Folder::below(folder, name, attributes(&entry));
+                self.stack[depth].below.push_back((child, entry));
+                Ok(())
+            }
+            EntryKind::Unknown(kind) => {
+                let path = folder.path_of(name.as_str());
+                self.fail(path, Error::new(ErrorKind::Corrupt, format!("unknown kind of entry {kind:?}")));
+                Ok(())
+            }
+            EntryKind::File | EntryKind::Symlink => {
+                let slot = self.slot(folder, name, &entry)?;
+                self.send_file(slot, &entry).await
+            }
+        }
+    }
+
+    fn slot(
+        &mut self,
+        folder: &Arc<Folder>,
+        name: EntryName,
+        entry: &Entry,
+    ) -> std::result::Result<Arc<FileSlot>, Stopped> {
+        let kind = if entry.kind == EntryKind::Symlink { SlotKind::Symlink } else { SlotKind::File };
+        Ok(FileSlot::new(folder, name, kind, attributes(entry), entry.size))
+    }
+
+    async fn send_file(&mut self, slot: Arc<FileSlot>, entry: &Entry) -> std::result::Result<(), Stopped> {
+        let Some(object) = entry.object else {
+            self.fail_slot(&slot, Error::new(ErrorKind::Corrupt, "the entry has no object"));
+            return Ok(());
+        };
+        // The length of a direct object is in the index; that of a compressed one only in the entry.
+        let len = if object.is_compressed() { Some(entry.size) } else { None };
+        let mut reader = SliceReader::new(&object, len);
+        loop {
+            let slices = reader.next(&self.contents, &mut self.ahead, SLICES_PER_MESSAGE).await;
+            let located: Result<Vec<Slice>> = slices.and_then(|s| s.into_iter().map(|s| self.with_length(s)).collect());
+            match located {
+                Ok(slices) => {
+                    let last = slices.is_empty() || object.indirection() == 0;
+                    self.batch.push(Walked::Slices { slot: Arc::clone(&slot), slices, last });
+                    if last {
+                        return Ok(());
+                    }
+                    if self.batch.len() >= BATCH || object.indirection() > 1 {
+                        self.flush().await?;
+                    }
+                }
+                Err(error) => {
+                    self.fail_slot(&slot, error);
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn with_length(&self, slice: Slice) -> Result<Slice> {
+        let location = self.contents.locate(&slice.content)?;
+        Ok(Slice { len: slice.len.or(Some(u64::from(location.packed.original_len))), ..slice })
+    }
+
+    /// The entry fails, and no slices follow.
+    fn fail_slot(&mut self, slot: &Arc<FileSlot>, error: Error) {
+        slot.fail(error, false);
+        self.batch.push(Walked::Slices { slot: Arc::clone(slot), slices: Vec::new(), last: true });
+    }
+
+    fn fail(&mut self, path: String, error: Error) {
+        self.batch.push(Walked::Failed { path, error });
+    }
+
+    async fn flush(&mut self) -> std::result::Result<(), Stopped> {
+        let batch = std::mem::take(&mut self.batch);
+        if batch.is_empty() { Ok(()) } else { self.out.send(batch).await.map_err(|_| Stopped) }
+    }
+}
+
+/// The attributes that an entry records.
+pub(crate) fn attributes(entry: &Entry) -> Attributes {
+    Attributes { mode: entry.mode, uid: entry.uid, gid: entry.gid, mtime_ns: entry.mtime_ns }
+}
+
+/// The names of a directory so far: twins are found by their 64-bit hashes and told apart exactly.
+#[derive(Default)]
+struct Names {
+    hashes: HashSet<u64>,
+    state: RandomState,
+    renamed: HashMap<String, u32>,
+}
+
+enum Admitted {
+    First(EntryName),
+    Twin { restored_as: EntryName, path_hint: String },
+}
+
+impl Names {
+    fn admit(&mut self, name: EntryName) -> Admitted {
+        if self.hashes.insert(self.state.hash_one(name.as_str())) {
+            return Admitted::First(name);
+        }
+        let twin = self.renamed.entry(name.as_str().to_owned()).or_insert(0);
+        *twin += 1;
+        let path_hint = name.as_str().to_owned();
+        let stem: String = name.as_str().chars().take(60).collect();
+        match EntryName::parse(&format!("{stem}.twin-{twin}")) {
+            Ok(restored_as) => Admitted::Twin { restored_as, path_hint },
+            Err(_) => Admitted::First(name),
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Plaintext → files: what a worker thread does with the bytes of a pack read.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::decode::{ContentDecoder, check_length};
+use super::fetch::{Fetched, PackBytes, Target, lost_error};
+use super::finish::Outcome;
+use super::plan::WantedContent;
+use super::report::Tally;
+use super::slot::{FileSlot, Folder, SlotKind, Writing};
+use crate::error::{Error, ErrorKind, Result};
+use crate::repository::contents::Contents;
+use crate::sink::{Patch, Sink};
+
+/// What the workers are given.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// Bytes to decode, or contents that cannot be had.
+    Fetched(Fetched),
+    /// A directory that is to exist even if nothing is in it.
+    Folder(Arc<Folder>),
+    /// All entries of a directory are known.
+    Listed(Arc<Folder>),
+    /// All slices of a slot are known.
+    Announced(Arc<FileSlot>),
+}
+
+/// What all workers of a pass share.
+pub(crate) struct Workshop {
+    pub(crate) contents: Contents,
+    /// `None`: swallow everything (verification).
+    pub(crate) sink: Option<Arc<Sink>>,
+    pub(crate) outcome: Arc<Outcome>,
+    /// Recompute the keyed hash of every content.
+    pub(crate) hash: bool,
+    /// Slices whose pack was not there; `None` when that is final.
+    pub(crate) gone: Option<Mutex<Vec<WantedContent<Target>>>>,
+    /// Slots that are being written.
+    pub(crate) unfinished: Mutex<Vec<Arc<FileSlot>>>,
+}
+
+/// Contents that are tried once more with a fresh index at most; more is damage.
+const MAX_GONE: usize = 1 << 20;
+
+impl Workshop {
+    /// Works until the channel closes.
+    pub(crate) fn work(&self, queue: &crossbeam_channel::Receiver<Work>) {
+        let mut decoder = ContentDecoder { hash: self.hash, ..ContentDecoder::default() };
+        for work in queue {
+            match work {
+                Work::Fetched(Fetched::Bytes(bytes)) => self.write_all(bytes, &mut decoder),
+                Work::Fetched(Fetched::Lost { contents, gone, error, pack }) => {
+                    for content in contents {
+                        self.lost(content, gone, |c| lost_error(c, &error, &pack));
+                    }
+                }
+                Work::Folder(folder) => self.create_folder(&folder),
+                Work::Listed(folder) => self.outcome.child_done(self.sink.as_deref(), &folder),
+                Work::Announced(slot) => self.slice_done(&slot),
+            }
+        }
+    }
+
+    fn create_folder(&self, folder: &Folder) {
+        if let Some(sink) = &self.sink
+            && let Err(e) = sink.dir(&folder.node)
+        {
+            self.outcome.failed(folder.path(), &e.into(), false);
+        }
+    }
+
+    fn write_all(&self, mut bytes: PackBytes, decoder: &mut ContentDecoder) {
+        let start = bytes.read.range.start;
+        let pack = self.contents.index.pack(bytes.read.pack).clone();
+        let mut contents = std::mem::take(&mut bytes.read.contents).into_iter().peekable();
+        let mut own = Vec::new();
+        while let Some(content) = contents.next() {
+            let range = content.location.range();
+            let (from, to) = ((range.start - start) as usize, (range.end - start) as usize);
+            // Opening decrypts in place; where two contents overlap, the first gets a copy of its own.
+            let overlaps = contents.peek().is_some_and(|next| next.location.range().start < range.end);
+            let Some(stored) = bytes.bytes.get_mut(from..to) else {
+                self.lost(content, false, |_| Error::internal("a read is shorter than its range"));
+                continue;
+            };
+            let stored = if overlaps {
+                own.clear();
+                own.extend_from_slice(stored);
+                &mut own[..]
+            } else {
+                stored
+            };
+            Tally::add(&self.outcome.tally.needed_bytes, to.saturating_sub(from) as u64);
+            match decoder.decode(&self.contents.opener, &content, stored) {
+                Ok(plain) => {
+                    for target in &content.targets {
+                        let written = check_length(target, plain, &content).and_then(|()| self.write(target, plain));
+                        if let Err(e) = written {
+                            target.slot.fail(e, false);
+                        }
+                        self.slice_done(&target.slot);
+                    }
+                }
+                Err(e) => {
+                    let e = Arc::new(e.in_pack(&pack));
+                    for target in &content.targets {
+                        target.slot.fail(e.again(), false);
+                        self.slice_done(&target.slot);
+                    }
+                }
+            }
+        }
+        bytes.recycle();
+    }
+
+    fn write(&self, target: &Target, plain: &[u8]) -> Result<()> {
+        let slot = &target.slot;
+        let Some(sink) = &self.sink else { return Ok(()) };
+        if slot.has_failed() || self.outcome.stop.is_cancelled() {
+            return Ok(());
+        }
+        let dir = sink.dir(&slot.folder.node)?;
+        if slot.kind == SlotKind::Symlink {
+            if !target.whole {
+                return Err(Error::new(ErrorKind::Corrupt, "the link's target is too long"));
+            }
+            let issues = sink.symlink(&dir, &slot.name, plain, &slot.attributes, slot.existing.get())?;
+            self.outcome.unset(issues);
+            return Ok(());
+        }
+        Tally::add(&self.outcome.tally.written_bytes, plain.len() as u64);
+        if target.whole && slot.existing.get().is_none() {
+            let issues = sink.write_new(&dir, &slot.name, &slot.attributes, plain)?;
+            self.outcome.unset(issues);
+            return Ok(());
+        }
+        let writing = {
+            let mut open = slot.open.lock().unwrap_or_else(PoisonError::into_inner);
+            match &*open {
+                Some(writing) => Arc::clone(writing),
+                None => {
+                    let size = slot.size;
+                    let started = match slot.existing.get() {
+                        Some(existing) => Writing::Patched(Patch::start(sink, &dir, &slot.name, existing, size)?),
+                        None => Writing::New(sink.create_large(&dir, &slot.name, size)?),
+                    };
+                    let writing = Arc::new(started);
+                    *open = Some(Arc::clone(&writing));
+                    self.unfinished.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(slot));
+                    writing
+                }
+            }
+        };
+        match &*writing {
+            Writing::New(file) => file.write_at(target.start, plain)?,
+            Writing::Patched(patch) => patch.write_at(target.start, plain)?,
+        }
+        Ok(())
+    }
+
+    /// Contents that cannot be had: kept for another try, or the failure of everything that wants them.
+    fn lost(&self, content: WantedContent<Target>, gone: bool, error: impl Fn(&WantedContent<Target>) -> Error) {
+        if gone && let Some(kept) = &self.gone {
+            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            if kept.len() < MAX_GONE {
+                kept.push(content);
+                return;
+            }
+        }
+        for target in &content.targets {
+            target.slot.fail(error(&content), false);
+            self.slice_done(&target.slot);
+        }
+    }
+
+    /// One slice less to wait for; the last one finishes the file.
+    pub(crate) fn slice_done(&self, slot: &Arc<FileSlot>) {
+        if !slot.one_done() {
+            return;
+        }
+        let failure = slot.take_failure();
+        let stopped = self.outcome.stop.is_cancelled();
+        let writing = slot.open.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if writing.is_some() {
+            let mut unfinished = self.unfinished.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(i) = unfinished.iter().position(|s| Arc::ptr_eq(s, slot)) {
+                unfinished.swap_remove(i);
+            }
+        }
+        let result = match failure {
+            Some(failure) => Err(failure),
+            None if stopped && writing.is_some() => Err((Error::cancelled(), false)),
+            None => self.complete(slot, writing.as_deref()).map_err(|e| (e, false)),
+        };
+        match result {
+            Ok(bytes) => self.outcome.slot_done(slot, bytes),
+            Err((e, mixed)) => {
+                let mixed = mixed | writing.is_some_and(|w| w.abandon());
+                // What was merely not finished when the run was stopped is no failure of its own.
+                if !(stopped && e.kind() == ErrorKind::Cancelled) {
+                    self.outcome.failed(slot.path(), &e, mixed);
+                }
+            }
+        }
+        self.outcome.child_done(self.sink.as_deref(), &slot.folder);
+    }
+
+    /// Length and attributes of a file whose slices are all in; gives its bytes.
+    fn complete(&self, slot: &FileSlot, writing: Option<&Writing>) -> Result<u64> {
+        use std::sync::atomic::Ordering::Relaxed;
+        let bytes = slot.object_bytes.load(Relaxed) + slot.kept_bytes.load(Relaxed);
+        let Some(sink) = &self.sink else { return Ok(bytes) };
+        let issues = match writing {
+            Some(Writing::New(file)) => file.finish(bytes, &slot.attributes)?,
+            Some(Writing::Patched(patch)) => patch.commit(bytes, &slot.attributes)?,
+            None if slot.kind == SlotKind::Symlink => Vec::new(),
+            None => match slot.existing.get() {
+                // Everything was right already, but perhaps the length, or an attribute.
+                Some(existing) => {
+                    let dir = sink.dir(&slot.folder.node)?;
+                    sink.settle(&dir, &slot.name, existing, bytes, &slot.attributes)?
+                }
+                None if bytes == 0 => {
+                    let dir = sink.dir(&slot.folder.node)?;
+                    sink.write_new(&dir, &slot.name, &slot.attributes, &[])?
+                }
+                None => Vec::new(),
+            },
+        };
+        self.outcome.unset(issues);
+        Ok(bytes)
+    }
+
+    /// Gives up what is half-written when a run was stopped: nothing of it stays.
+    pub(crate) fn abandon_unfinished(&self) {
+        let unfinished = std::mem::take(&mut *self.unfinished.lock().unwrap_or_else(PoisonError::into_inner));
+        for slot in unfinished {
+            let writing = slot.open.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if writing.is_some_and(|w| w.abandon()) {
+                let what = "stopped while an existing file was being changed";
+                self.outcome.failed(slot.path(), &Error::new(ErrorKind::Destination, what), true);
+            }
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! New files: a small one in one call, a large one by many threads.
+
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use rekopia_format::entry_name::EntryName;
+use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::error::{SinkError, SinkErrorKind};
+use super::handles::DirHandle;
+use super::metadata::{self, Attributes, FidelityIssue};
+use super::node::{DirNode, Opened};
+use super::Sink;
+
+const CREATE: OFlags =
+    OFlags::WRONLY.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
+const REOPEN: OFlags = OFlags::WRONLY.union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
+/// Runs of zeros are looked for in blocks of this many bytes.
+const BLOCK: usize = 4096;
+/// Large files that are open at once.
+const MAX_OPEN: usize = 256;
+
+impl Sink {
+    /// A whole new file: created, written, given its attributes. On failure nothing of it stays.
+    pub(crate) fn write_new(
+        &self,
+        node: &Arc<DirNode>,
+        dir: &DirHandle,
+        name: &EntryName,
+        attributes: &Attributes,
+        data: &[u8],
+    ) -> Result<Vec<FidelityIssue>, SinkError> {
+        let shown = || node.path_of(name.as_str());
+        let file = create(dir, name, &shown)?;
+        let written = self.fill(&file, data, attributes, &shown);
+        if written.is_err() {
+            let _ = rustix::fs::unlinkat(&dir.fd, name.as_str(), AtFlags::empty());
+        }
+        written
+    }
+
+    fn fill(
+        &self,
+        file: &OwnedFd,
+        data: &[u8],
+        attributes: &Attributes,
+        shown: &impl Fn() -> String,
+    ) -> Result<Vec<FidelityIssue>, SinkError> {
+        if self.options.sparse {
+            rustix::fs::ftruncate(file, data.len() as u64).map_err(|e| SinkError::sys("writing", &shown(), e))?;
+        }
+        write_ranges(file, 0, data, self.options.sparse).map_err(|e| SinkError::sys("writing", &shown(), e))?;
+        let issues = metadata::set_file(self, file, &self.file_attributes(attributes), None, shown)?;
+        self.fdatasync_if_needed(file, shown)?;
+        Ok(issues)
+    }
+
+    /// A new file that is written piece by piece; until it is finished it is one byte longer than `size`.
+    pub(crate) fn create_large(
+        self: &Arc<Self>,
+        node: &Arc<DirNode>,
+        name: &EntryName,
+        size: u64,
+    ) -> Result<LargeFile, SinkError> {
+        let shown = || node.path_of(name.as_str());
+        let dir = self.dir(node)?;
+        let file = create(&dir, name, &shown)?;
+        let made = rustix::fs::ftruncate(&file, size.saturating_add(1)).and_then(|()| rustix::fs::fstat(&file));
+        let stat = made.map_err(|e| {
+            let _ = rustix::fs::unlinkat(&dir.fd, name.as_str(), AtFlags::empty());
+            SinkError::sys("creating", &shown(), e)
+        })?;
+        let shared = Arc::new(Shared {
+            node: Arc::clone(node),
+            name: name.clone(),
+            identity: Opened::of(&stat, true, None),
+            open: Mutex::new(None),
+        });
+        self.files.put(&shared, file);
+        Ok(LargeFile { sink: Arc::clone(self), shared })
+    }
+
+    /// With modes switched off a new file is as any program would make it.
+    pub(super) fn file_attributes(&self, attributes: &Attributes) -> Attributes {
+        if self.options.policy.mode { *attributes } else { Attributes { mode: metadata::plain_file_mode(), ..*attributes } }
+    }
+}
+
+/// A new file under its final name that several threads write.
+#[derive(Debug)]
+pub(crate) struct LargeFile {
+    sink: Arc<Sink>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    node: Arc<DirNode>,
+    name: EntryName,
+    identity: Opened,
+    /// Closed when too many are open.
+    open: Mutex<Option<Arc<OwnedFd>>>,
+}
+
+impl LargeFile {
+    /// Writes `data` at `offset`.
+    pub(crate) fn write_at(&self, offset: u64, data: &[u8]) -> Result<(), SinkError> {
+        let file = self.file()?;
+        write_ranges(&file, offset, data, self.sink.options.sparse).map_err(|e| self.failed("writing", e))
+    }
+
+    /// Cuts the file to its length and gives it its attributes.
+    pub(crate) fn finish(&self, size: u64, attributes: &Attributes) -> Result<Vec<FidelityIssue>, SinkError> {
+        let shown = || self.shared.path();
+        let file = self.file()?;
+        rustix::fs::ftruncate(&file, size).map_err(|e| self.failed("finishing", e))?;
+        let wanted = self.sink.file_attributes(attributes);
+        let issues = metadata::set_file(&self.sink, &file, &wanted, None, &shown)?;
+        self.sink.fdatasync_if_needed(&file, &shown)?;
+        self.close();
+        Ok(issues)
+    }
+
+    /// Removes the file.
+    pub(crate) fn abandon(&self) -> Result<(), SinkError> {
+        self.close();
+        let dir = self.sink.dir(&self.shared.node)?;
+        let name = self.shared.name.as_str();
+        let stat = rustix::fs::statat(&dir.fd, name, AtFlags::SYMLINK_NOFOLLOW);
+        if stat.is_ok_and(|stat| self.shared.identity.is(&stat)) {
+            rustix::fs::unlinkat(&dir.fd, name, AtFlags::empty()).map_err(|e| self.failed("removing", e))?;
+        }
+        Ok(())
+    }
+
+    fn file(&self) -> Result<Arc<OwnedFd>, SinkError> {
+        if let Some(file) = &*lock(&self.shared.open) {
+            return Ok(Arc::clone(file));
+        }
+        let dir = self.sink.dir(&self.shared.node)?;
+        let file = rustix::fs::openat(&dir.fd, self.shared.name.as_str(), REOPEN, Mode::empty());
+        let file = file.map_err(|e| self.failed("opening", e))?;
+        let stat = rustix::fs::fstat(&file).map_err(|e| self.failed("opening", e))?;
+        if !self.shared.identity.is(&stat) {
+            let other = std::io::Error::other("it is not the file that was being written");
+            return Err(SinkError::new(SinkErrorKind::Io, "opening", self.shared.path(), other));
+        }
+        Ok(self.sink.files.put(&self.shared, file))
+    }
+
+    fn close(&self) {
+        drop(lock(&self.shared.open).take());
+    }
+
+    fn failed(&self, operation: &'static str, e: Errno) -> SinkError {
+        SinkError::sys(operation, &self.shared.path(), e)
+    }
+}
+
+impl Shared {
+    fn path(&self) -> String {
+        self.node.path_of(self.name.as_str())
+    }
+}
+
+/// The large files that are open, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct OpenFiles(Mutex<VecDeque<Weak<Shared>>>);
+
+impl OpenFiles {
+    fn put(&self, shared: &Arc<Shared>, file: OwnedFd) -> Arc<OwnedFd> {
+        let file = Arc::clone(lock(&shared.open).get_or_insert_with(|| Arc::new(file)));
+        let mut evicted = Vec::new();
+        let mut open = lock(&self.0);
+        open.push_back(Arc::downgrade(shared));
+        while open.len() > MAX_OPEN {
+            evicted.extend(open.pop_front().and_then(|oldest| oldest.upgrade()));
+        }
+        drop(open);
+        for oldest in evicted {
+            if !Arc::ptr_eq(&oldest, shared) {
+                drop(lock(&oldest.open).take());
+            }
+        }
+        file
+    }
+}
+
+fn create(dir: &DirHandle, name: &EntryName, shown: &impl Fn() -> String) -> Result<OwnedFd, SinkError> {
+    let file = rustix::fs::openat(&dir.fd, name.as_str(), CREATE, Mode::RUSR | Mode::WUSR);
+    file.map_err(|e| SinkError::created(&shown(), dir.fresh, e))
+}
+
+/// Writes all of `data`; with `sparse`, whole blocks of zeros are left out.
+pub(super) fn write_ranges(file: &OwnedFd, offset: u64, data: &[u8], sparse: bool) -> Result<(), Errno> {
+    if !sparse {
+        return write_all_at(file, offset, data);
+    }
+    // Blocks are those of the file, whatever the pieces are.
+    let lead = (BLOCK - (offset % BLOCK as u64) as usize) % BLOCK;
+    let (head, body) = data.split_at(lead.min(data.len()));
+    if head.iter().any(|b| *b != 0) {
+        write_all_at(file, offset, head)?;
+    }
+    let mut at = offset + head.len() as u64;
+    let is_zero = |block: &[u8]| block.iter().all(|b| *b == 0);
+    for run in body.chunks(BLOCK).collect::<Vec<_>>().chunk_by(|a, b| is_zero(a) == is_zero(b)) {
+        let len: usize = run.iter().map(|b| b.len()).sum();
+        if !is_zero(run[0]) {
+            let start = (at - offset) as usize;
+            write_all_at(file, at, &data[start..start + len])?;
+        }
+        at += len as u64;
+    }
+    Ok(())
+}
+
+fn write_all_at(file: &OwnedFd, mut offset: u64, mut data: &[u8]) -> Result<(), Errno> {
+    while !data.is_empty() {
+        match rustix::io::pwrite(file, data, offset) {
+            Ok(0) => return Err(Errno::IO),
+            Ok(n) => {
+                data = &data[n..];
+                offset += n as u64;
+            }
+            Err(Errno::INTR) => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,242 @@
+//! Owner, then mode, then times; what cannot be set is reported, what is right already is not touched.
+
+use rustix::fs::{AtFlags, Gid, Mode, Stat, Timespec, Timestamps, Uid};
+use rustix::io::Errno;
+
+use super::Sink;
+use super::error::SinkError;
+use super::handles::DirHandle;
+use super::node::DirNode;
+use super::patch::Existing;
+
+/// What an entry is to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Attributes {
+    /// Permission bits with setuid, setgid and sticky, in the positions of Unix.
+    pub(crate) mode: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    /// Nanoseconds since 1970.
+    pub(crate) mtime_ns: i64,
+}
+
+/// Owners of restored entries.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OwnerPolicy {
+    /// As recorded.
+    #[default]
+    Keep,
+    /// Whoever restores.
+    Skip,
+    /// The same for all.
+    Set {
+        /// Numeric user ID.
+        uid: u32,
+        /// Numeric group ID.
+        gid: u32,
+    },
+}
+
+/// Which attributes are set.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AttributePolicy {
+    pub(crate) owner: OwnerPolicy,
+    pub(crate) mode: bool,
+    pub(crate) times: bool,
+}
+
+/// An attribute that could not be set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FidelityIssue {
+    pub(crate) path: String,
+    what: String,
+    errno: Errno,
+}
+
+impl std::fmt::Display for FidelityIssue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} could not be set: {}", self.what, std::io::Error::from(self.errno))
+    }
+}
+
+/// What is to be changed and how: an open file, or a link by its name.
+trait Subject {
+    fn chown(&self, uid: Uid, gid: Gid) -> Result<(), Errno>;
+    /// `None`: the subject has no mode of its own.
+    fn chmod(&self, mode: Mode) -> Option<Result<(), Errno>>;
+    fn utimes(&self, times: &Timestamps) -> Result<(), Errno>;
+}
+
+struct Opened<'a, F>(&'a F);
+
+impl<F: std::os::fd::AsFd> Subject for Opened<'_, F> {
+    fn chown(&self, uid: Uid, gid: Gid) -> Result<(), Errno> {
+        rustix::fs::fchown(self.0, Some(uid), Some(gid))
+    }
+
+    fn chmod(&self, mode: Mode) -> Option<Result<(), Errno>> {
+        Some(rustix::fs::fchmod(self.0, mode))
+    }
+
+    fn utimes(&self, times: &Timestamps) -> Result<(), Errno> {
+        rustix::fs::futimens(self.0, times)
+    }
+}
+
+struct Link<'a>(&'a DirHandle, &'a str);
+
+impl Subject for Link<'_> {
+    fn chown(&self, uid: Uid, gid: Gid) -> Result<(), Errno> {
+        rustix::fs::chownat(&self.0.fd, self.1, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
+    }
+
+    fn chmod(&self, _mode: Mode) -> Option<Result<(), Errno>> {
+        None
+    }
+
+    fn utimes(&self, times: &Timestamps) -> Result<(), Errno> {
+        rustix::fs::utimensat(&self.0.fd, self.1, times, AtFlags::SYMLINK_NOFOLLOW)
+    }
+}
+
+/// Sets the attributes of an open file. `now` is what it has, where that is known: equal attributes are not touched.
+pub(super) fn set_file(
+    sink: &Sink,
+    file: &impl std::os::fd::AsFd,
+    wanted: &Attributes,
+    now: Option<&Attributes>,
+    shown: &impl Fn() -> String,
+) -> Result<Vec<FidelityIssue>, SinkError> {
+    set(&sink.options.policy, &Opened(file), wanted, now, shown)
+}
+
+/// The same for a symbolic link.
+pub(super) fn set_link(
+    sink: &Sink,
+    dir: &DirHandle,
+    name: &str,
+    wanted: &Attributes,
+    existing: Option<&Existing>,
+    shown: &impl Fn() -> String,
+) -> Result<Vec<FidelityIssue>, SinkError> {
+    let now = existing.filter(|e| e.kind == super::ExistingKind::Symlink).map(|e| &e.attributes);
+    set(&sink.options.policy, &Link(dir, name), wanted, now, shown)
+}
+
+/// The same for a directory that is finished. A root that is not ours is left alone.
+pub(super) fn finish_dir(sink: &Sink, node: &DirNode, handle: &DirHandle) -> Result<Vec<FidelityIssue>, SinkError> {
+    let Some(wanted) = &node.attributes else { return Ok(Vec::new()) };
+    let existed = node.opened().and_then(|o| o.existed);
+    if node.parent().is_none()
+        && let Some(existed) = existed
+    {
+        let euid = rustix::process::geteuid().as_raw();
+        if euid != 0 && euid != existed.uid {
+            return Ok(Vec::new());
+        }
+    }
+    let mut now = None;
+    if existed.is_some() {
+        let stat = rustix::fs::fstat(&handle.fd).map_err(|e| SinkError::sys("looking at", &node.path(), e))?;
+        now = Some(of_stat(&stat));
+    }
+    let mut policy = sink.options.policy;
+    let mut wanted = *wanted;
+    if !policy.mode {
+        // Only what we changed ourselves to get in is undone; new directories are as mkdir makes them.
+        match existed {
+            Some(existed) => wanted.mode = existed.mode,
+            None => wanted.mode = 0o777 & !umask(),
+        }
+        policy.mode = true;
+    }
+    set(&policy, &Opened(&handle.fd), &wanted, now.as_ref(), &|| node.path())
+}
+
+/// What a file has now.
+#[expect(clippy::unnecessary_cast, reason = "the fields have other types elsewhere")]
+pub(super) fn of_stat(stat: &Stat) -> Attributes {
+    let ns = (stat.st_mtime as i64).saturating_mul(1_000_000_000).saturating_add(stat.st_mtime_nsec as i64);
+    Attributes { mode: stat.st_mode as u32 & 0o7777, uid: stat.st_uid, gid: stat.st_gid, mtime_ns: ns }
+}
+
+fn set(
+    policy: &AttributePolicy,
+    subject: &impl Subject,
+    wanted: &Attributes,
+    now: Option<&Attributes>,
+    shown: &impl Fn() -> String,
+) -> Result<Vec<FidelityIssue>, SinkError> {
+    let mut issues = Vec::new();
+    let mut mode = wanted.mode & 0o7777;
+    let owner = match policy.owner {
+        OwnerPolicy::Keep => Some((wanted.uid, wanted.gid)),
+        OwnerPolicy::Set { uid, gid } => Some((uid, gid)),
+        OwnerPolicy::Skip => None,
+    };
+    let mut changed_owner = false;
+    if let Some((uid, gid)) = owner.filter(|o| now.is_none_or(|n| (n.uid, n.gid) != *o)) {
+        // An ID of all ones means "leave it" to the kernel.
+        let valid = uid != u32::MAX && gid != u32::MAX;
+        let result = if valid { subject.chown(Uid::from_raw(uid), Gid::from_raw(gid)) } else { Err(Errno::INVAL) };
+        changed_owner = result.is_ok();
+        if !tolerate(result, || format!("owner {uid}:{gid}"), &mut issues, "changing the owner of", shown)? {
+            // Whoever owns it now must not get somebody else's powers.
+            mode &= !0o6000;
+        }
+    }
+    let wanted_mode = if policy.mode { Some(mode) } else { None };
+    // The kernel drops setuid and setgid when the owner changes.
+    let same_mode = |m: &u32| now.is_some_and(|n| n.mode == *m) && !(changed_owner && m & 0o6000 != 0);
+    if let Some(mode) = wanted_mode.filter(|m| !same_mode(m)) {
+        if let Some(result) = subject.chmod(Mode::from_raw_mode(mode as _)) {
+            tolerate(result, || format!("mode {mode:04o}"), &mut issues, "changing the mode of", shown)?;
+        }
+    }
+    if policy.times && now.is_none_or(|n| n.mtime_ns != wanted.mtime_ns || !issues.is_empty()) {
+        let result = subject.utimes(&times(wanted.mtime_ns));
+        tolerate(result, || "modification time".into(), &mut issues, "changing the time of", shown)?;
+    }
+    Ok(issues)
+}
+
+/// Some systems do not let us, or cannot hold the value: worth a remark, not a failure.
+fn tolerate(
+    result: Result<(), Errno>,
+    what: impl Fn() -> String,
+    issues: &mut Vec<FidelityIssue>,
+    operation: &'static str,
+    shown: &impl Fn() -> String,
+) -> Result<bool, SinkError> {
+    match result {
+        Ok(()) => Ok(true),
+        Err(errno @ (Errno::PERM | Errno::ACCESS | Errno::INVAL | Errno::OPNOTSUPP | Errno::OVERFLOW)) => {
+            issues.push(FidelityIssue { path: shown(), what: what(), errno });
+            Ok(false)
+        }
+        Err(e) => Err(SinkError::sys(operation, &shown(), e)),
+    }
+}
+
+fn times(ns: i64) -> Timestamps {
+    let time = Timespec { tv_sec: ns.div_euclid(1_000_000_000), tv_nsec: ns.rem_euclid(1_000_000_000) as _ };
+    Timestamps { last_access: time, last_modification: time }
+}
+
+/// The mask of this process, read once: reading it means setting it.
+fn umask() -> u32 {
+    static UMASK: std::sync::OnceLock<u32> = std::sync::OnceLock::new();
+    *UMASK.get_or_init(|| {
+        let mask = rustix::process::umask(Mode::from_raw_mode(0o077));
+        rustix::process::umask(mask);
+        #[expect(clippy::unnecessary_cast, reason = "the bits have another type elsewhere")]
+        {
+            mask.bits() as u32
+        }
+    })
+}
+
+/// The mode of a new file whose recorded mode is not wanted.
+pub(super) fn plain_file_mode() -> u32 {
+    0o666 & !umask()
+}

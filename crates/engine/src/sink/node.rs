@@ -1,0 +1,129 @@
+//! Directories of the destination as the restore knows them, whether they are open or not.
+
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use rekopia_format::entry_name::EntryName;
+use rustix::fs::Stat;
+
+use super::metadata::Attributes;
+
+/// A directory below the root (or the root itself): a name, what it is to become, and its handle while it is open.
+#[derive(Debug)]
+pub(crate) struct DirNode {
+    parent: Option<Arc<DirNode>>,
+    name: Option<EntryName>,
+    /// `None`: unknown, the directory keeps what it has.
+    pub(crate) attributes: Option<Attributes>,
+    /// It is to exist for itself, and not only for what may be in it.
+    wanted: AtomicBool,
+    opened: OnceLock<Opened>,
+    pub(super) handle: Mutex<Option<Arc<OwnedFd>>>,
+    pub(super) used: AtomicBool,
+}
+
+/// What a directory was when it was opened first.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Opened {
+    pub(super) dev: u64,
+    pub(super) ino: u64,
+    /// Nothing can be in it that we did not make.
+    pub(super) fresh: bool,
+    /// The attributes it had, if it existed.
+    pub(super) existed: Option<Attributes>,
+}
+
+impl Opened {
+    #[expect(clippy::unnecessary_cast, reason = "the fields have other types elsewhere")]
+    pub(super) fn of(stat: &Stat, fresh: bool, existed: Option<Attributes>) -> Self {
+        Opened { dev: stat.st_dev as u64, ino: stat.st_ino as u64, fresh, existed }
+    }
+
+    /// Whether this is the directory that was opened first.
+    #[expect(clippy::unnecessary_cast, reason = "the fields have other types elsewhere")]
+    pub(super) fn is(&self, stat: &Stat) -> bool {
+        self.dev == stat.st_dev as u64 && self.ino == stat.st_ino as u64
+    }
+}
+
+impl DirNode {
+    /// The root of the destination.
+    pub(crate) fn root(attributes: Option<Attributes>) -> Arc<Self> {
+        Arc::new(DirNode::new(None, None, attributes))
+    }
+
+    /// A directory in `parent`.
+    pub(crate) fn child(parent: &Arc<DirNode>, name: EntryName, attributes: Attributes) -> Arc<Self> {
+        Arc::new(DirNode::new(Some(Arc::clone(parent)), Some(name), Some(attributes)))
+    }
+
+    fn new(parent: Option<Arc<DirNode>>, name: Option<EntryName>, attributes: Option<Attributes>) -> Self {
+        DirNode {
+            parent,
+            name,
+            attributes,
+            wanted: AtomicBool::new(true),
+            opened: OnceLock::new(),
+            handle: Mutex::new(None),
+            used: AtomicBool::new(false),
+        }
+    }
+
+    /// The directory only exists if something is restored in it.
+    pub(crate) fn only_if_used(&self) {
+        self.wanted.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether the directory exists for itself, or something was restored in it.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed) || self.opened.get().is_some()
+    }
+
+    pub(super) fn parent(&self) -> Option<&Arc<DirNode>> {
+        self.parent.as_ref()
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.name.as_ref().map_or("", EntryName::as_str)
+    }
+
+    pub(super) fn opened(&self) -> Option<&Opened> {
+        self.opened.get()
+    }
+
+    pub(super) fn set_opened(&self, opened: Opened) {
+        let _ = self.opened.set(opened);
+    }
+
+    /// Relative to the root; empty for the root.
+    pub(crate) fn path(&self) -> String {
+        let mut names = Vec::new();
+        let mut node = Some(self);
+        while let Some(here) = node {
+            names.extend(here.name.as_ref().map(EntryName::as_str));
+            node = here.parent.as_deref();
+        }
+        names.reverse();
+        names.join("/")
+    }
+
+    /// The path of an entry in this directory.
+    pub(crate) fn path_of(&self, name: &str) -> String {
+        let path = self.path();
+        if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") }
+    }
+}
+
+/// A long chain of parents must not be dropped by recursion.
+impl Drop for DirNode {
+    fn drop(&mut self) {
+        let mut parent = self.parent.take();
+        while let Some(node) = parent {
+            match Arc::into_inner(node) {
+                Some(mut last) => parent = last.parent.take(),
+                None => break,
+            }
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Error correction: Reed–Solomon shards with a CRC each, around every encrypted item (§3.6).
+//!
+//! ```text
+//! parity shards of all blocks: (crc u32 · shard) × p × blocks
+//! data shards:                 (crc u32 · shard) × d × blocks        shards = u32 length · input · zeros
+//! ```
+
+mod galois;
+mod geometry;
+mod reed_solomon;
+
+use crc_fast::{CrcAlgorithm, checksum};
+
+use geometry::{Geometry, Layout};
+use reed_solomon::ReedSolomon;
+
+/// An item that error correction cannot give back.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The overhead is not between 1 and 100 per cent.
+    #[error("error correction with {0} % overhead is not supported")]
+    Overhead(u32),
+    /// The stored bytes cannot be what was written.
+    #[error("{0} bytes cannot hold an item with error correction")]
+    Length(usize),
+    /// More shards are damaged than parity can replace.
+    #[error("damaged beyond repair: {good} of {wanted} needed shards of a block are good")]
+    Unrepairable {
+        /// Shards that are needed.
+        wanted: usize,
+        /// Shards whose checksum is right.
+        good: usize,
+    },
+}
+
+/// The code of a repository, by its overhead.
+#[derive(Debug, Clone)]
+pub struct Ecc {
+    geometry: Geometry,
+}
+
+/// Bytes of the checksum in front of each shard.
+const CRC: usize = 4;
+
+impl Ecc {
+    /// The code for an overhead of 1…100 per cent.
+    ///
+    /// # Errors
+    /// [`Error::Overhead`].
+    pub fn new(overhead_percent: u32) -> Result<Self, Error> {
+        let geometry = Geometry::of(overhead_percent).ok_or(Error::Overhead(overhead_percent))?;
+        Ok(Ecc { geometry })
+    }
+
+    /// Gives back the input that `stored` protects, moved together inside its buffer; repairs it if needed.
+    ///
+    /// # Errors
+    /// [`Error::Length`], [`Error::Unrepairable`].
+    pub fn decode_in_place<'a>(&self, stored: &'a mut [u8]) -> Result<&'a mut [u8], Error> {
+        let bad_length = Error::Length(stored.len());
+        let layout = self.geometry.of_stored(stored.len()).ok_or(bad_length.clone())?;
+        let parity_len = layout.parity_len().ok_or(bad_length.clone())?;
+        if parity_len > stored.len() {
+            return Err(bad_length);
+        }
+        let (parity, data) = stored.split_at_mut(parity_len);
+        if data_is_good(&layout, data) {
+            let len = compact(&layout, data);
+            return input(data, len).ok_or(bad_length);
+        }
+        let repaired = repair(&layout, parity, data)?;
+        let len = repaired.len().min(data.len());
+        let (repaired, data) = (repaired.get(..len), data.get_mut(..len));
+        match (repaired, data) {
+            (Some(repaired), Some(data)) => {
+                data.copy_from_slice(repaired);
+                input(data, len).ok_or(bad_length)
+            }
+            _ => Err(bad_length),
+        }
+    }
+
+    /// Protects `input`; for the writer of tests.
+    pub fn encode(&self, input: &[u8]) -> Vec<u8> {
+        let len = u32::try_from(input.len()).unwrap_or(u32::MAX).to_be_bytes();
+        let mut buf = [&len[..], input].concat();
+        let used = buf.len();
+        let layout = self.geometry.of_input(used);
+        let (size, d, p) = (layout.shard, layout.data, layout.parity);
+        buf.resize(size.saturating_mul(d).saturating_mul(layout.blocks), 0);
+        let code = ReedSolomon::new(d, p);
+        let mut out = Vec::new();
+        let block_len = size.saturating_mul(d).max(1);
+        for block in buf.chunks(block_len) {
+            let shards: Vec<&[u8]> = block.chunks(size.max(1)).collect();
+            for shard in code.parity(&shards) {
+                out.extend_from_slice(&crc(&shard));
+                out.extend_from_slice(&shard);
+            }
+        }
+        let mut left = if layout.padded { buf.len() } else { used };
+        for shard in buf.chunks(size.max(1)) {
+            if left == 0 {
+                break;
+            }
+            let n = left.min(shard.len());
+            out.extend_from_slice(&crc(shard));
+            out.extend_from_slice(shard.get(..n).unwrap_or_default());
+            left = left.saturating_sub(n);
+        }
+        out
+    }
+}
+
+/// The input behind its length.
+fn input(data: &mut [u8], available: usize) -> Option<&mut [u8]> {
+    let shards = data.get_mut(..available)?;
+    let (len, rest) = shards.split_first_chunk_mut::<4>()?;
+    rest.get_mut(..usize::try_from(u32::from_be_bytes(*len)).ok()?)
+}
+
+/// Whether every stored data shard has the right checksum; what lies beyond the end are zeros.
+fn data_is_good(layout: &Layout, data: &[u8]) -> bool {
+    data.chunks(layout.stored_shard()).all(|stored| shard_is_good(layout, stored))
+}
+
+fn shard_is_good(layout: &Layout, stored: &[u8]) -> bool {
+    let Some((expected, shard)) = stored.split_first_chunk::<CRC>() else {
+        // The end of the data cuts a checksum: only zeros can follow, and nothing was stored.
+        return false;
+    };
+    if shard.len() == layout.shard {
+        return crc(shard) == *expected;
+    }
+    // The last shard is stored short, but its checksum covers its zeros.
+    let mut whole = shard.to_vec();
+    whole.resize(layout.shard, 0);
+    crc(&whole) == *expected
+}
+
+/// Moves the shards together, over their checksums; gives the bytes that they have.
+fn compact(layout: &Layout, data: &mut [u8]) -> usize {
+    let (step, mut from, mut to) = (layout.stored_shard(), 0usize, 0usize);
+    while from < data.len() {
+        let end = from.saturating_add(step).min(data.len());
+        let start = from.saturating_add(CRC).min(end);
+        data.copy_within(start..end, to);
+        to = to.saturating_add(end.saturating_sub(start));
+        from = end;
+    }
+    to
+}
+
+/// Restores erased shards block by block; gives the shards of all blocks together.
+fn repair(layout: &Layout, parity: &[u8], data: &[u8]) -> Result<Vec<u8>, Error> {
+    let step = layout.stored_shard();
+    let code = ReedSolomon::new(layout.data, layout.parity);
+    let mut out = Vec::with_capacity(data.len());
+    let (data_block, parity_block) = (step.saturating_mul(layout.data), step.saturating_mul(layout.parity));
+    for (block, parities) in (0..layout.blocks).zip(parity.chunks(parity_block.max(1))) {
+        let start = block.saturating_mul(data_block);
+        let mut shards: Vec<Option<Vec<u8>>> = Vec::with_capacity(layout.data.saturating_add(layout.parity));
+        for i in 0..layout.data {
+            let from = start.saturating_add(i.saturating_mul(step));
+            let stored = data.get(from..from.saturating_add(step).min(data.len())).unwrap_or_default();
+            // A shard that begins at or beyond the end was never stored: zeros.
+            let good = stored.is_empty() || shard_is_good(layout, stored);
+            shards.push(good.then(|| {
+                let mut shard = stored.get(CRC..).unwrap_or_default().to_vec();
+                shard.resize(layout.shard, 0);
+                shard
+            }));
+        }
+        for stored in parities.chunks(step) {
+            shards.push(shard_is_good(layout, stored).then(|| stored.get(CRC..).unwrap_or_default().to_vec()));
+        }
+        let good = shards.iter().flatten().count();
+        if good < layout.data {
+            return Err(Error::Unrepairable { wanted: layout.data, good });
+        }
+        let restored = code.reconstruct(&shards, layout.shard);
+        let restored = restored.ok_or(Error::Unrepairable { wanted: layout.data, good })?;
+        restored.iter().for_each(|shard| out.extend_from_slice(shard));
+    }
+    Ok(out)
+}
+
+fn crc(shard: &[u8]) -> [u8; CRC] {
+    u32::try_from(checksum(CrcAlgorithm::Crc32IsoHdlc, shard)).unwrap_or_default().to_be_bytes()
+}
+
+#[cfg(test)]
+mod tests;

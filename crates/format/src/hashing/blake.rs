@@ -1,0 +1,76 @@
+//! BLAKE2b, BLAKE2s and BLAKE3, keyed.
+
+use zeroize::Zeroizing;
+
+use super::HashAlgorithm;
+
+/// One of them, with its key.
+pub(super) enum Blake {
+    B2b(Box<blake2b_simd::Params>),
+    B2s(Box<blake2s_simd::Params>),
+    B3(Zeroizing<[u8; 32]>),
+}
+
+/// The context of BLAKE3 for keys that are too short for its keyed mode.
+const CONTEXT: &str = "kopia blake3 derived key v1";
+
+impl Blake {
+    /// `None`: another family. `Some(None)`: a key of a length that it cannot take.
+    pub(super) fn new(algorithm: HashAlgorithm, secret: &[u8]) -> Option<Option<Self>> {
+        Some(match algorithm {
+            HashAlgorithm::Blake2b256 | HashAlgorithm::Blake2b256_128 => (secret.len() <= 64).then(|| {
+                // The short form is a truncation: the digest length that goes into the parameters is 32 in both.
+                let mut params = blake2b_simd::Params::new();
+                params.hash_length(32).key(secret);
+                Blake::B2b(Box::new(params))
+            }),
+            HashAlgorithm::Blake2s256 => (secret.len() <= 32).then(|| {
+                let mut params = blake2s_simd::Params::new();
+                params.hash_length(32).key(secret);
+                Blake::B2s(Box::new(params))
+            }),
+            HashAlgorithm::Blake2s128 => (1..=32).contains(&secret.len()).then(|| {
+                // Not a truncation: a digest length of its own.
+                let mut params = blake2s_simd::Params::new();
+                params.hash_length(16).key(secret);
+                Blake::B2s(Box::new(params))
+            }),
+            HashAlgorithm::Blake3_256 | HashAlgorithm::Blake3_256_128 => Some(Blake::B3(Zeroizing::new(
+                secret.first_chunk::<32>().copied().unwrap_or_else(|| blake3::derive_key(CONTEXT, secret)),
+            ))),
+            _ => return None,
+        })
+    }
+
+    pub(super) fn hash(&self, data: &[u8]) -> [u8; 32] {
+        match self {
+            Blake::B2b(params) => widen(params.hash(data).as_bytes()),
+            Blake::B2s(params) => widen(params.hash(data).as_bytes()),
+            Blake::B3(key) => *blake3::keyed_hash(key, data).as_bytes(),
+        }
+    }
+
+    pub(super) fn hash_many(&self, inputs: &[&[u8]], mut give: impl FnMut(&[u8])) {
+        match self {
+            Blake::B2b(params) => {
+                let mut jobs: Vec<_> = inputs.iter().map(|i| blake2b_simd::many::HashManyJob::new(params, i)).collect();
+                blake2b_simd::many::hash_many(jobs.iter_mut());
+                jobs.iter().for_each(|job| give(job.to_hash().as_bytes()));
+            }
+            Blake::B2s(params) => {
+                let mut jobs: Vec<_> = inputs.iter().map(|i| blake2s_simd::many::HashManyJob::new(params, i)).collect();
+                blake2s_simd::many::hash_many(jobs.iter_mut());
+                jobs.iter().for_each(|job| give(job.to_hash().as_bytes()));
+            }
+            Blake::B3(_) => inputs.iter().for_each(|data| give(&self.hash(data))),
+        }
+    }
+}
+
+fn widen(hash: &[u8]) -> [u8; 32] {
+    let mut wide = [0; 32];
+    for (to, from) in wide.iter_mut().zip(hash) {
+        *to = *from;
+    }
+    wide
+}

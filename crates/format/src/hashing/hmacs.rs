@@ -1,0 +1,47 @@
+//! HMAC over SHA-2 and SHA-3, with the key absorbed once.
+
+use hmac::{Hmac, Mac};
+use sha2::{Sha224, Sha256};
+use sha3::{Sha3_224, Sha3_256};
+
+use super::HashAlgorithm;
+
+/// One of them, after the key.
+pub(super) enum Hmacs {
+    Sha224(Hmac<Sha224>),
+    Sha256(Hmac<Sha256>),
+    Sha3_224(Hmac<Sha3_224>),
+    Sha3_256(Hmac<Sha3_256>),
+}
+
+impl Hmacs {
+    /// `None` for another family.
+    pub(super) fn new(algorithm: HashAlgorithm, secret: &[u8]) -> Option<Self> {
+        Some(match algorithm {
+            HashAlgorithm::HmacSha224 => Hmacs::Sha224(Mac::new_from_slice(secret).ok()?),
+            HashAlgorithm::HmacSha256 | HashAlgorithm::HmacSha256_128 => Hmacs::Sha256(Mac::new_from_slice(secret).ok()?),
+            HashAlgorithm::HmacSha3_224 => Hmacs::Sha3_224(Mac::new_from_slice(secret).ok()?),
+            HashAlgorithm::HmacSha3_256 => Hmacs::Sha3_256(Mac::new_from_slice(secret).ok()?),
+            _ => return None,
+        })
+    }
+
+    pub(super) fn hash(&self, data: &[u8]) -> [u8; 32] {
+        match self {
+            Hmacs::Sha224(mac) => run(mac, data),
+            Hmacs::Sha256(mac) => run(mac, data),
+            Hmacs::Sha3_224(mac) => run(mac, data),
+            Hmacs::Sha3_256(mac) => run(mac, data),
+        }
+    }
+}
+
+fn run<M: Mac + Clone>(keyed: &M, data: &[u8]) -> [u8; 32] {
+    let mut mac = keyed.clone();
+    mac.update(data);
+    let mut hash = [0; 32];
+    for (to, from) in hash.iter_mut().zip(mac.finalize().into_bytes()) {
+        *to = from;
+    }
+    hash
+}
