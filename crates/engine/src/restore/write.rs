@@ -17,9 +17,7 @@ use crate::sink::{Patch, Sink};
 pub(crate) enum Work {
     /// Bytes to decode, or contents that cannot be had.
     Fetched(Fetched),
-    /// A directory that is to exist even if nothing is in it.
-    Folder(Arc<Folder>),
-    /// All entries of a directory are known.
+    /// All entries of a directory are known; an empty one is created when it is finished.
     Listed(Arc<Folder>),
     /// All slices of a slot are known.
     Announced(Arc<FileSlot>),
@@ -54,18 +52,9 @@ impl Workshop {
                         self.lost(content, gone, |c| lost_error(c, &error, &pack));
                     }
                 }
-                Work::Folder(folder) => self.create_folder(&folder),
                 Work::Listed(folder) => self.outcome.child_done(self.sink.as_deref(), &folder),
                 Work::Announced(slot) => self.slice_done(&slot),
             }
-        }
-    }
-
-    fn create_folder(&self, folder: &Folder) {
-        if let Some(sink) = &self.sink
-            && let Err(e) = sink.dir(&folder.node)
-        {
-            self.outcome.failed(folder.path(), &e.into(), false);
         }
     }
 
