@@ -129,7 +129,8 @@ mod tests {
     /// Trap 33: first the latest version of each, then tombstones are dropped.
     #[test]
     fn trap_33_tombstones_bury_older_versions_only() {
-        let old = r#"{"entries":[{"id":"0a","labels":{"type":"x"},"modified":"1970-01-01T00:00:01Z","data":{}}]}"#;
+        let old =
+            r#"{"entries":[{"id":"0a","labels":{"type":"x"},"modified":"1970-01-01T00:00:01Z","data":{}}]}"#;
         let grave = r#"{"entries":[{"id":"0a","labels":null,"modified":"1970-01-01T00:00:02Z","deleted":true,"data":null}]}"#;
         let later = r#"{"entries":[{"id":"0a","labels":{"type":"x"},"modified":"1970-01-01T00:00:03Z","data":{}}],"extra":1}"#;
         assert_eq!(live(&[old, grave]), []);

@@ -67,7 +67,9 @@ impl Sharding {
         if id.len() > self.max_unsharded {
             let overridden = self.overrides.iter().find(|o| id.starts_with(&o.prefix));
             for len in overridden.map_or(&self.lens, |o| &o.shards) {
-                let Some((folder, after)) = rest.split_at_checked(*len).filter(|(_, after)| !after.is_empty()) else {
+                let Some((folder, after)) =
+                    rest.split_at_checked(*len).filter(|(_, after)| !after.is_empty())
+                else {
                     break;
                 };
                 path.push_str(folder);

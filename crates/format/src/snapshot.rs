@@ -97,7 +97,17 @@ struct RawSource {
 }
 
 const FIELDS: [&str; 11] = [
-    "source", "description", "startTime", "endTime", "incomplete", "rootEntry", "tags", "pins", "host", "userName", "path",
+    "source",
+    "description",
+    "startTime",
+    "endTime",
+    "incomplete",
+    "rootEntry",
+    "tags",
+    "pins",
+    "host",
+    "userName",
+    "path",
 ];
 
 impl Snapshot {
@@ -109,7 +119,8 @@ impl Snapshot {
         let json = manifest.data.get().as_bytes();
         let raw: Raw = match serde_json::from_slice(json) {
             Ok(raw) => raw,
-            Err(e) => serde_json::from_slice(&crate::json::repaired(json, &FIELDS)).map_err(|_| Error::Json(e.to_string()))?,
+            Err(e) => serde_json::from_slice(&crate::json::repaired(json, &FIELDS))
+                .map_err(|_| Error::Json(e.to_string()))?,
         };
         let label = |name: &str| manifest.labels.get(name).cloned().unwrap_or_default();
         let or_label = |text: String, name: &str| if text.is_empty() { label(name) } else { text };
