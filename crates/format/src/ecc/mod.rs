@@ -173,7 +173,8 @@ fn repair(layout: &Layout, parity: &[u8], data: &[u8]) -> Result<Vec<u8>, Error>
             }));
         }
         for stored in parities.chunks(step) {
-            shards.push(shard_is_good(layout, stored).then(|| stored.get(CRC..).unwrap_or_default().to_vec()));
+            shards
+                .push(shard_is_good(layout, stored).then(|| stored.get(CRC..).unwrap_or_default().to_vec()));
         }
         let good = shards.iter().flatten().count();
         if good < layout.data {
