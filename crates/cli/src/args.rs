@@ -18,8 +18,11 @@ pub(crate) struct Args {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Global {
     /// The repository: a directory or file:///path
-    #[arg(short, long, global = true, value_name = "URL|PATH", env = "REKOPIA_REPOSITORY")]
+    #[arg(long, global = true, value_name = "URL|PATH", env = "REKOPIA_REPOSITORY")]
     pub(crate) repo: Option<String>,
+    /// The same, before the command (after `ls`, -r means recursive)
+    #[arg(short = 'r', value_name = "URL|PATH", conflicts_with = "repo")]
+    pub(crate) repo_short: Option<String>,
     /// Kopia's configuration file (default: the one that `kopia` uses)
     #[arg(long, global = true, value_name = "FILE", env = "KOPIA_CONFIG_PATH", conflicts_with = "repo", alias = "config-file")]
     pub(crate) config: Option<PathBuf>,
@@ -112,7 +115,7 @@ pub(crate) struct Ls {
     #[arg(short, long)]
     pub(crate) long: bool,
     /// Everything below
-    #[arg(short = 'R', long, short_alias = 'r')]
+    #[arg(short, long)]
     pub(crate) recursive: bool,
 }
 

@@ -17,7 +17,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let args = match args::Args::try_parse() {
-        Ok(args) => args,
+        Ok(mut args) => {
+            args.global.repo = args.global.repo_short.take().or(args.global.repo);
+            args
+        }
         Err(e) => {
             let _ = e.print();
             return ExitCode::from(if e.use_stderr() { exit::USAGE } else { 0 });

@@ -42,7 +42,6 @@ pub struct Error(Box<Inner>);
 struct Inner {
     kind: ErrorKind,
     what: String,
-    path: Option<String>,
     content: Option<ContentId>,
     pack: Option<BlobId>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -53,7 +52,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, what: impl Into<String>) -> Self {
-        Error(Box::new(Inner { kind, what: what.into(), path: None, content: None, pack: None, source: None }))
+        Error(Box::new(Inner { kind, what: what.into(), content: None, pack: None, source: None }))
     }
 
     /// A failed storage request; what it means for the repository depends on what was read.
@@ -69,11 +68,6 @@ impl Error {
 
     pub(crate) fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.0.source = Some(source.into());
-        self
-    }
-
-    pub(crate) fn at_path(mut self, path: impl Into<String>) -> Self {
-        self.0.path = Some(path.into());
         self
     }
 
@@ -97,20 +91,14 @@ impl Error {
 
     /// The same error once more, for another entry that has the same cause.
     pub(crate) fn again(&self) -> Self {
-        let Inner { kind, what, path, content, pack, source } = &*self.0;
+        let Inner { kind, what, content, pack, source } = &*self.0;
         let source = source.as_ref().map(|s| s.to_string().into());
-        let (kind, what, path) = (*kind, what.clone(), path.clone());
-        Error(Box::new(Inner { kind, what, path, content: *content, pack: pack.clone(), source }))
+        Error(Box::new(Inner { kind: *kind, what: what.clone(), content: *content, pack: pack.clone(), source }))
     }
 
     /// The class of the error.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
-    }
-
-    /// The entry that was being restored, relative to the target.
-    pub fn path(&self) -> Option<&str> {
-        self.0.path.as_deref()
     }
 
     /// The content that could not be read.
@@ -148,9 +136,6 @@ impl fmt::Display for Error {
                 write!(f, " in pack {pack}")?;
             }
             f.write_str(")")?;
-        }
-        if let Some(path) = &self.0.path {
-            write!(f, " while restoring {path:?}")?;
         }
         Ok(())
     }

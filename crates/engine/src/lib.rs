@@ -1,1 +1,50 @@
-//! Placeholder.
+//! Restore engine for Kopia repositories: open, list, verify, restore. Reads only; never starts `kopia`.
+//!
+//! ```no_run
+//! use std::path::Path;
+//! use std::sync::Arc;
+//!
+//! use rekopia::blob::{Settings, connect};
+//! use rekopia::{OpenOptions, Password, Reference, Repository, RestoreOptions, Selection, Silent};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let blobs = connect(&Settings::parse("/srv/kopia")?)?;
+//! let password = Password::new("secret");
+//! let repository = Repository::open(blobs, &password, &OpenOptions::default(), &Silent).await?;
+//!
+//! for (source, snapshots) in repository.snapshots().await?.by_source() {
+//!     println!("{source}: {} snapshots", snapshots.len());
+//! }
+//!
+//! let from = repository.resolve(&Reference::parse("me@nas:/data")?, &Selection::default()).await?;
+//! let options = RestoreOptions::default();
+//! let report = repository.restore(&from, Path::new("restored"), &options, Arc::new(Silent)).await?;
+//! println!("{} files, {} bytes", report.files, report.bytes);
+//! for failure in report.failures() {
+//!     eprintln!("{}: {}", failure.path, failure.message);
+//! }
+//! assert!(report.is_complete());
+//! # Ok(())
+//! # }
+//! ```
+
+mod error;
+mod observer;
+mod repository;
+mod restore;
+mod sink;
+
+pub use rekopia_blob as blob;
+
+pub use error::{Error, ErrorKind, Result};
+pub use observer::{Cancel, Event, Observer, Progress, Silent};
+pub use rekopia_format::directory::{DirectorySummary, Entry, EntryKind};
+pub use rekopia_format::snapshot::{Snapshot, Source};
+pub use rekopia_format::{BlobId, ContentId, ManifestId, ObjectId};
+pub use repository::file::FileReader;
+pub use repository::reference::{Reference, Resolved, RootReference};
+pub use repository::snapshots::{Selection, Snapshots};
+pub use repository::{OpenOptions, Password, Repository, RepositoryInfo};
+pub use restore::{
+    Failure, OnError, Overwrite, OwnerPolicy, Remark, Report, RestoreOptions, SyncMode, VerifyOptions,
+};

@@ -6,7 +6,7 @@ use crate::json::{null_is_zero, parse_first, repaired};
 
 /// The opened blob. A reader has no use for it but to show it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct BlobConfig {
+pub struct BlobCfg {
     /// Mode and period; `None` when blobs are not retained, also when the blob is missing.
     pub retention: Option<Retention>,
 }
@@ -49,16 +49,16 @@ struct Raw {
 
 const DAY_NS: u64 = 86_400_000_000_000;
 
-impl BlobConfig {
+impl BlobCfg {
     /// From the decrypted JSON.
     pub fn parse(json: &[u8]) -> Result<Self, Error> {
         // both fields are optional: the usual spelling cannot be told from their absence
         let json = repaired(json, &["retentionMode", "retentionPeriod"]);
         let raw: Raw = parse_first(&json).map_err(|e| Error::Json(e.to_string()))?;
         match (raw.retention_mode.as_str(), u64::try_from(raw.retention_period)) {
-            ("", Ok(0)) => Ok(BlobConfig { retention: None }),
+            ("", Ok(0)) => Ok(BlobCfg { retention: None }),
             (mode, Ok(period_ns)) if !mode.is_empty() && period_ns >= DAY_NS => {
-                Ok(BlobConfig { retention: Some(Retention { mode: mode.to_owned(), period_ns }) })
+                Ok(BlobCfg { retention: Some(Retention { mode: mode.to_owned(), period_ns }) })
             }
             _ => Err(Error::Retention { mode: raw.retention_mode, period_ns: raw.retention_period }),
         }
@@ -71,15 +71,15 @@ mod tests {
 
     #[test]
     fn settings_of_the_format_document() {
-        assert_eq!(BlobConfig::parse(b"{}").unwrap().retention, None);
+        assert_eq!(BlobCfg::parse(b"{}").unwrap().retention, None);
         let governed =
-            BlobConfig::parse(br#"{"retentionMode":"GOVERNANCE","retentionPeriod":86400000000000}"#).unwrap();
+            BlobCfg::parse(br#"{"retentionMode":"GOVERNANCE","retentionPeriod":86400000000000}"#).unwrap();
         assert_eq!(governed.retention, Some(Retention { mode: "GOVERNANCE".to_owned(), period_ns: DAY_NS }));
         assert_eq!(
-            BlobConfig::parse(br#"{"RetentionMode":"GOVERNANCE","retentionperiod":86400000000000}"#),
+            BlobCfg::parse(br#"{"RetentionMode":"GOVERNANCE","retentionperiod":86400000000000}"#),
             Ok(governed)
         );
-        assert_eq!(BlobConfig::parse(br#"{"retentionMode":null}"#).unwrap(), BlobConfig::default());
+        assert_eq!(BlobCfg::parse(br#"{"retentionMode":null}"#).unwrap(), BlobCfg::default());
     }
 
     #[test]
@@ -94,7 +94,7 @@ mod tests {
             "7",
             r#"{"retentionMode":7}"#,
         ] {
-            assert!(BlobConfig::parse(bad.as_bytes()).is_err(), "{bad}");
+            assert!(BlobCfg::parse(bad.as_bytes()).is_err(), "{bad}");
         }
     }
 }

@@ -19,7 +19,7 @@ pub struct EpochListing {
     /// `xw`: deletions up to this second count.
     pub watermarks: Vec<BlobId>,
     /// `xn`: written during an epoch.
-    pub uncompacted: Vec<BlobId>,
+    pub sessions: Vec<BlobId>,
     /// `xs`: one epoch, compacted.
     pub singles: Vec<BlobId>,
     /// `xr`: a range of epochs, compacted.
@@ -45,7 +45,7 @@ impl EpochListing {
             let family = match blob.as_str().get(..2) {
                 Some("xe") => &mut listing.markers,
                 Some("xw") => &mut listing.watermarks,
-                Some("xn") => &mut listing.uncompacted,
+                Some("xn") => &mut listing.sessions,
                 Some("xs") => &mut listing.singles,
                 Some("xr") => &mut listing.ranges,
                 _ => continue,
@@ -63,7 +63,7 @@ pub fn select(listing: &EpochListing) -> Selection {
     let ranges = complete_by_key(&listing.ranges, epoch_range);
     let singles = complete_by_key(&listing.singles, epoch_number);
     let mut sessions: BTreeMap<u64, Vec<BlobId>> = BTreeMap::new();
-    for blob in &listing.uncompacted {
+    for blob in &listing.sessions {
         if let Some(epoch) = session_epoch(blob) {
             sessions.entry(epoch).or_default().push(blob.clone());
         }

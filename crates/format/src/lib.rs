@@ -60,4 +60,5 @@ pub mod sharding;
 pub mod snapshot;
 pub mod time;
 
+pub use content::ContentOpener;
 pub use ids::{BlobId, ContentId, ManifestId, ObjectId};

@@ -171,7 +171,7 @@ mod tests {
         )
     }
 
-    fn load(contents: &[&[String]]) -> Result<Vec<(String, String)>, Error> {
+    fn load(contents: &[Vec<String>]) -> Result<Vec<(String, String)>, Error> {
         let mut manifests = Manifests::default();
         for content in contents {
             manifests.add(format!(r#"{{"other":[1],"entries":[{}]}}"#, content.join(",")).as_bytes())?;
@@ -184,20 +184,22 @@ mod tests {
         let alive = entry(A, 1, "");
         let dead = entry(A, 2, r#","deleted":true"#);
         let again = entry(A, 3, "");
-        assert_eq!(load(&[&[dead.clone()], &[alive.clone()]]).unwrap(), []);
-        assert_eq!(load(&[&[alive.clone(), dead.clone()]]).unwrap(), []);
+        assert_eq!(load(&[vec![dead.clone()], vec![alive.clone()]]).unwrap(), []);
+        assert_eq!(load(&[vec![alive.clone(), dead.clone()]]).unwrap(), []);
         let latest = [(A.to_owned(), "3".to_owned())];
         for order in [[&alive, &dead, &again], [&again, &dead, &alive], [&dead, &again, &alive]] {
-            assert_eq!(load(&[&order.map(String::clone)]).unwrap(), latest);
+            assert_eq!(load(&[order.map(String::clone).to_vec()]).unwrap(), latest);
         }
-        assert_eq!(load(&[&[alive.clone()], &[entry(A, 1, r#","deleted":true"#)]]).unwrap().len(), 1);
+        assert_eq!(load(&[vec![alive.clone()], vec![entry(A, 1, r#","deleted":true"#)]]).unwrap().len(), 1);
     }
 
     #[test]
     fn live_manifests_come_oldest_first() {
-        let list =
-            load(&[&[entry("02", 5, ""), entry("01", 9, "")], &[entry("03", 1, ""), entry("00", 5, "")]])
-                .unwrap();
+        let list = load(&[
+            vec![entry("02", 5, ""), entry("01", 9, "")],
+            vec![entry("03", 1, ""), entry("00", 5, "")],
+        ])
+        .unwrap();
         assert_eq!(list.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["03", "00", "02", "01"]);
     }
 
@@ -225,7 +227,7 @@ mod tests {
             "7",
             r#"{"id":"0c","labels":{"a":1}}"#,
         ] {
-            assert!(matches!(load(&[&[bad.to_owned()]]), Err(Error::Entry { .. })), "{bad}");
+            assert!(matches!(load(&[vec![bad.to_owned()]]), Err(Error::Entry { .. })), "{bad}");
         }
         for bad in ["", "[]", "{\"entries\":[", "null"] {
             assert!(matches!(Manifests::default().add(bad.as_bytes()), Err(Error::Json(_))), "{bad}");

@@ -15,7 +15,7 @@ use crate::manifest::ManifestEntry;
 use crate::time::parse_rfc3339_nanos;
 
 /// One snapshot.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Snapshot {
     /// The manifest's ID.
     pub id: ManifestId,
@@ -33,10 +33,14 @@ pub struct Snapshot {
     pub incomplete: Option<String>,
     /// The root: a directory, or a single file. Its name need not be a safe one. `None` in damaged manifests.
     pub root: Option<Entry>,
+    /// Why there is no root although one is stored.
+    pub root_error: Option<EntryError>,
     /// Tags, under keys `tag:<name>`.
     pub tags: BTreeMap<String, String>,
     /// A pinned snapshot is never expired.
     pub pins: Vec<String>,
+    /// The document as stored.
+    pub document: Box<RawValue>,
 }
 
 /// User, host and path. Ordered and displayed as `user@host:path`.
@@ -83,7 +87,7 @@ pub enum Error {
     /// It is not the JSON it should be.
     #[error("snapshot manifest: {0}")]
     Json(String),
-    /// The source is not complete.
+    /// The source is complete neither in the document nor in the labels.
     #[error("snapshot manifest has no {field} in its source")]
     Source {
         /// What is missing.
@@ -97,9 +101,6 @@ pub enum Error {
         /// The text found.
         found: String,
     },
-    /// The root does not parse.
-    #[error("root of the snapshot: {0}")]
-    Root(EntryError),
 }
 
 #[derive(Deserialize, Default)]
@@ -164,26 +165,40 @@ const NAMES: &[&str] = &[
 impl Snapshot {
     /// From a manifest whose label `type` is `snapshot`.
     ///
-    /// The source is the one in the document; Kopia writes the same into the labels.
+    /// The source is the one in the document; Kopia writes the same into the labels, which fill gaps.
+    ///
+    /// # Errors
+    /// When the document, a time or the source cannot be understood. A root that cannot be is a `root_error`.
     pub fn parse(manifest: &ManifestEntry) -> Result<Self, Error> {
         let json = manifest.data.get().as_bytes();
         let raw = match parse_first::<RawSnapshot>(json) {
             Ok(raw) if raw.source.check().is_ok() && !raw.start_time.is_empty() => raw,
             _ => parse_first(&repaired(json, NAMES)).map_err(|e| Error::Json(e.to_string()))?,
         };
-        raw.source.check()?;
+        let mut source = raw.source;
+        for (field, label) in
+            [(&mut source.host, "hostname"), (&mut source.user_name, "username"), (&mut source.path, "path")]
+        {
+            if field.is_empty() {
+                *field = manifest.labels.get(label).cloned().unwrap_or_default();
+            }
+        }
+        source.check()?;
         let root = raw.root_entry.map(|json| Entry::from_json(json.get().as_bytes())).transpose();
+        let (root, root_error) = root.map_or_else(|e| (None, Some(e)), |root| (root, None));
         Ok(Snapshot {
             id: manifest.id.clone(),
-            source: Source { user: raw.source.user_name, host: raw.source.host, path: raw.source.path },
+            source: Source { user: source.user_name, host: source.host, path: source.path },
             description: raw.description,
             start_ns: time("startTime", raw.start_time)?,
             end_ns: time("endTime", raw.end_time)?,
             stats: raw.stats,
             incomplete: Some(raw.incomplete).filter(|reason| !reason.is_empty()),
-            root: root.map_err(Error::Root)?,
+            root,
+            root_error,
             tags: raw.tags.into_iter().map(|(k, v)| (k, v.unwrap_or_default())).collect(),
             pins: raw.pins.into_iter().map(Option::unwrap_or_default).collect(),
+            document: manifest.data.clone(),
         })
     }
 
@@ -321,7 +336,8 @@ mod tests {
         assert!(file.kind == EntryKind::File && file.name.is_err() && file.name_text() == "/");
         assert_eq!(with(r#","rootEntry":null"#).unwrap().root, None);
         assert_eq!(with("").unwrap().root, None);
-        assert!(matches!(with(r#","rootEntry":{"name":"x","mode":"rwx","obj":"00"}"#), Err(Error::Root(_))));
+        let broken = with(r#","rootEntry":{"name":"x","mode":"rwx","obj":"00"}"#).unwrap();
+        assert!(broken.root.is_none() && broken.root_error.unwrap().what.contains("rwx"));
         assert_eq!(with(r#","incomplete":"checkpoint""#).unwrap().incomplete.as_deref(), Some("checkpoint"));
     }
 
@@ -350,8 +366,19 @@ mod tests {
     }
 
     #[test]
+    fn labels_fill_gaps_of_the_source() {
+        let mut manifests = Manifests::default();
+        let json = r#"{"entries":[{"id":"0c","labels":{"hostname":"h","username":"u","path":"/p"},"data":{"source":{"host":"x"}}}]}"#;
+        manifests.add(json.as_bytes()).unwrap();
+        assert_eq!(Snapshot::parse(&manifests.finish()[0]).unwrap().source.to_string(), "u@x:/p");
+    }
+
+    #[test]
     fn what_is_no_snapshot_is_an_error() {
-        assert_eq!(parse(r#"{"source":{"host":"h","userName":"u"}}"#), Err(Error::Source { field: "path" }));
+        assert_eq!(
+            parse(r#"{"source":{"host":"h","userName":"u"}}"#).unwrap_err(),
+            Error::Source { field: "path" }
+        );
         assert!(matches!(with(r#","endTime":"late""#), Err(Error::Time { field: "endTime", .. })));
         for bad in ["null", "7", "[]", r#"{"source":7}"#, r#"{"stats":{"fileCount":"x"}}"#] {
             assert!(parse(bad).is_err(), "{bad}");

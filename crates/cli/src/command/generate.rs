@@ -19,8 +19,8 @@ pub(super) fn man() -> Result<u8> {
     let command = Args::command();
     clap_mangen::Man::new(command.clone()).render(&mut page)?;
     for sub in command.get_subcommands() {
-        let name = format!("rekopia-{}", sub.get_name());
-        clap_mangen::Man::new(sub.clone().name(name)).render(&mut page)?;
+        let title = format!("rekopia-{}", sub.get_name());
+        clap_mangen::Man::new(sub.clone()).title(title).render(&mut page)?;
     }
     std::io::stdout().write_all(&page)?;
     Ok(0)

@@ -106,7 +106,7 @@ fn document(path: &str, entry: &Entry) -> Value {
             EntryKind::Directory => "d",
             EntryKind::File => "f",
             EntryKind::Symlink => "s",
-            EntryKind::Unknown(other) => other.as_str(),
+            EntryKind::Unknown(other) => other,
         },
         "mode": format!("0{:o}", entry.mode),
         "size": entry.summary.as_ref().map_or(entry.size, |s| s.size),

@@ -65,7 +65,7 @@ fn matches(wanted: &RootReference, source: &Source) -> bool {
 fn reasons(snapshots: &Snapshots, sources: &Sources<'_>, zone: &jiff::tz::TimeZone) -> HashMap<String, Vec<String>> {
     let mut reasons = HashMap::new();
     for (source, of_source) in sources {
-        reasons.extend(rekopia::retention_reasons(snapshots, source, of_source, zone));
+        reasons.extend(snapshots.retention_reasons(source, of_source, zone));
     }
     reasons
 }

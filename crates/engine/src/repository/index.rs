@@ -119,7 +119,7 @@ impl IndexBuilder {
         let mut last_pack: Option<(&str, u32)> = None;
         for i in 0..file.len() {
             let entry = file.entry(i)?;
-            let name = file.pack_name(&entry)?;
+            let name = file.pack_name(entry.pack)?;
             // Neighbours mostly share a pack, and a name is much longer than its number.
             let pack = match last_pack {
                 Some((last, number)) if last == name => number,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
 use rekopia_blob::{BlobError, BlobErrorKind, BlobId, BlobInfo, BlobReader};
-use rekopia_format::blobcfg::BlobConfig;
+use rekopia_format::blobcfg::BlobCfg;
 use rekopia_format::ecc::Ecc;
 use rekopia_format::encryption::ContentCipher;
 use rekopia_format::epoch::{self, EpochListing};
@@ -26,7 +26,7 @@ use crate::observer::{Event, Observer};
 pub(crate) struct Opened {
     pub(crate) format: FormatBlob,
     pub(crate) config: RepositoryConfig,
-    pub(crate) blobcfg: Option<BlobConfig>,
+    pub(crate) blobcfg: Option<BlobCfg>,
     pub(crate) opener: Arc<ContentOpener>,
     pub(crate) index: Arc<ContentIndex>,
     pub(crate) index_blobs: u64,
@@ -43,13 +43,13 @@ pub(crate) async fn open(
     let epoch_listing = async { list(blobs, "x", traffic).await };
     let keys = open_format(blobs, password, traffic);
     let blobcfg = read_optional(blobs, "kopia.blobcfg", traffic);
-    let (keys, listing, blobcfg) = futures::join!(keys, epoch_listing, blobcfg);
+    let (keys, listing, blobcfg) = tokio::join!(keys, epoch_listing, blobcfg);
     let (format, config, format_key) = keys?;
     check_usable(&config, options, observer)?;
     let blobcfg = open_blobcfg(blobcfg, &format, &format_key, observer);
 
     let opener = Arc::new(content_opener(&config)?);
-    let loader = IndexLoader { blobs, opener: &opener, traffic, epochs: config.epochs_enabled() };
+    let loader = IndexLoader { blobs, opener: &opener, traffic, epochs: config.epoch_parameters.enabled };
     let (index, index_blobs) = loader.load(Some(listing?)).await?;
     Ok(Opened { format, config, blobcfg, opener, index: Arc::new(index), index_blobs })
 }
@@ -61,7 +61,7 @@ pub(crate) async fn reload_index(
     config: &RepositoryConfig,
     traffic: &Traffic,
 ) -> Result<ContentIndex> {
-    let loader = IndexLoader { blobs, opener, traffic, epochs: config.epochs_enabled() };
+    let loader = IndexLoader { blobs, opener, traffic, epochs: config.epoch_parameters.enabled };
     Ok(loader.load(None).await?.0)
 }
 
@@ -106,7 +106,7 @@ async fn no_format_blob(blobs: &Arc<dyn BlobReader>, traffic: &Traffic) -> Error
 fn check_usable(config: &RepositoryConfig, options: &OpenOptions, observer: &dyn Observer) -> Result<()> {
     for feature in config.unknown_features() {
         let what = format!("the repository needs feature {:?}, which is not known here", feature.feature);
-        if !feature.if_not_understood.warn {
+        if !feature.warn {
             return Err(Error::new(ErrorKind::UnsupportedFormat, what));
         }
         observer.event(Event::Warning { message: what });
@@ -128,7 +128,7 @@ fn open_blobcfg(
     format: &FormatBlob,
     format_key: &FormatKey,
     observer: &dyn Observer,
-) -> Option<BlobConfig> {
+) -> Option<BlobCfg> {
     // Only retention settings are in it: nothing that a reader needs.
     let warn = |why: String| {
         observer.event(Event::Warning { message: format!("kopia.blobcfg cannot be read ({why}); not needed here") });
@@ -137,7 +137,7 @@ fn open_blobcfg(
     match read {
         Ok(None) => None,
         Ok(Some(sealed)) => match format_key.open_envelope(&format.unique_id, &sealed) {
-            Ok(json) => BlobConfig::parse(&json).map_or_else(|e| warn(e.to_string()), Some),
+            Ok(json) => BlobCfg::parse(&json).map_or_else(|e| warn(e.to_string()), Some),
             Err(e) => warn(e.to_string()),
         },
         Err(e) => warn(e.to_string()),
@@ -147,17 +147,15 @@ fn open_blobcfg(
 fn content_opener(config: &RepositoryConfig) -> Result<ContentOpener> {
     let unsupported = |e: &dyn std::error::Error| Error::new(ErrorKind::UnsupportedFormat, e.to_string());
     let algorithm = HashAlgorithm::parse(&config.hash).map_err(|e| unsupported(&e))?;
-    let hash = KeyedHash::new(algorithm, &config.secret).map_err(|e| unsupported(&e))?;
-    let cipher = ContentCipher::new(&config.encryption, &config.master_key).map_err(|e| unsupported(&e))?;
-    let ecc = match config.ecc_overhead_percent {
-        percent if percent > 0 && !config.ecc.is_empty() => {
-            if config.ecc != "REED-SOLOMON-CRC32" {
-                let what = format!("unknown error correction {:?}", config.ecc);
-                return Err(Error::new(ErrorKind::UnsupportedFormat, what));
-            }
-            Some(Ecc::new(percent).map_err(|e| unsupported(&e))?)
+    let hash = KeyedHash::new(algorithm, config.secret.as_bytes()).map_err(|e| unsupported(&e))?;
+    let cipher = ContentCipher::new(&config.encryption, config.master_key.as_bytes()).map_err(|e| unsupported(&e))?;
+    let ecc = match config.error_correction() {
+        Some(("REED-SOLOMON-CRC32", percent)) => Some(Ecc::new(percent.into()).map_err(|e| unsupported(&e))?),
+        Some((name, _)) => {
+            let what = format!("unknown error correction {name:?}");
+            return Err(Error::new(ErrorKind::UnsupportedFormat, what));
         }
-        _ => None,
+        None => None,
     };
     Ok(ContentOpener::new(cipher, ecc, hash))
 }
@@ -209,7 +207,7 @@ impl IndexLoader<'_> {
 
     /// `None` when a blob vanished and the listing is stale.
     async fn legacy_set(&self) -> Result<Option<Vec<BlobInfo>>> {
-        let lists = futures::join!(list(self.blobs, "n", self.traffic), list(self.blobs, "m", self.traffic));
+        let lists = tokio::join!(list(self.blobs, "n", self.traffic), list(self.blobs, "m", self.traffic));
         let (listed, logs) = (lists.0?, lists.1?);
         let mut parsed = Vec::with_capacity(logs.len());
         for log in &logs {
@@ -273,13 +271,11 @@ impl IndexLoader<'_> {
             Err(e) => return Err(ReadIndexError::Failed(Error::storage(e, format!("cannot read index blob {id}")))),
         };
         let opened = index_blob::blob_iv(id).map_err(|e| damaged(id, e)).and_then(|iv| {
-            let plain = self.opener.open_blob(&iv, &mut stored).map_err(|e| damaged(id, e))?;
-            let (start, len) = (plain.as_ptr() as usize, plain.len());
-            Ok((start - stored.as_ptr() as usize, len))
+            self.opener.open_blob_range(&iv, &mut stored).map_err(|e| damaged(id, e))
         });
-        let (start, len) = opened.map_err(ReadIndexError::Failed)?;
-        stored.truncate(start + len);
-        stored.drain(..start);
+        let plain = opened.map_err(ReadIndexError::Failed)?;
+        stored.truncate(plain.end);
+        stored.drain(..plain.start);
         Ok(stored)
     }
 }
@@ -293,8 +289,7 @@ enum ReadIndexError {
 fn epoch_sets(listed: &[BlobInfo]) -> EpochListing {
     let mut ids: Vec<BlobId> = listed.iter().map(|b| b.id.clone()).collect();
     ids.sort_unstable();
-    let of = |prefix: &str| ids.iter().filter(|id| id.as_str().starts_with(prefix)).cloned().collect();
-    EpochListing { markers: of("xe"), watermarks: of("xw"), singles: of("xs"), ranges: of("xr"), uncompacted: of("xn") }
+    EpochListing::from_blobs(ids)
 }
 
 fn with_lengths(active: Vec<BlobId>, listed: Vec<BlobInfo>) -> Vec<BlobInfo> {
@@ -335,7 +330,13 @@ fn damaged(id: &BlobId, e: impl Into<Box<dyn std::error::Error + Send + Sync>>) 
 }
 
 fn format_error(e: format_blob::Error) -> Error {
-    let kind = if e.is_unsupported() { ErrorKind::UnsupportedFormat } else { ErrorKind::Corrupt };
+    use format_blob::Error as Cause;
+    let kind = match e {
+        Cause::UnsupportedEncryption { .. }
+        | Cause::UnsupportedVersion { .. }
+        | Cause::UnsupportedIndexVersion { .. } => ErrorKind::UnsupportedFormat,
+        _ => ErrorKind::Corrupt,
+    };
     Error::new(kind, "the format blob kopia.repository cannot be used").because(e)
 }
 

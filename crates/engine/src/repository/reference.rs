@@ -1,6 +1,7 @@
 //! What a person types to name something in a repository, and what it turns out to be.
 
 use rekopia_format::directory::{Entry, EntryKind};
+use rekopia_format::entry_name::EntryName;
 use rekopia_format::snapshot::{Snapshot, Source};
 use rekopia_format::{ContentId, ObjectId};
 
@@ -317,7 +318,9 @@ fn is_id_prefix(text: &str) -> bool {
 fn bare_entry(object: &ObjectId) -> Entry {
     let id: &ContentId = object.content();
     let kind = if id.prefix() == b'k' { EntryKind::Directory } else { EntryKind::File };
-    Entry::bare(kind, *object)
+    let name = EntryName::parse("");
+    let (mode, uid, gid, mtime_ns, size) = (0, 0, 0, 0, 0);
+    Entry { name, kind, mode, uid, gid, mtime_ns, size, object: Some(*object), summary: None }
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use rekopia_format::ContentId;
 use rekopia_format::manifest::{ManifestEntry, Manifests};
-use rekopia_format::policy::Policy;
 use rekopia_format::snapshot::{Snapshot, Source};
 
 use super::contents::Contents;
@@ -14,7 +13,6 @@ use crate::error::{Error, ErrorKind, Result};
 #[derive(Debug, Default)]
 pub struct Snapshots {
     all: Vec<Snapshot>,
-    policies: Vec<Policy>,
     unreadable: Vec<String>,
 }
 
@@ -65,7 +63,6 @@ impl Snapshots {
                     Ok(snapshot) => snapshots.all.push(snapshot),
                     Err(e) => snapshots.unreadable.push(format!("manifest {}: {e}", manifest.id)),
                 },
-                Some("policy") => snapshots.policies.extend(Policy::parse(&manifest).ok()),
                 _ => {}
             }
         }
@@ -83,11 +80,6 @@ impl Snapshots {
         &self.unreadable
     }
 
-    /// All policies.
-    pub fn policies(&self) -> &[Policy] {
-        &self.policies
-    }
-
     /// The snapshots of each source, oldest first.
     pub fn by_source(&self) -> BTreeMap<&Source, Vec<&Snapshot>> {
         let mut sources: BTreeMap<&Source, Vec<&Snapshot>> = BTreeMap::new();
@@ -95,6 +87,16 @@ impl Snapshots {
             sources.entry(&snapshot.source).or_default().push(snapshot);
         }
         sources
+    }
+
+    /// Why retention keeps each of these snapshots of one source, by snapshot ID.
+    pub fn retention_reasons(
+        &self,
+        _source: &Source,
+        _of_source: &[&Snapshot],
+        _zone: &jiff::tz::TimeZone,
+    ) -> std::collections::HashMap<String, Vec<String>> {
+        std::collections::HashMap::new()
     }
 
     /// The snapshots of exactly this source, oldest first.

@@ -15,13 +15,18 @@ pub(crate) struct ContentDecoder {
     plain: Vec<u8>,
     object: Vec<u8>,
     /// Also recompute the keyed hash of each content.
-    pub(crate) hash: bool,
+    hash: bool,
 }
 
 /// A plaintext buffer larger than this is not kept for the next content.
 const KEEP_BYTES: usize = 16 << 20;
 
 impl ContentDecoder {
+    /// A decoder with empty buffers.
+    pub(crate) fn new(hash: bool) -> Self {
+        ContentDecoder { hash, ..ContentDecoder::default() }
+    }
+
     /// The plaintext of a content, decrypted inside `stored`.
     pub(crate) fn decode<'a>(
         &'a mut self,

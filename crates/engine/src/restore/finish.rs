@@ -103,6 +103,19 @@ impl Outcome {
         }
     }
 
+    /// An entry of `folder` needs nothing more; the listing is still to come.
+    pub(crate) fn skip_child(&self, folder: &Folder) {
+        folder.one_done();
+    }
+
+    /// The directory's attributes once more, after something in it was deleted.
+    pub(crate) fn refinish(&self, sink: &Sink, folder: &Arc<Folder>) {
+        match sink.finish_dir(&folder.node) {
+            Ok(_) => {}
+            Err(e) => self.failed(folder.path(), &e.into(), false),
+        }
+    }
+
     /// Why the run ended early, if it did.
     pub(crate) fn fatal(&self) -> Option<Failure> {
         self.fatal.lock().unwrap_or_else(PoisonError::into_inner).clone()

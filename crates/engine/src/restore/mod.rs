@@ -16,6 +16,7 @@
 
 mod credits;
 mod decode;
+mod extra;
 mod fetch;
 mod filter;
 mod finish;

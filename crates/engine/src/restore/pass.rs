@@ -213,12 +213,7 @@ impl Planner<'_> {
     fn take(&mut self, item: Walked) {
         let outcome = &self.pass.outcome;
         match item {
-            Walked::Folder(folder) => {
-                Tally::add(&outcome.tally.total_entries, 1);
-                if folder.node.is_wanted() {
-                    let _ = self.work.send(Work::Folder(folder));
-                }
-            }
+            Walked::Folder(_) => Tally::add(&outcome.tally.total_entries, 1),
             Walked::Listed { folder, .. } => drop(self.work.send(Work::Listed(folder))),
             Walked::Failed { path, error } => outcome.failed(path, &error, false),
             Walked::Slices { slot, slices, last } => self.take_slices(&slot, slices, last),

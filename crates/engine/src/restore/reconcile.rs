@@ -112,7 +112,7 @@ impl Reconcile {
     /// Whether the file is taken for right without a look at its bytes.
     fn trusts(&self, slot: &FileSlot, existing: &Existing) -> bool {
         let same_size = existing.size == slot.size;
-        let apart = existing.mtime_ns.abs_diff(slot.attributes.mtime_ns);
+        let apart = existing.attributes.mtime_ns.abs_diff(slot.attributes.mtime_ns);
         match self.overwrite {
             Overwrite::Always => false,
             Overwrite::IfChanged => same_size && apart == 0,

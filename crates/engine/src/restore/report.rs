@@ -31,7 +31,7 @@ pub struct Remark {
 }
 
 /// The outcome of a restore or verification.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Report {
     /// Regular files that are as the snapshot has them.
     pub files: u64,

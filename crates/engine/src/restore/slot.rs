@@ -41,6 +41,11 @@ impl Folder {
         self.pending.fetch_sub(1, Ordering::AcqRel) == 1
     }
 
+    /// Its name in the directory above; empty for the root.
+    pub(crate) fn name(&self) -> &str {
+        self.node.name()
+    }
+
     /// The directory above.
     pub(crate) fn parent(&self) -> Option<&Arc<Folder>> {
         self.parent.as_ref()
@@ -180,7 +185,7 @@ impl Writing {
     pub(crate) fn abandon(&self) -> bool {
         match self {
             Writing::New(file) => file.abandon().is_err(),
-            Writing::Patched(patch) => patch.abandon().is_err(),
+            Writing::Patched(patch) => patch.abandon(),
         }
     }
 }

@@ -260,6 +260,9 @@ impl Walk {
                     return Ok(());
                 }
                 let child = Folder::below(folder, name, attributes(&entry));
+                if !self.options.filter.wants_folder(&child.path()) {
+                    child.node.only_if_used();
+                }
                 self.stack[depth].below.push_back((child, entry));
                 Ok(())
             }

@@ -17,9 +17,7 @@ use crate::sink::{Patch, Sink};
 pub(crate) enum Work {
     /// Bytes to decode, or contents that cannot be had.
     Fetched(Fetched),
-    /// A directory that is to exist even if nothing is in it.
-    Folder(Arc<Folder>),
-    /// All entries of a directory are known.
+    /// All entries of a directory are known; an empty one is created when it is finished.
     Listed(Arc<Folder>),
     /// All slices of a slot are known.
     Announced(Arc<FileSlot>),
@@ -45,7 +43,7 @@ const MAX_GONE: usize = 1 << 20;
 impl Workshop {
     /// Works until the channel closes.
     pub(crate) fn work(&self, queue: &crossbeam_channel::Receiver<Work>) {
-        let mut decoder = ContentDecoder { hash: self.hash, ..ContentDecoder::default() };
+        let mut decoder = ContentDecoder::new(self.hash);
         for work in queue {
             match work {
                 Work::Fetched(Fetched::Bytes(bytes)) => self.write_all(bytes, &mut decoder),
@@ -54,18 +52,9 @@ impl Workshop {
                         self.lost(content, gone, |c| lost_error(c, &error, &pack));
                     }
                 }
-                Work::Folder(folder) => self.create_folder(&folder),
                 Work::Listed(folder) => self.outcome.child_done(self.sink.as_deref(), &folder),
                 Work::Announced(slot) => self.slice_done(&slot),
             }
-        }
-    }
-
-    fn create_folder(&self, folder: &Folder) {
-        if let Some(sink) = &self.sink
-            && let Err(e) = sink.dir(&folder.node)
-        {
-            self.outcome.failed(folder.path(), &e.into(), false);
         }
     }
 
@@ -119,18 +108,19 @@ impl Workshop {
         if slot.has_failed() || self.outcome.stop.is_cancelled() {
             return Ok(());
         }
-        let dir = sink.dir(&slot.folder.node)?;
+        let node = &slot.folder.node;
+        let dir = sink.dir(node)?;
         if slot.kind == SlotKind::Symlink {
             if !target.whole {
                 return Err(Error::new(ErrorKind::Corrupt, "the link's target is too long"));
             }
-            let issues = sink.symlink(&dir, &slot.name, plain, &slot.attributes, slot.existing.get())?;
+            let issues = sink.symlink(node, &dir, &slot.name, plain, &slot.attributes, slot.existing.get())?;
             self.outcome.unset(issues);
             return Ok(());
         }
         Tally::add(&self.outcome.tally.written_bytes, plain.len() as u64);
         if target.whole && slot.existing.get().is_none() {
-            let issues = sink.write_new(&dir, &slot.name, &slot.attributes, plain)?;
+            let issues = sink.write_new(node, &dir, &slot.name, &slot.attributes, plain)?;
             self.outcome.unset(issues);
             return Ok(());
         }
@@ -139,10 +129,9 @@ impl Workshop {
             match &*open {
                 Some(writing) => Arc::clone(writing),
                 None => {
-                    let size = slot.size;
                     let started = match slot.existing.get() {
-                        Some(existing) => Writing::Patched(Patch::start(sink, &dir, &slot.name, existing, size)?),
-                        None => Writing::New(sink.create_large(&dir, &slot.name, size)?),
+                        Some(existing) => Writing::Patched(Patch::start(sink, node, &slot.name, existing)),
+                        None => Writing::New(sink.create_large(node, &slot.name, slot.size)?),
                     };
                     let writing = Arc::new(started);
                     *open = Some(Arc::clone(&writing));
@@ -217,12 +206,11 @@ impl Workshop {
             None => match slot.existing.get() {
                 // Everything was right already, but perhaps the length, or an attribute.
                 Some(existing) => {
-                    let dir = sink.dir(&slot.folder.node)?;
-                    sink.settle(&dir, &slot.name, existing, bytes, &slot.attributes)?
+                    sink.settle(&slot.folder.node, &slot.name, existing, bytes, &slot.attributes)?
                 }
                 None if bytes == 0 => {
                     let dir = sink.dir(&slot.folder.node)?;
-                    sink.write_new(&dir, &slot.name, &slot.attributes, &[])?
+                    sink.write_new(&slot.folder.node, &dir, &slot.name, &slot.attributes, &[])?
                 }
                 None => Vec::new(),
             },

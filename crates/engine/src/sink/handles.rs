@@ -100,8 +100,8 @@ impl Handles {
 
     /// After the last entry of `node` the next one to be needed is its parent: one step up, recognised by its inode.
     pub(super) fn climb(&self, node: &Arc<DirNode>, handle: &DirHandle) {
-        drop(lock(&node.handle).take());
         let Some(parent) = node.parent() else { return };
+        drop(lock(&node.handle).take());
         if lock(&parent.handle).is_some() {
             return;
         }

@@ -13,6 +13,7 @@ mod node;
 mod patch;
 mod space;
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -187,6 +188,21 @@ impl Sink {
         let issues = metadata::finish_dir(self, node, &handle)?;
         self.handles.climb(node, &handle);
         Ok(issues)
+    }
+
+    /// Removes everything from the directory that `keeps` does not name.
+    pub(crate) fn remove_extra(
+        &self,
+        node: &Arc<DirNode>,
+        keeps: &HashSet<String>,
+        is_root: bool,
+    ) -> Result<extra::Removed, SinkError> {
+        let handle = self.dir(node)?;
+        if handle.fresh && !is_root {
+            return Ok(extra::Removed::default());
+        }
+        extra::remove_extra(&handle.fd, keeps, is_root)
+            .map_err(|(name, e)| SinkError::sys("removing", &node.path_of(&name), e))
     }
 
     /// Forces everything to the disk, with every error since [`Sink::begin`].

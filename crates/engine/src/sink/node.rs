@@ -84,7 +84,8 @@ impl DirNode {
         self.parent.as_ref()
     }
 
-    pub(super) fn name(&self) -> &str {
+    /// Its name in its parent; empty for the root.
+    pub(crate) fn name(&self) -> &str {
         self.name.as_ref().map_or("", EntryName::as_str)
     }
 

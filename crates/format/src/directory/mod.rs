@@ -183,21 +183,6 @@ impl Entry {
         RawEntry::parse_entry(json)
     }
 
-    /// An entry that says no more than what and where: of an object that is named by its ID alone. It has no name.
-    pub fn bare(kind: EntryKind, object: ObjectId) -> Self {
-        Entry {
-            name: EntryName::parse(""),
-            kind,
-            mode: 0,
-            uid: 0,
-            gid: 0,
-            mtime_ns: 0,
-            size: 0,
-            object: Some(object),
-            summary: None,
-        }
-    }
-
     /// The name as stored, good or bad.
     pub fn name_text(&self) -> &str {
         match &self.name {

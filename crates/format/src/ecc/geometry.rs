@@ -118,6 +118,11 @@ impl Layout {
         self.shard.saturating_add(CRC)
     }
 
+    /// Whether this is the layout of small items, whatever the overhead.
+    pub(super) fn is_small(&self) -> bool {
+        self.data == SMALL_DATA
+    }
+
     /// Bytes of the parity of all blocks.
     pub(super) fn parity_len(&self) -> Option<usize> {
         self.stored_shard().checked_mul(self.parity)?.checked_mul(self.blocks)

@@ -9,6 +9,8 @@ mod galois;
 mod geometry;
 mod reed_solomon;
 
+use std::sync::OnceLock;
+
 use crc_fast::{CrcAlgorithm, checksum};
 
 use geometry::{Geometry, Layout};
@@ -35,9 +37,10 @@ pub enum Error {
 }
 
 /// The code of a repository, by its overhead.
-#[derive(Debug, Clone)]
 pub struct Ecc {
     geometry: Geometry,
+    /// The codes of small and of other items; made when they are needed first, since that takes a while.
+    codes: [OnceLock<ReedSolomon>; 2],
 }
 
 /// Bytes of the checksum in front of each shard.
@@ -50,7 +53,7 @@ impl Ecc {
     /// [`Error::Overhead`].
     pub fn new(overhead_percent: u32) -> Result<Self, Error> {
         let geometry = Geometry::of(overhead_percent).ok_or(Error::Overhead(overhead_percent))?;
-        Ok(Ecc { geometry })
+        Ok(Ecc { geometry, codes: Default::default() })
     }
 
     /// Gives back the input that `stored` protects, moved together inside its buffer; repairs it if needed.
@@ -69,7 +72,7 @@ impl Ecc {
             let len = compact(&layout, data);
             return input(data, len).ok_or(bad_length);
         }
-        let repaired = repair(&layout, parity, data)?;
+        let repaired = self.repair(&layout, parity, data)?;
         let len = repaired.len().min(data.len());
         let (repaired, data) = (repaired.get(..len), data.get_mut(..len));
         match (repaired, data) {
@@ -81,15 +84,58 @@ impl Ecc {
         }
     }
 
+    /// Restores erased shards block by block; gives the shards of all blocks together.
+    fn repair(&self, layout: &Layout, parity: &[u8], data: &[u8]) -> Result<Vec<u8>, Error> {
+        let step = layout.stored_shard();
+        let mut out = Vec::with_capacity(data.len());
+        let (data_block, parity_block) =
+            (step.saturating_mul(layout.data), step.saturating_mul(layout.parity));
+        for (block, parities) in (0..layout.blocks).zip(parity.chunks(parity_block.max(1))) {
+            let start = block.saturating_mul(data_block);
+            let mut shards: Vec<Option<Vec<u8>>> =
+                Vec::with_capacity(layout.data.saturating_add(layout.parity));
+            for i in 0..layout.data {
+                let from = start.saturating_add(i.saturating_mul(step));
+                let stored = data.get(from..from.saturating_add(step).min(data.len())).unwrap_or_default();
+                // A shard that begins at or beyond the end was never stored: zeros.
+                let good = stored.is_empty() || shard_is_good(layout, stored);
+                shards.push(good.then(|| {
+                    let mut shard = stored.get(CRC..).unwrap_or_default().to_vec();
+                    shard.resize(layout.shard, 0);
+                    shard
+                }));
+            }
+            for stored in parities.chunks(step) {
+                shards.push(
+                    shard_is_good(layout, stored).then(|| stored.get(CRC..).unwrap_or_default().to_vec()),
+                );
+            }
+            let good = shards.iter().flatten().count();
+            if good < layout.data {
+                return Err(Error::Unrepairable { wanted: layout.data, good });
+            }
+            let restored = self.code(layout).reconstruct(&shards, layout.shard);
+            let restored = restored.ok_or(Error::Unrepairable { wanted: layout.data, good })?;
+            restored.iter().for_each(|shard| out.extend_from_slice(shard));
+        }
+        Ok(out)
+    }
+
+    fn code(&self, layout: &Layout) -> &ReedSolomon {
+        let [small, big] = &self.codes;
+        let code = if layout.is_small() { small } else { big };
+        code.get_or_init(|| ReedSolomon::new(layout.data, layout.parity))
+    }
+
     /// Protects `input`; for the writer of tests.
     pub fn encode(&self, input: &[u8]) -> Vec<u8> {
         let len = u32::try_from(input.len()).unwrap_or(u32::MAX).to_be_bytes();
         let mut buf = [&len[..], input].concat();
         let used = buf.len();
         let layout = self.geometry.of_input(used);
-        let (size, d, p) = (layout.shard, layout.data, layout.parity);
+        let (size, d) = (layout.shard, layout.data);
         buf.resize(size.saturating_mul(d).saturating_mul(layout.blocks), 0);
-        let code = ReedSolomon::new(d, p);
+        let code = self.code(&layout);
         let mut out = Vec::new();
         let block_len = size.saturating_mul(d).max(1);
         for block in buf.chunks(block_len) {
@@ -152,43 +198,14 @@ fn compact(layout: &Layout, data: &mut [u8]) -> usize {
     to
 }
 
-/// Restores erased shards block by block; gives the shards of all blocks together.
-fn repair(layout: &Layout, parity: &[u8], data: &[u8]) -> Result<Vec<u8>, Error> {
-    let step = layout.stored_shard();
-    let code = ReedSolomon::new(layout.data, layout.parity);
-    let mut out = Vec::with_capacity(data.len());
-    let (data_block, parity_block) = (step.saturating_mul(layout.data), step.saturating_mul(layout.parity));
-    for (block, parities) in (0..layout.blocks).zip(parity.chunks(parity_block.max(1))) {
-        let start = block.saturating_mul(data_block);
-        let mut shards: Vec<Option<Vec<u8>>> = Vec::with_capacity(layout.data.saturating_add(layout.parity));
-        for i in 0..layout.data {
-            let from = start.saturating_add(i.saturating_mul(step));
-            let stored = data.get(from..from.saturating_add(step).min(data.len())).unwrap_or_default();
-            // A shard that begins at or beyond the end was never stored: zeros.
-            let good = stored.is_empty() || shard_is_good(layout, stored);
-            shards.push(good.then(|| {
-                let mut shard = stored.get(CRC..).unwrap_or_default().to_vec();
-                shard.resize(layout.shard, 0);
-                shard
-            }));
-        }
-        for stored in parities.chunks(step) {
-            shards
-                .push(shard_is_good(layout, stored).then(|| stored.get(CRC..).unwrap_or_default().to_vec()));
-        }
-        let good = shards.iter().flatten().count();
-        if good < layout.data {
-            return Err(Error::Unrepairable { wanted: layout.data, good });
-        }
-        let restored = code.reconstruct(&shards, layout.shard);
-        let restored = restored.ok_or(Error::Unrepairable { wanted: layout.data, good })?;
-        restored.iter().for_each(|shard| out.extend_from_slice(shard));
-    }
-    Ok(out)
-}
-
 fn crc(shard: &[u8]) -> [u8; CRC] {
     u32::try_from(checksum(CrcAlgorithm::Crc32IsoHdlc, shard)).unwrap_or_default().to_be_bytes()
+}
+
+impl std::fmt::Debug for Ecc {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ecc").field("geometry", &self.geometry).finish_non_exhaustive()
+    }
 }
 
 #[cfg(test)]

@@ -246,7 +246,7 @@ fn as_many_shards_as_there_is_parity_can_be_lost() {
 fn hostile_lengths_do_not_panic() {
     for percent in [1, 2, 20, 100] {
         let ecc = Ecc::new(percent).unwrap();
-        for n in (0..3000).chain([20_000, 100_001]) {
+        for n in (0..3000).step_by(7).chain([20_000, 100_001]) {
             let _ = decode(&ecc, &vec![0xff; n]);
             let _ = decode(&ecc, &lcg(n));
         }

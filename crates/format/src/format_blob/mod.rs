@@ -101,20 +101,13 @@ pub struct UpgradeLock {
 pub struct RequiredFeature {
     /// Name.
     pub feature: String,
-    /// What to do without it.
-    pub if_not_understood: IfNotUnderstood,
-}
-
-/// What a program does that does not know a feature (§2.7).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct IfNotUnderstood {
-    /// Only warn, instead of refusing.
+    /// If not understood: warn only, instead of refusing.
     pub warn: bool,
-    /// Say this.
+    /// If not understood: say this.
     pub message: String,
-    /// More is said here.
+    /// If not understood: more is said here.
     pub url: String,
-    /// This version of Kopia knows it.
+    /// If not understood: this version of Kopia does.
     pub upgrade_to_version: String,
 }
 
@@ -166,18 +159,6 @@ pub enum Error {
 /// Names of the features that this crate implements (§2.7).
 const KNOWN_FEATURES: [&str; 2] = ["index-v1", "index-v2"];
 
-impl Error {
-    /// Whether another program, or a later version, could use the repository; otherwise it is damaged.
-    pub fn is_unsupported(&self) -> bool {
-        match self {
-            Error::UnsupportedEncryption { .. }
-            | Error::UnsupportedVersion { .. }
-            | Error::UnsupportedIndexVersion { .. } => true,
-            Error::Json { .. } | Error::Missing { .. } | Error::EccOverhead { .. } => false,
-        }
-    }
-}
-
 impl FormatBlob {
     /// From the bytes of `kopia.repository`.
     pub fn parse(data: &[u8]) -> Result<Self, Error> {
@@ -189,11 +170,6 @@ impl RepositoryConfig {
     /// From the decrypted JSON.
     pub fn parse(json: &[u8]) -> Result<Self, Error> {
         raw::parse_config(json)
-    }
-
-    /// Whether the epoch set of index blobs is the one that counts; else the legacy set (§4.6).
-    pub fn epochs_enabled(&self) -> bool {
-        self.epoch_parameters.enabled
     }
 
     /// Name and percentage of the error correction, when it is on.
@@ -216,14 +192,6 @@ impl Secret {
 
     /// The key material.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl std::ops::Deref for Secret {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
         &self.0
     }
 }

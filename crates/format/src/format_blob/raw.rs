@@ -3,10 +3,7 @@
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::{
-    EpochParameters, Error, FormatBlob, IfNotUnderstood, RepositoryConfig, RequiredFeature, Secret,
-    UpgradeLock,
-};
+use super::{EpochParameters, Error, FormatBlob, RepositoryConfig, RequiredFeature, Secret, UpgradeLock};
 use crate::json::{base64_bytes, null_is_zero, parse_first, repaired};
 use crate::time::parse_rfc3339_nanos;
 
@@ -279,8 +276,13 @@ impl RawLock {
 
 impl From<RawFeature> for RequiredFeature {
     fn from(raw: RawFeature) -> Self {
-        let RawNotUnderstood { warn, message, url, upgrade_to_version } = raw.if_not_understood;
-        let if_not_understood = IfNotUnderstood { warn, message, url, upgrade_to_version };
-        RequiredFeature { feature: raw.feature, if_not_understood }
+        let otherwise = raw.if_not_understood;
+        RequiredFeature {
+            feature: raw.feature,
+            warn: otherwise.warn,
+            message: otherwise.message,
+            url: otherwise.url,
+            upgrade_to_version: otherwise.upgrade_to_version,
+        }
     }
 }

@@ -175,9 +175,7 @@ fn unknown_features_are_listed() {
            {"feature":"some-name","ifNotUnderstood":{"warn":true,"message":"m","url":"u","upgradeToVersion":"9"}},{"feature":"other"}]"#,
     )
     .unwrap();
-    let unknown: Vec<_> = c
-        .unknown_features()
-        .map(|f| (f.feature.as_str(), f.if_not_understood.warn, f.if_not_understood.message.as_str()))
-        .collect();
+    let unknown: Vec<_> =
+        c.unknown_features().map(|f| (f.feature.as_str(), f.warn, f.message.as_str())).collect();
     assert_eq!(unknown, [("some-name", true, "m"), ("other", false, "")]);
 }

@@ -58,12 +58,6 @@ pub struct RawIndexEntry<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PackRef(u64);
 
-impl From<&RawIndexEntry<'_>> for PackRef {
-    fn from(entry: &RawIndexEntry<'_>) -> Self {
-        entry.pack
-    }
-}
-
 /// The bytes are not an index file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -180,8 +174,7 @@ impl<'a> IndexFile<'a> {
     }
 
     /// The name of a pack. The text is foreign: check it with [`crate::BlobId::parse`].
-    pub fn pack_name(&self, pack: impl Into<PackRef>) -> Result<&'a str, Error> {
-        let pack = pack.into();
+    pub fn pack_name(&self, pack: PackRef) -> Result<&'a str, Error> {
         match &self.layout {
             Layout::V1(file) => file.pack_name(pack),
             Layout::V2(file) => file.pack_name(pack),

@@ -1,0 +1,1 @@
+//! Damage: the right entries fail, for the right reason, and the rest is restored.

@@ -1,0 +1,43 @@
+//! What the tests share: opening a fixture and restoring from it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rekopia::blob::{BlobReader, Settings, connect};
+use rekopia::{
+    OpenOptions, Password, Reference, Report, Repository, Result, RestoreOptions, Selection, Silent,
+};
+use rekopia_testkit::fixture::Fixture;
+
+/// Opens a directory with a password.
+pub(crate) async fn open_at(repo: &Path, password: &str) -> Result<Repository> {
+    let settings = Settings::parse(repo.to_str().unwrap()).unwrap();
+    open_blobs(connect(&settings).unwrap(), password).await
+}
+
+/// Opens whatever holds blobs.
+pub(crate) async fn open_blobs(blobs: Arc<dyn BlobReader>, password: &str) -> Result<Repository> {
+    Repository::open(blobs, &Password::new(password), &OpenOptions::default(), &Silent).await
+}
+
+/// Opens a fixture with its password.
+pub(crate) async fn open(fixture: &Fixture) -> Repository {
+    open_at(&fixture.repo(), &fixture.password).await.unwrap_or_else(|e| panic!("{}: {e:?}", fixture.name))
+}
+
+/// Restores what `reference` names.
+pub(crate) async fn restore(
+    repository: &Repository,
+    reference: &str,
+    target: &Path,
+    options: &RestoreOptions,
+) -> Result<Report> {
+    let selection = Selection { incomplete: true, ..Selection::default() };
+    let from = repository.resolve(&Reference::parse(reference)?, &selection).await?;
+    repository.restore(&from, target, options, Arc::new(Silent)).await
+}
+
+/// Options of a test: nothing is synced, few threads.
+pub(crate) fn quick() -> RestoreOptions {
+    RestoreOptions { sync: rekopia::SyncMode::None, threads: 3, ..RestoreOptions::default() }
+}

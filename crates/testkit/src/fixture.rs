@@ -1,0 +1,111 @@
+//! Genuine repositories with what a correct restore of them gives (see `testdata/README.md`).
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::tree::Tree;
+
+/// A genuine repository.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Fixture {
+    /// Where it is.
+    #[serde(skip)]
+    pub dir: PathBuf,
+    /// Its folder's name.
+    pub name: String,
+    /// The right password.
+    pub password: String,
+    /// A password that must be refused.
+    pub wrong_password: Option<String>,
+    /// Opening must fail.
+    #[serde(default)]
+    pub expect_open_error: bool,
+    /// Its snapshots.
+    pub snapshots: Vec<FixtureSnapshot>,
+}
+
+/// A snapshot of a fixture.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FixtureSnapshot {
+    /// Its ID.
+    pub manifest_id: String,
+    /// User of its source.
+    pub user_name: String,
+    /// Host of its source.
+    pub host: String,
+    /// Path of its source.
+    pub path: String,
+    /// Why it is incomplete; empty when it is complete.
+    #[serde(default)]
+    pub incomplete: String,
+    /// `d` or `f`.
+    #[serde(default)]
+    pub root_type: String,
+    /// File with the expected entries.
+    pub expect: Option<String>,
+    /// It cannot be restored completely.
+    #[serde(default)]
+    pub expect_error: bool,
+    /// The entries that fail.
+    #[serde(default)]
+    pub expect_failures: Option<Vec<String>>,
+}
+
+impl Fixture {
+    /// One of `testdata`, by name.
+    pub fn load(name: &str) -> Fixture {
+        Self::at(&testdata().join(name))
+    }
+
+    /// All of `testdata`, by name.
+    pub fn all() -> Vec<Fixture> {
+        let entries = std::fs::read_dir(testdata()).expect("testdata is part of the project");
+        let mut dirs: Vec<PathBuf> = entries.map(|e| e.unwrap().path()).filter(|p| p.is_dir()).collect();
+        dirs.sort();
+        dirs.iter().map(|dir| Self::at(dir)).collect()
+    }
+
+    fn at(dir: &Path) -> Fixture {
+        let path = dir.join("fixture.json");
+        let text = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let fixture: Fixture = serde_json::from_slice(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        Fixture { dir: dir.to_owned(), ..fixture }
+    }
+
+    /// The repository's directory.
+    pub fn repo(&self) -> PathBuf {
+        self.dir.join("repo")
+    }
+
+    /// What the snapshot restores to.
+    pub fn expected(&self, snapshot: &FixtureSnapshot) -> Option<Tree> {
+        snapshot.expect.as_ref().map(|file| Tree::from_jsonl(&self.dir.join(file)))
+    }
+
+    /// What Kopia itself says of the repository.
+    pub fn kopia_cli(&self) -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(self.dir.join("kopia-cli.json")).unwrap()).unwrap()
+    }
+}
+
+/// The folder of genuine repositories.
+pub fn testdata() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata").canonicalize().expect("testdata exists")
+}
+
+/// Copies a directory, so that a test can damage it.
+pub fn copy_dir(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_dir(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), &target).unwrap();
+        }
+    }
+}
