@@ -298,7 +298,10 @@ impl Planner<'_> {
             return;
         }
         for read in plan(slices, self.pass.plan_options(self.contents)) {
-            if self.reads.send(read).await.is_err() {
+            if self.pass.options.dry_run {
+                self.pass.outcome.tally.plan(read.pack.0, read.range.end - read.range.start);
+                let _ = self.work.send(Work::Planned(read));
+            } else if self.reads.send(read).await.is_err() {
                 return;
             }
         }
