@@ -76,11 +76,14 @@ impl Sharding {
                 else {
                     break;
                 };
-                if folder == "." || folder == ".." {
+                if folder == ".." {
                     break;
                 }
-                path.push_str(folder);
-                path.push('/');
+                // Kopia cleans its paths: the dot of `kopia.repository` vanishes when it becomes a folder.
+                if folder != "." {
+                    path.push_str(folder);
+                    path.push('/');
+                }
                 rest = after;
             }
         }
