@@ -101,8 +101,12 @@ pub(crate) fn print_error(error: &anyhow::Error, code: u8, json: bool) {
 
 fn advice(code: u8) -> Option<&'static str> {
     Some(match code {
-        10 => "Check the path or URL: a repository holds kopia.repository (kopia.repository.f in a directory).",
-        12 => "Check the password (--password-file, KOPIA_PASSWORD); if it is right, kopia.repository is damaged.",
+        10 => {
+            "Check the path or URL: a repository holds kopia.repository (kopia.repository.f in a directory)."
+        }
+        12 => {
+            "Check the password (--password-file, KOPIA_PASSWORD); if it is right, kopia.repository is damaged."
+        }
         13 => "`rekopia snapshots` lists what there is.",
         14 => "`rekopia verify` shows how far the damage goes.",
         16 => "Nothing that was there before has been changed unless it is named above.",

@@ -1,8 +1,14 @@
 //! Support for tests and benchmarks: trees and how they differ, fixtures, storages that count or fail, and a
 //! repository writer.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should stop where it stands")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on should stop where it stands"
+)]
 
+pub mod corpus;
 pub mod fixture;
 pub mod storage;
 pub mod tree;
+pub mod writer;

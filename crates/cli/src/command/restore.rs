@@ -42,7 +42,8 @@ pub(super) async fn run(global: &Global, args: &Restore) -> Result<u8> {
             "subPath": from.sub_path,
             "report": report,
         }))?;
-        std::fs::write(path, receipt).with_context(|| format!("cannot write the receipt {}", path.display()))?;
+        std::fs::write(path, receipt)
+            .with_context(|| format!("cannot write the receipt {}", path.display()))?;
     }
     Ok(code)
 }
@@ -137,7 +138,11 @@ pub(super) fn print_report(global: &Global, report: &Report, verb: &str) -> Resu
     eprintln!("{line}.");
     if global.verbose > 0 {
         let read = text::size(report.fetched_bytes);
-        eprintln!("Read {read} in {}, {} needed.", text::count(report.requests, "request"), text::size(report.needed_bytes));
+        eprintln!(
+            "Read {read} in {}, {} needed.",
+            text::count(report.requests, "request"),
+            text::size(report.needed_bytes)
+        );
     }
     for warning in &report.warnings {
         eprintln!("warning: {}", text::printable(warning));

@@ -62,7 +62,11 @@ fn matches(wanted: &RootReference, source: &Source) -> bool {
 }
 
 /// Why retention keeps each snapshot, by snapshot ID.
-fn reasons(snapshots: &Snapshots, sources: &Sources<'_>, zone: &jiff::tz::TimeZone) -> HashMap<String, Vec<String>> {
+fn reasons(
+    snapshots: &Snapshots,
+    sources: &Sources<'_>,
+    zone: &jiff::tz::TimeZone,
+) -> HashMap<String, Vec<String>> {
     let mut reasons = HashMap::new();
     for (source, of_source) in sources {
         reasons.extend(snapshots.retention_reasons(source, of_source, zone));

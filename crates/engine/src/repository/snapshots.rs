@@ -48,7 +48,8 @@ impl Snapshots {
                     Error::new(ErrorKind::Corrupt, "damaged manifests").of_content(&id).because(e)
                 };
                 let mut json = Vec::new();
-                rekopia_format::compression::gunzip(&bytes, MAX_MANIFESTS, &mut json).map_err(|e| damaged(e.into()))?;
+                rekopia_format::compression::gunzip(&bytes, MAX_MANIFESTS, &mut json)
+                    .map_err(|e| damaged(e.into()))?;
                 manifests.add(&json).map_err(|e| damaged(e.into()))?;
             }
         }
@@ -58,15 +59,14 @@ impl Snapshots {
     fn of(live: Vec<ManifestEntry>) -> Self {
         let mut snapshots = Snapshots::default();
         for manifest in live {
-            match manifest.labels.get("type").map(String::as_str) {
-                Some("snapshot") => match Snapshot::parse(&manifest) {
-                    Ok(snapshot) => snapshots.all.push(snapshot),
-                    Err(e) => snapshots.unreadable.push(format!("manifest {}: {e}", manifest.id)),
-                },
-                _ => {}
-            }
+            if let Some("snapshot") = manifest.labels.get("type").map(String::as_str) { match Snapshot::parse(&manifest) {
+                Ok(snapshot) => snapshots.all.push(snapshot),
+                Err(e) => snapshots.unreadable.push(format!("manifest {}: {e}", manifest.id)),
+            } }
         }
-        snapshots.all.sort_by(|a, b| (&a.source, a.start_ns, a.end_ns, &a.id).cmp(&(&b.source, b.start_ns, b.end_ns, &b.id)));
+        snapshots.all.sort_by(|a, b| {
+            (&a.source, a.start_ns, a.end_ns, &a.id).cmp(&(&b.source, b.start_ns, b.end_ns, &b.id))
+        });
         snapshots
     }
 

@@ -57,8 +57,12 @@ impl BufferPool {
     /// The kept buffer that fits `bytes` best, or a new one.
     pub(crate) fn take(&self, bytes: usize) -> Vec<u8> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let fits = kept.iter().enumerate().filter(|(_, b)| b.capacity() >= bytes).min_by_key(|(_, b)| b.capacity());
-        match fits.map(|(i, _)| i).or_else(|| kept.len().checked_sub(1).filter(|_| kept.len() >= Self::MAX_BUFFERS / 2)) {
+        let fits =
+            kept.iter().enumerate().filter(|(_, b)| b.capacity() >= bytes).min_by_key(|(_, b)| b.capacity());
+        match fits
+            .map(|(i, _)| i)
+            .or_else(|| kept.len().checked_sub(1).filter(|_| kept.len() >= Self::MAX_BUFFERS / 2))
+        {
             Some(i) => kept.swap_remove(i),
             None => Vec::new(),
         }

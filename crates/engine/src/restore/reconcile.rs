@@ -145,7 +145,8 @@ impl Reconcile {
     /// Whether the bytes on disk hash to the content that belongs there.
     fn is_right(&self, file: &ExistingFile, slice: &Slice, buffer: &mut Vec<u8>) -> bool {
         let Some(len) = slice.len.and_then(|l| usize::try_from(l).ok()) else { return false };
-        matches!(file.read_at(slice.start, len, buffer), Ok(true)) && self.opener.verify_hash(&slice.content, buffer).is_ok()
+        matches!(file.read_at(slice.start, len, buffer), Ok(true))
+            && self.opener.verify_hash(&slice.content, buffer).is_ok()
     }
 }
 
@@ -170,7 +171,14 @@ fn parts(batch: Vec<Walked>) -> Vec<Vec<Walked>> {
                 let mut rest = slices;
                 while rest.iter().filter_map(|s| s.len).sum::<u64>() > BYTES_PER_TASK && rest.len() > 1 {
                     let mut sum = 0;
-                    let cut = rest.iter().take_while(|s| { sum += s.len.unwrap_or(0); sum <= BYTES_PER_TASK }).count().max(1);
+                    let cut = rest
+                        .iter()
+                        .take_while(|s| {
+                            sum += s.len.unwrap_or(0);
+                            sum <= BYTES_PER_TASK
+                        })
+                        .count()
+                        .max(1);
                     let later = rest.split_off(cut);
                     let some = Walked::Slices { slot: Arc::clone(&slot), slices: rest, last: false };
                     add(some, BYTES_PER_TASK);

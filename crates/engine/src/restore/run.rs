@@ -69,13 +69,16 @@ impl Repository {
             None => Tree::Directory { folder, root: from.entry.clone() },
             Some(name) => Tree::Single { folder, name, entry: from.entry.clone() },
         };
-        let pass = Pass { repository: self, options, sink: Some(Arc::clone(&sink)), outcome: Arc::clone(&outcome) };
+        let pass =
+            Pass { repository: self, options, sink: Some(Arc::clone(&sink)), outcome: Arc::clone(&outcome) };
         let ticker = Ticker::start(self, &outcome, from);
         let ran = pass.run(tree).await;
         ticker.stop();
         ran?;
         let done = |outcome: &Outcome| {
-            outcome.fatal().is_none() && !options.cancel.is_cancelled() && outcome.tally.failed.load(Ordering::Relaxed) == 0
+            outcome.fatal().is_none()
+                && !options.cancel.is_cancelled()
+                && outcome.tally.failed.load(Ordering::Relaxed) == 0
         };
         if options.delete_extra && is_dir && !options.dry_run && !sink.was_absent() {
             if done(&outcome) {
@@ -96,7 +99,12 @@ impl Repository {
     ///
     /// # Errors
     /// [`ErrorKind::Corrupt`] when the root cannot be read; damage below is in the report.
-    pub async fn verify(&self, from: &Resolved, options: &VerifyOptions, observer: Arc<dyn Observer>) -> Result<Report> {
+    pub async fn verify(
+        &self,
+        from: &Resolved,
+        options: &VerifyOptions,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Report> {
         let started = Instant::now();
         let defaults = RestoreOptions::default();
         let options = RestoreOptions {
@@ -131,7 +139,8 @@ impl Repository {
         }
         let (mut reader, mut ahead) = (ObjectReader::new(&object, None), ReadAhead::default());
         let mut scanner = rekopia_format::directory::DirectoryScanner::new();
-        let unreadable = |e: Error| Error::new(e.kind(), "the root directory cannot be read").because(e.chain());
+        let unreadable =
+            |e: Error| Error::new(e.kind(), "the root directory cannot be read").because(e.chain());
         let damaged = |e| Error::new(ErrorKind::Corrupt, "the root directory is damaged").because(e);
         for _ in 0..PROVEN_CONTENTS {
             match reader.next(&contents, &mut ahead).await.map_err(unreadable)? {
@@ -144,7 +153,8 @@ impl Repository {
 
     /// Refuses only when a lower bound of what is needed does not fit.
     fn check_space(&self, sink: &Sink, from: &Resolved, options: &RestoreOptions) -> Result<()> {
-        let filtered = !options.include.is_empty() || !options.exclude.is_empty() || options.max_depth.is_some();
+        let filtered =
+            !options.include.is_empty() || !options.exclude.is_empty() || options.max_depth.is_some();
         if !sink.is_fresh() || filtered || options.sparse {
             return Ok(());
         }
@@ -178,7 +188,10 @@ const TICK: Duration = Duration::from_millis(200);
 
 fn split_target(target: &Path) -> Result<(&Path, Option<rekopia_format::entry_name::EntryName>)> {
     if target.is_dir() {
-        let what = format!("{} is a directory, but a single file is to be restored: name the file", target.display());
+        let what = format!(
+            "{} is a directory, but a single file is to be restored: name the file",
+            target.display()
+        );
         return Err(Error::new(ErrorKind::Usage, what));
     }
     let bad = || Error::new(ErrorKind::Usage, format!("{} is not the name of a file", target.display()));

@@ -22,7 +22,12 @@ pub(crate) struct Folder {
 impl Folder {
     /// The root of the restore.
     pub(crate) fn root(node: Arc<DirNode>) -> Arc<Self> {
-        Arc::new(Folder { node, parent: None, pending: AtomicUsize::new(1), filtered: AtomicBool::new(false) })
+        Arc::new(Folder {
+            node,
+            parent: None,
+            pending: AtomicUsize::new(1),
+            filtered: AtomicBool::new(false),
+        })
     }
 
     /// A directory below `parent`, which waits for it.

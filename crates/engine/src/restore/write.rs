@@ -83,7 +83,8 @@ impl Workshop {
             match decoder.decode(&self.contents.opener, &content, stored) {
                 Ok(plain) => {
                     for target in &content.targets {
-                        let written = check_length(target, plain, &content).and_then(|()| self.write(target, plain));
+                        let written =
+                            check_length(target, plain, &content).and_then(|()| self.write(target, plain));
                         if let Err(e) = written {
                             target.slot.fail(e, false);
                         }
@@ -114,7 +115,8 @@ impl Workshop {
             if !target.whole {
                 return Err(Error::new(ErrorKind::Corrupt, "the link's target is too long"));
             }
-            let issues = sink.symlink(node, &dir, &slot.name, plain, &slot.attributes, slot.existing.get())?;
+            let issues =
+                sink.symlink(node, &dir, &slot.name, plain, &slot.attributes, slot.existing.get())?;
             self.outcome.unset(issues);
             return Ok(());
         }
@@ -148,7 +150,12 @@ impl Workshop {
     }
 
     /// Contents that cannot be had: kept for another try, or the failure of everything that wants them.
-    fn lost(&self, content: WantedContent<Target>, gone: bool, error: impl Fn(&WantedContent<Target>) -> Error) {
+    fn lost(
+        &self,
+        content: WantedContent<Target>,
+        gone: bool,
+        error: impl Fn(&WantedContent<Target>) -> Error,
+    ) {
         if gone && let Some(kept) = &self.gone {
             let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
             if kept.len() < MAX_GONE {
