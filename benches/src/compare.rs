@@ -51,24 +51,31 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     std::fs::create_dir_all(&args.dir)?;
     let password = args.dir.join("password");
     std::fs::write(&password, "test-password")?;
-    let mut programs: Vec<Program<'_>> = vec![("rekopia", Box::new(|target| rekopia(args, &password, target)))];
+    let mut programs: Vec<Program<'_>> =
+        vec![("rekopia", Box::new(|target| rekopia(args, &password, target)))];
     if let Some(kopia) = &args.kopia {
         programs.push(("kopia", Box::new(move |target| run_kopia(args, kopia, target, None))));
-        programs.push(("kopia without cache", Box::new(move |target| run_kopia(args, kopia, target, Some("0")))));
+        programs
+            .push(("kopia without cache", Box::new(move |target| run_kopia(args, kopia, target, Some("0")))));
     }
     let mut results: Vec<Vec<Run>> = vec![Vec::new(); programs.len()];
     for round in 0..args.runs {
         for (i, (name, program)) in programs.iter().enumerate() {
             let target = args.dir.join(format!("target-{round}-{i}"));
             let run = program(&target).with_context(|| format!("{name}, run {round}"))?;
-            println!("{}", json!({"program": name, "seconds": run.seconds, "cpu": run.cpu, "peakMiB": run.peak_mib}));
+            println!(
+                "{}",
+                json!({"program": name, "seconds": run.seconds, "cpu": run.cpu, "peakMiB": run.peak_mib})
+            );
             results[i].push(run);
             if args.remove {
                 std::fs::remove_dir_all(&target)?;
             }
         }
     }
-    println!("\n| program | seconds (median) | CPU seconds | peak MiB | times ours |\n| --- | --- | --- | --- | --- |");
+    println!(
+        "\n| program | seconds (median) | CPU seconds | peak MiB | times ours |\n| --- | --- | --- | --- | --- |"
+    );
     let ours = median(results[0].iter().map(|r| r.seconds));
     for ((name, _), runs) in programs.iter().zip(&results) {
         let seconds = median(runs.iter().map(|r| r.seconds));
@@ -97,7 +104,10 @@ pub(crate) fn scale(files: u64, dir: Option<PathBuf>, rekopia: &Path) -> Result<
         // 32 MiB, the larger of key derivation and budget, the index.
         let contents = if kind == Kind::Deep { count + count / 10 } else { count };
         let bound = 32.0 + 80.0 + (contents as f64 * 40.0) / f64::from(1 << 20);
-        println!("{}", json!({"kind": format!("{kind:?}"), "files": count, "seconds": run.seconds, "peakMiB": run.peak_mib, "boundMiB": bound}));
+        println!(
+            "{}",
+            json!({"kind": format!("{kind:?}"), "files": count, "seconds": run.seconds, "peakMiB": run.peak_mib, "boundMiB": bound})
+        );
         std::fs::remove_dir_all(&target)?;
         ensure!(run.peak_mib <= bound, "{kind:?}: {:.0} MiB, {bound:.0} allowed", run.peak_mib);
     }
@@ -133,7 +143,11 @@ fn timed(command: &mut Command, sync: Option<&Path>) -> Result<Run> {
     let mut wrapped = Command::new("/usr/bin/env");
     wrapped.arg("time").args(["-f", "%U %S %M"]).arg(command.get_program()).args(command.get_args());
     wrapped.envs(command.get_envs().filter_map(|(k, v)| Some((k, v?))));
-    let output = wrapped.stdout(Stdio::null()).stderr(Stdio::piped()).output().context("cannot start; is GNU time there?")?;
+    let output = wrapped
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .output()
+        .context("cannot start; is GNU time there?")?;
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     ensure!(output.status.success(), "exit {:?}: {text}", output.status.code());
     if let Some(target) = sync {

@@ -1,5 +1,7 @@
 //! Errors → exit codes and the line that a person reads.
 
+use std::sync::atomic::{AtomicU8, Ordering};
+
 use rekopia::{ErrorKind, Report};
 
 /// Restored with entries missing.
@@ -22,6 +24,18 @@ pub(crate) fn code(kind: ErrorKind) -> u8 {
         ErrorKind::Cancelled => 130,
         _ => 1,
     }
+}
+
+static STOPPED_BY: AtomicU8 = AtomicU8::new(130);
+
+/// Notes the exit code of the signal that asks to stop.
+pub(crate) fn note_signal(code: u8) {
+    STOPPED_BY.store(code, Ordering::Relaxed);
+}
+
+/// The exit code of the signal that asked to stop.
+pub(crate) fn stopped_by() -> u8 {
+    STOPPED_BY.load(Ordering::Relaxed)
 }
 
 /// The exit code of a finished run.

@@ -277,7 +277,10 @@ impl IndexLoader<'_> {
             Ok(stored) => stored,
             Err(e) if e.is_not_found() => return Err(ReadIndexError::Gone(id.clone())),
             Err(e) => {
-                return Err(ReadIndexError::Failed(Error::storage(e, format!("cannot read index blob {id}"))));
+                return Err(ReadIndexError::Failed(Error::storage(
+                    e,
+                    format!("cannot read index blob {id}"),
+                )));
             }
         };
         let opened = index_blob::blob_iv(id)

@@ -184,9 +184,10 @@ impl Repository {
         let named =
             snapshots.all().iter().filter(|s| s.root.as_ref().is_some_and(|r| r.object == Some(object)));
         if let Some(snapshot) = named.max_by_key(|s| s.start_ns)
-            && let Some(root) = snapshot.root.clone() {
-                return Ok((Root::Entry(root), Some(snapshot.clone())));
-            }
+            && let Some(root) = snapshot.root.clone()
+        {
+            return Ok((Root::Entry(root), Some(snapshot.clone())));
+        }
         if self.contents().index.find(object.content()).is_none() {
             return Err(not_found());
         }

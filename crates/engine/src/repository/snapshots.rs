@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use rekopia_format::ContentId;
 use rekopia_format::manifest::{ManifestEntry, Manifests};
+use rekopia_format::policy::{Policy, effective, retention_reasons};
 use rekopia_format::snapshot::{Snapshot, Source};
 
 use super::contents::Contents;
@@ -13,6 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 #[derive(Debug, Default)]
 pub struct Snapshots {
     all: Vec<Snapshot>,
+    policies: Vec<Policy>,
     unreadable: Vec<String>,
 }
 
@@ -59,10 +61,15 @@ impl Snapshots {
     fn of(live: Vec<ManifestEntry>) -> Self {
         let mut snapshots = Snapshots::default();
         for manifest in live {
-            if let Some("snapshot") = manifest.labels.get("type").map(String::as_str) { match Snapshot::parse(&manifest) {
-                Ok(snapshot) => snapshots.all.push(snapshot),
-                Err(e) => snapshots.unreadable.push(format!("manifest {}: {e}", manifest.id)),
-            } }
+            match manifest.labels.get("type").map(String::as_str) {
+                Some("snapshot") => match Snapshot::parse(&manifest) {
+                    Ok(snapshot) => snapshots.all.push(snapshot),
+                    Err(e) => snapshots.unreadable.push(format!("manifest {}: {e}", manifest.id)),
+                },
+                // Policies only explain why snapshots are kept: one that cannot be understood is no obstacle.
+                Some("policy") => snapshots.policies.extend(Policy::parse(&manifest).ok()),
+                _ => {}
+            }
         }
         snapshots.all.sort_by(|a, b| {
             (&a.source, a.start_ns, a.end_ns, &a.id).cmp(&(&b.source, b.start_ns, b.end_ns, &b.id))
@@ -89,14 +96,20 @@ impl Snapshots {
         sources
     }
 
-    /// Why retention keeps each of these snapshots of one source, by snapshot ID.
+    /// Why retention keeps each of these snapshots of one source, by snapshot ID; weeks are those of `zone`.
     pub fn retention_reasons(
         &self,
-        _source: &Source,
-        _of_source: &[&Snapshot],
-        _zone: &jiff::tz::TimeZone,
-    ) -> std::collections::HashMap<String, Vec<String>> {
-        std::collections::HashMap::new()
+        source: &Source,
+        of_source: &[&Snapshot],
+        zone: &jiff::tz::TimeZone,
+    ) -> BTreeMap<String, Vec<String>> {
+        let policy = effective(&self.policies, source).retention;
+        let offset = |ns: i64| {
+            let instant = jiff::Timestamp::from_nanosecond(i128::from(ns));
+            instant.map_or(0, |instant| zone.to_offset(instant).seconds())
+        };
+        let reasons = retention_reasons(of_source, &policy, offset);
+        of_source.iter().zip(reasons).map(|(s, reasons)| (s.id.to_string(), reasons)).collect()
     }
 
     /// The snapshots of exactly this source, oldest first.

@@ -34,7 +34,9 @@ pub(crate) enum Tree {
 }
 
 /// Slices that a window holds at most.
-const WINDOW_SLICES: usize = 24 * 1024;
+const WINDOW_SLICES: usize = 16 * 1024;
+/// Bytes in flight from a local file system.
+const LOCAL_BYTES: u64 = 16 << 20;
 /// Plans that wait for fetch.
 const QUEUED_READS: usize = 32;
 
@@ -119,7 +121,7 @@ impl Pass<'_> {
 
         let traits = contents.blobs.traits();
         let in_flight = if self.options.parallel > 0 { self.options.parallel } else { traits.in_flight };
-        let credits = Credits::new(self.options.memory_bytes / 4 * 3);
+        let credits = Credits::new(self.data_bytes(contents));
         let (reads, planned) = mpsc::channel(QUEUED_READS);
         let fetch_work = work.clone();
         let stop = self.outcome.stop.clone();
@@ -162,8 +164,15 @@ impl Pass<'_> {
         let in_flight =
             if self.options.parallel > 0 { self.options.parallel } else { traits.in_flight } as u64;
         // Half of the data budget is for plaintext: compressed contents need both at once.
-        let max_read = (self.options.memory_bytes / 4 * 3 / (in_flight.max(1) * 2)).clamp(1 << 20, 8 << 20);
+        let max_read = (self.data_bytes(contents) / (in_flight.max(1) * 2)).clamp(1 << 20, 8 << 20);
         PlanOptions { gap: traits.gap, max_read }
+    }
+
+    /// Bytes of the budget for packs and plaintext in flight.
+    fn data_bytes(&self, contents: &Contents) -> u64 {
+        let budget = self.options.memory_bytes / 4 * 3;
+        // A local read takes no time that would have to be bridged: more in flight would only cool the caches.
+        if contents.blobs.traits().local { budget.min(LOCAL_BYTES) } else { budget }
     }
 }
 
@@ -289,7 +298,10 @@ impl Planner<'_> {
             return;
         }
         for read in plan(slices, self.pass.plan_options(self.contents)) {
-            if self.reads.send(read).await.is_err() {
+            if self.pass.options.dry_run {
+                self.pass.outcome.tally.plan(read.pack.0, read.range.end - read.range.start);
+                let _ = self.work.send(Work::Planned(read));
+            } else if self.reads.send(read).await.is_err() {
                 return;
             }
         }

@@ -84,11 +84,12 @@ impl Reconcile {
         let _ = slot.existing.set(existing.clone());
         match slot.kind {
             SlotKind::Symlink => {
-                if existing.kind == ExistingKind::Symlink && self.skips_symlinks() {
+                if existing.kind == ExistingKind::Symlink && self.leaves_alone() {
                     return self.keep(slot, &slices);
                 }
                 slices
             }
+            _ if self.overwrite == Overwrite::Never => self.keep(slot, &slices),
             SlotKind::File if existing.kind != ExistingKind::File => slices,
             SlotKind::File if self.trusts(slot, &existing) => self.keep(slot, &slices),
             SlotKind::File => self.hash(slot, slices),
@@ -105,7 +106,8 @@ impl Reconcile {
         }
     }
 
-    fn skips_symlinks(&self) -> bool {
+    /// Whether what is kept is not even given its attributes.
+    fn leaves_alone(&self) -> bool {
         matches!(self.overwrite, Overwrite::SkipExisting | Overwrite::Never)
     }
 
@@ -114,14 +116,14 @@ impl Reconcile {
         let same_size = existing.size == slot.size;
         let apart = existing.attributes.mtime_ns.abs_diff(slot.attributes.mtime_ns);
         match self.overwrite {
-            Overwrite::Always => false,
+            Overwrite::Always | Overwrite::Never => false,
             Overwrite::IfChanged => same_size && apart == 0,
             Overwrite::SkipExisting => same_size && apart < SKIP_EXISTING_NS,
-            Overwrite::Never => true,
         }
     }
 
     fn keep(&self, slot: &FileSlot, slices: &[Slice]) -> Vec<Slice> {
+        slot.left_alone.store(self.leaves_alone(), Ordering::Relaxed);
         let bytes: u64 = slices.iter().filter_map(|s| s.len).sum();
         slot.kept_bytes.fetch_add(bytes, Ordering::Relaxed);
         Tally::add(&self.outcome.tally.kept_bytes, bytes);

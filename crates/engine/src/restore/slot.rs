@@ -102,6 +102,8 @@ pub(crate) struct FileSlot {
     pub(crate) existing: OnceLock<Existing>,
     /// Bytes of slices seen by the plan: the length of the object.
     pub(crate) object_bytes: AtomicU64,
+    /// Whatever is there stays as it is, attributes included.
+    pub(crate) left_alone: AtomicBool,
     /// Bytes that are right on disk already.
     pub(crate) kept_bytes: AtomicU64,
     /// Slices on their way, plus one while more may follow.
@@ -130,6 +132,7 @@ impl FileSlot {
             size,
             existing: OnceLock::new(),
             object_bytes: AtomicU64::new(0),
+            left_alone: AtomicBool::new(false),
             kept_bytes: AtomicU64::new(0),
             remaining: AtomicU64::new(1),
             failure: Mutex::new(None),

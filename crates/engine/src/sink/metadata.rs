@@ -195,9 +195,10 @@ fn set(
     // The kernel drops setuid and setgid when the owner changes.
     let same_mode = |m: &u32| now.is_some_and(|n| n.mode == *m) && !(changed_owner && m & 0o6000 != 0);
     if let Some(mode) = wanted_mode.filter(|m| !same_mode(m))
-        && let Some(result) = subject.chmod(Mode::from_raw_mode(mode as _)) {
-            tolerate(result, || format!("mode {mode:04o}"), &mut issues, "changing the mode of", shown)?;
-        }
+        && let Some(result) = subject.chmod(Mode::from_raw_mode(mode as _))
+    {
+        tolerate(result, || format!("mode {mode:04o}"), &mut issues, "changing the mode of", shown)?;
+    }
     if policy.times && now.is_none_or(|n| n.mtime_ns != wanted.mtime_ns || !issues.is_empty()) {
         let result = subject.utimes(&times(wanted.mtime_ns));
         tolerate(result, || "modification time".into(), &mut issues, "changing the time of", shown)?;
@@ -234,9 +235,7 @@ fn umask() -> u32 {
     *UMASK.get_or_init(|| {
         let mask = rustix::process::umask(Mode::from_raw_mode(0o077));
         rustix::process::umask(mask);
-        {
-            mask.bits() as u32
-        }
+        { mask.bits() as u32 }
     })
 }
 

@@ -120,17 +120,18 @@ mod tests {
             "p0123456789abcdef0123456789abcdef-s0011223344556677123",
             "qfedcba9876543210fedcba9876543210-s0011223344556677123",
         );
-        let entry = |key: &str, time, deleted, pack: &str, offset, packed, original, compression| IndexEntry {
-            key: hex::decode(key).unwrap(),
-            timestamp: time,
-            deleted,
-            pack: pack.into(),
-            offset,
-            packed_len: packed,
-            original_len: original,
-            compression,
-            format_version: 3,
-        };
+        let entry =
+            |key: &str, time, deleted, pack: &str, offset, packed, original, compression| IndexEntry {
+                key: hex::decode(key).unwrap(),
+                timestamp: time,
+                deleted,
+                pack: pack.into(),
+                offset,
+                packed_len: packed,
+                original_len: original,
+                compression,
+                format_version: 3,
+            };
         let entries = vec![
             entry("6b00112233445566778899aabbccddeeff", 1_700_000_002, false, q, 32, 500, 2000, 0x1101),
             entry("0000112233445566778899aabbccddeeff", 1_700_000_000, false, p, 32, 1028, 1000, 0),

@@ -138,7 +138,13 @@ impl Sealer {
     }
 }
 
-fn seal(algorithm: &'static Algorithm, key: &[u8; 32], nonce: &[u8; 12], plain: &[u8], aad: &[u8]) -> Vec<u8> {
+fn seal(
+    algorithm: &'static Algorithm,
+    key: &[u8; 32],
+    nonce: &[u8; 12],
+    plain: &[u8],
+    aad: &[u8],
+) -> Vec<u8> {
     let key = LessSafeKey::new(UnboundKey::new(algorithm, key).unwrap());
     let mut sealed = Vec::with_capacity(plain.len() + 28);
     sealed.extend_from_slice(nonce);

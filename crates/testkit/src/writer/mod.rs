@@ -98,7 +98,18 @@ impl RepositoryWriter {
         let zstd = zstd::bulk::Compressor::new(1).unwrap();
         let (packs, known) = (HashMap::new(), HashMap::new());
         RepositoryWriter {
-            options, sink, sealer, hash, ecc, random, session, packs, known, pending: Vec::new(), manifests: Vec::new(), zstd,
+            options,
+            sink,
+            sealer,
+            hash,
+            ecc,
+            random,
+            session,
+            packs,
+            known,
+            pending: Vec::new(),
+            manifests: Vec::new(),
+            zstd,
         }
     }
 
@@ -220,9 +231,15 @@ impl RepositoryWriter {
     }
 
     /// Notes a manifest for the next flush.
-    pub fn put_manifest(&mut self, labels: serde_json::Value, modified: &str, data: serde_json::Value) -> ManifestId {
+    pub fn put_manifest(
+        &mut self,
+        labels: serde_json::Value,
+        modified: &str,
+        data: serde_json::Value,
+    ) -> ManifestId {
         let id = self.random.hex(16);
-        self.manifests.push(serde_json::json!({"id": id, "labels": labels, "modified": modified, "data": data}));
+        self.manifests
+            .push(serde_json::json!({"id": id, "labels": labels, "modified": modified, "data": data}));
         ManifestId::parse(&id).unwrap()
     }
 
@@ -230,7 +247,8 @@ impl RepositoryWriter {
     pub fn put_snapshot(&mut self, source: (&str, &str, &str), root: &EntrySpec, seconds: u32) -> ManifestId {
         let (user, host, path) = source;
         let when = object::time_of(1_767_225_600_000_000_000 + i64::from(seconds) * 1_000_000_000);
-        let labels = serde_json::json!({"type": "snapshot", "hostname": host, "path": path, "username": user});
+        let labels =
+            serde_json::json!({"type": "snapshot", "hostname": host, "path": path, "username": user});
         let data = serde_json::json!({
             "id": "", "source": {"host": host, "userName": user, "path": path}, "description": "",
             "startTime": when, "endTime": when, "stats": {}, "rootEntry": root.to_json(),

@@ -127,10 +127,13 @@ impl RepositoryWriter {
 
     /// One chunk of an object; with layout 1 unprefixed chunks are compressed as a whole.
     fn put_chunk(&mut self, prefix: u8, chunk: &[u8], compression: u32) -> String {
-        if self.options.index_version() == 1 && prefix == 0 && compression != 0
-            && let Some(packed) = self.compress(compression, chunk) {
-                return format!("Z{}", self.put_content(0, &packed, 0));
-            }
+        if self.options.index_version() == 1
+            && prefix == 0
+            && compression != 0
+            && let Some(packed) = self.compress(compression, chunk)
+        {
+            return format!("Z{}", self.put_content(0, &packed, 0));
+        }
         let id: ContentId = self.put_content(prefix, chunk, compression);
         ObjectId::direct(id).to_string()
     }
@@ -259,6 +262,9 @@ mod tests {
     #[test]
     fn postambles_of_the_format_document() {
         let iv: Vec<u8> = (0..16).collect();
-        assert_eq!(hex::encode(postamble(&iv, 8192, 300)), "0110000102030405060708090a0b0c0d0e0f8040ac020025a5021a");
+        assert_eq!(
+            hex::encode(postamble(&iv, 8192, 300)),
+            "0110000102030405060708090a0b0c0d0e0f8040ac020025a5021a"
+        );
     }
 }
