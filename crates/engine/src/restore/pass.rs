@@ -38,7 +38,7 @@ const WINDOW_SLICES: usize = 16 * 1024;
 /// Bytes in flight from a local file system.
 const LOCAL_BYTES: u64 = 16 << 20;
 /// How long the walk may take for its next batch before a window goes out as it is.
-const PATIENCE: Duration = Duration::from_millis(2);
+const PATIENCE: Duration = Duration::from_millis(10);
 /// A window that goes out early is sparse: what lies in its gaps is mostly wanted by the next one.
 const EARLY_GAP: u64 = 256;
 /// Plans that wait for fetch.
