@@ -48,7 +48,9 @@ async fn packs_are_read_in_few_ranges() {
         for request in blobs.requests() {
             match request {
                 // The root directory is read once more, as a proof before anything is written.
-                Request::Read(id, Some(range)) if id.starts_with('p') => ranges.push((id, range.start, range.end)),
+                Request::Read(id, Some(range)) if id.starts_with('p') => {
+                    ranges.push((id, range.start, range.end))
+                }
                 Request::List(prefix) => panic!("{name}: {prefix} is listed during the restore"),
                 _ => {}
             }

@@ -50,7 +50,10 @@ fn damage(repo: &Path, prefix: &str, with: impl Fn(&mut Vec<u8>)) {
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_names_fail_alone_and_nothing_leaves_the_target() {
     let (_, repository) = built(WriterOptions::default(), |w| {
-        ["../escape", "..", ".", "", "a/b", "nul\0", "good"].iter().map(|n| file(w, n, n.as_bytes())).collect()
+        ["../escape", "..", ".", "", "a/b", "nul\0", "good"]
+            .iter()
+            .map(|n| file(w, n, n.as_bytes()))
+            .collect()
     })
     .await;
     let dir = tempfile::tempdir().unwrap();
@@ -121,7 +124,8 @@ async fn every_parameter_round_trips() {
             };
             let big = b"some text that repeats ".repeat(40_000);
             let (_, repository) =
-                built(options, |w| vec![file(w, "big", &big), file(w, "empty", b""), file(w, "small", b"s")]).await;
+                built(options, |w| vec![file(w, "big", &big), file(w, "empty", b""), file(w, "small", b"s")])
+                    .await;
             let dir = tempfile::tempdir().unwrap();
             let options = RestoreOptions { hash: true, ..quick() };
             let report = restore(&repository, "u@h", dir.path(), &options).await.unwrap();
@@ -151,7 +155,9 @@ async fn packs_without_index_and_lost_packs_are_damage() {
     let repository = open_at(&repo, &fixture.password).await.unwrap();
     let report = restore(&repository, "latest", &dir.path().join("t"), &quick()).await.unwrap();
     assert_eq!(report.files + report.symlinks, 0);
-    assert!(report.failures().iter().all(|f| f.kind == ErrorKind::Corrupt && f.message.contains("in pack p")));
+    assert!(
+        report.failures().iter().all(|f| f.kind == ErrorKind::Corrupt && f.message.contains("in pack p"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -155,7 +155,9 @@ async fn other_kinds_in_the_way_fail_that_entry_unless_extras_go() {
     std::fs::write(target.join("extra"), "stays").unwrap();
     let report = restore(&repository, SOURCE, &target, &quick()).await.unwrap();
     assert!(!report.is_complete());
-    assert!(report.failures().iter().any(|f| f.path == "config/secret.key" && f.kind == ErrorKind::Destination));
+    assert!(
+        report.failures().iter().any(|f| f.path == "config/secret.key" && f.kind == ErrorKind::Destination)
+    );
     assert!(report.failures().iter().any(|f| f.path.starts_with("log/")));
     assert!(target.join("config/settings.yaml").exists() && target.join("extra").exists());
     let options = RestoreOptions { delete_extra: true, ..quick() };
@@ -187,7 +189,8 @@ async fn lost_and_found_and_filtered_entries_are_not_extra() {
 async fn include_and_exclude_choose_entries() {
     let (_, repository, _) = quickstart().await;
     let dir = tempfile::tempdir().unwrap();
-    let options = RestoreOptions { include: vec!["*.log".into()], exclude: vec!["*-2.log".into()], ..quick() };
+    let options =
+        RestoreOptions { include: vec!["*.log".into()], exclude: vec!["*-2.log".into()], ..quick() };
     restore(&repository, SOURCE, dir.path(), &options).await.unwrap();
     let found: Vec<String> = Tree::read(dir.path()).entries.into_keys().collect();
     assert_eq!(found, ["", "log", "log/paperless-1.log", "log/paperless-3.log"]);
