@@ -53,8 +53,9 @@ fn config_path(global: &Global) -> Result<PathBuf> {
 /// `--password-file`, then `KOPIA_PASSWORD`, then what Kopia saved beside its configuration, then the terminal.
 fn password(global: &Global, config_path: Option<&Path>) -> Result<Password> {
     if let Some(path) = &global.password_file {
-        let what = || UsageError(format!("cannot read the password file {}", path.display()));
-        let mut bytes = Zeroizing::new(std::fs::read(path).with_context(what)?);
+        let bytes = std::fs::read(path)
+            .map_err(|e| UsageError(format!("cannot read the password file {}: {e}", path.display())));
+        let mut bytes = Zeroizing::new(bytes?);
         strip_line_end(&mut bytes);
         return Ok(Password::new(bytes.to_vec()));
     }

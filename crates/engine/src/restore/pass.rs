@@ -308,7 +308,7 @@ impl Planner<'_> {
     /// Hands an entry without data to the workers, as soon as not too many wait already.
     async fn send(&self, work: impl FnOnce(Waiting) -> Work) {
         if let Ok(permit) = Arc::clone(&self.waiting).acquire_owned().await {
-            let _ = self.work.send(work(Waiting(permit)));
+            let _ = self.work.send(work(Waiting::new(permit)));
         }
     }
 

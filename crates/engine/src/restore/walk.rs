@@ -80,6 +80,8 @@ struct Frame {
     below: VecDeque<(Arc<Folder>, Entry)>,
     names: Names,
     whole: bool,
+    /// Its first content was asked for.
+    started: bool,
 }
 
 /// The receiver is gone: the restore is over.
@@ -149,6 +151,7 @@ impl Walk {
                 below: VecDeque::new(),
                 names: Names::default(),
                 whole: true,
+                started: false,
             }),
             None => {
                 self.fail(folder.path(), Error::new(ErrorKind::Corrupt, "the directory has no object"));
@@ -195,7 +198,8 @@ impl Walk {
     /// Reads what is needed next in one round: this directory's content, and those of the directories after it.
     async fn look_ahead(&mut self, depth: usize) {
         let object = self.stack[depth].object;
-        if object.indirection() > 0 || self.ahead.has(object.content()) {
+        let started = std::mem::replace(&mut self.stack[depth].started, true);
+        if started || object.indirection() > 0 || self.ahead.has(object.content()) {
             return;
         }
         let later = self.stack.iter().rev().flat_map(|f| f.below.iter()).filter_map(|(_, e)| e.object);

@@ -16,7 +16,17 @@ use crate::sink::{ExistingKind, Patch, Sink};
 
 /// A place among the entries that wait for the workers; dropping it frees the place.
 #[derive(Debug)]
-pub(crate) struct Waiting(#[expect(dead_code, reason = "held, not read")] pub(crate) OwnedSemaphorePermit);
+pub(crate) struct Waiting(OwnedSemaphorePermit);
+
+impl Waiting {
+    pub(crate) fn new(permit: OwnedSemaphorePermit) -> Self {
+        Waiting(permit)
+    }
+
+    fn free(self) {
+        drop(self.0);
+    }
+}
 
 /// What the workers are given.
 #[derive(Debug)]
@@ -60,12 +70,18 @@ impl Workshop {
                         self.lost(content, gone, |c| lost_error(c, &error, &pack));
                     }
                 }
-                Work::Listed(folder, _) => self.outcome.child_done(self.sink.as_deref(), &folder),
+                Work::Listed(folder, place) => {
+                    self.outcome.child_done(self.sink.as_deref(), &folder);
+                    place.free();
+                }
                 Work::Planned(read) => {
                     let targets = read.contents.iter().flat_map(|c| &c.targets);
                     targets.for_each(|target| self.slice_done(&target.slot));
                 }
-                Work::Announced(slot, _) => self.slice_done(&slot),
+                Work::Announced(slot, place) => {
+                    self.slice_done(&slot);
+                    place.free();
+                }
             }
         }
     }
