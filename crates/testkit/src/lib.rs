@@ -4,5 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should stop where it stands")]
 
 pub mod fixture;
+pub mod random;
 pub mod storage;
 pub mod tree;
+pub mod writer;

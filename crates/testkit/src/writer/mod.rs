@@ -1,0 +1,3 @@
+//! Writes Kopia repositories.
+
+pub mod splitter;
