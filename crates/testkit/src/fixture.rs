@@ -71,7 +71,8 @@ impl Fixture {
     fn at(dir: &Path) -> Fixture {
         let path = dir.join("fixture.json");
         let text = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        let fixture: Fixture = serde_json::from_slice(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let fixture: Fixture =
+            serde_json::from_slice(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         Fixture { dir: dir.to_owned(), ..fixture }
     }
 

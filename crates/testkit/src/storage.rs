@@ -27,7 +27,9 @@ impl BlobReader for MemoryBlobs {
             let range = range.unwrap_or(0..blob.len() as u64);
             let bytes = blob.get(range.start as usize..range.end as usize);
             into.clear();
-            into.extend_from_slice(bytes.ok_or_else(|| BlobError::new(BlobErrorKind::Truncated, "too short").of(id))?);
+            into.extend_from_slice(
+                bytes.ok_or_else(|| BlobError::new(BlobErrorKind::Truncated, "too short").of(id))?,
+            );
             Ok(into)
         })
     }
@@ -35,7 +37,11 @@ impl BlobReader for MemoryBlobs {
     fn list<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<BlobInfo>, BlobError>> {
         Box::pin(async move {
             let blobs = self.blobs.lock().unwrap();
-            let info = |(id, b): (&String, &Vec<u8>)| BlobInfo { id: BlobId::parse(id).unwrap(), len: b.len() as u64, modified_ns: 0 };
+            let info = |(id, b): (&String, &Vec<u8>)| BlobInfo {
+                id: BlobId::parse(id).unwrap(),
+                len: b.len() as u64,
+                modified_ns: 0,
+            };
             Ok(blobs.iter().filter(|(id, _)| id.starts_with(prefix)).map(info).collect())
         })
     }

@@ -81,13 +81,23 @@ impl Tree {
                 }
             }
             let entry = TreeEntry {
-                kind: if kind.is_dir() { 'd' } else if kind.is_file() { 'f' } else if kind.is_symlink() { 's' } else { '?' },
+                kind: if kind.is_dir() {
+                    'd'
+                } else if kind.is_file() {
+                    'f'
+                } else if kind.is_symlink() {
+                    's'
+                } else {
+                    '?'
+                },
                 mode: meta.mode() & 0o7777,
                 uid: meta.uid(),
                 gid: meta.gid(),
                 size: if kind.is_file() { meta.len() } else { 0 },
                 mtime_ns: Some(meta.mtime() * 1_000_000_000 + meta.mtime_nsec()),
-                target: kind.is_symlink().then(|| std::fs::read_link(&path).unwrap().as_os_str().as_bytes().to_vec()),
+                target: kind
+                    .is_symlink()
+                    .then(|| std::fs::read_link(&path).unwrap().as_os_str().as_bytes().to_vec()),
                 sha256: kind.is_file().then(|| hex::encode(Sha256::digest(std::fs::read(&path).unwrap()))),
             };
             tree.entries.insert(name, entry);

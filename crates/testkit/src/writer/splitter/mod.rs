@@ -57,7 +57,10 @@ impl Splitter {
     pub fn names() -> impl Iterator<Item = String> {
         const SIZES: [&str; 7] = ["128K", "256K", "512K", "1M", "2M", "4M", "8M"];
         let dynamic = SIZES.iter().flat_map(|s| ["BUZHASH", "RABINKARP"].map(|r| format!("DYNAMIC-{s}-{r}")));
-        ["FIXED".into(), "DYNAMIC".into()].into_iter().chain(SIZES.iter().map(|s| format!("FIXED-{s}"))).chain(dynamic)
+        ["FIXED".into(), "DYNAMIC".into()]
+            .into_iter()
+            .chain(SIZES.iter().map(|s| format!("FIXED-{s}")))
+            .chain(dynamic)
     }
 
     /// The splitter of a name; the empty name means `FIXED`.
@@ -92,6 +95,11 @@ impl Splitter {
         Splitter { rule: Rule::Fixed, size }
     }
 
+    /// The shortest chunk that is not the last one.
+    pub fn min_size(&self) -> usize {
+        if self.rule == Rule::Fixed { self.size } else { self.size / 2 }
+    }
+
     /// Begins an object.
     pub fn start(&self) -> Cutter {
         let (size, in_chunk) = (self.size, 0);
@@ -99,7 +107,9 @@ impl Splitter {
         match self.rule {
             Rule::Fixed => Cutter { min: size, max: size, mask: 0, in_chunk, hash: Rolling::None },
             Rule::BuzHash => Cutter { min, max, mask, in_chunk, hash: Rolling::BuzHash(BuzHash::default()) },
-            Rule::RabinKarp => Cutter { min, max, mask, in_chunk, hash: Rolling::RabinKarp(RabinKarp::default()) },
+            Rule::RabinKarp => {
+                Cutter { min, max, mask, in_chunk, hash: Rolling::RabinKarp(RabinKarp::default()) }
+            }
         }
     }
 }
@@ -126,7 +136,12 @@ impl Cutter {
     }
 }
 
-fn roll<H: RollingHash>(hash: &mut H, skip: usize, rest: &[u8], cut: impl FnMut(usize, u64) -> bool) -> Option<usize> {
+fn roll<H: RollingHash>(
+    hash: &mut H,
+    skip: usize,
+    rest: &[u8],
+    cut: impl FnMut(usize, u64) -> bool,
+) -> Option<usize> {
     if skip > 0 {
         *hash = H::default(); // `rest` fills the window before the first possible cut
     }
