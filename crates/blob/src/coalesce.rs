@@ -48,6 +48,9 @@ mod tests {
 
     #[test]
     fn a_range_longer_than_the_limit_is_one_request() {
-        assert_eq!(coalesce(std::slice::from_ref(&(5..500)), 0, 10), [Request { range: 5..500, covers: 0..1 }]);
+        assert_eq!(
+            coalesce(std::slice::from_ref(&(5..500)), 0, 10),
+            [Request { range: 5..500, covers: 0..1 }]
+        );
     }
 }

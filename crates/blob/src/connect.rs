@@ -93,9 +93,11 @@ impl KopiaConfig {
     }
 
     fn parse(text: &[u8]) -> Result<Self, BlobError> {
-        let raw: RawConfig = serde_json::from_slice(text).map_err(|e| settings("not understood").because(e))?;
+        let raw: RawConfig =
+            serde_json::from_slice(text).map_err(|e| settings("not understood").because(e))?;
         if raw.api_server.is_some() {
-            let what = "it connects through a Kopia server; name the server's own storage with --repo instead";
+            let what =
+                "it connects through a Kopia server; name the server's own storage with --repo instead";
             return Err(settings(what));
         }
         let storage = raw.storage.ok_or_else(|| settings("it names no storage"))?;

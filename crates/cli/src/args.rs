@@ -24,7 +24,14 @@ pub(crate) struct Global {
     #[arg(short = 'r', value_name = "URL|PATH", conflicts_with = "repo")]
     pub(crate) repo_short: Option<String>,
     /// Kopia's configuration file (default: the one that `kopia` uses)
-    #[arg(long, global = true, value_name = "FILE", env = "KOPIA_CONFIG_PATH", conflicts_with = "repo", alias = "config-file")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "KOPIA_CONFIG_PATH",
+        conflicts_with = "repo",
+        alias = "config-file"
+    )]
     pub(crate) config: Option<PathBuf>,
     /// File with the password (one trailing line end is dropped)
     #[arg(long, global = true, value_name = "FILE")]

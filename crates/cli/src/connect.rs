@@ -43,7 +43,8 @@ fn config_path(global: &Global) -> Result<PathBuf> {
     };
     let path = folder.join("kopia").join(named.unwrap_or(Path::new("repository.config")));
     if named.is_none() && !path.exists() {
-        let what = format!("no repository: name one with --repo (kopia is not connected: no {})", path.display());
+        let what =
+            format!("no repository: name one with --repo (kopia is not connected: no {})", path.display());
         bail!(UsageError(what));
     }
     Ok(path)
@@ -67,7 +68,9 @@ fn password(global: &Global, config_path: Option<&Path>) -> Result<Password> {
     if !std::io::stdin().is_terminal() {
         bail!(UsageError("no password: use --password-file or KOPIA_PASSWORD".into()));
     }
-    let typed = Zeroizing::new(rpassword::prompt_password("Repository password: ").context("cannot ask for a password")?);
+    let typed = Zeroizing::new(
+        rpassword::prompt_password("Repository password: ").context("cannot ask for a password")?,
+    );
     Ok(Password::new(typed.as_str()))
 }
 

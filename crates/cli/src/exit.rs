@@ -1,5 +1,7 @@
 //! Errors → exit codes and the line that a person reads.
 
+use std::sync::atomic::{AtomicU8, Ordering};
+
 use rekopia::{ErrorKind, Report};
 
 /// Restored with entries missing.
@@ -22,6 +24,18 @@ pub(crate) fn code(kind: ErrorKind) -> u8 {
         ErrorKind::Cancelled => 130,
         _ => 1,
     }
+}
+
+static STOPPED_BY: AtomicU8 = AtomicU8::new(130);
+
+/// Notes the exit code of the signal that asks to stop.
+pub(crate) fn note_signal(code: u8) {
+    STOPPED_BY.store(code, Ordering::Relaxed);
+}
+
+/// The exit code of the signal that asked to stop.
+pub(crate) fn stopped_by() -> u8 {
+    STOPPED_BY.load(Ordering::Relaxed)
 }
 
 /// The exit code of a finished run.
@@ -101,8 +115,12 @@ pub(crate) fn print_error(error: &anyhow::Error, code: u8, json: bool) {
 
 fn advice(code: u8) -> Option<&'static str> {
     Some(match code {
-        10 => "Check the path or URL: a repository holds kopia.repository (kopia.repository.f in a directory).",
-        12 => "Check the password (--password-file, KOPIA_PASSWORD); if it is right, kopia.repository is damaged.",
+        10 => {
+            "Check the path or URL: a repository holds kopia.repository (kopia.repository.f in a directory)."
+        }
+        12 => {
+            "Check the password (--password-file, KOPIA_PASSWORD); if it is right, kopia.repository is damaged."
+        }
         13 => "`rekopia snapshots` lists what there is.",
         14 => "`rekopia verify` shows how far the damage goes.",
         16 => "Nothing that was there before has been changed unless it is named above.",

@@ -12,9 +12,6 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let args = match args::Args::try_parse() {
         Ok(mut args) => {
@@ -58,10 +55,10 @@ fn start_log(global: &args::Global) {
         (false, 2) => "debug",
         (false, _) => "trace",
     };
-    let directives = std::env::var("REKOPIA_LOG").unwrap_or_else(|_| {
-        format!("warn,rekopia={ours},rekopia_blob={ours},rekopia_format={ours}")
-    });
+    let directives = std::env::var("REKOPIA_LOG")
+        .unwrap_or_else(|_| format!("warn,rekopia={ours},rekopia_blob={ours},rekopia_format={ours}"));
     let filter = tracing_subscriber::EnvFilter::try_new(directives).unwrap_or_default();
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let log =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     log.without_time().init();
 }

@@ -107,7 +107,10 @@ impl Observer for Display {
             Event::Progress(p) => self.progress(&p),
             Event::Warning { message } if !self.quiet => self.say(&format!("warning: {message}")),
             Event::Failed { path, message } => {
-                self.say(&format!("failed: {}: {message}", text::printable(if path.is_empty() { "." } else { &path })));
+                self.say(&format!(
+                    "failed: {}: {message}",
+                    text::printable(if path.is_empty() { "." } else { &path })
+                ));
             }
             _ => {}
         }

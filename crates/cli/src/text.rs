@@ -18,7 +18,11 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     };
     let value: f64 = number.parse().map_err(|_| format!("{text:?} is not a size such as 80MiB"))?;
     let bytes = value * factor as f64;
-    if bytes.is_finite() && bytes >= 0.0 && bytes < 1e18 { Ok(bytes as u64) } else { Err("out of range".into()) }
+    if bytes.is_finite() && (0.0..1e18).contains(&bytes) {
+        Ok(bytes as u64)
+    } else {
+        Err("out of range".into())
+    }
 }
 
 /// `keep`, `skip` or `UID:GID`.
@@ -93,7 +97,9 @@ pub(crate) fn printable(name: &str) -> String {
     if !name.chars().any(char::is_control) {
         return name.to_owned();
     }
-    name.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
+    name.chars()
+        .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() })
+        .collect()
 }
 
 #[cfg(test)]

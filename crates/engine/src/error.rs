@@ -93,7 +93,13 @@ impl Error {
     pub(crate) fn again(&self) -> Self {
         let Inner { kind, what, content, pack, source } = &*self.0;
         let source = source.as_ref().map(|s| s.to_string().into());
-        Error(Box::new(Inner { kind: *kind, what: what.clone(), content: *content, pack: pack.clone(), source }))
+        Error(Box::new(Inner {
+            kind: *kind,
+            what: what.clone(),
+            content: *content,
+            pack: pack.clone(),
+            source,
+        }))
     }
 
     /// The class of the error.

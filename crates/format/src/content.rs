@@ -206,13 +206,18 @@ mod tests {
             let id = ContentId::parse(id).unwrap();
             let open = |packed: Packed| {
                 let mut bytes = hex::decode(stored).unwrap();
-                opener.open(&id, &packed, &mut bytes, &mut Decoder::default(), &mut Vec::new()).map(<[u8]>::to_vec)
+                opener
+                    .open(&id, &packed, &mut bytes, &mut Decoder::default(), &mut Vec::new())
+                    .map(<[u8]>::to_vec)
             };
             let packed = Packed { packed_len: 40, original_len: 12, compression: 0 };
             assert_eq!(open(packed).unwrap(), b"hello, kopia");
             assert!(opener.verify_hash(&id, b"hello, kopia").is_ok());
             assert_eq!(opener.verify_hash(&id, b"hello, kopja"), Err(Error::Hash));
-            assert_eq!(open(Packed { original_len: 13, ..packed }), Err(Error::Length { wanted: 13, found: 12 }));
+            assert_eq!(
+                open(Packed { original_len: 13, ..packed }),
+                Err(Error::Length { wanted: 13, found: 12 })
+            );
             // Trap 26: the header inside must be the one in the index.
             assert!(matches!(open(Packed { compression: 0x1100, ..packed }), Err(Error::Header { .. })));
         }

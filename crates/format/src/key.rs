@@ -45,7 +45,8 @@ pub fn derive_format_key(algorithm: &str, password: &[u8], unique_id: &[u8]) -> 
             scrypt::scrypt(password, unique_id, &params, &mut key).map_err(|_| unsupported())?;
         }
         "pbkdf2-sha256-600000" => {
-            pbkdf2::pbkdf2::<Hmac<Sha256>>(password, unique_id, 600_000, &mut key).map_err(|_| unsupported())?;
+            pbkdf2::pbkdf2::<Hmac<Sha256>>(password, unique_id, 600_000, &mut key)
+                .map_err(|_| unsupported())?;
         }
         _ => return Err(unsupported()),
     }
@@ -104,12 +105,21 @@ mod tests {
     #[test]
     fn format_keys_and_derived_keys() {
         let scrypt = derive_format_key("scrypt-65536-8-1", b"test-password", &uid32()).unwrap();
-        assert_eq!(hex::encode(scrypt.as_bytes()), "c25bccae074678f4ce6443ce46b56229e112e00ee0e52a53ff3ab35aeec3bac7");
+        assert_eq!(
+            hex::encode(scrypt.as_bytes()),
+            "c25bccae074678f4ce6443ce46b56229e112e00ee0e52a53ff3ab35aeec3bac7"
+        );
         let aes = "dea70e93a79e69145302bb312d93eae1c647df3432c8467955f6d6d09554d1fd";
         assert_eq!(derived(scrypt.as_bytes(), "AES", 32), aes);
-        assert_eq!(derived(scrypt.as_bytes(), "local-cache-integrity", 16), "0a7d071b3baf659b96a561c60c01d92b");
+        assert_eq!(
+            derived(scrypt.as_bytes(), "local-cache-integrity", 16),
+            "0a7d071b3baf659b96a561c60c01d92b"
+        );
         let pbkdf2 = derive_format_key("pbkdf2-sha256-600000", b"test-password", &uid32()).unwrap();
-        assert_eq!(hex::encode(pbkdf2.as_bytes()), "8aba72dadfcd3b59e16a4f57d805f18dcf81b29fa8c9046e8fa8a899ea4f1248");
+        assert_eq!(
+            hex::encode(pbkdf2.as_bytes()),
+            "8aba72dadfcd3b59e16a4f57d805f18dcf81b29fa8c9046e8fa8a899ea4f1248"
+        );
         let mut out = [0; 32];
         hkdf_sha256(b"ABCDEFGHIJKLMNOP", b"0123456789012345", b"the-test-purpose", &mut out);
         assert_eq!(hex::encode(out), "828769ee8969bc37f11dbaa32838f8db6c19daa6e3ae5f5eed2da2d94d8faddb");
@@ -123,7 +133,12 @@ mod tests {
         assert_eq!(derived(&master, "maintenance schedule", 32), maintenance);
         assert_eq!(derived(&uid32(), "local-cache-integrity", 16), "b47ed012369fb96d3b8592859af1d13a");
         let fek = "0ca1973f3529ba9a";
-        let key = derive_key(b"01234567890123456789012345678901", b"a5ba5d2da4b14b518b9501b64b5d87ca", "test purpose", 8);
+        let key = derive_key(
+            b"01234567890123456789012345678901",
+            b"a5ba5d2da4b14b518b9501b64b5d87ca",
+            "test purpose",
+            8,
+        );
         assert_eq!(hex::encode(&*key), fek);
     }
 

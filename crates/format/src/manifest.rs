@@ -1,148 +1,242 @@
-//! Manifests: small labelled JSON documents; the latest version of each counts (§6.1).
+//! Manifests: small labelled documents, kept in contents with prefix `m` (§6.1).
 
-use std::collections::BTreeMap;
-use std::collections::HashMap;
-use std::collections::hash_map::Entry as MapEntry;
+use std::collections::{BTreeMap, HashMap, hash_map};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::ids::ManifestId;
+use crate::json::{Text, parse_first, repaired};
 use crate::json_array::{self, ArrayScanner, Piece};
 use crate::time::parse_rfc3339_nanos;
 
-/// A document with its labels.
+/// One version of one manifest, or its tombstone.
 #[derive(Debug, Clone)]
 pub struct ManifestEntry {
-    /// Chosen at random when it was made.
+    /// Its name, chosen when it was created. The document's own `id` is empty.
     pub id: ManifestId,
-    /// `type` says what it is.
+    /// `type` and whatever it is to be found by.
     pub labels: BTreeMap<String, String>,
     /// Nanoseconds since 1970; decides between versions.
     pub modified_ns: i64,
-    /// A tombstone.
+    /// This is a tombstone.
     pub deleted: bool,
-    /// The document as stored.
+    /// The document as JSON; `null` in tombstones.
     pub data: Box<RawValue>,
 }
 
-/// Manifests that do not parse.
+/// The bytes hold no manifests.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum Error {
-    /// The list is no JSON.
-    #[error(transparent)]
+    /// It is not the JSON it should be.
+    #[error("manifest content: {0}")]
     Json(#[from] json_array::Error),
-    /// One of them lacks what it needs.
-    #[error("manifest {number}: {what}")]
-    Manifest {
-        /// Position in the list, from 0.
-        number: usize,
-        /// What is wrong.
+    /// A single manifest does not parse.
+    #[error("manifest {id:?}: {what}")]
+    Entry {
+        /// Its ID, as far as it could be read.
+        id: String,
+        /// What was expected and found.
         what: String,
     },
 }
 
-#[derive(Deserialize)]
-struct Raw {
-    #[serde(default, deserialize_with = "crate::json::null_is_zero", alias = "ID")]
-    id: String,
-    #[serde(default, deserialize_with = "crate::json::null_is_zero")]
-    labels: BTreeMap<String, String>,
-    #[serde(default, deserialize_with = "crate::json::null_is_zero")]
-    modified: String,
-    #[serde(default, deserialize_with = "crate::json::null_is_zero")]
-    deleted: bool,
-    data: Option<Box<RawValue>>,
-}
-
-/// The manifests of a repository, collected from all `m` contents.
+/// All manifests of a repository: add every content, then [`finish`](Manifests::finish).
 #[derive(Debug, Default)]
 pub struct Manifests {
     latest: HashMap<ManifestId, ManifestEntry>,
 }
 
+/// Parses a gunzipped manifest content that arrives in pieces.
+#[derive(Debug)]
+pub struct ManifestScanner(ArrayScanner);
+
+#[derive(Deserialize)]
+struct RawManifest<'a> {
+    #[serde(borrow, default)]
+    id: Text<'a>,
+    labels: Option<BTreeMap<String, Option<String>>>,
+    #[serde(borrow, default)]
+    modified: Text<'a>,
+    deleted: Option<bool>,
+    data: Option<Box<RawValue>>,
+}
+
 impl Manifests {
-    /// Adds the manifests of one `m` content, gunzipped.
-    ///
-    /// # Errors
-    /// When the list or one of its elements cannot be understood.
+    /// Adds all manifests of one content (gunzipped).
     pub fn add(&mut self, json: &[u8]) -> Result<(), Error> {
-        let mut scanner = ArrayScanner::new("entries");
-        let mut number = 0usize;
-        scanner.push(json, |piece| -> Result<(), Error> {
-            let Piece::Element(element) = piece else { return Ok(()) };
-            let entry = parse(element).map_err(|what| Error::Manifest { number, what })?;
-            number = number.saturating_add(1);
-            match self.latest.entry(entry.id.clone()) {
-                MapEntry::Vacant(vacant) => drop(vacant.insert(entry)),
-                MapEntry::Occupied(mut known) if entry.modified_ns > known.get().modified_ns => {
-                    known.insert(entry);
-                }
-                MapEntry::Occupied(_) => {}
-            }
-            Ok(())
+        let mut scanner = ManifestScanner::new();
+        let mut first_error = None;
+        scanner.push(json, |entry| match entry {
+            Ok(entry) => self.add_entry(entry),
+            Err(error) => first_error = first_error.take().or(Some(error)),
         })?;
-        Ok(scanner.finish()?)
+        scanner.finish()?;
+        first_error.map_or(Ok(()), Err)
     }
 
-    /// The live ones, by ID. Tombstones go last, after they have beaten what they bury.
+    /// Adds one manifest. The latest of an ID counts; of two equally late ones, the first.
+    pub fn add_entry(&mut self, entry: ManifestEntry) {
+        match self.latest.entry(entry.id.clone()) {
+            hash_map::Entry::Vacant(vacant) => {
+                vacant.insert(entry);
+            }
+            hash_map::Entry::Occupied(mut known) => {
+                if entry.modified_ns > known.get().modified_ns {
+                    known.insert(entry);
+                }
+            }
+        }
+    }
+
+    /// The manifests that exist, oldest first.
     pub fn finish(self) -> Vec<ManifestEntry> {
         let mut live: Vec<ManifestEntry> = self.latest.into_values().filter(|m| !m.deleted).collect();
-        live.sort_by(|a, b| a.id.cmp(&b.id));
+        live.sort_by(|a, b| (a.modified_ns, &a.id).cmp(&(b.modified_ns, &b.id)));
         live
     }
 }
 
-fn parse(element: &[u8]) -> Result<ManifestEntry, String> {
-    let raw: Raw = match serde_json::from_slice(element) {
-        Ok(raw) => raw,
-        Err(e) => {
-            let repaired = crate::json::repaired(element, &["id", "labels", "modified", "deleted", "data"]);
-            serde_json::from_slice(&repaired).map_err(|_| e.to_string())?
+impl Default for ManifestScanner {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl ManifestScanner {
+    /// At the start of a content.
+    pub fn new() -> Self {
+        ManifestScanner(ArrayScanner::new("entries"))
+    }
+
+    /// Takes the next bytes and hands every manifest that ends in them to `each`.
+    pub fn push(
+        &mut self,
+        chunk: &[u8],
+        mut each: impl FnMut(Result<ManifestEntry, Error>),
+    ) -> Result<(), json_array::Error> {
+        self.0.push(chunk, |piece| {
+            if let Piece::Element(json) = piece {
+                each(ManifestEntry::parse(json));
+            }
+            Ok(())
+        })
+    }
+
+    /// The content must have ended.
+    pub fn finish(self) -> Result<(), json_array::Error> {
+        self.0.finish()
+    }
+}
+
+impl ManifestEntry {
+    fn parse(json: &[u8]) -> Result<Self, Error> {
+        match serde_json::from_slice::<RawManifest<'_>>(json) {
+            Ok(raw) if !raw.id.as_str().is_empty() => raw.convert(),
+            _ => {
+                let json = repaired(json, &["id", "labels", "modified", "deleted", "data"]);
+                let raw: RawManifest<'_> = parse_first(&json)
+                    .map_err(|e| Error::Entry { id: String::new(), what: e.to_string() })?;
+                raw.convert()
+            }
         }
-    };
-    let id = ManifestId::parse(&raw.id).map_err(|e| e.to_string())?;
-    let modified_ns = match raw.modified.as_str() {
-        "" => 0,
-        text => parse_rfc3339_nanos(text).ok_or_else(|| format!("{text:?} is not a time"))?,
-    };
-    let data = match raw.data {
-        Some(data) => data,
-        None => RawValue::from_string("null".into()).map_err(|e| e.to_string())?,
-    };
-    Ok(ManifestEntry { id, labels: raw.labels, modified_ns, deleted: raw.deleted, data })
+    }
+}
+
+impl RawManifest<'_> {
+    fn convert(self) -> Result<ManifestEntry, Error> {
+        let bad = |what: String| Error::Entry { id: self.id.0.chars().take(64).collect(), what };
+        let id = ManifestId::parse(self.id.as_str()).map_err(|e| bad(e.to_string()))?;
+        let modified_ns = match self.modified.as_str() {
+            // the zero time is the year 1
+            "" => i64::MIN,
+            text => parse_rfc3339_nanos(text)
+                .ok_or_else(|| bad(format!("modified {text:?} is not an RFC 3339 time")))?,
+        };
+        let labels = self.labels.into_iter().flatten().map(|(k, v)| (k, v.unwrap_or_default())).collect();
+        let data = self.data.unwrap_or_else(|| RawValue::NULL.to_owned());
+        Ok(ManifestEntry { id, labels, modified_ns, deleted: self.deleted.unwrap_or(false), data })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn live(contents: &[&str]) -> Vec<(String, i64)> {
+    const A: &str = "50590e4bbb7ec9c9fcd2a4585911cb21";
+
+    fn entry(id: &str, second: u32, more: &str) -> String {
+        format!(
+            r#"{{"id":"{id}","labels":{{"type":"t"}},"modified":"1970-01-01T00:00:{second:02}Z"{more},"data":{second}}}"#
+        )
+    }
+
+    fn load(contents: &[Vec<String>]) -> Result<Vec<(String, String)>, Error> {
         let mut manifests = Manifests::default();
         for content in contents {
-            manifests.add(content.as_bytes()).unwrap();
+            manifests.add(format!(r#"{{"other":[1],"entries":[{}]}}"#, content.join(",")).as_bytes())?;
         }
-        manifests.finish().into_iter().map(|m| (m.id.to_string(), m.modified_ns)).collect()
-    }
-
-    /// Trap 33: first the latest version of each, then tombstones are dropped.
-    #[test]
-    fn trap_33_tombstones_bury_older_versions_only() {
-        let old = r#"{"entries":[{"id":"0a","labels":{"type":"x"},"modified":"1970-01-01T00:00:01Z","data":{}}]}"#;
-        let grave = r#"{"entries":[{"id":"0a","labels":null,"modified":"1970-01-01T00:00:02Z","deleted":true,"data":null}]}"#;
-        let later = r#"{"entries":[{"id":"0a","labels":{"type":"x"},"modified":"1970-01-01T00:00:03Z","data":{}}],"extra":1}"#;
-        assert_eq!(live(&[old, grave]), []);
-        assert_eq!(live(&[grave, old]), []);
-        assert_eq!(live(&[grave, later, old]), [("0a".into(), 3_000_000_000)]);
-        assert_eq!(live(&[r#"{"entries":null}"#]), []);
+        Ok(manifests.finish().into_iter().map(|m| (m.id.to_string(), m.data.get().to_owned())).collect())
     }
 
     #[test]
-    fn damage_is_an_error() {
+    fn trap_33_latest_version_first_then_tombstones() {
+        let alive = entry(A, 1, "");
+        let dead = entry(A, 2, r#","deleted":true"#);
+        let again = entry(A, 3, "");
+        assert_eq!(load(&[vec![dead.clone()], vec![alive.clone()]]).unwrap(), []);
+        assert_eq!(load(&[vec![alive.clone(), dead.clone()]]).unwrap(), []);
+        let latest = [(A.to_owned(), "3".to_owned())];
+        for order in [[&alive, &dead, &again], [&again, &dead, &alive], [&dead, &again, &alive]] {
+            assert_eq!(load(&[order.map(String::clone).to_vec()]).unwrap(), latest);
+        }
+        assert_eq!(load(&[vec![alive.clone()], vec![entry(A, 1, r#","deleted":true"#)]]).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn live_manifests_come_oldest_first() {
+        let list = load(&[
+            vec![entry("02", 5, ""), entry("01", 9, "")],
+            vec![entry("03", 1, ""), entry("00", 5, "")],
+        ])
+        .unwrap();
+        assert_eq!(list.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["03", "00", "02", "01"]);
+    }
+
+    #[test]
+    fn tombstones_and_odd_spellings_parse() {
+        let tombstone =
+            r#"{"id":"0c","labels":null,"modified":"2024-01-02T03:04:05+01:00","deleted":true,"data":null}"#;
+        let m = ManifestEntry::parse(tombstone.as_bytes()).unwrap();
+        assert!(m.deleted && m.labels.is_empty() && m.data.get() == "null");
+        let odd = br#"{"ID":"0c","Labels":{"Type":"x","tag:a":null}}"#;
+        let m = ManifestEntry::parse(odd).unwrap();
+        assert_eq!(
+            (m.labels.get("Type").map(String::as_str), m.labels.get("tag:a").map(String::as_str)),
+            (Some("x"), Some(""))
+        );
+        assert_eq!((m.modified_ns, m.data.get()), (i64::MIN, "null"));
+    }
+
+    #[test]
+    fn broken_contents_are_errors() {
+        for bad in [
+            r#"{"id":""}"#,
+            r#"{"id":"../x"}"#,
+            r#"{"id":"0c","modified":"x"}"#,
+            "7",
+            r#"{"id":"0c","labels":{"a":1}}"#,
+        ] {
+            assert!(matches!(load(&[vec![bad.to_owned()]]), Err(Error::Entry { .. })), "{bad}");
+        }
+        for bad in ["", "[]", "{\"entries\":[", "null"] {
+            assert!(matches!(Manifests::default().add(bad.as_bytes()), Err(Error::Json(_))), "{bad}");
+        }
+        assert!(Manifests::default().add(br#"{"entries":null}"#).is_ok());
+        // the good ones are kept
         let mut manifests = Manifests::default();
-        for bad in ["", "{", r#"{"entries":[{"id":""}]}"#, r#"{"entries":[{"id":"0a","modified":"soon"}]}"#] {
-            assert!(manifests.add(bad.as_bytes()).is_err(), "{bad}");
-        }
+        let json = format!(r#"{{"entries":[7,{}]}}"#, entry(A, 1, ""));
+        assert!(manifests.add(json.as_bytes()).is_err());
+        assert_eq!(manifests.finish().len(), 1);
     }
 }

@@ -67,9 +67,18 @@ impl Sharding {
         if id.len() > self.max_unsharded {
             let overridden = self.overrides.iter().find(|o| id.starts_with(&o.prefix));
             for len in overridden.map_or(&self.lens, |o| &o.shards) {
-                let Some((folder, after)) = rest.split_at_checked(*len).filter(|(_, after)| !after.is_empty()) else {
+                if *len == 0 {
+                    // an empty folder name adds nothing, and a path must not begin with a slash
+                    continue;
+                }
+                let Some((folder, after)) =
+                    rest.split_at_checked(*len).filter(|(_, after)| !after.is_empty())
+                else {
                     break;
                 };
+                if folder == "." || folder == ".." {
+                    break;
+                }
                 path.push_str(folder);
                 path.push('/');
                 rest = after;
@@ -124,6 +133,17 @@ mod tests {
         }
         assert_eq!(path(&Sharding::with_default(&[]), long), format!("{long}.f"));
         assert_eq!(path(&Sharding::legacy(), "kopia.repository"), "kopia.repository.f");
+    }
+
+    #[test]
+    fn paths_stay_below_the_root() {
+        assert_eq!(
+            path(&Sharding::with_default(&[0, 3, 0, 400]), "p81411ac55c280560319f34a78147f19e"),
+            "p81/411ac55c280560319f34a78147f19e.f"
+        );
+        let dots = Sharding { lens: vec![2, 2], max_unsharded: 0, overrides: vec![] };
+        assert_eq!(path(&dots, "....x"), "....x.f");
+        assert_eq!(path(&dots, "ab..x"), "ab/..x.f");
     }
 
     #[test]

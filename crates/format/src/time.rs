@@ -86,8 +86,18 @@ fn zone_seconds(zone: &[u8]) -> Option<i64> {
 }
 
 /// Days are counted in eras of 400 years that start on 1 March, so that a leap day is the last day of its year.
-#[expect(clippy::arithmetic_side_effects, reason = "years have four digits, the other parts two")]
-fn seconds_since_1970(year: i64, month: i64, day: i64, hour: i64, minute: i64, second: i64) -> i64 {
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "callers give years of a few digits, the other parts have two"
+)]
+pub(crate) fn seconds_since_1970(
+    year: i64,
+    month: i64,
+    day: i64,
+    hour: i64,
+    minute: i64,
+    second: i64,
+) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);
     let year_of_era = year.rem_euclid(400);

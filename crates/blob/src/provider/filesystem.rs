@@ -47,7 +47,10 @@ impl FilesystemBlobs {
                 // The layout can be seen on disk; the file itself is then not needed.
                 Err(e) => match inferred(root) {
                     Some(sharding) => {
-                        tracing::warn!("{}: {e}; using the layout found on disk", root.join(".shards").display());
+                        tracing::warn!(
+                            "{}: {e}; using the layout found on disk",
+                            root.join(".shards").display()
+                        );
                         (sharding, true)
                     }
                     None => {

@@ -19,7 +19,9 @@ pub(super) async fn run(global: &Global, args: &Cat) -> Result<u8> {
     if found.entry.kind == EntryKind::Directory && !by_object_id {
         bail!(UsageError(format!("{} is a directory; `rekopia ls` shows it", args.reference)));
     }
-    let Some(object) = found.entry.object else { bail!(UsageError(format!("{} has no data", args.reference))) };
+    let Some(object) = found.entry.object else {
+        bail!(UsageError(format!("{} has no data", args.reference)))
+    };
     let mut file = repository.open_object(&object).await?;
     let mut out = std::io::stdout().lock();
     while let Some(chunk) = file.next_chunk().await? {

@@ -34,6 +34,7 @@ pub(super) async fn run(global: &Global, args: &Restore) -> Result<u8> {
     display.finish();
     print_report(global, &report, if args.dry_run { "Would restore" } else { "Restored" })?;
     let code = exit::code_of_report(&report);
+    let code = if report.cancelled { exit::stopped_by() } else { code };
     if let Some(path) = args.receipt.as_deref().filter(|_| code == 0) {
         let receipt = serde_json::to_vec_pretty(&json!({
             "repository": repository.info().unique_id,
@@ -42,7 +43,8 @@ pub(super) async fn run(global: &Global, args: &Restore) -> Result<u8> {
             "subPath": from.sub_path,
             "report": report,
         }))?;
-        std::fs::write(path, receipt).with_context(|| format!("cannot write the receipt {}", path.display()))?;
+        std::fs::write(path, receipt)
+            .with_context(|| format!("cannot write the receipt {}", path.display()))?;
     }
     Ok(code)
 }
@@ -91,16 +93,17 @@ pub(super) fn watch_signals(cancel: &Cancel) -> impl Drop + use<> {
             self.0.iter().for_each(tokio::task::JoinHandle::abort);
         }
     }
-    let kinds = [(SignalKind::interrupt(), 130), (SignalKind::terminate(), 143), (SignalKind::hangup(), 129)];
+    let kinds =
+        [(SignalKind::interrupt(), 130u8), (SignalKind::terminate(), 143), (SignalKind::hangup(), 129)];
     let tasks = kinds.into_iter().filter_map(|(kind, code)| {
         let mut signals = signal(kind).ok()?;
         let cancel = cancel.clone();
         Some(tokio::spawn(async move {
             while signals.recv().await.is_some() {
                 if cancel.is_cancelled() {
-                    std::process::exit(code);
+                    std::process::exit(code.into());
                 }
-                STOPPED_BY.store(code, std::sync::atomic::Ordering::Relaxed);
+                exit::note_signal(code);
                 eprintln!("rekopia: stopping (once more to leave at once)");
                 cancel.cancel();
             }
@@ -108,9 +111,6 @@ pub(super) fn watch_signals(cancel: &Cancel) -> impl Drop + use<> {
     });
     Watch(tasks.collect())
 }
-
-/// The exit code of the signal that asked to stop.
-pub(crate) static STOPPED_BY: std::sync::atomic::AtomicI32 = std::sync::atomic::AtomicI32::new(130);
 
 /// The last words: one event with `--json`, a few lines otherwise.
 pub(super) fn print_report(global: &Global, report: &Report, verb: &str) -> Result<()> {
@@ -137,7 +137,19 @@ pub(super) fn print_report(global: &Global, report: &Report, verb: &str) -> Resu
     eprintln!("{line}.");
     if global.verbose > 0 {
         let read = text::size(report.fetched_bytes);
-        eprintln!("Read {read} in {}, {} needed.", text::count(report.requests, "request"), text::size(report.needed_bytes));
+        eprintln!(
+            "Read {read} in {}, {} needed.",
+            text::count(report.requests, "request"),
+            text::size(report.needed_bytes)
+        );
+    }
+    if let Some(planned) = &report.planned {
+        let (requests, packs) =
+            (text::count(planned.requests, "request"), text::count(planned.packs, "pack"));
+        eprintln!(
+            "It would read {} in {requests} from {packs}; nothing was written.",
+            text::size(planned.bytes)
+        );
     }
     for warning in &report.warnings {
         eprintln!("warning: {}", text::printable(warning));

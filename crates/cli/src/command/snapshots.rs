@@ -1,6 +1,6 @@
 //! Sources and their snapshots.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io::{BufWriter, Write};
 use std::sync::Arc;
 
@@ -50,7 +50,7 @@ pub(super) async fn run(global: &Global, args: &Args) -> Result<u8> {
     Ok(0)
 }
 
-type Sources<'a> = std::collections::BTreeMap<&'a Source, Vec<&'a Snapshot>>;
+type Sources<'a> = BTreeMap<&'a Source, Vec<&'a Snapshot>>;
 
 fn matches(wanted: &RootReference, source: &Source) -> bool {
     match wanted {
@@ -62,8 +62,12 @@ fn matches(wanted: &RootReference, source: &Source) -> bool {
 }
 
 /// Why retention keeps each snapshot, by snapshot ID.
-fn reasons(snapshots: &Snapshots, sources: &Sources<'_>, zone: &jiff::tz::TimeZone) -> HashMap<String, Vec<String>> {
-    let mut reasons = HashMap::new();
+fn reasons(
+    snapshots: &Snapshots,
+    sources: &Sources<'_>,
+    zone: &jiff::tz::TimeZone,
+) -> BTreeMap<String, Vec<String>> {
+    let mut reasons = BTreeMap::new();
     for (source, of_source) in sources {
         reasons.extend(snapshots.retention_reasons(source, of_source, zone));
     }
@@ -73,7 +77,7 @@ fn reasons(snapshots: &Snapshots, sources: &Sources<'_>, zone: &jiff::tz::TimeZo
 fn print(
     out: &mut impl Write,
     sources: &Sources<'_>,
-    reasons: &HashMap<String, Vec<String>>,
+    reasons: &BTreeMap<String, Vec<String>>,
     zone: &jiff::tz::TimeZone,
 ) -> Result<()> {
     for (i, (source, of_source)) in sources.iter().enumerate() {

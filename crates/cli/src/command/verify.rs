@@ -22,7 +22,8 @@ pub(super) async fn run(global: &Global, args: &Verify) -> Result<u8> {
         let snapshots = repository.snapshots().await?;
         let selection = Selection { incomplete: args.which.incomplete, ..Selection::default() };
         for of_source in snapshots.by_source().values() {
-            let chosen = if args.all { of_source.clone() } else { selection.choose(of_source).into_iter().collect() };
+            let chosen =
+                if args.all { of_source.clone() } else { selection.choose(of_source).into_iter().collect() };
             for snapshot in chosen {
                 wanted.push(resolve(&repository, snapshot.id.as_str(), &args.which).await?);
             }
@@ -45,7 +46,12 @@ pub(super) async fn run(global: &Global, args: &Verify) -> Result<u8> {
                 let name = one.snapshot.as_ref().map_or(String::new(), |s| format!("{} {}", s.source, s.id));
                 observer.event(rekopia::Event::Failed { path: name.clone(), message: e.to_string() });
                 total.failed += 1;
-                total.failures.push(rekopia::Failure { path: name, kind: e.kind(), message: e.chain(), mixed: false });
+                total.failures.push(rekopia::Failure {
+                    path: name,
+                    kind: e.kind(),
+                    message: e.chain(),
+                    mixed: false,
+                });
             }
             Err(e) => return Err(e.into()),
         }

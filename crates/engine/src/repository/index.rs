@@ -213,7 +213,10 @@ impl IndexBuilder {
             self.compressions.push(header);
             self.compressions.len() - 1
         });
-        u32::try_from(number).ok().filter(|n| *n < 256).ok_or(IndexError::TooMany("256 compression algorithms"))
+        u32::try_from(number)
+            .ok()
+            .filter(|n| *n < 256)
+            .ok_or(IndexError::TooMany("256 compression algorithms"))
     }
 }
 

@@ -138,7 +138,8 @@ impl Repository {
             contents: info.contents,
             index_blobs: info.index_blobs,
         });
-        let contents = Contents { blobs: Arc::clone(&blobs), opener: opened.opener, index: opened.index, traffic };
+        let contents =
+            Contents { blobs: Arc::clone(&blobs), opener: opened.opener, index: opened.index, traffic };
         let (contents, snapshots) = (RwLock::new(contents), tokio::sync::Mutex::new(None));
         Ok(Repository { blobs, config, contents, snapshots, info })
     }

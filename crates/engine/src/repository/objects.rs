@@ -32,7 +32,12 @@ pub(crate) struct ReadAhead {
 
 impl ReadAhead {
     /// Reads those of `ids` that are not here yet in one round, in order, as far as `max_bytes` allow.
-    pub(crate) async fn fill(&mut self, contents: &Contents, ids: impl Iterator<Item = ContentId>, max_bytes: u64) {
+    pub(crate) async fn fill(
+        &mut self,
+        contents: &Contents,
+        ids: impl Iterator<Item = ContentId>,
+        max_bytes: u64,
+    ) {
         let mut wanted = Vec::new();
         let mut bytes = self.bytes;
         for id in ids {
@@ -93,7 +98,8 @@ impl SliceReader {
     pub(crate) fn new(object: &ObjectId, len: Option<u64>) -> Self {
         match object.seek_table() {
             None => {
-                let slice = Slice { content: *object.content(), compressed: object.is_compressed(), start: 0, len };
+                let slice =
+                    Slice { content: *object.content(), compressed: object.is_compressed(), start: 0, len };
                 SliceReader { direct: Some(slice), frames: Vec::new() }
             }
             Some(table) => SliceReader { direct: None, frames: vec![Frame::new(0, &table)] },
@@ -146,12 +152,17 @@ impl Frame {
         let ready = &mut self.ready;
         match Box::pin(self.table.next(contents, ahead)).await? {
             Some(chunk) => {
-                scanner.push(&chunk, |entry| ready.push_back(entry)).map_err(|e| broken("is damaged").because(e))?;
+                scanner
+                    .push(&chunk, |entry| ready.push_back(entry))
+                    .map_err(|e| broken("is damaged").because(e))?;
                 Ok(true)
             }
             None => {
                 let scanner = self.scanner.take();
-                scanner.map(SeekTableScanner::finish).transpose().map_err(|e| broken("is damaged").because(e))?;
+                scanner
+                    .map(SeekTableScanner::finish)
+                    .transpose()
+                    .map_err(|e| broken("is damaged").because(e))?;
                 Ok(!self.ready.is_empty())
             }
         }
@@ -175,7 +186,11 @@ impl ObjectReader {
     }
 
     /// The plaintext of the next content; `None` at the end.
-    pub(crate) async fn next(&mut self, contents: &Contents, ahead: &mut ReadAhead) -> Result<Option<Vec<u8>>> {
+    pub(crate) async fn next(
+        &mut self,
+        contents: &Contents,
+        ahead: &mut ReadAhead,
+    ) -> Result<Option<Vec<u8>>> {
         if self.ready.is_empty() {
             self.ready.extend(self.slices.next(contents, ahead, 64).await?);
         }

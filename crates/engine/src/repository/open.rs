@@ -78,8 +78,10 @@ async fn open_format(
     let format = FormatBlob::parse(&bytes).map_err(format_error)?;
     let (algorithm, salt) = (format.key_algo.clone(), format.unique_id.clone());
     let password = password.clone();
-    let derived = tokio::task::spawn_blocking(move || key::derive_format_key(&algorithm, password.bytes(), &salt));
-    let format_key = derived.await.map_err(|_| Error::internal("key derivation panicked"))?.map_err(key_error)?;
+    let derived =
+        tokio::task::spawn_blocking(move || key::derive_format_key(&algorithm, password.bytes(), &salt));
+    let format_key =
+        derived.await.map_err(|_| Error::internal("key derivation panicked"))?.map_err(key_error)?;
     let json = format_key.open_envelope(&format.unique_id, &format.encrypted_block_format).map_err(|e| {
         let what = "wrong password, or the format blob kopia.repository is damaged";
         Error::new(ErrorKind::InvalidPassword, what).because(e)
@@ -93,7 +95,8 @@ async fn no_format_blob(blobs: &Arc<dyn BlobReader>, traffic: &Traffic) -> Error
         traffic.count(0);
         match blobs.any(prefix).await {
             Ok(true) => {
-                let what = format!("the format blob kopia.repository is lost, but {} holds packs", blobs.describe());
+                let what =
+                    format!("the format blob kopia.repository is lost, but {} holds packs", blobs.describe());
                 return Error::new(ErrorKind::Corrupt, what);
             }
             Ok(false) => {}
@@ -131,7 +134,9 @@ fn open_blobcfg(
 ) -> Option<BlobCfg> {
     // Only retention settings are in it: nothing that a reader needs.
     let warn = |why: String| {
-        observer.event(Event::Warning { message: format!("kopia.blobcfg cannot be read ({why}); not needed here") });
+        observer.event(Event::Warning {
+            message: format!("kopia.blobcfg cannot be read ({why}); not needed here"),
+        });
         None
     };
     match read {
@@ -148,7 +153,8 @@ fn content_opener(config: &RepositoryConfig) -> Result<ContentOpener> {
     let unsupported = |e: &dyn std::error::Error| Error::new(ErrorKind::UnsupportedFormat, e.to_string());
     let algorithm = HashAlgorithm::parse(&config.hash).map_err(|e| unsupported(&e))?;
     let hash = KeyedHash::new(algorithm, config.secret.as_bytes()).map_err(|e| unsupported(&e))?;
-    let cipher = ContentCipher::new(&config.encryption, config.master_key.as_bytes()).map_err(|e| unsupported(&e))?;
+    let cipher =
+        ContentCipher::new(&config.encryption, config.master_key.as_bytes()).map_err(|e| unsupported(&e))?;
     let ecc = match config.error_correction() {
         Some(("REED-SOLOMON-CRC32", percent)) => Some(Ecc::new(percent.into()).map_err(|e| unsupported(&e))?),
         Some((name, _)) => {
@@ -248,7 +254,8 @@ impl IndexLoader<'_> {
                     let id = blob.id.clone();
                     let parsed = tokio::task::spawn_blocking(move || {
                         let file = IndexFile::parse(&plain, overhead).map_err(|e| damaged(&blob.id, e))?;
-                        let mut builder = builder.lock().map_err(|_| Error::internal("index table poisoned"))?;
+                        let mut builder =
+                            builder.lock().map_err(|_| Error::internal("index table poisoned"))?;
                         builder.add(&file).map_err(|e| damaged(&blob.id, e))
                     });
                     let parsed = parsed.await.map_err(|_| Error::internal(format!("parsing {id} panicked")));
@@ -258,7 +265,8 @@ impl IndexLoader<'_> {
             .buffer_unordered(in_flight)
             .try_collect::<()>()
             .await?;
-        let lock = Arc::into_inner(builder).ok_or_else(|| ReadIndexError::Failed(Error::internal("index in use")))?;
+        let lock = Arc::into_inner(builder)
+            .ok_or_else(|| ReadIndexError::Failed(Error::internal("index in use")))?;
         lock.into_inner().map_err(|_| ReadIndexError::Failed(Error::internal("index table poisoned")))
     }
 
@@ -268,11 +276,16 @@ impl IndexLoader<'_> {
         let mut stored = match read {
             Ok(stored) => stored,
             Err(e) if e.is_not_found() => return Err(ReadIndexError::Gone(id.clone())),
-            Err(e) => return Err(ReadIndexError::Failed(Error::storage(e, format!("cannot read index blob {id}")))),
+            Err(e) => {
+                return Err(ReadIndexError::Failed(Error::storage(
+                    e,
+                    format!("cannot read index blob {id}"),
+                )));
+            }
         };
-        let opened = index_blob::blob_iv(id).map_err(|e| damaged(id, e)).and_then(|iv| {
-            self.opener.open_blob_range(&iv, &mut stored).map_err(|e| damaged(id, e))
-        });
+        let opened = index_blob::blob_iv(id)
+            .map_err(|e| damaged(id, e))
+            .and_then(|iv| self.opener.open_blob_range(&iv, &mut stored).map_err(|e| damaged(id, e)));
         let plain = opened.map_err(ReadIndexError::Failed)?;
         stored.truncate(plain.end);
         stored.drain(..plain.start);
@@ -307,7 +320,8 @@ async fn read_blob(
     name: &str,
     traffic: &Traffic,
 ) -> std::result::Result<Vec<u8>, BlobError> {
-    let id = BlobId::parse(name).map_err(|e| BlobError::new(BlobErrorKind::Settings, "bad name").because(e))?;
+    let id =
+        BlobId::parse(name).map_err(|e| BlobError::new(BlobErrorKind::Settings, "bad name").because(e))?;
     let bytes = blobs.read(&id, None, Vec::new()).await;
     traffic.count(bytes.as_ref().map_or(0, |b| b.len() as u64));
     bytes

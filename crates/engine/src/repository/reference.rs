@@ -63,10 +63,14 @@ impl Reference {
     /// [`ErrorKind::Usage`] when it is none of them.
     pub fn parse(text: &str) -> Result<Self> {
         let usage = || {
-            let what = format!("{text:?} is neither a snapshot ID, an object ID, user@host:/path, user@host nor \"latest\"");
+            let what = format!(
+                "{text:?} is neither a snapshot ID, an object ID, user@host:/path, user@host nor \"latest\""
+            );
             Error::new(ErrorKind::Usage, what)
         };
-        if let Some((user, rest)) = text.split_once('@').filter(|(user, _)| !user.is_empty() && !text.starts_with('/')) {
+        if let Some((user, rest)) =
+            text.split_once('@').filter(|(user, _)| !user.is_empty() && !text.starts_with('/'))
+        {
             if let Some((host, path)) = rest.split_once(':') {
                 if host.is_empty() || path.is_empty() || host.contains('/') {
                     return Err(usage());
@@ -160,7 +164,9 @@ impl Repository {
             .iter()
             .filter(|s| s.id.as_str() == id || (id.len() >= 8 && s.id.as_str().starts_with(id)))
             .collect();
-        if let Some(exact) = by_id.iter().find(|s| s.id.as_str() == id).or(by_id.first().filter(|_| by_id.len() == 1)) {
+        if let Some(exact) =
+            by_id.iter().find(|s| s.id.as_str() == id).or(by_id.first().filter(|_| by_id.len() == 1))
+        {
             let root = exact.root.clone();
             let root = root.ok_or_else(|| {
                 let what = format!("snapshot {} has no root: its manifest is damaged", exact.id);
@@ -175,11 +181,12 @@ impl Repository {
         let not_found = || Error::new(ErrorKind::NotFound, format!("no snapshot or object {id}"));
         let object = ObjectId::parse(id).map_err(|_| not_found())?;
         // A root object's attributes are in its snapshots; the newest knows best.
-        let named = snapshots.all().iter().filter(|s| s.root.as_ref().is_some_and(|r| r.object == Some(object)));
-        if let Some(snapshot) = named.max_by_key(|s| s.start_ns) {
-            if let Some(root) = snapshot.root.clone() {
-                return Ok((Root::Entry(root), Some(snapshot.clone())));
-            }
+        let named =
+            snapshots.all().iter().filter(|s| s.root.as_ref().is_some_and(|r| r.object == Some(object)));
+        if let Some(snapshot) = named.max_by_key(|s| s.start_ns)
+            && let Some(root) = snapshot.root.clone()
+        {
+            return Ok((Root::Entry(root), Some(snapshot.clone())));
         }
         if self.contents().index.find(object.content()).is_none() {
             return Err(not_found());
@@ -192,7 +199,10 @@ impl Repository {
         for name in names {
             so_far = format!("{so_far}/{name}");
             if entry.kind != EntryKind::Directory {
-                return Err(Error::new(ErrorKind::NotFound, format!("no {so_far}: its parent is not a directory")));
+                return Err(Error::new(
+                    ErrorKind::NotFound,
+                    format!("no {so_far}: its parent is not a directory"),
+                ));
             }
             let mut found = None;
             let mut near = Vec::new();
@@ -208,7 +218,8 @@ impl Repository {
             })
             .await?;
             entry = found.ok_or_else(|| {
-                let hint = if near.is_empty() { String::new() } else { format!("; there is {}", near.join(", ")) };
+                let hint =
+                    if near.is_empty() { String::new() } else { format!("; there is {}", near.join(", ")) };
                 Error::new(ErrorKind::NotFound, format!("no {so_far} in the snapshot{hint}"))
             })?;
         }
@@ -217,14 +228,22 @@ impl Repository {
 
     /// Calls `each` for every entry of a directory, in stored order; unusable entries are skipped.
     pub async fn for_each_entry(&self, directory: &Entry, mut each: impl FnMut(Entry)) -> Result<()> {
-        let object = directory.object.ok_or_else(|| Error::new(ErrorKind::Corrupt, "a directory without an object"))?;
+        let object = directory
+            .object
+            .ok_or_else(|| Error::new(ErrorKind::Corrupt, "a directory without an object"))?;
         let contents: Contents = self.contents();
         let mut ahead = ReadAhead::default();
         let mut reader = ObjectReader::new(&object, None);
         let mut scanner = rekopia_format::directory::DirectoryScanner::new();
         let damaged = |e| Error::new(ErrorKind::Corrupt, format!("directory {object} is damaged")).because(e);
         while let Some(chunk) = reader.next(&contents, &mut ahead).await? {
-            scanner.push(&chunk, |entry| if let Ok(entry) = entry { each(entry) }).map_err(damaged)?;
+            scanner
+                .push(&chunk, |entry| {
+                    if let Ok(entry) = entry {
+                        each(entry)
+                    }
+                })
+                .map_err(damaged)?;
         }
         scanner.finish().map_err(damaged)?;
         Ok(())
@@ -268,7 +287,10 @@ fn only<'a>(sources: &[&'a Source], what: &str, named: &str) -> Result<&'a Sourc
 fn no_such_source(snapshots: &Snapshots, wanted: &str) -> Error {
     let sources: Vec<&Source> = snapshots.by_source().into_keys().collect();
     if sources.is_empty() {
-        return Error::new(ErrorKind::NotFound, format!("no source {wanted}: the repository has no snapshots"));
+        return Error::new(
+            ErrorKind::NotFound,
+            format!("no source {wanted}: the repository has no snapshots"),
+        );
     }
     let mut near: Vec<&&Source> = sources.iter().filter(|s| alike(&s.to_string(), wanted)).collect();
     let what = if near.is_empty() { "sources are" } else { "did you mean" };
@@ -283,7 +305,9 @@ fn no_such_source(snapshots: &Snapshots, wanted: &str) -> Error {
 /// Whether two names could be meant to be the same: equal but for case and separators, or one inside the other, or
 /// the same user, host or path.
 fn alike(a: &str, b: &str) -> bool {
-    let fold = |s: &str| -> String { s.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect() };
+    let fold = |s: &str| -> String {
+        s.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    };
     let (x, y) = (fold(a), fold(b));
     if x.is_empty() || y.is_empty() {
         return false;

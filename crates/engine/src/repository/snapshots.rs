@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use rekopia_format::ContentId;
 use rekopia_format::manifest::{ManifestEntry, Manifests};
+use rekopia_format::policy::{Policy, effective, retention_reasons};
 use rekopia_format::snapshot::{Snapshot, Source};
 
 use super::contents::Contents;
@@ -13,6 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 #[derive(Debug, Default)]
 pub struct Snapshots {
     all: Vec<Snapshot>,
+    policies: Vec<Policy>,
     unreadable: Vec<String>,
 }
 
@@ -48,7 +50,8 @@ impl Snapshots {
                     Error::new(ErrorKind::Corrupt, "damaged manifests").of_content(&id).because(e)
                 };
                 let mut json = Vec::new();
-                rekopia_format::compression::gunzip(&bytes, MAX_MANIFESTS, &mut json).map_err(|e| damaged(e.into()))?;
+                rekopia_format::compression::gunzip(&bytes, MAX_MANIFESTS, &mut json)
+                    .map_err(|e| damaged(e.into()))?;
                 manifests.add(&json).map_err(|e| damaged(e.into()))?;
             }
         }
@@ -63,10 +66,14 @@ impl Snapshots {
                     Ok(snapshot) => snapshots.all.push(snapshot),
                     Err(e) => snapshots.unreadable.push(format!("manifest {}: {e}", manifest.id)),
                 },
+                // Policies only explain why snapshots are kept: one that cannot be understood is no obstacle.
+                Some("policy") => snapshots.policies.extend(Policy::parse(&manifest).ok()),
                 _ => {}
             }
         }
-        snapshots.all.sort_by(|a, b| (&a.source, a.start_ns, a.end_ns, &a.id).cmp(&(&b.source, b.start_ns, b.end_ns, &b.id)));
+        snapshots.all.sort_by(|a, b| {
+            (&a.source, a.start_ns, a.end_ns, &a.id).cmp(&(&b.source, b.start_ns, b.end_ns, &b.id))
+        });
         snapshots
     }
 
@@ -89,14 +96,20 @@ impl Snapshots {
         sources
     }
 
-    /// Why retention keeps each of these snapshots of one source, by snapshot ID.
+    /// Why retention keeps each of these snapshots of one source, by snapshot ID; weeks are those of `zone`.
     pub fn retention_reasons(
         &self,
-        _source: &Source,
-        _of_source: &[&Snapshot],
-        _zone: &jiff::tz::TimeZone,
-    ) -> std::collections::HashMap<String, Vec<String>> {
-        std::collections::HashMap::new()
+        source: &Source,
+        of_source: &[&Snapshot],
+        zone: &jiff::tz::TimeZone,
+    ) -> BTreeMap<String, Vec<String>> {
+        let policy = effective(&self.policies, source).retention;
+        let offset = |ns: i64| {
+            let instant = jiff::Timestamp::from_nanosecond(i128::from(ns));
+            instant.map_or(0, |instant| zone.to_offset(instant).seconds())
+        };
+        let reasons = retention_reasons(of_source, &policy, offset);
+        of_source.iter().zip(reasons).map(|(s, reasons)| (s.id.to_string(), reasons)).collect()
     }
 
     /// The snapshots of exactly this source, oldest first.

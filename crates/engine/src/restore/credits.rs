@@ -50,17 +50,23 @@ impl Credits {
 pub(crate) struct BufferPool(Arc<Mutex<Vec<Vec<u8>>>>);
 
 impl BufferPool {
-    /// Buffers that are kept at most, and the largest one worth keeping.
-    const MAX_BUFFERS: usize = 16;
-    const MAX_BYTES: usize = 20 << 20;
+    /// Buffers that are kept at most, and the largest one worth keeping. What is kept is nobody's credit.
+    const MAX_BUFFERS: usize = 4;
+    const MAX_BYTES: usize = 4 << 20;
 
     /// The kept buffer that fits `bytes` best, or a new one.
     pub(crate) fn take(&self, bytes: usize) -> Vec<u8> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let fits = kept.iter().enumerate().filter(|(_, b)| b.capacity() >= bytes).min_by_key(|(_, b)| b.capacity());
-        match fits.map(|(i, _)| i).or_else(|| kept.len().checked_sub(1).filter(|_| kept.len() >= Self::MAX_BUFFERS / 2)) {
+        let fits = kept.iter().enumerate().filter(|(_, b)| b.capacity() >= bytes);
+        match fits.min_by_key(|(_, b)| b.capacity()).map(|(i, _)| i) {
             Some(i) => kept.swap_remove(i),
-            None => Vec::new(),
+            None => {
+                // One that is too small makes room for the one that will come back.
+                if kept.len() >= Self::MAX_BUFFERS {
+                    kept.pop();
+                }
+                Vec::new()
+            }
         }
     }
 

@@ -42,7 +42,12 @@ pub(crate) struct PackBytes {
 pub(crate) enum Fetched {
     Bytes(PackBytes),
     /// The range cannot be read; `gone` when the pack is not there, which a fresh index may explain.
-    Lost { contents: Vec<WantedContent<Target>>, gone: bool, error: Arc<BlobError>, pack: rekopia_blob::BlobId },
+    Lost {
+        contents: Vec<WantedContent<Target>>,
+        gone: bool,
+        error: Arc<BlobError>,
+        pack: rekopia_blob::BlobId,
+    },
 }
 
 impl PackBytes {
@@ -86,7 +91,12 @@ pub(crate) async fn fetch(
     }
 }
 
-async fn read_one(contents: &Contents, read: PackRead<Target>, pool: BufferPool, credit: Credit) -> Vec<Fetched> {
+async fn read_one(
+    contents: &Contents,
+    read: PackRead<Target>,
+    pool: BufferPool,
+    credit: Credit,
+) -> Vec<Fetched> {
     let pack = contents.index.pack(read.pack).clone();
     let buffer = pool.take((read.range.end - read.range.start) as usize);
     let result = contents.blobs.read(&pack, Some(read.range.clone()), buffer).await;
@@ -121,6 +131,10 @@ fn lost(contents: Vec<WantedContent<Target>>, error: BlobError, pack: &rekopia_b
 }
 
 /// The failure of every target of a lost content.
-pub(crate) fn lost_error(content: &WantedContent<Target>, error: &BlobError, pack: &rekopia_blob::BlobId) -> Error {
+pub(crate) fn lost_error(
+    content: &WantedContent<Target>,
+    error: &BlobError,
+    pack: &rekopia_blob::BlobId,
+) -> Error {
     missing(error, &content.content, pack)
 }

@@ -65,7 +65,8 @@ mod tests {
 
     #[test]
     fn gitignore_rules() {
-        let filter = Filter::new(&["*.rs".into(), "/doc/".into()], &["target/".into(), "*.bak".into()]).unwrap();
+        let filter =
+            Filter::new(&["*.rs".into(), "/doc/".into()], &["target/".into(), "*.bak".into()]).unwrap();
         assert!(filter.admits("src/a.rs", false));
         assert!(!filter.admits("src/a.txt", false));
         assert!(filter.admits("doc/deep/x.txt", false));

@@ -43,7 +43,8 @@ impl Outcome {
 
     /// An entry failed. Ends the run when it is to stop at errors, or when going on makes no sense.
     pub(crate) fn failed(&self, path: String, error: &Error, mixed: bool) {
-        let always = matches!(error.kind(), ErrorKind::Cancelled | ErrorKind::Internal) || is_disk_full(error);
+        let always =
+            matches!(error.kind(), ErrorKind::Cancelled | ErrorKind::Internal) || is_disk_full(error);
         let failure = self.tally.fail(path, error, mixed);
         self.log(&json!({"entry": failure.path, "failed": failure.message, "kind": failure.kind}));
         self.observer.event(Event::Failed { path: failure.path.clone(), message: failure.message.clone() });

@@ -25,11 +25,12 @@ mod pass;
 mod plan;
 mod reconcile;
 mod report;
+mod reread;
 mod run;
 mod slot;
 mod walk;
 mod write;
 
 pub use options::{OnError, Overwrite, OwnerPolicy, RestoreOptions, SyncMode};
-pub use report::{Failure, Remark, Report};
+pub use report::{Failure, Planned, Remark, Report};
 pub use run::VerifyOptions;

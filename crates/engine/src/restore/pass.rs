@@ -34,7 +34,9 @@ pub(crate) enum Tree {
 }
 
 /// Slices that a window holds at most.
-const WINDOW_SLICES: usize = 24 * 1024;
+const WINDOW_SLICES: usize = 16 * 1024;
+/// Bytes in flight from a local file system.
+const LOCAL_BYTES: u64 = 16 << 20;
 /// Plans that wait for fetch.
 const QUEUED_READS: usize = 32;
 
@@ -64,8 +66,11 @@ impl Pass<'_> {
                 Tree::Single { folder, name, entry } => walk.run_single(folder, name, &entry).await,
             }
         });
-        let planner = async |reads: &mpsc::Sender<PackRead<Target>>, work: &crossbeam_channel::Sender<Work>| {
-            Planner { pass: self, contents: &contents, reads, work, window: Window::default() }.run(walked).await
+        let planner = async |reads: &mpsc::Sender<PackRead<Target>>,
+                             work: &crossbeam_channel::Sender<Work>| {
+            Planner { pass: self, contents: &contents, reads, work, window: Window::default() }
+                .run(walked)
+                .await
         };
         let gone = self.stages(&contents, true, planner).await?;
         walking.await.map_err(|_| Error::internal("the walk panicked"))?;
@@ -108,14 +113,15 @@ impl Pass<'_> {
         let mut workers = Vec::with_capacity(threads);
         for i in 0..threads {
             let (shop, queue) = (Arc::clone(&shop), queue.clone());
-            let worker = std::thread::Builder::new().name(format!("rekopia-{i}")).spawn(move || shop.work(&queue));
+            let worker =
+                std::thread::Builder::new().name(format!("rekopia-{i}")).spawn(move || shop.work(&queue));
             workers.push(worker.map_err(|e| Error::internal("cannot start a thread").because(e))?);
         }
         drop(queue);
 
         let traits = contents.blobs.traits();
         let in_flight = if self.options.parallel > 0 { self.options.parallel } else { traits.in_flight };
-        let credits = Credits::new(self.options.memory_bytes / 4 * 3);
+        let credits = Credits::new(self.data_bytes(contents));
         let (reads, planned) = mpsc::channel(QUEUED_READS);
         let fetch_work = work.clone();
         let stop = self.outcome.stop.clone();
@@ -155,10 +161,18 @@ impl Pass<'_> {
 
     fn plan_options(&self, contents: &Contents) -> PlanOptions {
         let traits = contents.blobs.traits();
-        let in_flight = if self.options.parallel > 0 { self.options.parallel } else { traits.in_flight } as u64;
+        let in_flight =
+            if self.options.parallel > 0 { self.options.parallel } else { traits.in_flight } as u64;
         // Half of the data budget is for plaintext: compressed contents need both at once.
-        let max_read = (self.options.memory_bytes / 4 * 3 / (in_flight.max(1) * 2)).clamp(1 << 20, 8 << 20);
+        let max_read = (self.data_bytes(contents) / (in_flight.max(1) * 2)).clamp(1 << 20, 8 << 20);
         PlanOptions { gap: traits.gap, max_read }
+    }
+
+    /// Bytes of the budget for packs and plaintext in flight.
+    fn data_bytes(&self, contents: &Contents) -> u64 {
+        let budget = self.options.memory_bytes / 4 * 3;
+        // A local read takes no time that would have to be bridged: more in flight would only cool the caches.
+        if contents.blobs.traits().local { budget.min(LOCAL_BYTES) } else { budget }
     }
 }
 
@@ -179,7 +193,12 @@ struct Window {
 impl Planner<'_> {
     async fn run(mut self, mut walked: mpsc::Receiver<Vec<Walked>>) {
         let reconcile = self.pass.sink.as_ref().filter(|s| !s.is_fresh()).map(|sink| {
-            Reconcile::new(Arc::clone(sink), Arc::clone(&self.contents.opener), self.pass.options, Arc::clone(&self.pass.outcome))
+            Reconcile::new(
+                Arc::clone(sink),
+                Arc::clone(&self.contents.opener),
+                self.pass.options,
+                Arc::clone(&self.pass.outcome),
+            )
         });
         loop {
             let batch = match walked.try_recv() {
@@ -279,7 +298,10 @@ impl Planner<'_> {
             return;
         }
         for read in plan(slices, self.pass.plan_options(self.contents)) {
-            if self.reads.send(read).await.is_err() {
+            if self.pass.options.dry_run {
+                self.pass.outcome.tally.plan(read.pack.0, read.range.end - read.range.start);
+                let _ = self.work.send(Work::Planned(read));
+            } else if self.reads.send(read).await.is_err() {
                 return;
             }
         }
@@ -297,7 +319,8 @@ fn relocated(
     for wanted in gone {
         let Some(location) = fresh.index.find(&wanted.content) else {
             let pack = old.index.pack(wanted.location.pack).clone();
-            let error = BlobError::new(BlobErrorKind::NotFound, "its contents are not in the index any more").of(&pack);
+            let error = BlobError::new(BlobErrorKind::NotFound, "its contents are not in the index any more")
+                .of(&pack);
             let lost = Fetched::Lost { contents: vec![wanted], gone: false, error: Arc::new(error), pack };
             let _ = work.send(Work::Fetched(lost));
             continue;

@@ -84,11 +84,12 @@ impl Reconcile {
         let _ = slot.existing.set(existing.clone());
         match slot.kind {
             SlotKind::Symlink => {
-                if existing.kind == ExistingKind::Symlink && self.skips_symlinks() {
+                if existing.kind == ExistingKind::Symlink && self.leaves_alone() {
                     return self.keep(slot, &slices);
                 }
                 slices
             }
+            _ if self.overwrite == Overwrite::Never => self.keep(slot, &slices),
             SlotKind::File if existing.kind != ExistingKind::File => slices,
             SlotKind::File if self.trusts(slot, &existing) => self.keep(slot, &slices),
             SlotKind::File => self.hash(slot, slices),
@@ -105,7 +106,8 @@ impl Reconcile {
         }
     }
 
-    fn skips_symlinks(&self) -> bool {
+    /// Whether what is kept is not even given its attributes.
+    fn leaves_alone(&self) -> bool {
         matches!(self.overwrite, Overwrite::SkipExisting | Overwrite::Never)
     }
 
@@ -114,14 +116,14 @@ impl Reconcile {
         let same_size = existing.size == slot.size;
         let apart = existing.attributes.mtime_ns.abs_diff(slot.attributes.mtime_ns);
         match self.overwrite {
-            Overwrite::Always => false,
+            Overwrite::Always | Overwrite::Never => false,
             Overwrite::IfChanged => same_size && apart == 0,
             Overwrite::SkipExisting => same_size && apart < SKIP_EXISTING_NS,
-            Overwrite::Never => true,
         }
     }
 
     fn keep(&self, slot: &FileSlot, slices: &[Slice]) -> Vec<Slice> {
+        slot.left_alone.store(self.leaves_alone(), Ordering::Relaxed);
         let bytes: u64 = slices.iter().filter_map(|s| s.len).sum();
         slot.kept_bytes.fetch_add(bytes, Ordering::Relaxed);
         Tally::add(&self.outcome.tally.kept_bytes, bytes);
@@ -145,7 +147,8 @@ impl Reconcile {
     /// Whether the bytes on disk hash to the content that belongs there.
     fn is_right(&self, file: &ExistingFile, slice: &Slice, buffer: &mut Vec<u8>) -> bool {
         let Some(len) = slice.len.and_then(|l| usize::try_from(l).ok()) else { return false };
-        matches!(file.read_at(slice.start, len, buffer), Ok(true)) && self.opener.verify_hash(&slice.content, buffer).is_ok()
+        matches!(file.read_at(slice.start, len, buffer), Ok(true))
+            && self.opener.verify_hash(&slice.content, buffer).is_ok()
     }
 }
 
@@ -170,7 +173,14 @@ fn parts(batch: Vec<Walked>) -> Vec<Vec<Walked>> {
                 let mut rest = slices;
                 while rest.iter().filter_map(|s| s.len).sum::<u64>() > BYTES_PER_TASK && rest.len() > 1 {
                     let mut sum = 0;
-                    let cut = rest.iter().take_while(|s| { sum += s.len.unwrap_or(0); sum <= BYTES_PER_TASK }).count().max(1);
+                    let cut = rest
+                        .iter()
+                        .take_while(|s| {
+                            sum += s.len.unwrap_or(0);
+                            sum <= BYTES_PER_TASK
+                        })
+                        .count()
+                        .max(1);
                     let later = rest.split_off(cut);
                     let some = Walked::Slices { slot: Arc::clone(&slot), slices: rest, last: false };
                     add(some, BYTES_PER_TASK);

@@ -1,5 +1,6 @@
 //! What a restore or verification did: exact counters, and the first of each kind of trouble.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -73,9 +74,23 @@ pub struct Report {
     pub warnings: Vec<String>,
     /// The run was stopped on request.
     pub cancelled: bool,
+    /// What a dry run would have asked of the storage.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub planned: Option<Planned>,
     /// What ended the run before everything was tried.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fatal: Option<Failure>,
+}
+
+/// What a dry run would have asked of the storage.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Planned {
+    /// Requests for pack ranges.
+    pub requests: u64,
+    /// Bytes of those ranges.
+    pub bytes: u64,
+    /// Packs that they are in.
+    pub packs: u64,
 }
 
 impl Report {
@@ -119,6 +134,8 @@ struct Lists {
     fidelity: Vec<Remark>,
     incomplete: Vec<Remark>,
     warnings: Vec<String>,
+    planned: Planned,
+    packs: HashSet<u32>,
 }
 
 impl Tally {
@@ -141,6 +158,22 @@ impl Tally {
 
     pub(crate) fn incomplete(&self, path: String, message: String) {
         self.with(|l| push(&mut l.incomplete, Remark { path, message }));
+    }
+
+    /// Counts a pack read of a dry run.
+    pub(crate) fn plan(&self, pack: u32, bytes: u64) {
+        self.with(|l| {
+            l.packs.insert(pack);
+            l.planned.requests += 1;
+            l.planned.bytes += bytes;
+        });
+    }
+
+    /// What [`Tally::plan`] counted.
+    pub(crate) fn planned(&self) -> Planned {
+        let mut planned = Planned::default();
+        self.with(|l| planned = Planned { packs: l.packs.len() as u64, ..l.planned });
+        planned
     }
 
     pub(crate) fn warn(&self, message: String) {

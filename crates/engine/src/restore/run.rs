@@ -12,6 +12,7 @@ use super::finish::Outcome;
 use super::options::{RestoreOptions, SyncMode};
 use super::pass::{Pass, Tree};
 use super::report::Report;
+use super::reread;
 use super::slot::Folder;
 use super::walk::attributes;
 use crate::error::{Error, ErrorKind, Result};
@@ -69,13 +70,18 @@ impl Repository {
             None => Tree::Directory { folder, root: from.entry.clone() },
             Some(name) => Tree::Single { folder, name, entry: from.entry.clone() },
         };
-        let pass = Pass { repository: self, options, sink: Some(Arc::clone(&sink)), outcome: Arc::clone(&outcome) };
+        // A dry run plans everything and touches nothing, as if the target were empty.
+        let writes_to = (!options.dry_run).then(|| Arc::clone(&sink));
+        let pass = Pass { repository: self, options, sink: writes_to, outcome: Arc::clone(&outcome) };
+
         let ticker = Ticker::start(self, &outcome, from);
         let ran = pass.run(tree).await;
         ticker.stop();
         ran?;
         let done = |outcome: &Outcome| {
-            outcome.fatal().is_none() && !options.cancel.is_cancelled() && outcome.tally.failed.load(Ordering::Relaxed) == 0
+            outcome.fatal().is_none()
+                && !options.cancel.is_cancelled()
+                && outcome.tally.failed.load(Ordering::Relaxed) == 0
         };
         if options.delete_extra && is_dir && !options.dry_run && !sink.was_absent() {
             if done(&outcome) {
@@ -83,6 +89,9 @@ impl Repository {
             } else {
                 outcome.tally.warn("nothing extra was deleted, because not everything was restored".into());
             }
+        }
+        if options.verify && !options.dry_run && outcome.fatal().is_none() && !options.cancel.is_cancelled() {
+            reread::reread(self, &sink, &reread_tree(&from.entry, &sink, target)?, options, &outcome).await?;
         }
         if options.sync == SyncMode::End && !options.dry_run {
             let syncing = Arc::clone(&sink);
@@ -96,7 +105,12 @@ impl Repository {
     ///
     /// # Errors
     /// [`ErrorKind::Corrupt`] when the root cannot be read; damage below is in the report.
-    pub async fn verify(&self, from: &Resolved, options: &VerifyOptions, observer: Arc<dyn Observer>) -> Result<Report> {
+    pub async fn verify(
+        &self,
+        from: &Resolved,
+        options: &VerifyOptions,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Report> {
         let started = Instant::now();
         let defaults = RestoreOptions::default();
         let options = RestoreOptions {
@@ -131,7 +145,8 @@ impl Repository {
         }
         let (mut reader, mut ahead) = (ObjectReader::new(&object, None), ReadAhead::default());
         let mut scanner = rekopia_format::directory::DirectoryScanner::new();
-        let unreadable = |e: Error| Error::new(e.kind(), "the root directory cannot be read").because(e.chain());
+        let unreadable =
+            |e: Error| Error::new(e.kind(), "the root directory cannot be read").because(e.chain());
         let damaged = |e| Error::new(ErrorKind::Corrupt, "the root directory is damaged").because(e);
         for _ in 0..PROVEN_CONTENTS {
             match reader.next(&contents, &mut ahead).await.map_err(unreadable)? {
@@ -144,7 +159,8 @@ impl Repository {
 
     /// Refuses only when a lower bound of what is needed does not fit.
     fn check_space(&self, sink: &Sink, from: &Resolved, options: &RestoreOptions) -> Result<()> {
-        let filtered = !options.include.is_empty() || !options.exclude.is_empty() || options.max_depth.is_some();
+        let filtered =
+            !options.include.is_empty() || !options.exclude.is_empty() || options.max_depth.is_some();
         if !sink.is_fresh() || filtered || options.sparse {
             return Ok(());
         }
@@ -167,6 +183,7 @@ impl Repository {
         report.seconds = started.elapsed().as_secs_f64();
         report.cancelled = options.cancel.is_cancelled();
         report.fatal = outcome.fatal();
+        report.planned = options.dry_run.then(|| outcome.tally.planned());
         Ok(report)
     }
 }
@@ -178,7 +195,10 @@ const TICK: Duration = Duration::from_millis(200);
 
 fn split_target(target: &Path) -> Result<(&Path, Option<rekopia_format::entry_name::EntryName>)> {
     if target.is_dir() {
-        let what = format!("{} is a directory, but a single file is to be restored: name the file", target.display());
+        let what = format!(
+            "{} is a directory, but a single file is to be restored: name the file",
+            target.display()
+        );
         return Err(Error::new(ErrorKind::Usage, what));
     }
     let bad = || Error::new(ErrorKind::Usage, format!("{} is not the name of a file", target.display()));
@@ -186,6 +206,20 @@ fn split_target(target: &Path) -> Result<(&Path, Option<rekopia_format::entry_na
     let name = rekopia_format::entry_name::EntryName::parse(name).map_err(|_| bad())?;
     let parent = target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     Ok((parent, Some(name)))
+}
+
+/// The tree once more, with countdowns of its own.
+fn reread_tree(entry: &Entry, sink: &Sink, target: &Path) -> Result<Tree> {
+    let folder = Folder::root(Arc::clone(sink.root()));
+    match entry.kind {
+        EntryKind::Directory => Ok(Tree::Directory { folder, root: entry.clone() }),
+        _ => {
+            let name = target.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+            let name = rekopia_format::entry_name::EntryName::parse(name);
+            let name = name.map_err(|_| Error::internal("the name was checked before"))?;
+            Ok(Tree::Single { folder, name, entry: entry.clone() })
+        }
+    }
 }
 
 fn single_name() -> Result<rekopia_format::entry_name::EntryName> {

@@ -22,7 +22,12 @@ pub(crate) struct Folder {
 impl Folder {
     /// The root of the restore.
     pub(crate) fn root(node: Arc<DirNode>) -> Arc<Self> {
-        Arc::new(Folder { node, parent: None, pending: AtomicUsize::new(1), filtered: AtomicBool::new(false) })
+        Arc::new(Folder {
+            node,
+            parent: None,
+            pending: AtomicUsize::new(1),
+            filtered: AtomicBool::new(false),
+        })
     }
 
     /// A directory below `parent`, which waits for it.
@@ -97,6 +102,8 @@ pub(crate) struct FileSlot {
     pub(crate) existing: OnceLock<Existing>,
     /// Bytes of slices seen by the plan: the length of the object.
     pub(crate) object_bytes: AtomicU64,
+    /// Whatever is there stays as it is, attributes included.
+    pub(crate) left_alone: AtomicBool,
     /// Bytes that are right on disk already.
     pub(crate) kept_bytes: AtomicU64,
     /// Slices on their way, plus one while more may follow.
@@ -125,6 +132,7 @@ impl FileSlot {
             size,
             existing: OnceLock::new(),
             object_bytes: AtomicU64::new(0),
+            left_alone: AtomicBool::new(false),
             kept_bytes: AtomicU64::new(0),
             remaining: AtomicU64::new(1),
             failure: Mutex::new(None),

@@ -116,7 +116,10 @@ impl Walk {
             }
             if let Some((folder, entry)) = self.stack[depth].below.pop_front() {
                 if depth + 1 >= MAX_DEPTH {
-                    self.fail(folder.path(), Error::new(ErrorKind::Corrupt, "directories are nested too deeply"));
+                    self.fail(
+                        folder.path(),
+                        Error::new(ErrorKind::Corrupt, "directories are nested too deeply"),
+                    );
                     self.batch.push(Walked::Listed { folder, whole: false });
                 } else {
                     self.descend(folder, &entry)?;
@@ -168,7 +171,9 @@ impl Walk {
                     let pushed = scanner.push(&chunk, |entry| {
                         found.push(entry.map_err(|e| (e.name.clone(), e.to_string())));
                     });
-                    broken = pushed.err().map(|e| Error::new(ErrorKind::Corrupt, "the directory is damaged").because(e));
+                    broken = pushed
+                        .err()
+                        .map(|e| Error::new(ErrorKind::Corrupt, "the directory is damaged").because(e));
                 }
             }
             Ok(None) => {
@@ -244,7 +249,8 @@ impl Walk {
             Admitted::First(name) => name,
             Admitted::Twin { restored_as, path_hint } => {
                 let path = folder.path_of(&path_hint);
-                let what = format!("the directory has this name twice; restored as {:?}", restored_as.as_str());
+                let what =
+                    format!("the directory has this name twice; restored as {:?}", restored_as.as_str());
                 self.batch.push(Walked::Failed { path, error: Error::new(ErrorKind::Corrupt, what) });
                 restored_as
             }
@@ -298,7 +304,8 @@ impl Walk {
         let mut reader = SliceReader::new(&object, len);
         loop {
             let slices = reader.next(&self.contents, &mut self.ahead, SLICES_PER_MESSAGE).await;
-            let located: Result<Vec<Slice>> = slices.and_then(|s| s.into_iter().map(|s| self.with_length(s)).collect());
+            let located: Result<Vec<Slice>> =
+                slices.and_then(|s| s.into_iter().map(|s| self.with_length(s)).collect());
             match located {
                 Ok(slices) => {
                     let last = slices.is_empty() || object.indirection() == 0;

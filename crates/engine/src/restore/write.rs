@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::decode::{ContentDecoder, check_length};
 use super::fetch::{Fetched, PackBytes, Target, lost_error};
 use super::finish::Outcome;
-use super::plan::WantedContent;
+use super::plan::{PackRead, WantedContent};
 use super::report::Tally;
 use super::slot::{FileSlot, Folder, SlotKind, Writing};
 use crate::error::{Error, ErrorKind, Result};
 use crate::repository::contents::Contents;
-use crate::sink::{Patch, Sink};
+use crate::sink::{ExistingKind, Patch, Sink};
 
 /// What the workers are given.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub(crate) enum Work {
     Fetched(Fetched),
     /// All entries of a directory are known; an empty one is created when it is finished.
     Listed(Arc<Folder>),
+    /// A pack read that is only counted.
+    Planned(PackRead<Target>),
     /// All slices of a slot are known.
     Announced(Arc<FileSlot>),
 }
@@ -53,6 +55,10 @@ impl Workshop {
                     }
                 }
                 Work::Listed(folder) => self.outcome.child_done(self.sink.as_deref(), &folder),
+                Work::Planned(read) => {
+                    let targets = read.contents.iter().flat_map(|c| &c.targets);
+                    targets.for_each(|target| self.slice_done(&target.slot));
+                }
                 Work::Announced(slot) => self.slice_done(&slot),
             }
         }
@@ -83,7 +89,8 @@ impl Workshop {
             match decoder.decode(&self.contents.opener, &content, stored) {
                 Ok(plain) => {
                     for target in &content.targets {
-                        let written = check_length(target, plain, &content).and_then(|()| self.write(target, plain));
+                        let written =
+                            check_length(target, plain, &content).and_then(|()| self.write(target, plain));
                         if let Err(e) = written {
                             target.slot.fail(e, false);
                         }
@@ -114,7 +121,8 @@ impl Workshop {
             if !target.whole {
                 return Err(Error::new(ErrorKind::Corrupt, "the link's target is too long"));
             }
-            let issues = sink.symlink(node, &dir, &slot.name, plain, &slot.attributes, slot.existing.get())?;
+            let issues =
+                sink.symlink(node, &dir, &slot.name, plain, &slot.attributes, slot.existing.get())?;
             self.outcome.unset(issues);
             return Ok(());
         }
@@ -148,7 +156,12 @@ impl Workshop {
     }
 
     /// Contents that cannot be had: kept for another try, or the failure of everything that wants them.
-    fn lost(&self, content: WantedContent<Target>, gone: bool, error: impl Fn(&WantedContent<Target>) -> Error) {
+    fn lost(
+        &self,
+        content: WantedContent<Target>,
+        gone: bool,
+        error: impl Fn(&WantedContent<Target>) -> Error,
+    ) {
         if gone && let Some(kept) = &self.gone {
             let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
             if kept.len() < MAX_GONE {
@@ -199,11 +212,19 @@ impl Workshop {
         use std::sync::atomic::Ordering::Relaxed;
         let bytes = slot.object_bytes.load(Relaxed) + slot.kept_bytes.load(Relaxed);
         let Some(sink) = &self.sink else { return Ok(bytes) };
+        if slot.left_alone.load(Relaxed) {
+            Tally::add(&self.outcome.tally.skipped, 1);
+            return Ok(bytes);
+        }
         let issues = match writing {
             Some(Writing::New(file)) => file.finish(bytes, &slot.attributes)?,
             Some(Writing::Patched(patch)) => patch.commit(bytes, &slot.attributes)?,
             None if slot.kind == SlotKind::Symlink => Vec::new(),
             None => match slot.existing.get() {
+                Some(existing) if existing.kind != ExistingKind::File => {
+                    Patch::start(sink, &slot.folder.node, &slot.name, existing)
+                        .commit(bytes, &slot.attributes)?
+                }
                 // Everything was right already, but perhaps the length, or an attribute.
                 Some(existing) => {
                     sink.settle(&slot.folder.node, &slot.name, existing, bytes, &slot.attributes)?

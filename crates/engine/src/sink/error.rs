@@ -55,7 +55,9 @@ impl SinkError {
     /// Something could not be created; in a directory that we made it can only be in its own way.
     pub(crate) fn created(path: &str, fresh: bool, errno: Errno) -> Self {
         match errno {
-            Errno::EXIST if fresh => SinkError::new(SinkErrorKind::Collision, "creating", path.into(), errno.into()),
+            Errno::EXIST if fresh => {
+                SinkError::new(SinkErrorKind::Collision, "creating", path.into(), errno.into())
+            }
             Errno::EXIST => SinkError::new(SinkErrorKind::Conflict, "creating", path.into(), errno.into()),
             _ => SinkError::sys("creating", path, errno),
         }

@@ -7,7 +7,8 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-const DIR_FLAGS: OFlags = OFlags::DIRECTORY.union(OFlags::RDONLY).union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
+const DIR_FLAGS: OFlags =
+    OFlags::DIRECTORY.union(OFlags::RDONLY).union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
 /// Directories below one another that are open at once while a tree is removed.
 const MAX_OPEN: usize = 200;
 
@@ -20,7 +21,11 @@ pub(crate) struct Removed {
 }
 
 /// Removes every entry of `dir` that `keeps` does not name. At the root `lost+found` always stays.
-pub(crate) fn remove_extra(dir: &OwnedFd, keeps: &HashSet<String>, is_root: bool) -> Result<Removed, (String, Errno)> {
+pub(crate) fn remove_extra(
+    dir: &OwnedFd,
+    keeps: &HashSet<String>,
+    is_root: bool,
+) -> Result<Removed, (String, Errno)> {
     let mut removed = Removed::default();
     for name in names(dir).map_err(|e| (String::new(), e))? {
         let shown = name.to_string_lossy().into_owned();

@@ -8,11 +8,11 @@ use rekopia_format::entry_name::EntryName;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::Sink;
 use super::error::{SinkError, SinkErrorKind};
 use super::handles::DirHandle;
 use super::metadata::{self, Attributes, FidelityIssue};
 use super::node::{DirNode, Opened};
-use super::Sink;
 
 const CREATE: OFlags =
     OFlags::WRONLY.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
@@ -49,9 +49,11 @@ impl Sink {
         shown: &impl Fn() -> String,
     ) -> Result<Vec<FidelityIssue>, SinkError> {
         if self.options.sparse {
-            rustix::fs::ftruncate(file, data.len() as u64).map_err(|e| SinkError::sys("writing", &shown(), e))?;
+            rustix::fs::ftruncate(file, data.len() as u64)
+                .map_err(|e| SinkError::sys("writing", &shown(), e))?;
         }
-        write_ranges(file, 0, data, self.options.sparse).map_err(|e| SinkError::sys("writing", &shown(), e))?;
+        write_ranges(file, 0, data, self.options.sparse)
+            .map_err(|e| SinkError::sys("writing", &shown(), e))?;
         let issues = metadata::set_file(self, file, &self.file_attributes(attributes), None, shown)?;
         self.fdatasync_if_needed(file, shown)?;
         Ok(issues)
@@ -67,7 +69,8 @@ impl Sink {
         let shown = || node.path_of(name.as_str());
         let dir = self.dir(node)?;
         let file = create(&dir, name, &shown)?;
-        let made = rustix::fs::ftruncate(&file, size.saturating_add(1)).and_then(|()| rustix::fs::fstat(&file));
+        let made =
+            rustix::fs::ftruncate(&file, size.saturating_add(1)).and_then(|()| rustix::fs::fstat(&file));
         let stat = made.map_err(|e| {
             let _ = rustix::fs::unlinkat(&dir.fd, name.as_str(), AtFlags::empty());
             SinkError::sys("creating", &shown(), e)
@@ -84,7 +87,11 @@ impl Sink {
 
     /// With modes switched off a new file is as any program would make it.
     pub(super) fn file_attributes(&self, attributes: &Attributes) -> Attributes {
-        if self.options.policy.mode { *attributes } else { Attributes { mode: metadata::plain_file_mode(), ..*attributes } }
+        if self.options.policy.mode {
+            *attributes
+        } else {
+            Attributes { mode: metadata::plain_file_mode(), ..*attributes }
+        }
     }
 }
 

@@ -30,7 +30,8 @@ pub(super) struct Handles {
 const MAX_OPEN: usize = 256;
 /// Bytes of a path that is opened in one hop; the kernel takes 4,096.
 const MAX_HOP: usize = 4000;
-const DIR_FLAGS: OFlags = OFlags::DIRECTORY.union(OFlags::RDONLY).union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
+const DIR_FLAGS: OFlags =
+    OFlags::DIRECTORY.union(OFlags::RDONLY).union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
 
 impl Handles {
     /// Opens `node`, creating it and its parents where they are missing. Iterative: trees are deep.
@@ -124,7 +125,12 @@ impl Handles {
         Ok(self.put(node, fd))
     }
 
-    fn create(&self, parent: &DirHandle, node: &Arc<DirNode>, delete_extra: bool) -> Result<DirHandle, SinkError> {
+    fn create(
+        &self,
+        parent: &DirHandle,
+        node: &Arc<DirNode>,
+        delete_extra: bool,
+    ) -> Result<DirHandle, SinkError> {
         // Held until the node is set, so that two threads make a directory once.
         let mut slot = lock(&node.handle);
         if let Some(fd) = &*slot {
@@ -181,7 +187,8 @@ fn clear_the_way(
     if kind != rustix::fs::FileType::Symlink && !delete_extra {
         return Err(SinkError::conflict(&shown(), Existing::of(&stat).describe()));
     }
-    rustix::fs::unlinkat(&parent.fd, name, AtFlags::empty()).map_err(|e| SinkError::sys("replacing", &shown(), e))?;
+    rustix::fs::unlinkat(&parent.fd, name, AtFlags::empty())
+        .map_err(|e| SinkError::sys("replacing", &shown(), e))?;
     rustix::fs::mkdirat(&parent.fd, name, Mode::RWXU).map_err(|e| SinkError::created(&shown(), false, e))?;
     Ok(false)
 }

@@ -124,7 +124,11 @@ pub(super) fn set_link(
 }
 
 /// The same for a directory that is finished. A root that is not ours is left alone.
-pub(super) fn finish_dir(sink: &Sink, node: &DirNode, handle: &DirHandle) -> Result<Vec<FidelityIssue>, SinkError> {
+pub(super) fn finish_dir(
+    sink: &Sink,
+    node: &DirNode,
+    handle: &DirHandle,
+) -> Result<Vec<FidelityIssue>, SinkError> {
     let Some(wanted) = &node.attributes else { return Ok(Vec::new()) };
     let existed = node.opened().and_then(|o| o.existed);
     if node.parent().is_none()
@@ -137,7 +141,8 @@ pub(super) fn finish_dir(sink: &Sink, node: &DirNode, handle: &DirHandle) -> Res
     }
     let mut now = None;
     if existed.is_some() {
-        let stat = rustix::fs::fstat(&handle.fd).map_err(|e| SinkError::sys("looking at", &node.path(), e))?;
+        let stat =
+            rustix::fs::fstat(&handle.fd).map_err(|e| SinkError::sys("looking at", &node.path(), e))?;
         now = Some(of_stat(&stat));
     }
     let mut policy = sink.options.policy;
@@ -178,7 +183,8 @@ fn set(
     if let Some((uid, gid)) = owner.filter(|o| now.is_none_or(|n| (n.uid, n.gid) != *o)) {
         // An ID of all ones means "leave it" to the kernel.
         let valid = uid != u32::MAX && gid != u32::MAX;
-        let result = if valid { subject.chown(Uid::from_raw(uid), Gid::from_raw(gid)) } else { Err(Errno::INVAL) };
+        let result =
+            if valid { subject.chown(Uid::from_raw(uid), Gid::from_raw(gid)) } else { Err(Errno::INVAL) };
         changed_owner = result.is_ok();
         if !tolerate(result, || format!("owner {uid}:{gid}"), &mut issues, "changing the owner of", shown)? {
             // Whoever owns it now must not get somebody else's powers.
@@ -188,10 +194,10 @@ fn set(
     let wanted_mode = if policy.mode { Some(mode) } else { None };
     // The kernel drops setuid and setgid when the owner changes.
     let same_mode = |m: &u32| now.is_some_and(|n| n.mode == *m) && !(changed_owner && m & 0o6000 != 0);
-    if let Some(mode) = wanted_mode.filter(|m| !same_mode(m)) {
-        if let Some(result) = subject.chmod(Mode::from_raw_mode(mode as _)) {
-            tolerate(result, || format!("mode {mode:04o}"), &mut issues, "changing the mode of", shown)?;
-        }
+    if let Some(mode) = wanted_mode.filter(|m| !same_mode(m))
+        && let Some(result) = subject.chmod(Mode::from_raw_mode(mode as _))
+    {
+        tolerate(result, || format!("mode {mode:04o}"), &mut issues, "changing the mode of", shown)?;
     }
     if policy.times && now.is_none_or(|n| n.mtime_ns != wanted.mtime_ns || !issues.is_empty()) {
         let result = subject.utimes(&times(wanted.mtime_ns));
@@ -229,10 +235,7 @@ fn umask() -> u32 {
     *UMASK.get_or_init(|| {
         let mask = rustix::process::umask(Mode::from_raw_mode(0o077));
         rustix::process::umask(mask);
-        #[expect(clippy::unnecessary_cast, reason = "the bits have another type elsewhere")]
-        {
-            mask.bits() as u32
-        }
+        { mask.bits() as u32 }
     })
 }
 

@@ -90,11 +90,15 @@ impl Sink {
     /// Creates the root, if it is not there, and opens it.
     pub(crate) fn begin(&self) -> Result<(), SinkError> {
         if self.start == Start::Absent {
-            std::fs::create_dir_all(&self.path).map_err(|e| SinkError::std("creating", &self.path.to_string_lossy(), e))?;
+            std::fs::create_dir_all(&self.path)
+                .map_err(|e| SinkError::std("creating", &self.path.to_string_lossy(), e))?;
         }
         let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
         let shown = self.path.to_string_lossy();
-        let open = || rustix::fs::open(&self.path, flags, Mode::empty()).map_err(|e| SinkError::sys("opening", &shown, e));
+        let open = || {
+            rustix::fs::open(&self.path, flags, Mode::empty())
+                .map_err(|e| SinkError::sys("opening", &shown, e))
+        };
         let (root, sync) = (open()?, open()?);
         let _ = self.needs_fdatasync.set(space::needs_fdatasync(&sync));
         let _ = self.sync_root.set(sync);
@@ -141,7 +145,11 @@ impl Sink {
             return Ok(Some(existing));
         }
         if !self.options.delete_extra {
-            let what = if FileType::from_raw_mode(stat.st_mode) == FileType::Directory { "directory" } else { "special file" };
+            let what = if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+                "directory"
+            } else {
+                "special file"
+            };
             return Err(SinkError::conflict(&shown, what));
         }
         extra::remove(&handle.fd, name.as_str(), &stat).map_err(|e| SinkError::sys("removing", &shown, e))?;
@@ -160,7 +168,12 @@ impl Sink {
     ) -> Result<Vec<FidelityIssue>, SinkError> {
         let shown = || node.path_of(name.as_str());
         if target.is_empty() || target.contains(&0) {
-            return Err(SinkError::new(SinkErrorKind::Io, "creating", shown(), std::io::ErrorKind::InvalidInput.into()));
+            return Err(SinkError::new(
+                SinkErrorKind::Io,
+                "creating",
+                shown(),
+                std::io::ErrorKind::InvalidInput.into(),
+            ));
         }
         let name = name.as_str();
         match existing.map(|e| e.kind) {
@@ -170,15 +183,18 @@ impl Sink {
                 if now.as_bytes() == target {
                     return metadata::set_link(self, dir, name, attributes, existing, &shown);
                 }
-                rustix::fs::unlinkat(&dir.fd, name, AtFlags::empty()).map_err(|e| SinkError::sys("replacing", &shown(), e))?;
+                rustix::fs::unlinkat(&dir.fd, name, AtFlags::empty())
+                    .map_err(|e| SinkError::sys("replacing", &shown(), e))?;
             }
             Some(_) if self.options.delete_extra => {
-                rustix::fs::unlinkat(&dir.fd, name, AtFlags::empty()).map_err(|e| SinkError::sys("replacing", &shown(), e))?;
+                rustix::fs::unlinkat(&dir.fd, name, AtFlags::empty())
+                    .map_err(|e| SinkError::sys("replacing", &shown(), e))?;
             }
             Some(_) => return Err(SinkError::conflict(&shown(), "file")),
             None => {}
         }
-        rustix::fs::symlinkat(target, &dir.fd, name).map_err(|e| SinkError::created(&shown(), dir.fresh, e))?;
+        rustix::fs::symlinkat(target, &dir.fd, name)
+            .map_err(|e| SinkError::created(&shown(), dir.fresh, e))?;
         metadata::set_link(self, dir, name, attributes, None, &shown)
     }
 
@@ -208,7 +224,8 @@ impl Sink {
     /// Forces everything to the disk, with every error since [`Sink::begin`].
     pub(crate) fn sync(&self) -> Result<(), SinkError> {
         match self.sync_root.get() {
-            Some(root) => rustix::fs::syncfs(root).map_err(|e| SinkError::sys("syncing", &self.path.to_string_lossy(), e)),
+            Some(root) => rustix::fs::syncfs(root)
+                .map_err(|e| SinkError::sys("syncing", &self.path.to_string_lossy(), e)),
             None => Ok(()),
         }
     }
@@ -236,7 +253,8 @@ fn look_at_root(target: &Path) -> Result<Start, SinkError> {
     let meta = match std::fs::metadata(target) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             let existing = target.ancestors().skip(1).find(|p| p.exists() || p.as_os_str().is_empty());
-            let existing = existing.map_or(Path::new("."), |p| if p.as_os_str().is_empty() { Path::new(".") } else { p });
+            let existing = existing
+                .map_or(Path::new("."), |p| if p.as_os_str().is_empty() { Path::new(".") } else { p });
             writable(existing)?;
             return Ok(Start::Absent);
         }
@@ -256,5 +274,6 @@ fn writable(folder: &Path) -> Result<(), SinkError> {
     use rustix::fs::Access;
     let shown = folder.to_string_lossy();
     let (access, flags) = (Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS);
-    rustix::fs::accessat(rustix::fs::CWD, folder, access, flags).map_err(|e| SinkError::sys("writing to", &shown, e))
+    rustix::fs::accessat(rustix::fs::CWD, folder, access, flags)
+        .map_err(|e| SinkError::sys("writing to", &shown, e))
 }

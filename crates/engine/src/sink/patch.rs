@@ -107,7 +107,11 @@ const COPY: usize = 1 << 20;
 
 impl Sink {
     /// Opens an existing file for reading; one that is ours is made readable first.
-    pub(crate) fn open_existing(&self, node: &Arc<DirNode>, name: &EntryName) -> Result<ExistingFile, SinkError> {
+    pub(crate) fn open_existing(
+        &self,
+        node: &Arc<DirNode>,
+        name: &EntryName,
+    ) -> Result<ExistingFile, SinkError> {
         let dir = self.dir(node)?;
         let file = open_with(&dir, name, OFlags::RDONLY, Mode::RUSR);
         file.map(ExistingFile).map_err(|e| SinkError::sys("opening", &node.path_of(name.as_str()), e))
@@ -128,7 +132,8 @@ impl Sink {
             return Ok(Vec::new());
         }
         let flags = if existing.size == size { OFlags::RDONLY } else { OFlags::RDWR };
-        let file = open_with(&dir, name, flags, Mode::RUSR | Mode::WUSR).map_err(|e| SinkError::sys("opening", &shown(), e))?;
+        let file = open_with(&dir, name, flags, Mode::RUSR | Mode::WUSR)
+            .map_err(|e| SinkError::sys("opening", &shown(), e))?;
         if existing.size != size {
             rustix::fs::ftruncate(&file, size).map_err(|e| SinkError::sys("writing", &shown(), e))?;
         }
@@ -162,7 +167,12 @@ impl Sink {
 
 impl Patch {
     /// Prepares to change `name`; nothing happens to it yet.
-    pub(crate) fn start(sink: &Arc<Sink>, node: &Arc<DirNode>, name: &EntryName, existing: &Existing) -> Self {
+    pub(crate) fn start(
+        sink: &Arc<Sink>,
+        node: &Arc<DirNode>,
+        name: &EntryName,
+        existing: &Existing,
+    ) -> Self {
         let (sink, node, name) = (Arc::clone(sink), Arc::clone(node), name.clone());
         Patch { sink, node, name, existing: existing.clone(), staged: Mutex::default() }
     }
@@ -236,7 +246,14 @@ impl Patch {
         staged.direct.is_some() && !staged.ranges.is_empty()
     }
 
-    fn copy(&self, from: &OwnedFd, to: &OwnedFd, offset: u64, len: u64, buffer: &mut Vec<u8>) -> Result<(), SinkError> {
+    fn copy(
+        &self,
+        from: &OwnedFd,
+        to: &OwnedFd,
+        offset: u64,
+        len: u64,
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), SinkError> {
         let mut done = 0;
         while done < len {
             let piece = usize::try_from(len - done).unwrap_or(COPY).min(COPY);
@@ -265,7 +282,10 @@ impl Patch {
             return file.map_err(|e| self.failed("opening", e));
         }
         let old = match self.existing.shared {
-            true => Some(open_with(dir, &self.name, OFlags::RDONLY, Mode::RUSR).map_err(|e| self.failed("opening", e))?),
+            true => Some(
+                open_with(dir, &self.name, OFlags::RDONLY, Mode::RUSR)
+                    .map_err(|e| self.failed("opening", e))?,
+            ),
             false => None,
         };
         rustix::fs::unlinkat(&dir.fd, name, AtFlags::empty()).map_err(|e| self.failed("replacing", e))?;

@@ -15,13 +15,15 @@ pub(super) fn available_bytes(target: &Path) -> Result<Option<u64>, SinkError> {
     let existing = target.ancestors().find(|p| p.exists()).unwrap_or(Path::new("."));
     let existing = if existing.as_os_str().is_empty() { Path::new(".") } else { existing };
     let shown = existing.to_string_lossy();
-    let vfs = rustix::fs::statvfs(existing).map_err(|e| SinkError::sys("asking for the space of", &shown, e))?;
+    let vfs =
+        rustix::fs::statvfs(existing).map_err(|e| SinkError::sys("asking for the space of", &shown, e))?;
     if vfs.f_files == 0 && vfs.f_blocks == 0 {
         return Ok(None);
     }
     #[cfg(target_os = "linux")]
     {
-        let fs = rustix::fs::statfs(existing).map_err(|e| SinkError::sys("asking for the space of", &shown, e))?;
+        let fs =
+            rustix::fs::statfs(existing).map_err(|e| SinkError::sys("asking for the space of", &shown, e))?;
         let magic = fs.f_type;
         if REMOTE.contains(&magic) || COMPRESSING.contains(&magic) {
             return Ok(None);

@@ -6,7 +6,7 @@ use rekopia::{ErrorKind, Report};
 use rekopia_testkit::fixture::{Fixture, FixtureSnapshot};
 use rekopia_testkit::tree::Tree;
 
-use crate::support::{open_at, open, quick, restore};
+use crate::support::{open, open_at, quick, restore};
 
 /// Owners can only be given by root; elsewhere they are not compared.
 fn comparable(mut tree: Tree) -> Tree {
@@ -28,7 +28,11 @@ async fn check(fixture: &Fixture, snapshot: &FixtureSnapshot, root: &Path) -> Ve
         Ok(report) => report,
         // A lost manifest or an unreadable root: nothing can be restored, and nothing is touched.
         Err(e) if snapshot.expect_error && matches!(e.kind(), ErrorKind::NotFound | ErrorKind::Corrupt) => {
-            return if target.exists() { vec![format!("{name}: the target was touched: {e:?}")] } else { Vec::new() };
+            return if target.exists() {
+                vec![format!("{name}: the target was touched: {e:?}")]
+            } else {
+                Vec::new()
+            };
         }
         Err(e) => return vec![format!("{name}: {e:?}")],
     };
@@ -40,7 +44,10 @@ async fn check(fixture: &Fixture, snapshot: &FixtureSnapshot, root: &Path) -> Ve
     }
     // Each failed entry is named, and nothing else is.
     for failed in &failures {
-        let named = report.failures().iter().any(|f| f.path == *failed || failed.starts_with(&format!("{}/", f.path)));
+        let named = report
+            .failures()
+            .iter()
+            .any(|f| f.path == *failed || failed.starts_with(&format!("{}/", f.path)));
         if !named {
             wrong.push(format!("{name}: {failed} failed, but is not reported"));
         }

@@ -1,5 +1,7 @@
 //! Integration tests of the engine: genuine repositories, damage, destinations, costs.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
+
 mod cost;
 mod damage;
 mod golden;

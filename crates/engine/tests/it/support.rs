@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rekopia::blob::{BlobReader, Settings, connect};
 use rekopia::{
-    OpenOptions, Password, Reference, Report, Repository, Result, RestoreOptions, Selection, Silent,
+    OpenOptions, Password, Reference, Report, Repository, RestoreOptions, Result, Selection, Silent,
 };
 use rekopia_testkit::fixture::Fixture;
 

@@ -22,7 +22,8 @@ impl Zstd {
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
         let Some(len) = original_len else {
-            let mut decoder = zstd::stream::read::Decoder::with_buffer(stream).map_err(|e| Error::damaged(NAME, e))?;
+            let mut decoder =
+                zstd::stream::read::Decoder::with_buffer(stream).map_err(|e| Error::damaged(NAME, e))?;
             decoder.window_log_max(WINDOW_LOG).map_err(|e| Error::damaged(NAME, e))?;
             return read_limited(&mut decoder, NAME, limit, out);
         };
@@ -30,7 +31,8 @@ impl Zstd {
             Some(context) => context,
             none => {
                 let mut made = Decompressor::new().map_err(|e| Error::damaged(NAME, e))?;
-                made.set_parameter(DParameter::WindowLogMax(WINDOW_LOG)).map_err(|e| Error::damaged(NAME, e))?;
+                made.set_parameter(DParameter::WindowLogMax(WINDOW_LOG))
+                    .map_err(|e| Error::damaged(NAME, e))?;
                 none.insert(made)
             }
         };

@@ -167,23 +167,6 @@ fn summaries_hold_any_number_of_errors() {
     assert_eq!((summary.size, summary.incomplete.as_deref()), (0, Some("canceled")));
 }
 
-/// The time per entry of a directory of a million; run with `--release --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement"]
-fn time_per_entry() {
-    let one = r#"{"name":"some-file-name-0001.txt","type":"f","mode":"0644","size":2100,"mtime":"2024-01-02T03:04:05.678901234Z","uid":1000,"gid":1000,"obj":"ac78e839013cdd80357969fa2c54adab"}"#;
-    let n = 200_000u32;
-    let json = format!(r#"{{"stream":"kopia:directory","entries":[{}]}}"#, vec![one; n as usize].join(","));
-    let start = std::time::Instant::now();
-    let mut count = 0u32;
-    let mut scanner = DirectoryScanner::new();
-    for chunk in json.as_bytes().chunks(4 << 20) {
-        scanner.push(chunk, |e| count += u32::from(e.is_ok())).unwrap();
-    }
-    println!("{:?} per entry", start.elapsed() / n);
-    assert_eq!(count, n);
-}
-
 proptest! {
     #[test]
     fn never_panics(json in r#"[{}\[\]",:\\a0f]{0,60}"#, step in 1usize..9) {

@@ -8,7 +8,12 @@ struct Tables {
 
 static TABLES: Tables = tables();
 
-#[expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation, reason = "constant bounds, computed when compiled")]
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    reason = "constant bounds, computed when compiled"
+)]
 const fn tables() -> Tables {
     let mut tables = Tables { exp: [0; 512], log: [0; 256] };
     let mut value: u16 = 1;

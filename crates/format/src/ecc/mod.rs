@@ -88,10 +88,12 @@ impl Ecc {
     fn repair(&self, layout: &Layout, parity: &[u8], data: &[u8]) -> Result<Vec<u8>, Error> {
         let step = layout.stored_shard();
         let mut out = Vec::with_capacity(data.len());
-        let (data_block, parity_block) = (step.saturating_mul(layout.data), step.saturating_mul(layout.parity));
+        let (data_block, parity_block) =
+            (step.saturating_mul(layout.data), step.saturating_mul(layout.parity));
         for (block, parities) in (0..layout.blocks).zip(parity.chunks(parity_block.max(1))) {
             let start = block.saturating_mul(data_block);
-            let mut shards: Vec<Option<Vec<u8>>> = Vec::with_capacity(layout.data.saturating_add(layout.parity));
+            let mut shards: Vec<Option<Vec<u8>>> =
+                Vec::with_capacity(layout.data.saturating_add(layout.parity));
             for i in 0..layout.data {
                 let from = start.saturating_add(i.saturating_mul(step));
                 let stored = data.get(from..from.saturating_add(step).min(data.len())).unwrap_or_default();
@@ -104,7 +106,9 @@ impl Ecc {
                 }));
             }
             for stored in parities.chunks(step) {
-                shards.push(shard_is_good(layout, stored).then(|| stored.get(CRC..).unwrap_or_default().to_vec()));
+                shards.push(
+                    shard_is_good(layout, stored).then(|| stored.get(CRC..).unwrap_or_default().to_vec()),
+                );
             }
             let good = shards.iter().flatten().count();
             if good < layout.data {

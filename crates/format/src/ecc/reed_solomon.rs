@@ -65,7 +65,8 @@ fn invert(mut matrix: Matrix) -> Option<Matrix> {
     let unit = |r: usize| (0..n).map(|c| u8::from(r == c)).collect::<Vec<u8>>();
     let mut inverse_of: Matrix = (0..n).map(unit).collect();
     for column in 0..n {
-        let pivot = (column..n).find(|r| matrix.get(*r).and_then(|row| row.get(column)).is_some_and(|v| *v != 0))?;
+        let pivot =
+            (column..n).find(|r| matrix.get(*r).and_then(|row| row.get(column)).is_some_and(|v| *v != 0))?;
         matrix.swap(column, pivot);
         inverse_of.swap(column, pivot);
         let scale = inverse(*matrix.get(column)?.get(column)?)?;

@@ -153,7 +153,16 @@ fn decode(ecc: &Ecc, stored: &[u8]) -> Result<Vec<u8>, Error> {
 fn trap_11_geometry_of_every_percentage() {
     for row in GEOMETRY {
         let g = Geometry::of(row[0] as u32).unwrap();
-        let got = [row[0], g.big_shard, g.data, g.parity, g.small_input(), g.small_stored(), g.block_input(), g.block_stored()];
+        let got = [
+            row[0],
+            g.big_shard,
+            g.data,
+            g.parity,
+            g.small_input(),
+            g.small_stored(),
+            g.block_input(),
+            g.block_stored(),
+        ];
         assert_eq!(got, *row);
     }
     assert!(Ecc::new(0).is_err() && Ecc::new(101).is_err());
@@ -164,7 +173,10 @@ fn small_encodings() {
     for (n, expected) in [
         (0, "d202ef8d00d202ef8d00d202ef8d00d202ef8d00d202ef8d00d202ef8d00d202ef8d00d202ef8d00"),
         (1, "19635c01b02a6041e4ddd202ef8d00d202ef8d00d202ef8d00a505df1b019606c2fe6cd202ef8d00"),
-        (5, "e2cec3b62f3b0098b7c32dde41d912ff000031b3e67000058b27d4586c8231155a27a56269d71c7acb0041d912ff0000"),
+        (
+            5,
+            "e2cec3b62f3b0098b7c32dde41d912ff000031b3e67000058b27d4586c8231155a27a56269d71c7acb0041d912ff0000",
+        ),
     ] {
         for percent in [1, 3, 20, 100] {
             let ecc = Ecc::new(percent).unwrap();

@@ -46,7 +46,11 @@ pub(crate) mod aws_lc {
         }
 
         /// Decrypts inside `stored`; gives the plaintext.
-        pub(crate) fn open_in_place<'a>(&self, aad: &[u8], stored: &'a mut [u8]) -> Result<&'a mut [u8], NotAuthentic> {
+        pub(crate) fn open_in_place<'a>(
+            &self,
+            aad: &[u8],
+            stored: &'a mut [u8],
+        ) -> Result<&'a mut [u8], NotAuthentic> {
             let key = self.0.as_ref().ok_or(NotAuthentic)?;
             if stored.len() < NONCE.saturating_add(TAG) {
                 return Err(NotAuthentic);
@@ -84,7 +88,11 @@ pub(crate) mod portable {
         }
 
         /// Decrypts inside `stored`; gives the plaintext.
-        pub(crate) fn open_in_place<'a>(&self, aad: &[u8], stored: &'a mut [u8]) -> Result<&'a mut [u8], NotAuthentic> {
+        pub(crate) fn open_in_place<'a>(
+            &self,
+            aad: &[u8],
+            stored: &'a mut [u8],
+        ) -> Result<&'a mut [u8], NotAuthentic> {
             if stored.len() < NONCE.saturating_add(TAG) {
                 return Err(NotAuthentic);
             }

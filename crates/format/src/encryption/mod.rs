@@ -48,7 +48,10 @@ pub struct ContentCipher {
 
 enum Scheme {
     /// AEAD with a key per item: HMAC-SHA256 over the item's iv.
-    Aead { cipher: Cipher, keys: Box<Hmac<Sha256>> },
+    Aead {
+        cipher: Cipher,
+        keys: Box<Hmac<Sha256>>,
+    },
     Removed(RemovedCipher),
 }
 

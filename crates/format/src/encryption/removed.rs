@@ -60,9 +60,15 @@ impl RemovedCipher {
         let ctr_iv = iv.get(..16).ok_or(Error::NotAuthentic);
         match self {
             RemovedCipher::None => {}
-            RemovedCipher::Aes128Ctr(key) => apply(ctr::Ctr128BE::<aes::Aes128>::new_from_slices(key, ctr_iv?), stored)?,
-            RemovedCipher::Aes192Ctr(key) => apply(ctr::Ctr128BE::<aes::Aes192>::new_from_slices(key, ctr_iv?), stored)?,
-            RemovedCipher::Aes256Ctr(key) => apply(ctr::Ctr128BE::<aes::Aes256>::new_from_slices(key, ctr_iv?), stored)?,
+            RemovedCipher::Aes128Ctr(key) => {
+                apply(ctr::Ctr128BE::<aes::Aes128>::new_from_slices(key, ctr_iv?), stored)?
+            }
+            RemovedCipher::Aes192Ctr(key) => {
+                apply(ctr::Ctr128BE::<aes::Aes192>::new_from_slices(key, ctr_iv?), stored)?
+            }
+            RemovedCipher::Aes256Ctr(key) => {
+                apply(ctr::Ctr128BE::<aes::Aes256>::new_from_slices(key, ctr_iv?), stored)?
+            }
             RemovedCipher::Salsa20 { key, mac } => {
                 let text = match mac {
                     Some(mac) => {

@@ -1,17 +1,24 @@
 use aes_gcm::aead::{AeadInPlace, KeyInit};
 use proptest::prelude::*;
 
-use super::aead::{aws_lc, portable};
+use super::aead::portable;
 use super::*;
 
 const MASTER: &[u8] = b"01234567890123456789012345678901";
-const SAMPLES: [(&[u8], &[u8], [(&str, &str); 7]); 2] = [
+/// Cipher and stored bytes.
+type Sample = (&'static str, &'static str);
+
+/// The iv, the plaintext, and what each cipher makes of it.
+const SAMPLES: [(&[u8], &[u8], [Sample; 7]); 2] = [
     (
         b"aabbccddeeffgghhiijjkkllmmnnoopp",
         b"foo",
         [
             ("AES256-GCM-HMAC-SHA256", "e43ba07f85a6d70c5f1102ca06cf19c597e5f91e527b21f00fb76e8bec3fd1"),
-            ("CHACHA20-POLY1305-HMAC-SHA256", "118359f3d4d589d939efbbc3168ae4c77c51bcebce6845fe6ef5d11342faa6"),
+            (
+                "CHACHA20-POLY1305-HMAC-SHA256",
+                "118359f3d4d589d939efbbc3168ae4c77c51bcebce6845fe6ef5d11342faa6",
+            ),
             ("AES-128-CTR", "54cd8d"),
             ("AES-192-CTR", "2d084b"),
             ("AES-256-CTR", "8a580a"),
@@ -58,7 +65,11 @@ fn samples_of_every_cipher() {
                 for i in 0..stored.len() / 2 {
                     let mut bad = hex::decode(stored).unwrap();
                     bad[i] ^= 0x40;
-                    assert_eq!(cipher.open_in_place(iv, &mut bad), Err(Error::NotAuthentic), "{name} byte {i}");
+                    assert_eq!(
+                        cipher.open_in_place(iv, &mut bad),
+                        Err(Error::NotAuthentic),
+                        "{name} byte {i}"
+                    );
                 }
             }
         }
@@ -71,8 +82,14 @@ fn trap_01_and_04_the_whole_chain() {
     let master: Vec<u8> = (0x20..0x40).collect();
     let iv = hex::decode("7b7ad35482ba7ed207eb198b5af66c82").unwrap();
     for (name, stored) in [
-        ("AES256-GCM-HMAC-SHA256", "a0a1a2a3a4a5a6a7a8a9aaab3c8257339bc5ffb4702000989799298a3f03f82bb888ff6e9f6531ac"),
-        ("CHACHA20-POLY1305-HMAC-SHA256", "a0a1a2a3a4a5a6a7a8a9aaab03d99d8719a650b2777af5987b571b18bfe78132ac0093ea94114e84"),
+        (
+            "AES256-GCM-HMAC-SHA256",
+            "a0a1a2a3a4a5a6a7a8a9aaab3c8257339bc5ffb4702000989799298a3f03f82bb888ff6e9f6531ac",
+        ),
+        (
+            "CHACHA20-POLY1305-HMAC-SHA256",
+            "a0a1a2a3a4a5a6a7a8a9aaab03d99d8719a650b2777af5987b571b18bfe78132ac0093ea94114e84",
+        ),
     ] {
         let cipher = ContentCipher::new(name, &master).unwrap();
         let mut bytes = hex::decode(stored).unwrap();
@@ -109,7 +126,7 @@ proptest! {
                 stored[at] ^= 1;
             }
             let mut again = stored.clone();
-            let fast = aws_lc::Aead::new(cipher, &key).open_in_place(&aad, &mut stored).map(|p| p.to_vec());
+            let fast = Aead::new(cipher, &key).open_in_place(&aad, &mut stored).map(|p| p.to_vec());
             let portable = portable::Aead::new(cipher, &key).open_in_place(&aad, &mut again).map(|p| p.to_vec());
             prop_assert_eq!(&fast, &portable);
             prop_assert_eq!(fast.ok(), if flip.is_some() { None } else { Some(plain.clone()) });

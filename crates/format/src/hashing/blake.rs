@@ -53,12 +53,14 @@ impl Blake {
     pub(super) fn hash_many(&self, inputs: &[&[u8]], mut give: impl FnMut(&[u8])) {
         match self {
             Blake::B2b(params) => {
-                let mut jobs: Vec<_> = inputs.iter().map(|i| blake2b_simd::many::HashManyJob::new(params, i)).collect();
+                let mut jobs: Vec<_> =
+                    inputs.iter().map(|i| blake2b_simd::many::HashManyJob::new(params, i)).collect();
                 blake2b_simd::many::hash_many(jobs.iter_mut());
                 jobs.iter().for_each(|job| give(job.to_hash().as_bytes()));
             }
             Blake::B2s(params) => {
-                let mut jobs: Vec<_> = inputs.iter().map(|i| blake2s_simd::many::HashManyJob::new(params, i)).collect();
+                let mut jobs: Vec<_> =
+                    inputs.iter().map(|i| blake2s_simd::many::HashManyJob::new(params, i)).collect();
                 blake2s_simd::many::hash_many(jobs.iter_mut());
                 jobs.iter().for_each(|job| give(job.to_hash().as_bytes()));
             }

@@ -19,7 +19,9 @@ impl Hmacs {
     pub(super) fn new(algorithm: HashAlgorithm, secret: &[u8]) -> Option<Self> {
         Some(match algorithm {
             HashAlgorithm::HmacSha224 => Hmacs::Sha224(Mac::new_from_slice(secret).ok()?),
-            HashAlgorithm::HmacSha256 | HashAlgorithm::HmacSha256_128 => Hmacs::Sha256(Mac::new_from_slice(secret).ok()?),
+            HashAlgorithm::HmacSha256 | HashAlgorithm::HmacSha256_128 => {
+                Hmacs::Sha256(Mac::new_from_slice(secret).ok()?)
+            }
             HashAlgorithm::HmacSha3_224 => Hmacs::Sha3_224(Mac::new_from_slice(secret).ok()?),
             HashAlgorithm::HmacSha3_256 => Hmacs::Sha3_256(Mac::new_from_slice(secret).ok()?),
             _ => return None,

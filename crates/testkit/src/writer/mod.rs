@@ -18,8 +18,6 @@ mod pack;
 mod seal;
 mod sink;
 pub mod splitter;
-#[cfg(test)]
-mod tests;
 
 use rekopia_format::hashing::{HashAlgorithm, KeyedHash};
 use rekopia_format::{BlobId, ContentId};
@@ -31,6 +29,7 @@ pub use maintenance::IndexBlobKind;
 pub use manifest::{NewSnapshot, PolicyTarget};
 pub use object::{ObjectWriter, Part};
 pub use options::WriterOptions;
+pub use rekopia_format::snapshot::Source;
 pub use sink::{BlobSink, DirectorySink};
 
 use crate::random::Random;
@@ -126,6 +125,11 @@ impl RepositoryWriter {
         Ok(writer)
     }
 
+    /// What kind of repository this is.
+    pub fn options(&self) -> &WriterOptions {
+        &self.options
+    }
+
     /// The writer's clock, in seconds since 1970.
     pub fn now(&self) -> i64 {
         self.now
@@ -198,7 +202,9 @@ impl RepositoryWriter {
             compression,
             format_version: self.options.format_version,
         });
-        self.known.insert(id, Known { timestamp, deleted: false });
+        if self.options.deduplicate {
+            self.known.insert(id, Known { timestamp, deleted: false });
+        }
         if pack.bytes.len() >= self.options.max_pack_size { self.finish_pack(prefixed) } else { Ok(()) }
     }
 
@@ -209,13 +215,7 @@ impl RepositoryWriter {
     pub fn flush(&mut self) -> Result<()> {
         self.write_manifests()?;
         self.finish_packs()?;
-        let entries = std::mem::take(&mut self.pending);
-        if !entries.is_empty() {
-            let kind =
-                if self.options.epochs { IndexBlobKind::Epoch(self.epoch) } else { IndexBlobKind::Legacy };
-            self.begin_session()?;
-            self.put_index(kind, entries, 1)?;
-        }
+        self.write_index()?;
         if let Some(session) = self.session.take() {
             self.delete_blob(&session.marker)?;
         }
@@ -264,6 +264,18 @@ impl RepositoryWriter {
         Ok((blob, stored.len()))
     }
 
+    /// Makes the finished packs visible.
+    fn write_index(&mut self) -> Result<()> {
+        let entries = std::mem::take(&mut self.pending);
+        if !entries.is_empty() {
+            let kind =
+                if self.options.epochs { IndexBlobKind::Epoch(self.epoch) } else { IndexBlobKind::Legacy };
+            self.begin_session()?;
+            self.put_index(kind, entries, 1)?;
+        }
+        Ok(())
+    }
+
     fn begin_pack(&mut self, prefixed: usize) -> Result<()> {
         let session = self.begin_session()?;
         let name = format!("{}{}-{session}", ["p", "q"][prefixed], self.random.hex(16));
@@ -279,7 +291,7 @@ impl RepositoryWriter {
         self.put_blob(pack.id.as_str(), &pack.bytes)?;
         self.pending.append(&mut pack.entries);
         self.spare = pack.bytes;
-        Ok(())
+        if self.pending.len() >= self.options.index_every { self.write_index() } else { Ok(()) }
     }
 
     /// The ID of the session, whose marker is there before its first pack.

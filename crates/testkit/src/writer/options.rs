@@ -29,6 +29,8 @@ pub struct WriterOptions {
     pub ecc_percent: u8,
     /// Packs are finished when they have reached this many bytes.
     pub max_pack_size: usize,
+    /// An index blob is written as soon as finished packs have this many entries, which bounds the memory.
+    pub index_every: usize,
     /// Splitter of all objects (§5.4).
     pub splitter: String,
     /// Cuts every so many bytes (512 or more) instead: deep objects out of little data.
@@ -45,6 +47,8 @@ pub struct WriterOptions {
     pub host: String,
     /// Fields of the repository configuration that are set last, whatever else the options say (§2.4).
     pub format_fields: Map<String, Value>,
+    /// Stores equal contents once; about 100 bytes of memory a content.
+    pub deduplicate: bool,
     /// Remembers the entries of all index blobs, which compactions and deletions need; about 100 bytes a content.
     pub remember_entries: bool,
 }
@@ -64,6 +68,7 @@ impl Default for WriterOptions {
             enable_password_change: true,
             ecc_percent: 0,
             max_pack_size: 20 << 20,
+            index_every: 16_000_000,
             splitter: "DYNAMIC-4M-BUZHASH".into(),
             chunk_size: None,
             seed: 1,
@@ -72,6 +77,7 @@ impl Default for WriterOptions {
             user: "app".into(),
             host: "media".into(),
             format_fields: Map::new(),
+            deduplicate: true,
             remember_entries: true,
         }
     }
