@@ -160,7 +160,8 @@ impl ObjectId {
         ObjectId { indirection: 0, compressed: false, content }
     }
 
-    /// From text: `I`* [`Z`] [`D`] content ID. The empty text and `I` with `Z` are refused.
+    /// From text: any number of `I`, an optional `Z`, an optional `D`, a content ID. The empty text and `I` with `Z` are
+    /// refused.
     pub fn parse(text: &str) -> Result<Self, InvalidId> {
         let bad = || InvalidId::new("an object ID", text);
         let after_i = text.trim_start_matches('I');

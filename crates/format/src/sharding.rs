@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use crate::ids::BlobId;
+use crate::json::{parse_first, repaired};
 
 /// A `.shards` file that cannot be understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -12,9 +13,9 @@ pub struct Error(String);
 /// How blob IDs are cut into folder names.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Sharding {
-    #[serde(rename = "default", default)]
+    #[serde(rename = "default", default, deserialize_with = "crate::json::null_is_zero")]
     lens: Vec<usize>,
-    #[serde(rename = "maxNonShardedLength", default)]
+    #[serde(rename = "maxNonShardedLength", default, deserialize_with = "crate::json::null_is_zero")]
     max_unsharded: usize,
     #[serde(default, deserialize_with = "crate::json::null_is_zero")]
     overrides: Vec<Override>,
@@ -22,7 +23,7 @@ pub struct Sharding {
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 struct Override {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::json::null_is_zero")]
     prefix: String,
     #[serde(default, deserialize_with = "crate::json::null_is_zero")]
     shards: Vec<usize>,
@@ -37,16 +38,8 @@ impl Sharding {
     /// # Errors
     /// When it is no JSON object with the right fields.
     pub fn parse(json: &[u8]) -> Result<Self, Error> {
-        // The deserializer would take a list for the fields in their order.
-        if json.trim_ascii_start().first() != Some(&b'{') {
-            return Err(Error("it is no JSON object".into()));
-        }
-        let mut values = serde_json::Deserializer::from_slice(json).into_iter::<Sharding>();
-        match values.next() {
-            Some(Ok(sharding)) => Ok(sharding),
-            Some(Err(e)) => Err(Error(e.to_string())),
-            None => Err(Error("it is empty".into())),
-        }
+        let names = ["default", "maxNonShardedLength", "overrides", "prefix", "shards"];
+        parse_first(&repaired(json, &names)).map_err(|e| Error(e.to_string()))
     }
 
     /// Folder names of these lengths, for IDs of more than 20 characters.
@@ -76,11 +69,15 @@ impl Sharding {
                 else {
                     break;
                 };
-                if folder == "." || folder == ".." {
+                if folder == ".." {
+                    // no blob of Kopia's; the path must not leave the root
                     break;
                 }
-                path.push_str(folder);
-                path.push('/');
+                // Kopia cleans its paths: `.` cut out of `kopia.repository` is no folder
+                if folder != "." {
+                    path.push_str(folder);
+                    path.push('/');
+                }
                 rest = after;
             }
         }
@@ -120,6 +117,7 @@ mod tests {
             ("xhello", "x/h/e/llo.f"),
             ("xbye", "x/b/y/e.f"),
             ("xo", "xo.f"),
+            ("kopia.repository", "kop/ia/repository.f"),
         ] {
             assert_eq!(path(&custom, id), expected);
         }
@@ -144,6 +142,13 @@ mod tests {
         let dots = Sharding { lens: vec![2, 2], max_unsharded: 0, overrides: vec![] };
         assert_eq!(path(&dots, "....x"), "....x.f");
         assert_eq!(path(&dots, "ab..x"), "ab/..x.f");
+    }
+
+    #[test]
+    fn fields_in_any_case_and_null_parse() {
+        let odd =
+            Sharding::parse(br#"{"Default":[3,3],"maxnonshardedlength":20,"overrides":null} x"#).unwrap();
+        assert_eq!(odd, Sharding::legacy());
     }
 
     #[test]

@@ -37,6 +37,10 @@ pub(crate) enum Tree {
 const WINDOW_SLICES: usize = 16 * 1024;
 /// Bytes in flight from a local file system.
 const LOCAL_BYTES: u64 = 16 << 20;
+/// How long the walk may take for its next batch before a window goes out as it is.
+const PATIENCE: Duration = Duration::from_millis(10);
+/// A window that goes out early is sparse: what lies in its gaps is mostly wanted by the next one.
+const EARLY_GAP: u64 = 256;
 /// Plans that wait for fetch.
 const QUEUED_READS: usize = 32;
 
@@ -201,20 +205,17 @@ impl Planner<'_> {
             )
         });
         loop {
-            let batch = match walked.try_recv() {
-                Ok(batch) => batch,
-                Err(mpsc::error::TryRecvError::Disconnected) => break,
-                Err(mpsc::error::TryRecvError::Empty) => {
-                    // The walk is behind: what there is keeps fetch busy meanwhile.
+            let next = match tokio::time::timeout(PATIENCE, walked.recv()).await {
+                Ok(next) => next,
+                // The walk is behind: what there is keeps fetch busy meanwhile.
+                Err(_) => {
                     if self.reads.capacity() == self.reads.max_capacity() {
-                        self.dispatch().await;
+                        self.dispatch(EARLY_GAP).await;
                     }
-                    match walked.recv().await {
-                        Some(batch) => batch,
-                        None => break,
-                    }
+                    walked.recv().await
                 }
             };
+            let Some(batch) = next else { break };
             let batch = match &reconcile {
                 Some(reconcile) => reconcile.run(batch).await,
                 None => batch,
@@ -223,10 +224,10 @@ impl Planner<'_> {
                 self.take(item);
             }
             if self.window.slices.len() >= WINDOW_SLICES {
-                self.dispatch().await;
+                self.dispatch(u64::MAX).await;
             }
         }
-        self.dispatch().await;
+        self.dispatch(u64::MAX).await;
     }
 
     fn take(&mut self, item: Walked) {
@@ -292,12 +293,14 @@ impl Planner<'_> {
         }
     }
 
-    async fn dispatch(&mut self) {
+    /// Plans the window; `gap` limits what is read along.
+    async fn dispatch(&mut self, gap: u64) {
         let slices = std::mem::take(&mut self.window.slices);
         if slices.is_empty() {
             return;
         }
-        for read in plan(slices, self.pass.plan_options(self.contents)) {
+        let options = self.pass.plan_options(self.contents);
+        for read in plan(slices, PlanOptions { gap: options.gap.min(gap), ..options }) {
             if self.pass.options.dry_run {
                 self.pass.outcome.tally.plan(read.pack.0, read.range.end - read.range.start);
                 let _ = self.work.send(Work::Planned(read));

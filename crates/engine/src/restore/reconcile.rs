@@ -126,7 +126,9 @@ impl Reconcile {
         slot.left_alone.store(self.leaves_alone(), Ordering::Relaxed);
         let bytes: u64 = slices.iter().filter_map(|s| s.len).sum();
         slot.kept_bytes.fetch_add(bytes, Ordering::Relaxed);
-        Tally::add(&self.outcome.tally.kept_bytes, bytes);
+        if slot.kind == SlotKind::File {
+            Tally::add(&self.outcome.tally.kept_bytes, bytes);
+        }
         Vec::new()
     }
 

@@ -235,7 +235,7 @@ fn umask() -> u32 {
     *UMASK.get_or_init(|| {
         let mask = rustix::process::umask(Mode::from_raw_mode(0o077));
         rustix::process::umask(mask);
-        { mask.bits() as u32 }
+        mask.bits() as u32
     })
 }
 

@@ -1,1 +1,199 @@
 //! Damage: the right entries fail, for the right reason, and the rest is restored.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rekopia::{ErrorKind, OnError, RestoreOptions};
+use rekopia_testkit::fixture::{Fixture, copy_dir};
+use rekopia_testkit::storage::MemoryBlobs;
+use rekopia_testkit::tree::Tree;
+use rekopia_testkit::writer::{EntrySpec, RepositoryWriter, WriterOptions};
+
+use crate::support::{open, open_at, open_blobs, quick, restore};
+
+/// A repository in memory with one directory, made by `fill`.
+async fn built(
+    options: WriterOptions,
+    fill: impl FnOnce(&mut RepositoryWriter) -> Vec<EntrySpec>,
+) -> (MemoryBlobs, rekopia::Repository) {
+    let memory = MemoryBlobs::default();
+    let password = options.password.clone();
+    let mut writer = RepositoryWriter::create(options, Box::new(Arc::clone(&memory.blobs)));
+    let entries = fill(&mut writer);
+    let mut root = writer.directory();
+    entries.iter().for_each(|entry| root.add(&mut writer, entry));
+    let root = root.finish(&mut writer, "");
+    writer.put_snapshot(("u", "h", "/p"), &root, 0);
+    writer.flush();
+    let repository = open_blobs(Arc::new(memory.clone()), &password).await.unwrap();
+    (memory, repository)
+}
+
+fn file(writer: &mut RepositoryWriter, name: &str, data: &[u8]) -> EntrySpec {
+    let object = writer.write_object(data);
+    EntrySpec::new(name, 'f', data.len() as u64, &object)
+}
+
+fn damage(repo: &Path, prefix: &str, with: impl Fn(&mut Vec<u8>)) {
+    let mut stack = vec![repo.join(prefix)];
+    while let Some(path) = stack.pop() {
+        if path.is_dir() {
+            stack.extend(std::fs::read_dir(&path).unwrap().map(|e| e.unwrap().path()));
+        } else {
+            let mut bytes = std::fs::read(&path).unwrap();
+            with(&mut bytes);
+            std::fs::write(&path, bytes).unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_names_fail_alone_and_nothing_leaves_the_target() {
+    let (_, repository) = built(WriterOptions::default(), |w| {
+        ["../escape", "..", ".", "", "a/b", "nul\0", "good"]
+            .iter()
+            .map(|n| file(w, n, n.as_bytes()))
+            .collect()
+    })
+    .await;
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("t");
+    let report = restore(&repository, "u@h", &target, &quick()).await.unwrap();
+    assert_eq!((report.files, report.failed), (1, 6), "{:?}", report.failures);
+    assert_eq!(std::fs::read(target.join("good")).unwrap(), b"good");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    assert_eq!(std::fs::read_dir(&target).unwrap().count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twins_are_both_restored_and_reported() {
+    let (_, repository) = built(WriterOptions::default(), |w| {
+        vec![file(w, "name", b"one"), file(w, "other", b"x"), file(w, "name", b"two")]
+    })
+    .await;
+    let dir = tempfile::tempdir().unwrap();
+    let report = restore(&repository, "u@h", dir.path(), &quick()).await.unwrap();
+    assert_eq!((report.files, report.failed), (3, 1));
+    let mut found: Vec<Vec<u8>> =
+        std::fs::read_dir(dir.path()).unwrap().map(|e| std::fs::read(e.unwrap().path()).unwrap()).collect();
+    found.sort();
+    assert_eq!(found, [b"one".to_vec(), b"two".to_vec(), b"x".to_vec()]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lengths_that_disagree_are_an_error_and_leave_no_file() {
+    let (_, repository) = built(WriterOptions::default(), |w| {
+        let (mut long, mut short) = (file(w, "long", b"12345"), file(w, "short", b"1234567"));
+        (long.size, short.size) = (6, 3);
+        let mut odd = file(w, "odd", b"x");
+        odd.kind = 'p';
+        let mut lost = file(w, "lost", b"x");
+        lost.object = "00112233445566778899aabbccddeeff".into();
+        vec![long, short, odd, lost, file(w, "right", b"12345")]
+    })
+    .await;
+    let dir = tempfile::tempdir().unwrap();
+    let report = restore(&repository, "u@h", dir.path(), &quick()).await.unwrap();
+    let failed: Vec<&str> = report.failures().iter().map(|f| f.path.as_str()).collect();
+    assert_eq!(failed, ["long", "lost", "odd", "short"]);
+    assert!(report.failures().iter().all(|f| f.kind == ErrorKind::Corrupt));
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_parameter_round_trips() {
+    for version in [1, 2, 3] {
+        for (hash, encryption, compression, ecc_percent) in [
+            ("BLAKE2B-256-128", "AES256-GCM-HMAC-SHA256", 0x1100, 0),
+            ("HMAC-SHA3-256", "CHACHA20-POLY1305-HMAC-SHA256", 0x1300, 0),
+            ("BLAKE3-256", "AES256-GCM-HMAC-SHA256", 0x1500, 20),
+            ("HMAC-SHA224", "AES256-GCM-HMAC-SHA256", 0x1400, 2),
+            ("BLAKE2S-128", "CHACHA20-POLY1305-HMAC-SHA256", 0, 0),
+        ] {
+            let options = WriterOptions {
+                version,
+                hash: hash.into(),
+                encryption: encryption.into(),
+                compression,
+                // Error correction does not exist in version 1.
+                ecc_percent: if version == 1 { 0 } else { ecc_percent },
+                splitter: "FIXED-128K".into(),
+                max_pack_bytes: 300_000,
+                key_algorithm: "pbkdf2-sha256-600000".into(),
+                ..WriterOptions::default()
+            };
+            let big = b"some text that repeats ".repeat(40_000);
+            let (_, repository) =
+                built(options, |w| vec![file(w, "big", &big), file(w, "empty", b""), file(w, "small", b"s")])
+                    .await;
+            let dir = tempfile::tempdir().unwrap();
+            let options = RestoreOptions { hash: true, ..quick() };
+            let report = restore(&repository, "u@h", dir.path(), &options).await.unwrap();
+            assert!(report.is_complete(), "{version} {hash} {compression:#x}: {:?}", report.failures);
+            assert_eq!(std::fs::read(dir.path().join("big")).unwrap(), big);
+            // And once more onto itself.
+            let report = restore(&repository, "u@h", dir.path(), &options).await.unwrap();
+            assert!(report.is_complete(), "{version} {hash} {compression:#x}: {:?}", report.failures);
+            assert_eq!(std::fs::read(dir.path().join("big")).unwrap(), big);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn packs_without_index_and_lost_packs_are_damage() {
+    let fixture = Fixture::load("quickstart");
+    let dir = tempfile::tempdir().unwrap();
+    let repo = dir.path().join("repo");
+    copy_dir(&fixture.repo(), &repo);
+    std::fs::remove_dir_all(repo.join("x")).unwrap();
+    assert_eq!(open_at(&repo, &fixture.password).await.unwrap_err().kind(), ErrorKind::Corrupt);
+    let empty = dir.path().join("empty");
+    std::fs::create_dir(&empty).unwrap();
+    assert_eq!(open_at(&empty, "x").await.unwrap_err().kind(), ErrorKind::NoRepository);
+    copy_dir(&fixture.repo(), &repo);
+    std::fs::remove_dir_all(repo.join("p")).unwrap();
+    let repository = open_at(&repo, &fixture.password).await.unwrap();
+    let report = restore(&repository, "latest", &dir.path().join("t"), &quick()).await.unwrap();
+    assert_eq!(report.files + report.symlinks, 0);
+    assert!(
+        report.failures().iter().all(|f| f.kind == ErrorKind::Corrupt && f.message.contains("in pack p"))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn existing_files_stay_as_they_were_when_their_data_is_damaged() {
+    let fixture = Fixture::load("quickstart");
+    let dir = tempfile::tempdir().unwrap();
+    let (repo, target) = (dir.path().join("repo"), dir.path().join("t"));
+    copy_dir(&fixture.repo(), &repo);
+    let repository = open(&fixture).await;
+    let first = &fixture.snapshots[0].manifest_id;
+    restore(&repository, first, &target, &quick()).await.unwrap();
+    for entry in ["config/secret.key", "config/settings.yaml"] {
+        std::fs::write(target.join(entry), format!("mine: {entry}")).unwrap();
+    }
+    let before = Tree::read(&target);
+    damage(&repo, "p", |bytes| bytes.iter_mut().skip(40).step_by(50).for_each(|b| *b ^= 1));
+    let repository = open_at(&repo, &fixture.password).await.unwrap();
+    let options = RestoreOptions { delete_extra: true, ..quick() };
+    std::fs::write(target.join("extra"), "stays, since not everything is restored").unwrap();
+    let report = restore(&repository, first, &target, &options).await.unwrap();
+    assert!(report.failed > 0 && report.deleted == 0);
+    assert!(report.failures().iter().all(|f| !f.mixed));
+    let after = Tree::read(&target);
+    for entry in ["config/secret.key", "config/settings.yaml"] {
+        assert_eq!(after.entries[entry], before.entries[entry]);
+    }
+    assert!(target.join("extra").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stopping_at_the_first_error_gives_its_kind() {
+    let fixture = Fixture::load("damaged-pack-missing");
+    let snapshot = fixture.snapshots.iter().find(|s| s.expect_error).unwrap();
+    let repository = open(&fixture).await;
+    let dir = tempfile::tempdir().unwrap();
+    let options = RestoreOptions { on_error: OnError::Stop, ..quick() };
+    let report = restore(&repository, &snapshot.manifest_id, &dir.path().join("t"), &options).await.unwrap();
+    assert_eq!(report.fatal.unwrap().kind, ErrorKind::Corrupt);
+}
