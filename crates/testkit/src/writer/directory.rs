@@ -31,6 +31,8 @@ pub enum EntryKind {
     File(u64),
     /// A symbolic link with the length of its target.
     Symlink(u64),
+    /// Something that Kopia does not have.
+    Other(char),
 }
 
 /// An entry of a directory, or the root of a snapshot.
@@ -76,6 +78,7 @@ impl DirectoryWriter {
                 total.size += size;
             }
             EntryKind::Symlink(_) => total.symlinks += 1,
+            EntryKind::Other(_) => {}
             EntryKind::Directory(below) => {
                 total.size += below.size;
                 total.files += below.files;
@@ -176,6 +179,7 @@ pub(super) fn push_entry(out: &mut Vec<u8>, entry: &Entry<'_>) {
         EntryKind::Directory(_) => ('d', 0),
         EntryKind::File(size) => ('f', size),
         EntryKind::Symlink(size) => ('s', size),
+        EntryKind::Other(letter) => (letter, 0),
     };
     let meta = &entry.metadata;
     push(out, format_args!("\"type\":\"{letter}\""));

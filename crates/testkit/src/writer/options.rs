@@ -84,20 +84,13 @@ impl Default for WriterOptions {
 }
 
 impl WriterOptions {
-    /// What Kopia creates for format version 1: legacy index set, `Z` objects, replicas (§2.5).
-    pub fn version_1() -> Self {
-        WriterOptions {
-            format_version: 1,
-            index_version: 1,
-            epochs: false,
-            enable_password_change: false,
-            metadata_compression: None,
-            ..Self::default()
+    /// What Kopia creates for this format version (§2.5). 1 has the legacy index set, `Z` objects and replicas.
+    pub fn of_version(format_version: u8) -> Self {
+        let new = Self { format_version, ..Self::default() };
+        if format_version > 1 {
+            return new;
         }
-    }
-
-    /// What Kopia creates for format version 2.
-    pub fn version_2() -> Self {
-        WriterOptions { format_version: 2, ..Self::default() }
+        let metadata_compression = None;
+        Self { index_version: 1, epochs: false, enable_password_change: false, metadata_compression, ..new }
     }
 }

@@ -43,7 +43,7 @@ const HASHES: [&str; 11] = [
 ];
 
 fn versions() -> [WriterOptions; 3] {
-    [WriterOptions::version_1(), WriterOptions::version_2(), WriterOptions::default()]
+    [WriterOptions::of_version(1), WriterOptions::of_version(2), WriterOptions::default()]
 }
 
 /// Every hash with every cipher; compressors, versions and key derivation take turns.
@@ -73,7 +73,7 @@ async fn every_compressor() {
     let dir = tempfile::tempdir().unwrap();
     make_tree(dir.path(), 300_000);
     for name in COMPRESSORS {
-        for version in [WriterOptions::version_1(), WriterOptions::default()] {
+        for version in [WriterOptions::of_version(1), WriterOptions::default()] {
             let (compression, metadata_compression) = (Some(name.into()), Some(name.into()));
             let splitter = "FIXED-128K".into();
             let options = WriterOptions { compression, metadata_compression, splitter, ..version };
@@ -125,7 +125,7 @@ async fn mixed_settings() {
     let dir = tempfile::tempdir().unwrap();
     make_tree(dir.path(), 50_000);
     let zstd = Some(String::from("zstd"));
-    let new_layout = WriterOptions { index_version: 2, compression: zstd, ..WriterOptions::version_1() };
+    let new_layout = WriterOptions { index_version: 2, compression: zstd, ..WriterOptions::of_version(1) };
     there_and_back(new_layout, dir.path()).await;
     there_and_back(WriterOptions { enable_password_change: false, ..WriterOptions::default() }, dir.path())
         .await;
@@ -158,7 +158,7 @@ fn impossible_options_are_refused() {
         WriterOptions { compression: Some("rar".into()), ..default() },
         WriterOptions { splitter: "DYNAMIC-3M-BUZHASH".into(), ..default() },
         WriterOptions { key_algo: String::new(), ..default() },
-        WriterOptions { ecc_percent: 20, ..WriterOptions::version_1() },
+        WriterOptions { ecc_percent: 20, ..WriterOptions::of_version(1) },
         WriterOptions { ecc_percent: 101, ..default() },
         WriterOptions { chunk_size: Some(100), ..default() },
         WriterOptions { index_version: 3, ..default() },

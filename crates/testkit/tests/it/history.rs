@@ -71,7 +71,7 @@ async fn an_index_in_several_blobs() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn legacy_compaction() {
-    let (blobs, mut writer) = in_memory(WriterOptions::version_1());
+    let (blobs, mut writer) = in_memory(WriterOptions::of_version(1));
     let ids: Vec<_> = (0..5).map(|number| snapshot(&mut writer, &format!("text {number}"))).collect();
     let inputs = writer.compact_legacy(None).unwrap();
     assert_eq!((inputs.len(), count(&blobs, "n"), count(&blobs, "m")), (5, 6, 1));
@@ -133,7 +133,7 @@ async fn corpora_of_many_indexes_and_snapshots() {
     assert_eq!(repository.info().index_blobs, 30);
     assert_eq!(snapshots(&repository).await.len(), ids.len());
 
-    for options in [WriterOptions::default(), WriterOptions::version_1()] {
+    for options in [WriterOptions::default(), WriterOptions::of_version(1)] {
         let (blobs, mut writer) = in_memory(options);
         let ids = deep_history(&mut writer, 65, 100, 1).unwrap();
         let repository = open(&blobs).await;

@@ -39,7 +39,7 @@ fn opener(blobs: &MemoryBlobs) -> ContentOpener {
 #[test]
 fn geometry_of_packs() {
     let ecc = WriterOptions { ecc_percent: 10, hash: "HMAC-SHA256".into(), ..WriterOptions::default() };
-    for options in [WriterOptions::default(), WriterOptions::version_1(), ecc] {
+    for options in [WriterOptions::default(), WriterOptions::of_version(1), ecc] {
         let max_pack_size = 100_000;
         let (blobs, mut writer) = in_memory(WriterOptions { max_pack_size, ..options });
         let mut random = Random::new(2);
