@@ -43,6 +43,10 @@ impl Outcome {
 
     /// An entry failed. Ends the run when it is to stop at errors, or when going on makes no sense.
     pub(crate) fn failed(&self, path: String, error: &Error, mixed: bool) {
+        if self.fatal().is_some() {
+            // The run is over; what fails now fails because of that.
+            return;
+        }
         let always =
             matches!(error.kind(), ErrorKind::Cancelled | ErrorKind::Internal) || is_disk_full(error);
         let failure = self.tally.fail(path, error, mixed);
@@ -90,7 +94,7 @@ impl Outcome {
     pub(crate) fn child_done(&self, sink: Option<&Sink>, folder: &Arc<Folder>) {
         let mut done = Arc::clone(folder);
         while done.one_done() {
-            if done.node.is_wanted() {
+            if done.node.is_wanted() && !self.stop.is_cancelled() {
                 match sink.map_or(Ok(Vec::new()), |sink| sink.finish_dir(&done.node)) {
                     Ok(issues) => {
                         Tally::add(&self.tally.directories, 1);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rekopia_blob::{BlobError, BlobErrorKind};
 use rekopia_format::directory::Entry;
 use rekopia_format::entry_name::EntryName;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::credits::Credits;
 use super::fetch::{self, Fetched, Target};
@@ -19,7 +19,7 @@ use super::reconcile::Reconcile;
 use super::report::Tally;
 use super::slot::{FileSlot, Folder};
 use super::walk::{Walk, WalkOptions, Walked};
-use super::write::{Work, Workshop};
+use super::write::{Waiting, Work, Workshop};
 use crate::error::{Error, ErrorKind, Result};
 use crate::repository::Repository;
 use crate::repository::contents::Contents;
@@ -33,8 +33,10 @@ pub(crate) enum Tree {
     Single { folder: Arc<Folder>, name: EntryName, entry: Entry },
 }
 
-/// Slices that a window holds at most.
-const WINDOW_SLICES: usize = 16 * 1024;
+/// Bytes of the budget that pay for one slice of a window: a few windows are on their way at once.
+const BYTES_PER_SLICE: u64 = 2048;
+/// Entries without data that wait for the workers.
+const WAITING_ENTRIES: usize = 4096;
 /// Bytes in flight from a local file system.
 const LOCAL_BYTES: u64 = 16 << 20;
 /// How long the walk may take for its next batch before a window goes out as it is.
@@ -42,7 +44,7 @@ const PATIENCE: Duration = Duration::from_millis(10);
 /// A window that goes out early is sparse: what lies in its gaps is mostly wanted by the next one.
 const EARLY_GAP: u64 = 256;
 /// Plans that wait for fetch.
-const QUEUED_READS: usize = 32;
+const QUEUED_READS: usize = 4;
 
 /// Everything that a pass needs.
 pub(crate) struct Pass<'a> {
@@ -72,7 +74,8 @@ impl Pass<'_> {
         });
         let planner = async |reads: &mpsc::Sender<PackRead<Target>>,
                              work: &crossbeam_channel::Sender<Work>| {
-            Planner { pass: self, contents: &contents, reads, work, window: Window::default() }
+            let waiting = Arc::new(Semaphore::new(WAITING_ENTRIES));
+            Planner { pass: self, contents: &contents, reads, work, window: Window::default(), waiting }
                 .run(walked)
                 .await
         };
@@ -187,6 +190,8 @@ struct Planner<'a> {
     reads: &'a mpsc::Sender<PackRead<Target>>,
     work: &'a crossbeam_channel::Sender<Work>,
     window: Window,
+    /// Bounds what waits for the workers without holding data.
+    waiting: Arc<Semaphore>,
 }
 
 #[derive(Default)]
@@ -204,6 +209,8 @@ impl Planner<'_> {
                 Arc::clone(&self.pass.outcome),
             )
         });
+        let window_slices =
+            (self.pass.options.memory_bytes / 4 / BYTES_PER_SLICE).clamp(512, 65_536) as usize;
         loop {
             let next = match tokio::time::timeout(PATIENCE, walked.recv()).await {
                 Ok(next) => next,
@@ -221,27 +228,28 @@ impl Planner<'_> {
                 None => batch,
             };
             for item in batch {
-                self.take(item);
+                self.take(item).await;
             }
-            if self.window.slices.len() >= WINDOW_SLICES {
+            if self.window.slices.len() >= window_slices {
                 self.dispatch(u64::MAX).await;
             }
         }
         self.dispatch(u64::MAX).await;
     }
 
-    fn take(&mut self, item: Walked) {
-        let outcome = &self.pass.outcome;
+    async fn take(&mut self, item: Walked) {
+        let outcome = Arc::clone(&self.pass.outcome);
         match item {
             Walked::Folder(_) => Tally::add(&outcome.tally.total_entries, 1),
-            Walked::Listed { folder, .. } => drop(self.work.send(Work::Listed(folder))),
+            Walked::Listed { folder, .. } => self.send(|place| Work::Listed(folder, place)).await,
             Walked::Failed { path, error } => outcome.failed(path, &error, false),
-            Walked::Slices { slot, slices, last } => self.take_slices(&slot, slices, last),
+            Walked::Slices { slot, slices, last } => self.take_slices(&slot, slices, last).await,
         }
     }
 
-    fn take_slices(&mut self, slot: &Arc<FileSlot>, slices: Vec<Slice>, last: bool) {
-        let tally = &self.pass.outcome.tally;
+    async fn take_slices(&mut self, slot: &Arc<FileSlot>, slices: Vec<Slice>, last: bool) {
+        let outcome = Arc::clone(&self.pass.outcome);
+        let tally = &outcome.tally;
         // Reconcile has counted what it kept; the rest is on its way.
         let kept = slot.kept_bytes.load(Ordering::Relaxed);
         let bytes: u64 = slices.iter().filter_map(|s| s.len).sum();
@@ -257,7 +265,7 @@ impl Planner<'_> {
         }
         if slot.has_failed() {
             if last {
-                let _ = self.work.send(Work::Announced(Arc::clone(slot)));
+                self.announce(slot).await;
             }
             return;
         }
@@ -289,7 +297,18 @@ impl Planner<'_> {
         }
         slot.expect(planned);
         if last {
-            let _ = self.work.send(Work::Announced(Arc::clone(slot)));
+            self.announce(slot).await;
+        }
+    }
+
+    async fn announce(&self, slot: &Arc<FileSlot>) {
+        self.send(|place| Work::Announced(Arc::clone(slot), place)).await;
+    }
+
+    /// Hands an entry without data to the workers, as soon as not too many wait already.
+    async fn send(&self, work: impl FnOnce(Waiting) -> Work) {
+        if let Ok(permit) = Arc::clone(&self.waiting).acquire_owned().await {
+            let _ = self.work.send(work(Waiting(permit)));
         }
     }
 

@@ -48,12 +48,19 @@ pub(crate) struct WantedContent<T> {
 }
 
 impl<T> PackRead<T> {
-    /// Memory that the read takes: its bytes, and the largest plaintext that one of its contents becomes.
+    /// Memory that the read takes: its bytes, the largest plaintext that one of its contents becomes, and the entries
+    /// that wait for it.
     pub(crate) fn cost(&self) -> u64 {
+        let targets: usize = self.contents.iter().map(|c| c.targets.len()).sum();
         let plain = self.contents.iter().map(|c| &c.location.packed).filter(|p| p.compression != 0);
-        self.range.end - self.range.start + plain.map(|p| u64::from(p.original_len)).max().unwrap_or(0)
+        let bytes =
+            self.range.end - self.range.start + plain.map(|p| u64::from(p.original_len)).max().unwrap_or(0);
+        bytes + targets as u64 * TARGET_BYTES
     }
 }
+
+/// About what an entry takes while its data is on the way.
+const TARGET_BYTES: u64 = 512;
 
 /// Plans the reads of a window. The order of `slices` does not matter.
 pub(crate) fn plan<T>(mut slices: Vec<PlannedSlice<T>>, options: PlanOptions) -> Vec<PackRead<T>> {

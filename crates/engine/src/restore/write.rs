@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use super::decode::{ContentDecoder, check_length};
 use super::fetch::{Fetched, PackBytes, Target, lost_error};
 use super::finish::Outcome;
@@ -12,17 +14,21 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::repository::contents::Contents;
 use crate::sink::{ExistingKind, Patch, Sink};
 
+/// A place among the entries that wait for the workers; dropping it frees the place.
+#[derive(Debug)]
+pub(crate) struct Waiting(#[expect(dead_code, reason = "held, not read")] pub(crate) OwnedSemaphorePermit);
+
 /// What the workers are given.
 #[derive(Debug)]
 pub(crate) enum Work {
     /// Bytes to decode, or contents that cannot be had.
     Fetched(Fetched),
     /// All entries of a directory are known; an empty one is created when it is finished.
-    Listed(Arc<Folder>),
+    Listed(Arc<Folder>, Waiting),
     /// A pack read that is only counted.
     Planned(PackRead<Target>),
     /// All slices of a slot are known.
-    Announced(Arc<FileSlot>),
+    Announced(Arc<FileSlot>, Waiting),
 }
 
 /// What all workers of a pass share.
@@ -54,12 +60,12 @@ impl Workshop {
                         self.lost(content, gone, |c| lost_error(c, &error, &pack));
                     }
                 }
-                Work::Listed(folder) => self.outcome.child_done(self.sink.as_deref(), &folder),
+                Work::Listed(folder, _) => self.outcome.child_done(self.sink.as_deref(), &folder),
                 Work::Planned(read) => {
                     let targets = read.contents.iter().flat_map(|c| &c.targets);
                     targets.for_each(|target| self.slice_done(&target.slot));
                 }
-                Work::Announced(slot) => self.slice_done(&slot),
+                Work::Announced(slot, _) => self.slice_done(&slot),
             }
         }
     }
