@@ -94,7 +94,7 @@ pub(crate) fn scale(files: u64, dir: Option<PathBuf>, rekopia: &Path) -> Result<
     for (kind, count) in [(Kind::Deep, files), (Kind::Wide, files / 3)] {
         let repo = dir.join(format!("{kind:?}-{count}"));
         if !repo.exists() {
-            generate(kind, count, &repo);
+            generate(kind, count, &repo)?;
         }
         let target = dir.join("target");
         let mut command = Command::new(rekopia);

@@ -18,9 +18,9 @@ struct Args {
 enum Command {
     /// Make a repository (password "test-password")
     Generate {
-        /// small-files, big-file, big-file-noise, wide, deep, many-indexes
+        /// small-files, big-file, big-file-noise, wide, deep, many-indexes, mixed
         kind: corpora::Kind,
-        /// Files, or MiB of a big file, or index blobs
+        /// Files, MiB of a big file, index blobs, or thousandths of the mixed volume
         count: u64,
         /// Where to
         out: PathBuf,
@@ -43,10 +43,7 @@ enum Command {
 
 fn main() -> Result<()> {
     match Args::parse().command {
-        Command::Generate { kind, count, out } => {
-            corpora::generate(kind, count, &out);
-            Ok(())
-        }
+        Command::Generate { kind, count, out } => corpora::generate(kind, count, &out),
         Command::Compare(args) => compare::run(&args),
         Command::Scale { files, dir, rekopia } => compare::scale(files, dir, &rekopia),
     }

@@ -1,5 +1,5 @@
-//! Support for tests and benchmarks: trees and how they differ, fixtures, storages that count or fail, and a
-//! repository writer.
+//! Support for tests and benchmarks: trees and how they differ, fixtures, storages that count or fail, damage, and a
+//! repository writer with data to put into it.
 
 #![expect(
     clippy::unwrap_used,
@@ -8,7 +8,9 @@
 )]
 
 pub mod corpus;
+pub mod damage;
 pub mod fixture;
+pub mod random;
 pub mod storage;
 pub mod tree;
 pub mod writer;

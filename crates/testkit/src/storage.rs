@@ -1,8 +1,9 @@
-//! Storages for tests: one in memory, one that counts, one that fails on command.
+//! Storages for tests: one in memory, and one that remembers requests and fails, delays or falsifies on command.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use rekopia_blob::{BlobError, BlobErrorKind, BlobId, BlobInfo, BlobReader, BoxFuture, StorageTraits};
 
@@ -76,18 +77,31 @@ pub enum Request {
 }
 
 type Fault = dyn Fn(&Request) -> Option<BlobErrorKind> + Send + Sync;
+type Delay = dyn Fn(&Request) -> Duration + Send + Sync;
+type Change = dyn Fn(&Request, &mut Vec<u8>) + Send + Sync;
 
 /// Passes requests on, remembers them, and fails those that it is told to.
 pub struct WatchedBlobs {
     inner: Arc<dyn BlobReader>,
     requests: Mutex<Vec<Request>>,
+    /// Blob and range of every read that gave bytes.
+    reads: Mutex<Vec<(String, Range<u64>)>>,
     fault: Mutex<Box<Fault>>,
+    delay: Mutex<Arc<Delay>>,
+    change: Mutex<Arc<Change>>,
 }
 
 impl WatchedBlobs {
     /// Around another storage.
     pub fn new(inner: Arc<dyn BlobReader>) -> Arc<Self> {
-        Arc::new(WatchedBlobs { inner, requests: Mutex::default(), fault: Mutex::new(Box::new(|_| None)) })
+        Arc::new(WatchedBlobs {
+            inner,
+            requests: Mutex::default(),
+            reads: Mutex::default(),
+            fault: Mutex::new(Box::new(|_| None)),
+            delay: Mutex::new(Arc::new(|_| Duration::ZERO)),
+            change: Mutex::new(Arc::new(|_, _| {})),
+        })
     }
 
     /// Every request so far, in order.
@@ -98,11 +112,64 @@ impl WatchedBlobs {
     /// Forgets the requests so far.
     pub fn forget(&self) {
         self.requests.lock().unwrap().clear();
+        self.reads.lock().unwrap().clear();
+    }
+
+    /// Bytes that reads gave so far.
+    pub fn bytes(&self) -> u64 {
+        self.reads.lock().unwrap().iter().map(|(_, range)| range.end - range.start).sum()
+    }
+
+    /// Ranges that were read more than once, with their blobs.
+    pub fn read_twice(&self) -> Vec<(String, Range<u64>)> {
+        let mut reads = self.reads.lock().unwrap().clone();
+        reads.sort_by(|a, b| (&a.0, a.1.start).cmp(&(&b.0, b.1.start)));
+        let mut twice = Vec::new();
+        let mut reached: Option<(String, u64)> = None;
+        for (blob, range) in reads {
+            let before = reached.filter(|(last, _)| *last == blob).map_or(0, |(_, end)| end);
+            let overlap = range.start..range.end.min(before);
+            if !overlap.is_empty() {
+                twice.push((blob.clone(), overlap));
+            }
+            reached = Some((blob, before.max(range.end)));
+        }
+        twice
     }
 
     /// From now on requests for which `fault` says so fail.
     pub fn fail_when(&self, fault: impl Fn(&Request) -> Option<BlobErrorKind> + Send + Sync + 'static) {
         *self.fault.lock().unwrap() = Box::new(fault);
+    }
+
+    /// From now on reads wait as long as `delay` says. Needs a runtime with time.
+    pub fn delay_when(&self, delay: impl Fn(&Request) -> Duration + Send + Sync + 'static) {
+        *self.delay.lock().unwrap() = Arc::new(delay);
+    }
+
+    /// From now on `change` may falsify what reads give: flip bytes, cut them short.
+    pub fn change_when(&self, change: impl Fn(&Request, &mut Vec<u8>) + Send + Sync + 'static) {
+        *self.change.lock().unwrap() = Arc::new(change);
+    }
+
+    async fn watched_read(
+        &self,
+        id: &BlobId,
+        range: Option<Range<u64>>,
+        into: Vec<u8>,
+    ) -> Result<Vec<u8>, BlobError> {
+        let request = Request::Read(id.to_string(), range.clone());
+        let (delay, change) =
+            (Arc::clone(&self.delay.lock().unwrap()), Arc::clone(&self.change.lock().unwrap()));
+        let delay = delay(&request);
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+        let start = range.as_ref().map_or(0, |range| range.start);
+        let mut bytes = self.inner.read(id, range, into).await?;
+        self.reads.lock().unwrap().push((id.to_string(), start..start + bytes.len() as u64));
+        change(&request, &mut bytes);
+        Ok(bytes)
     }
 
     fn note(&self, request: Request) -> Result<(), BlobError> {
@@ -120,7 +187,7 @@ impl BlobReader for WatchedBlobs {
         into: Vec<u8>,
     ) -> BoxFuture<'a, Result<Vec<u8>, BlobError>> {
         match self.note(Request::Read(id.to_string(), range.clone())) {
-            Ok(()) => self.inner.read(id, range, into),
+            Ok(()) => Box::pin(self.watched_read(id, range, into)),
             Err(e) => Box::pin(async move { Err(e.of(id)) }),
         }
     }
@@ -145,5 +212,35 @@ impl BlobReader for WatchedBlobs {
 
     fn describe(&self) -> String {
         self.inner.describe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn requests_are_watched_failed_and_falsified() {
+        let memory = MemoryBlobs::default();
+        memory.blobs.lock().unwrap().insert("pa".into(), (0..100).collect());
+        let watched = WatchedBlobs::new(Arc::new(memory));
+        let id = BlobId::parse("pa").unwrap();
+        let read = async |range: Range<u64>| watched.read(&id, Some(range), Vec::new()).await;
+        read(0..10).await.unwrap();
+        read(20..30).await.unwrap();
+        read(10..20).await.unwrap();
+        assert_eq!((watched.bytes(), watched.read_twice()), (30, vec![]));
+        read(28..40).await.unwrap();
+        read(5..6).await.unwrap();
+        assert_eq!(watched.read_twice(), [("pa".into(), 5..6), ("pa".into(), 28..30)]);
+
+        watched.change_when(|_, bytes| bytes[0] ^= 0xff);
+        watched.delay_when(|_| Duration::from_millis(1));
+        assert_eq!(read(40..42).await.unwrap(), [!40, 41]);
+        watched.fail_when(|request| matches!(request, Request::Stat(_)).then_some(BlobErrorKind::Denied));
+        assert_eq!(watched.stat(&id).await.unwrap_err().kind(), BlobErrorKind::Denied);
+        assert_eq!(watched.requests().len(), 7);
+        watched.forget();
+        assert!(watched.requests().is_empty() && watched.bytes() == 0);
     }
 }

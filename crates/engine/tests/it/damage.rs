@@ -3,35 +3,39 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rekopia::{ErrorKind, OnError, RestoreOptions};
+use rekopia::{ErrorKind, ObjectId, OnError, RestoreOptions, Source};
 use rekopia_testkit::fixture::{Fixture, copy_dir};
 use rekopia_testkit::storage::MemoryBlobs;
 use rekopia_testkit::tree::Tree;
-use rekopia_testkit::writer::{EntrySpec, RepositoryWriter, WriterOptions};
+use rekopia_testkit::writer::{
+    DirectoryWriter, Entry, EntryKind, Metadata, NewSnapshot, RepositoryWriter, WriterOptions,
+};
 
 use crate::support::{open, open_at, open_blobs, quick, restore};
+
+const METADATA: Metadata = Metadata { mode: 0o755, uid: 0, gid: 0, mtime_ns: 1_700_000_000_123_456_789 };
 
 /// A repository in memory with one directory, made by `fill`.
 async fn built(
     options: WriterOptions,
-    fill: impl FnOnce(&mut RepositoryWriter) -> Vec<EntrySpec>,
+    fill: impl FnOnce(&mut RepositoryWriter) -> Vec<Entry<'static>>,
 ) -> (MemoryBlobs, rekopia::Repository) {
     let memory = MemoryBlobs::default();
     let password = options.password.clone();
-    let mut writer = RepositoryWriter::create(options, Box::new(Arc::clone(&memory.blobs)));
+    let mut writer = RepositoryWriter::create(memory.clone(), options).unwrap();
     let entries = fill(&mut writer);
-    let mut root = writer.directory();
-    entries.iter().for_each(|entry| root.add(&mut writer, entry));
-    let root = root.finish(&mut writer, "");
-    writer.put_snapshot(("u", "h", "/p"), &root, 0);
-    writer.flush();
+    let mut root = DirectoryWriter::new(&writer);
+    entries.iter().for_each(|entry| root.add(&mut writer, entry).unwrap());
+    let root = root.finish(&mut writer, b"p", METADATA).unwrap();
+    let source = Source { user: "u".into(), host: "h".into(), path: "/p".into() };
+    writer.put_snapshot(&NewSnapshot::new(source, writer.now() * 1_000_000_000, root)).unwrap();
+    writer.flush().unwrap();
     let repository = open_blobs(Arc::new(memory.clone()), &password).await.unwrap();
     (memory, repository)
 }
 
-fn file(writer: &mut RepositoryWriter, name: &str, data: &[u8]) -> EntrySpec {
-    let object = writer.write_object(data);
-    EntrySpec::new(name, 'f', data.len() as u64, &object)
+fn file(writer: &mut RepositoryWriter, name: &str, data: &[u8]) -> Entry<'static> {
+    writer.put_file(name.as_bytes().to_vec(), METADATA, data).unwrap()
 }
 
 fn damage(repo: &Path, prefix: &str, with: impl Fn(&mut Vec<u8>)) {
@@ -84,11 +88,11 @@ async fn twins_are_both_restored_and_reported() {
 async fn lengths_that_disagree_are_an_error_and_leave_no_file() {
     let (_, repository) = built(WriterOptions::default(), |w| {
         let (mut long, mut short) = (file(w, "long", b"12345"), file(w, "short", b"1234567"));
-        (long.size, short.size) = (6, 3);
+        (long.kind, short.kind) = (EntryKind::File(6), EntryKind::File(3));
         let mut odd = file(w, "odd", b"x");
-        odd.kind = 'p';
+        odd.kind = EntryKind::Other('p');
         let mut lost = file(w, "lost", b"x");
-        lost.object = "00112233445566778899aabbccddeeff".into();
+        lost.object = ObjectId::parse("00112233445566778899aabbccddeeff").ok();
         vec![long, short, odd, lost, file(w, "right", b"12345")]
     })
     .await;
@@ -104,23 +108,22 @@ async fn lengths_that_disagree_are_an_error_and_leave_no_file() {
 async fn every_parameter_round_trips() {
     for version in [1, 2, 3] {
         for (hash, encryption, compression, ecc_percent) in [
-            ("BLAKE2B-256-128", "AES256-GCM-HMAC-SHA256", 0x1100, 0),
-            ("HMAC-SHA3-256", "CHACHA20-POLY1305-HMAC-SHA256", 0x1300, 0),
-            ("BLAKE3-256", "AES256-GCM-HMAC-SHA256", 0x1500, 20),
-            ("HMAC-SHA224", "AES256-GCM-HMAC-SHA256", 0x1400, 2),
-            ("BLAKE2S-128", "CHACHA20-POLY1305-HMAC-SHA256", 0, 0),
+            ("BLAKE2B-256-128", "AES256-GCM-HMAC-SHA256", Some("zstd"), 0),
+            ("HMAC-SHA3-256", "CHACHA20-POLY1305-HMAC-SHA256", Some("pgzip"), 0),
+            ("BLAKE3-256", "AES256-GCM-HMAC-SHA256", Some("deflate-default"), 20),
+            ("HMAC-SHA224", "AES256-GCM-HMAC-SHA256", Some("lz4"), 2),
+            ("BLAKE2S-128", "CHACHA20-POLY1305-HMAC-SHA256", None, 0),
         ] {
             let options = WriterOptions {
-                version,
                 hash: hash.into(),
                 encryption: encryption.into(),
-                compression,
+                compression: compression.map(str::to_owned),
                 // Error correction does not exist in version 1.
                 ecc_percent: if version == 1 { 0 } else { ecc_percent },
                 splitter: "FIXED-128K".into(),
-                max_pack_bytes: 300_000,
-                key_algorithm: "pbkdf2-sha256-600000".into(),
-                ..WriterOptions::default()
+                max_pack_size: 300_000,
+                key_algo: "pbkdf2-sha256-600000".into(),
+                ..WriterOptions::of_version(version)
             };
             let big = b"some text that repeats ".repeat(40_000);
             let (_, repository) =
@@ -129,11 +132,11 @@ async fn every_parameter_round_trips() {
             let dir = tempfile::tempdir().unwrap();
             let options = RestoreOptions { hash: true, ..quick() };
             let report = restore(&repository, "u@h", dir.path(), &options).await.unwrap();
-            assert!(report.is_complete(), "{version} {hash} {compression:#x}: {:?}", report.failures);
+            assert!(report.is_complete(), "{version} {hash} {compression:?}: {:?}", report.failures);
             assert_eq!(std::fs::read(dir.path().join("big")).unwrap(), big);
             // And once more onto itself.
             let report = restore(&repository, "u@h", dir.path(), &options).await.unwrap();
-            assert!(report.is_complete(), "{version} {hash} {compression:#x}: {:?}", report.failures);
+            assert!(report.is_complete(), "{version} {hash} {compression:?}: {:?}", report.failures);
             assert_eq!(std::fs::read(dir.path().join("big")).unwrap(), big);
         }
     }

@@ -1,258 +1,313 @@
-//! A repository writer for tests and benchmarks: genuine bytes, chosen parameters (§8 of the format document).
+//! Writes Kopia repositories: contents into packs, objects out of contents, directories and snapshots on top.
 //!
-//! ```text
-//! write_object ──splitter──► put_content ──► pack p/q ──► BlobSink        flush: packs, then their index blob
-//! ```
+//! Made for tests and benchmarks: everything follows from a seed, nothing is flushed to the disk, and things can be
+//! written that Kopia never would. What it writes plainly is what Kopia writes (§8).
 
-pub mod index;
-mod keys;
+mod compress;
+mod directory;
+mod disk;
+mod error;
+mod format;
+mod index;
+mod known;
+mod maintenance;
+mod manifest;
 mod object;
+mod options;
+mod pack;
+mod seal;
+mod sink;
 pub mod splitter;
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
-
-use rekopia_format::ecc::Ecc;
 use rekopia_format::hashing::{HashAlgorithm, KeyedHash};
-use rekopia_format::ids::ContentId;
-use rekopia_format::sharding::Sharding;
-use rekopia_format::{BlobId, ManifestId};
+use rekopia_format::{BlobId, ContentId};
 
+pub use directory::{DirectoryWriter, Entry, EntryKind, Metadata};
+pub use error::{Error, Result};
 pub use index::IndexEntry;
-pub use keys::WriterOptions;
-pub use object::{DirectoryWriter, EntrySpec, Summary};
+pub use maintenance::IndexBlobKind;
+pub use manifest::{NewSnapshot, PolicyTarget};
+pub use object::{ObjectWriter, Part};
+pub use options::WriterOptions;
+pub use rekopia_format::snapshot::Source;
+pub use sink::{BlobSink, DirectorySink};
 
-use crate::corpus::Random;
-use keys::Sealer;
+use crate::random::Random;
+use compress::Compressor;
+use format::NewRepository;
+use known::{Known, KnownContents};
+use manifest::PendingManifest;
+use pack::PendingPack;
+use seal::Sealer;
+use splitter::Splitter;
 
-/// Where blobs go.
-pub trait BlobSink {
-    /// Stores a blob.
-    fn put(&mut self, id: &str, bytes: &[u8]);
+/// Writes one repository.
+///
+/// Nothing can be found before [`RepositoryWriter::flush`]; forgetting the last one leaves packs without an index.
+pub struct RepositoryWriter {
+    sink: Box<dyn BlobSink>,
+    options: WriterOptions,
+    splitter: Splitter,
+    hash: KeyedHash,
+    sealer: Sealer,
+    random: Random,
+    /// For unprefixed and for prefixed contents.
+    compressors: [Option<Compressor>; 2],
+    compressed: Vec<u8>,
+    replica: Vec<u8>,
+    known: KnownContents,
+    /// Of unprefixed and of prefixed contents.
+    packs: [Option<PendingPack>; 2],
+    spare: Vec<u8>,
+    pending: Vec<IndexEntry>,
+    manifests: Vec<PendingManifest>,
+    session: Option<Session>,
+    epoch: u64,
+    written: Vec<WrittenIndex>,
+    now: i64,
+    ticks: i64,
 }
 
-/// Blobs as files of a directory, in the layout that `.shards` names.
-pub struct DirectoryBlobs {
-    root: PathBuf,
-    sharding: Sharding,
+/// From the first pack to the index blob that makes it visible (§8.3).
+struct Session {
+    id: String,
+    marker: BlobId,
 }
 
-impl DirectoryBlobs {
-    /// Into a directory, which is created; `[1,3]` as Kopia does today.
-    pub fn create(root: &Path) -> Self {
-        std::fs::create_dir_all(root).unwrap();
-        std::fs::write(root.join(".shards"), "{\"default\":[1,3],\"maxNonShardedLength\":20}\n").unwrap();
-        DirectoryBlobs { root: root.to_owned(), sharding: Sharding::with_default(&[1, 3]) }
-    }
-}
-
-impl BlobSink for DirectoryBlobs {
-    fn put(&mut self, id: &str, bytes: &[u8]) {
-        let path = self.root.join(self.sharding.path(&BlobId::parse(id).unwrap()));
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, bytes).unwrap();
-    }
-}
-
-impl BlobSink for Arc<Mutex<std::collections::BTreeMap<String, Vec<u8>>>> {
-    fn put(&mut self, id: &str, bytes: &[u8]) {
-        self.lock().unwrap().insert(id.to_owned(), bytes.to_vec());
-    }
-}
-
-/// A pack that is being filled.
-#[derive(Default)]
-struct Pack {
-    name: String,
-    bytes: Vec<u8>,
+/// An index blob and what is in it.
+struct WrittenIndex {
+    blob: BlobId,
+    len: usize,
+    kind: IndexBlobKind,
     entries: Vec<IndexEntry>,
 }
 
-/// Writes one repository.
-pub struct RepositoryWriter {
-    options: WriterOptions,
-    sink: Box<dyn BlobSink>,
-    sealer: Sealer,
-    hash: KeyedHash,
-    ecc: Option<Ecc>,
-    random: Random,
-    session: String,
-    packs: HashMap<char, Pack>,
-    /// Contents written so far, by binary key; deduplication only where it is asked for.
-    known: HashMap<ContentId, ()>,
-    pending: Vec<IndexEntry>,
-    manifests: Vec<serde_json::Value>,
-    zstd: zstd::bulk::Compressor<'static>,
-}
-
 impl RepositoryWriter {
-    /// Starts a repository: writes its format blob and `kopia.blobcfg`.
-    pub fn create(options: WriterOptions, mut sink: Box<dyn BlobSink>) -> Self {
+    /// Creates a repository.
+    ///
+    /// # Errors
+    /// [`Error::Options`] and the like when the options name or combine what does not exist; [`Error::Storage`].
+    pub fn create(sink: impl BlobSink + 'static, options: WriterOptions) -> Result<Self> {
         let mut random = Random::new(options.seed);
-        let sealer = Sealer::create(&options, &mut random, sink.as_mut());
-        let algorithm = HashAlgorithm::parse(&options.hash).unwrap();
-        let hash = KeyedHash::new(algorithm, &sealer.secret).unwrap();
-        let ecc = (options.ecc_percent > 0).then(|| Ecc::new(options.ecc_percent).unwrap());
-        let session = format!("s{}147", random.hex(8));
-        let zstd = zstd::bulk::Compressor::new(1).unwrap();
-        let (packs, known) = (HashMap::new(), HashMap::new());
-        RepositoryWriter {
-            options,
-            sink,
-            sealer,
-            hash,
-            ecc,
-            random,
-            session,
-            packs,
-            known,
+        let new = NewRepository::create(&options, &mut random)?;
+        let replica =
+            if options.enable_password_change { Vec::new() } else { pack::replica(&new.format_blob)? };
+        let splitter = Splitter::parse(&options.splitter)?;
+        let compressor = |name: &Option<String>| name.as_deref().map(Compressor::new).transpose();
+        let mut writer = RepositoryWriter {
+            sink: Box::new(sink),
+            splitter: options.chunk_size.map_or(splitter, Splitter::every),
+            hash: KeyedHash::new(HashAlgorithm::parse(&options.hash)?, &new.secret)?,
+            sealer: Sealer::new(
+                &options.encryption,
+                &new.master_key,
+                options.ecc_percent,
+                Random::of_part(options.seed, 1),
+            )?,
+            compressors: [compressor(&options.compression)?, compressor(&options.metadata_compression)?],
+            compressed: Vec::new(),
+            replica,
+            known: KnownContents::default(),
+            packs: [None, None],
+            spare: Vec::new(),
             pending: Vec::new(),
             manifests: Vec::new(),
-            zstd,
-        }
+            session: None,
+            epoch: 0,
+            written: Vec::new(),
+            now: options.now,
+            ticks: 0,
+            random,
+            options,
+        };
+        writer.put_blob("kopia.blobcfg", &new.blobcfg)?;
+        writer.put_blob("kopia.repository", &new.format_blob)?;
+        Ok(writer)
     }
 
-    /// The parameters of the repository.
+    /// What kind of repository this is.
     pub fn options(&self) -> &WriterOptions {
         &self.options
     }
 
-    /// Stores a content, unless the same was stored before; `prefix` 0 is none.
-    pub fn put_content(&mut self, prefix: u8, plain: &[u8], compression: u32) -> ContentId {
-        let id = ContentId::new(prefix, &self.hash.hash(plain)).unwrap();
-        if self.options.deduplicate && self.known.insert(id, ()).is_some() {
-            return id;
-        }
-        let compression = if self.options.index_version() == 1 { 0 } else { compression };
-        let packed = if compression != 0 { self.compress(compression, plain) } else { None };
-        let (data, compression) = packed.as_deref().map_or((plain, 0), |p| (p, compression));
-        self.store(id, plain.len() as u32, data, compression);
-        id
+    /// The writer's clock, in seconds since 1970.
+    pub fn now(&self) -> i64 {
+        self.now
     }
 
-    fn store(&mut self, id: ContentId, original_len: u32, data: &[u8], compression: u32) {
-        let kind = if id.prefix() == 0 { 'p' } else { 'q' };
-        let mut stored = self.sealer.seal(id.iv(), &self.random.bytes::<12>(), data);
-        if let Some(ecc) = &self.ecc {
-            stored = ecc.encode(&stored);
-        }
-        let pack = self.packs.entry(kind).or_default();
-        if pack.bytes.is_empty() {
-            pack.name = format!("{kind}{}-{}", self.random.hex(16), self.session);
-            pack.bytes.extend_from_slice(&self.sealer.replica);
-            pack.bytes.extend_from_slice(&self.random.bytes::<32>());
-        }
-        let mut key = vec![id.prefix()];
-        key.extend_from_slice(id.hash());
-        pack.entries.push(IndexEntry {
-            key,
-            timestamp: self.options.timestamp,
-            deleted: false,
-            pack: pack.name.clone(),
-            offset: pack.bytes.len() as u32,
-            packed_len: stored.len() as u32,
-            original_len,
-            compression,
-            format_version: self.options.version,
-        });
-        pack.bytes.extend_from_slice(&stored);
-        if pack.bytes.len() >= self.options.max_pack_bytes {
-            self.finish_pack(kind);
-        }
+    /// Sets the writer's clock, forwards or backwards.
+    pub fn set_now(&mut self, now: i64) {
+        self.now = now;
     }
 
-    /// Header and stream, where that is shorter than the plaintext.
-    fn compress(&mut self, header_id: u32, plain: &[u8]) -> Option<Vec<u8>> {
-        let stream = match header_id {
-            0x1100..=0x1103 => self.zstd.compress(plain).unwrap(),
-            other => object::compress(other, plain),
+    /// Stores a content unless it is there already; `prefix` is 0 or `g`…`z` (§8.4).
+    ///
+    /// # Errors
+    /// [`Error::Storage`] when that completes a pack; [`Error::TooLarge`].
+    pub fn put_content(&mut self, prefix: u8, data: &[u8]) -> Result<ContentId> {
+        self.put(prefix, data, true)
+    }
+
+    /// Stores a content once more, whether or not it is there, with a time of its own.
+    ///
+    /// # Errors
+    /// As for [`RepositoryWriter::put_content`].
+    pub fn put_content_again(&mut self, prefix: u8, data: &[u8], timestamp: i64) -> Result<ContentId> {
+        let id = ContentId::new(prefix, &self.hash.hash(data))?;
+        self.store(id, data, timestamp, true)?;
+        Ok(id)
+    }
+
+    /// Like [`RepositoryWriter::put_content`], compressed or not as told.
+    fn put(&mut self, prefix: u8, data: &[u8], compress: bool) -> Result<ContentId> {
+        let id = ContentId::new(prefix, &self.hash.hash(data))?;
+        let timestamp = match self.known.get(&id) {
+            Some(known) if !known.deleted => return Ok(id),
+            Some(deleted) => self.now.max(deleted.timestamp + 1),
+            None => self.now,
         };
-        let packed = [&header_id.to_be_bytes()[..], &stream].concat();
-        (packed.len() < plain.len()).then_some(packed)
+        self.store(id, data, timestamp, compress)?;
+        Ok(id)
     }
 
-    fn finish_pack(&mut self, kind: char) {
-        let Some(mut pack) = self.packs.remove(&kind) else { return };
-        let padding = 4096 - pack.bytes.len() % 4096;
-        pack.bytes.extend((0..padding).map(|i| i as u8));
-        let mut local = index::encode(self.options.index_version(), pack.entries.clone());
-        local.extend_from_slice(&self.random.bytes::<32>());
-        let iv = self.hash.hash(&local);
-        let mut sealed = self.sealer.seal(&iv, &self.random.bytes::<12>(), &local);
-        if let Some(ecc) = &self.ecc {
-            sealed = ecc.encode(&sealed);
+    fn store(&mut self, id: ContentId, data: &[u8], timestamp: i64, compress: bool) -> Result<()> {
+        let prefixed = usize::from(id.prefix() != 0);
+        if self.packs[prefixed].is_none() {
+            self.begin_pack(prefixed)?;
         }
-        let postamble = object::postamble(&iv, pack.bytes.len() as u64, sealed.len() as u64);
-        pack.bytes.extend_from_slice(&sealed);
-        pack.bytes.extend_from_slice(&postamble);
-        self.sink.put(&pack.name, &pack.bytes);
-        self.pending.append(&mut pack.entries);
+        let (mut plaintext, mut compression) = (data, 0);
+        if let Some(compressor) = &mut self.compressors[prefixed]
+            && compress
+            && self.options.index_version >= 2
+            && compressor.compress(data, &mut self.compressed)
+        {
+            (plaintext, compression) = (&self.compressed, compressor.id);
+        }
+        let pack = self.packs[prefixed].as_mut().expect("just begun");
+        let offset = pack.bytes.len();
+        self.sealer.seal(id.iv(), plaintext, &mut pack.bytes);
+        let packed_len = pack.bytes.len() - offset;
+        let len = |what, found: usize| {
+            let limit = u32::MAX.into();
+            u32::try_from(found).map_err(|_| Error::TooLarge { id, what, limit, found: found as u64 })
+        };
+        pack.entries.push(IndexEntry {
+            id,
+            pack: pack.id.clone(),
+            offset: len("offset", offset)?,
+            packed_len: len("packed length", packed_len)?,
+            original_len: len("original length", data.len())?,
+            timestamp,
+            deleted: false,
+            compression,
+            format_version: self.options.format_version,
+        });
+        if self.options.deduplicate {
+            self.known.insert(id, Known { timestamp, deleted: false });
+        }
+        if pack.bytes.len() >= self.options.max_pack_size { self.finish_pack(prefixed) } else { Ok(()) }
     }
 
-    /// Stores manifests, packs and the index blob that makes them visible.
-    pub fn flush(&mut self) {
-        if !self.manifests.is_empty() {
-            let document = serde_json::json!({"entries": std::mem::take(&mut self.manifests)});
-            let content = object::gzip(document.to_string().as_bytes());
-            self.put_content(b'm', &content, 0);
+    /// Completes what is pending: manifests, packs, then the index blob that makes them visible (§8.2).
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub fn flush(&mut self) -> Result<()> {
+        self.write_manifests()?;
+        self.finish_packs()?;
+        self.write_index()?;
+        if let Some(session) = self.session.take() {
+            self.delete_blob(&session.marker)?;
         }
-        self.finish_pack('p');
-        self.finish_pack('q');
+        Ok(())
+    }
+
+    /// Completes the pending packs, which nothing points to before the next flush.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub fn finish_packs(&mut self) -> Result<()> {
+        self.finish_pack(0)?;
+        self.finish_pack(1)
+    }
+
+    /// Adds any entry to the next index blob: marks deleted, duplicates, points to where nothing is.
+    pub fn put_entry(&mut self, entry: IndexEntry) {
+        self.known.insert(entry.id, Known { timestamp: entry.timestamp, deleted: entry.deleted });
+        self.pending.push(entry);
+    }
+
+    /// Stores any blob under any name.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub fn put_blob(&mut self, name: &str, bytes: &[u8]) -> Result<BlobId> {
+        let blob = BlobId::parse(name)?;
+        self.sink.put(&blob, bytes).map_err(|source| Error::Storage { blob: blob.clone(), source })?;
+        Ok(blob)
+    }
+
+    /// Removes a blob.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub fn delete_blob(&mut self, blob: &BlobId) -> Result<()> {
+        self.sink.delete(blob).map_err(|source| Error::Storage { blob: blob.clone(), source })
+    }
+
+    /// Encrypts a blob and stores it as `<prefix><hash><suffix>` (§4.4).
+    fn put_sealed_blob(&mut self, prefix: &str, plaintext: &[u8], suffix: &str) -> Result<(BlobId, usize)> {
+        let hash = self.hash.hash(plaintext);
+        let mut stored = Vec::new();
+        self.sealer.seal(&hash[hash.len() - 16..], plaintext, &mut stored);
+        let blob = self.put_blob(&format!("{prefix}{}{suffix}", hex::encode(&*hash)), &stored)?;
+        Ok((blob, stored.len()))
+    }
+
+    /// Makes the finished packs visible.
+    fn write_index(&mut self) -> Result<()> {
         let entries = std::mem::take(&mut self.pending);
         if !entries.is_empty() {
-            self.put_index(entries);
+            let kind =
+                if self.options.epochs { IndexBlobKind::Epoch(self.epoch) } else { IndexBlobKind::Legacy };
+            self.begin_session()?;
+            self.put_index(kind, entries, 1)?;
         }
-        self.session = format!("s{}147", self.random.hex(8));
+        Ok(())
     }
 
-    /// Stores an index blob of these entries, as a client's session would.
-    pub fn put_index(&mut self, entries: Vec<IndexEntry>) -> String {
-        let plain = index::encode(self.options.index_version(), entries);
-        let (prefix, suffix) = if self.options.epochs() { ("xn0_", "-c1") } else { ("n", "") };
-        let name = format!("{prefix}{}-{}{suffix}", hex::encode(&*self.hash.hash(&plain)), self.session);
-        self.put_encrypted(&name, &plain);
-        name
+    fn begin_pack(&mut self, prefixed: usize) -> Result<()> {
+        let session = self.begin_session()?;
+        let name = format!("{}{}-{session}", ["p", "q"][prefixed], self.random.hex(16));
+        let bytes = std::mem::take(&mut self.spare);
+        self.packs[prefixed] =
+            Some(PendingPack::begin(BlobId::parse(&name)?, bytes, &self.replica, &mut self.random));
+        Ok(())
     }
 
-    /// Stores a whole encrypted blob under a name that ends in the hash of its plaintext.
-    pub fn put_encrypted(&mut self, name: &str, plain: &[u8]) {
-        let iv = rekopia_format::index_blob::blob_iv(&BlobId::parse(name).unwrap()).unwrap();
-        let mut sealed = self.sealer.seal(&iv, &self.random.bytes::<12>(), plain);
-        if let Some(ecc) = &self.ecc {
-            sealed = ecc.encode(&sealed);
+    fn finish_pack(&mut self, prefixed: usize) -> Result<()> {
+        let Some(mut pack) = self.packs[prefixed].take() else { return Ok(()) };
+        pack.finish(self.options.index_version, &self.hash, &mut self.sealer, &mut self.random)?;
+        self.put_blob(pack.id.as_str(), &pack.bytes)?;
+        self.pending.append(&mut pack.entries);
+        self.spare = pack.bytes;
+        if self.pending.len() >= self.options.index_every { self.write_index() } else { Ok(()) }
+    }
+
+    /// The ID of the session, whose marker is there before its first pack.
+    fn begin_session(&mut self) -> Result<String> {
+        if let Some(session) = &self.session {
+            return Ok(session.id.clone());
         }
-        self.sink.put(name, &sealed);
-    }
-
-    /// Stores a blob as it is.
-    pub fn put_blob(&mut self, name: &str, bytes: &[u8]) {
-        self.sink.put(name, bytes);
-    }
-
-    /// Notes a manifest for the next flush.
-    pub fn put_manifest(
-        &mut self,
-        labels: serde_json::Value,
-        modified: &str,
-        data: serde_json::Value,
-    ) -> ManifestId {
-        let id = self.random.hex(16);
-        self.manifests
-            .push(serde_json::json!({"id": id, "labels": labels, "modified": modified, "data": data}));
-        ManifestId::parse(&id).unwrap()
-    }
-
-    /// Notes the snapshot `user@host:path` of a root entry for the next flush; starts `seconds` after 2026-01-01.
-    pub fn put_snapshot(&mut self, source: (&str, &str, &str), root: &EntrySpec, seconds: u32) -> ManifestId {
-        let (user, host, path) = source;
-        let when = object::time_of(1_767_225_600_000_000_000 + i64::from(seconds) * 1_000_000_000);
-        let labels =
-            serde_json::json!({"type": "snapshot", "hostname": host, "path": path, "username": user});
-        let data = serde_json::json!({
-            "id": "", "source": {"host": host, "userName": user, "path": path}, "description": "",
-            "startTime": when, "endTime": when, "stats": {}, "rootEntry": root.to_json(),
+        let periods = (self.now - 946_684_800).max(0) / (30 * 86_400);
+        let id = format!("s{}{periods:x}", self.random.hex(8));
+        let time = rekopia_format::time::format_rfc3339_nanos(self.now * 1_000_000_000);
+        let marker = serde_json::json!({
+            "id": id, "startTime": time, "checkpointTime": time,
+            "username": self.options.user, "hostname": self.options.host,
         });
-        self.put_manifest(labels, &when, data)
+        let (marker, _) = self.put_sealed_blob("s", marker.to_string().as_bytes(), &format!("-{id}"))?;
+        self.session = Some(Session { id: id.clone(), marker });
+        Ok(id)
     }
 }

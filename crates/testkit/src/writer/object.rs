@@ -1,270 +1,142 @@
-//! Objects, directories and the small encodings around them (§3.8, §5.3, §7).
-
-use std::io::Write;
+//! Objects: data → contents, and seek tables when there is more than one (§5.3).
 
 use rekopia_format::ObjectId;
-use rekopia_format::ids::ContentId;
-use serde_json::{Value, json};
 
-use super::RepositoryWriter;
-use super::splitter::Splitter;
+use super::splitter::{Cutter, Splitter};
+use super::{RepositoryWriter, Result};
 
-/// An entry of a directory.
-#[derive(Debug, Clone)]
-pub struct EntrySpec {
-    /// Its name.
-    pub name: String,
-    /// `d`, `f`, `s` or anything else.
-    pub kind: char,
-    /// Permission bits with setuid, setgid and sticky, in the positions of Unix.
-    pub mode: u32,
-    /// Owner.
-    pub uid: u32,
-    /// Group.
-    pub gid: u32,
-    /// Recorded size.
-    pub size: u64,
-    /// Nanoseconds since 1970.
-    pub mtime_ns: i64,
-    /// Object ID, as text so that a test can write nonsense.
-    pub object: String,
-    /// Totals of a directory.
-    pub summary: Option<Summary>,
+/// One part of an indirect object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// Bytes of it.
+    pub len: u64,
+    /// The object that holds them.
+    pub object: ObjectId,
 }
 
-/// Totals of a directory.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Summary {
-    /// Bytes of files.
-    pub size: u64,
-    /// Files.
-    pub files: u64,
-    /// Symbolic links.
-    pub symlinks: u64,
-    /// Directories with this one.
-    pub dirs: u64,
-}
-
-impl EntrySpec {
-    /// A file or link with usual attributes.
-    pub fn new(name: &str, kind: char, size: u64, object: &str) -> Self {
-        let mode = if kind == 'd' { 0o755 } else { 0o644 };
-        let (mtime_ns, object) = (1_700_000_000_123_456_789, object.to_owned());
-        EntrySpec { name: name.into(), kind, mode, uid: 0, gid: 0, size, mtime_ns, object, summary: None }
-    }
-
-    /// As stored.
-    pub fn to_json(&self) -> Value {
-        let special = (self.mode >> 11 & 1) << 23 | (self.mode >> 10 & 1) << 22 | (self.mode >> 9 & 1) << 20;
-        let mut entry = json!({
-            "name": self.name, "type": self.kind.to_string(), "mode": format!("0{:o}", self.mode & 0o777 | special),
-            "size": self.size, "mtime": time_of(self.mtime_ns), "uid": self.uid, "gid": self.gid, "obj": self.object,
-        });
-        if let Some(s) = &self.summary {
-            entry["summ"] = s.to_json();
-        }
-        entry
-    }
-}
-
-impl Summary {
-    fn to_json(self) -> Value {
-        json!({"size": self.size, "files": self.files, "symlinks": self.symlinks, "dirs": self.dirs,
-               "maxTime": "2026-01-01T00:00:00Z", "numFailed": 0})
-    }
-
-    fn add(&mut self, entry: &EntrySpec) {
-        match (entry.kind, &entry.summary) {
-            ('d', Some(below)) => {
-                self.size += below.size;
-                self.files += below.files;
-                self.symlinks += below.symlinks;
-                self.dirs += below.dirs;
-            }
-            ('s', _) => self.symlinks += 1,
-            _ => {
-                self.files += 1;
-                self.size += entry.size;
-            }
-        }
-    }
-}
-
-/// Cuts a stream into contents and notes their places.
-struct ObjectWriter {
+/// Takes the data of one object in pieces of any size.
+#[derive(Debug)]
+pub struct ObjectWriter {
     prefix: u8,
-    compression: u32,
-    splitter: Splitter,
+    cutter: Cutter,
+    /// What came since the last cut.
     chunk: Vec<u8>,
-    parts: Vec<(u64, String)>,
-}
-
-impl RepositoryWriter {
-    /// Stores file data.
-    pub fn write_object(&mut self, data: &[u8]) -> String {
-        let compression = self.options.compression;
-        self.object_of(0, compression, data)
-    }
-
-    /// Stores an object of any prefix.
-    pub fn object_of(&mut self, prefix: u8, compression: u32, data: &[u8]) -> String {
-        let mut writer = self.object_writer(prefix, compression);
-        writer.write(self, data);
-        writer.finish(self)
-    }
-
-    /// A directory whose entries come one by one.
-    pub fn directory(&mut self) -> DirectoryWriter {
-        let mut object = self.object_writer(b'k', self.options.metadata_compression);
-        object.write(self, br#"{"stream":"kopia:directory","entries":["#);
-        DirectoryWriter { object, first: true, summary: Summary { dirs: 1, ..Summary::default() } }
-    }
-
-    fn object_writer(&self, prefix: u8, compression: u32) -> ObjectWriter {
-        let splitter = Splitter::parse(&self.options.splitter).unwrap();
-        ObjectWriter { prefix, compression, splitter, chunk: Vec::new(), parts: Vec::new() }
-    }
-
-    /// One chunk of an object; with layout 1 unprefixed chunks are compressed as a whole.
-    fn put_chunk(&mut self, prefix: u8, chunk: &[u8], compression: u32) -> String {
-        if self.options.index_version() == 1
-            && prefix == 0
-            && compression != 0
-            && let Some(packed) = self.compress(compression, chunk)
-        {
-            return format!("Z{}", self.put_content(0, &packed, 0));
-        }
-        let id: ContentId = self.put_content(prefix, chunk, compression);
-        ObjectId::direct(id).to_string()
-    }
+    parts: Vec<Part>,
 }
 
 impl ObjectWriter {
-    fn write(&mut self, repository: &mut RepositoryWriter, mut data: &[u8]) {
-        while let Some(n) = self.splitter.next(data) {
-            self.chunk.extend_from_slice(&data[..n]);
-            data = &data[n..];
-            self.end_chunk(repository);
+    /// Begins an object with a prefix (0 or `g`…`z`), cut by the repository's splitter.
+    pub fn new(repository: &RepositoryWriter, prefix: u8) -> Self {
+        Self::with_splitter(repository.splitter, prefix)
+    }
+
+    /// Begins an object that is cut by another splitter.
+    pub fn with_splitter(splitter: Splitter, prefix: u8) -> Self {
+        ObjectWriter { prefix, cutter: splitter.start(), chunk: Vec::new(), parts: Vec::new() }
+    }
+
+    /// Takes the next bytes.
+    ///
+    /// # Errors
+    /// As for [`RepositoryWriter::put_content`].
+    pub fn write(&mut self, repository: &mut RepositoryWriter, mut data: &[u8]) -> Result<()> {
+        while let Some(n) = self.cutter.next_cut(data) {
+            let (last, rest) = data.split_at(n);
+            if self.chunk.is_empty() {
+                self.put_part(repository, last)?;
+            } else {
+                self.chunk.extend_from_slice(last);
+                self.put_chunk(repository)?;
+            }
+            data = rest;
         }
         self.chunk.extend_from_slice(data);
+        Ok(())
     }
 
-    fn end_chunk(&mut self, repository: &mut RepositoryWriter) {
-        let id = repository.put_chunk(self.prefix, &self.chunk, self.compression);
-        self.parts.push((self.chunk.len() as u64, id));
-        self.chunk.clear();
+    /// The parts cut so far, for objects that are put together by hand.
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
     }
 
-    fn finish(mut self, repository: &mut RepositoryWriter) -> String {
+    /// Ends the object.
+    ///
+    /// # Errors
+    /// As for [`RepositoryWriter::put_content`].
+    pub fn finish(mut self, repository: &mut RepositoryWriter) -> Result<ObjectId> {
         if !self.chunk.is_empty() || self.parts.is_empty() {
-            self.end_chunk(repository);
+            self.put_chunk(repository)?;
         }
-        if let [(_, only)] = &self.parts[..] {
-            return only.clone();
+        match self.parts[..] {
+            [Part { object, .. }] => Ok(object),
+            _ => repository.put_indirect(self.prefix, &self.parts),
         }
+    }
+
+    fn put_chunk(&mut self, repository: &mut RepositoryWriter) -> Result<()> {
+        let mut chunk = std::mem::take(&mut self.chunk);
+        self.put_part(repository, &chunk)?;
+        chunk.clear();
+        self.chunk = chunk;
+        Ok(())
+    }
+
+    fn put_part(&mut self, repository: &mut RepositoryWriter, data: &[u8]) -> Result<()> {
+        let object = repository.put_direct(self.prefix, data)?;
+        self.parts.push(Part { len: data.len() as u64, object });
+        Ok(())
+    }
+}
+
+impl RepositoryWriter {
+    /// Stores a whole object; `prefix` is 0 or `g`…`z`.
+    ///
+    /// # Errors
+    /// As for [`RepositoryWriter::put_content`].
+    pub fn put_object(&mut self, prefix: u8, data: &[u8]) -> Result<ObjectId> {
+        if data.len() < self.splitter.min_size() {
+            return self.put_direct(prefix, data);
+        }
+        let mut object = ObjectWriter::new(self, prefix);
+        object.write(self, data)?;
+        object.finish(self)
+    }
+
+    /// Stores a seek table over these parts, whatever they are, and gives the object that they form together.
+    ///
+    /// # Errors
+    /// As for [`RepositoryWriter::put_content`].
+    pub fn put_indirect(&mut self, prefix: u8, parts: &[Part]) -> Result<ObjectId> {
+        let prefix = if prefix == 0 { b'x' } else { prefix };
+        let mut table = ObjectWriter::new(self, prefix);
         let mut start = 0;
-        let mut entries = Vec::with_capacity(self.parts.len());
-        for (len, id) in &self.parts {
-            entries.push(json!({"s": start, "l": len, "o": id}));
+        table.write(self, br#"{"stream":"kopia:indirect","entries":["#)?;
+        for (number, Part { len, object }) in parts.iter().enumerate() {
+            let comma = if number == 0 { "" } else { "," };
+            let start_field = if start == 0 { String::new() } else { format!("\"s\":{start},") };
+            let len_field = if *len == 0 { String::new() } else { format!("\"l\":{len},") };
+            table.write(self, format!("{comma}{{{start_field}{len_field}\"o\":\"{object}\"}}").as_bytes())?;
             start += len;
         }
-        let table = format!("{}\n", json!({"stream": "kopia:indirect", "entries": entries}));
-        let prefix = if self.prefix == 0 { b'x' } else { self.prefix };
-        let compression = repository.options.metadata_compression;
-        format!("I{}", repository.object_of(prefix, compression, table.as_bytes()))
-    }
-}
-
-/// A directory that is being written.
-pub struct DirectoryWriter {
-    object: ObjectWriter,
-    first: bool,
-    summary: Summary,
-}
-
-impl DirectoryWriter {
-    /// Adds an entry.
-    pub fn add(&mut self, repository: &mut RepositoryWriter, entry: &EntrySpec) {
-        self.summary.add(entry);
-        let comma = if std::mem::take(&mut self.first) { "" } else { "," };
-        self.object.write(repository, format!("{comma}{}", entry.to_json()).as_bytes());
+        table.write(self, b"]}\n")?;
+        let table = table.finish(self)?;
+        Ok(ObjectId::parse(&format!("I{table}"))?)
     }
 
-    /// Ends the directory; gives its entry for the directory above.
-    pub fn finish(mut self, repository: &mut RepositoryWriter, name: &str) -> EntrySpec {
-        let end = format!("],\"summary\":{}}}\n", self.summary.to_json());
-        self.object.write(repository, end.as_bytes());
-        let mut entry = EntrySpec::new(name, 'd', 0, "");
-        entry.summary = Some(self.summary);
-        entry.object = self.object.finish(repository);
-        entry
-    }
-}
-
-/// The end of a pack (§3.8).
-pub(super) fn postamble(iv: &[u8], offset: u64, len: u64) -> Vec<u8> {
-    let mut out = vec![1];
-    uvarint(&mut out, iv.len() as u64);
-    out.extend_from_slice(iv);
-    uvarint(&mut out, offset);
-    uvarint(&mut out, len);
-    let crc = crc32(&out);
-    out.extend(crc.to_be_bytes());
-    out.push(out.len() as u8);
-    out
-}
-
-fn uvarint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
-fn crc32(data: &[u8]) -> u32 {
-    let mut crc = flate2::Crc::new();
-    crc.update(data);
-    crc.sum()
-}
-
-pub(super) fn compress(header_id: u32, plain: &[u8]) -> Vec<u8> {
-    match header_id {
-        0x1000..=0x1002 | 0x1300..=0x1302 => gzip(plain),
-        0x1500..=0x1502 => {
-            let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
-            encoder.write_all(plain).unwrap();
-            encoder.finish().unwrap()
+    /// Stores an object as one content; with index layout 1 data is compressed here (§3.5).
+    fn put_direct(&mut self, prefix: u8, data: &[u8]) -> Result<ObjectId> {
+        if self.options.index_version == 1
+            && prefix == 0
+            && let Some(mut compressor) = self.compressors[0].take()
+        {
+            let mut compressed = std::mem::take(&mut self.compressed);
+            let smaller = compressor.compress(data, &mut compressed);
+            let content = smaller.then(|| self.put(prefix, &compressed, false)).transpose();
+            (self.compressors[0], self.compressed) = (Some(compressor), compressed);
+            if let Some(content) = content? {
+                return Ok(ObjectId::parse(&format!("Z{content}"))?);
+            }
         }
-        0x1400 => {
-            let mut encoder = lz4_flex::frame::FrameEncoder::new(Vec::new());
-            encoder.write_all(plain).unwrap();
-            encoder.finish().unwrap()
-        }
-        other => panic!("cannot compress with {other:#x}"),
-    }
-}
-
-pub(super) fn gzip(plain: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(plain).unwrap();
-    encoder.finish().unwrap()
-}
-
-pub(super) fn time_of(ns: i64) -> String {
-    rekopia_format::time::format_rfc3339_nanos(ns)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn postambles_of_the_format_document() {
-        let iv: Vec<u8> = (0..16).collect();
-        assert_eq!(
-            hex::encode(postamble(&iv, 8192, 300)),
-            "0110000102030405060708090a0b0c0d0e0f8040ac020025a5021a"
-        );
+        Ok(ObjectId::direct(self.put_content(prefix, data)?))
     }
 }
