@@ -260,7 +260,8 @@ impl Walk {
             }
         };
         let is_dir = entry.kind == EntryKind::Directory;
-        if !self.options.filter.admits(&folder.path_of(name.as_str()), is_dir) {
+        let filtered = !self.options.filter.is_empty();
+        if filtered && !self.options.filter.admits(&folder.path_of(name.as_str()), is_dir) {
             folder.keep_unlisted();
             return Ok(());
         }
@@ -270,7 +271,7 @@ impl Walk {
                     return Ok(());
                 }
                 let child = Folder::below(folder, name, attributes(&entry));
-                if !self.options.filter.wants_folder(&child.path()) {
+                if filtered && !self.options.filter.wants_folder(&child.path()) {
                     child.node.only_if_used();
                 }
                 self.stack[depth].below.push_back((child, entry));

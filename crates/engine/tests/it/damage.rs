@@ -13,10 +13,11 @@ use rekopia_testkit::writer::{
 
 use crate::support::{open, open_at, open_blobs, quick, restore};
 
-const METADATA: Metadata = Metadata { mode: 0o755, uid: 0, gid: 0, mtime_ns: 1_700_000_000_123_456_789 };
+pub(crate) const METADATA: Metadata =
+    Metadata { mode: 0o755, uid: 0, gid: 0, mtime_ns: 1_700_000_000_123_456_789 };
 
 /// A repository in memory with one directory, made by `fill`.
-async fn built(
+pub(crate) async fn built(
     options: WriterOptions,
     fill: impl FnOnce(&mut RepositoryWriter) -> Vec<Entry<'static>>,
 ) -> (MemoryBlobs, rekopia::Repository) {
@@ -34,7 +35,7 @@ async fn built(
     (memory, repository)
 }
 
-fn file(writer: &mut RepositoryWriter, name: &str, data: &[u8]) -> Entry<'static> {
+pub(crate) fn file(writer: &mut RepositoryWriter, name: &str, data: &[u8]) -> Entry<'static> {
     writer.put_file(name.as_bytes().to_vec(), METADATA, data).unwrap()
 }
 

@@ -5,5 +5,6 @@
 mod cost;
 mod damage;
 mod golden;
+mod shapes;
 mod support;
 mod target;

@@ -1,0 +1,68 @@
+//! Trees of unusual shapes.
+
+use rekopia::RestoreOptions;
+use rekopia_testkit::writer::{DirectoryWriter, WriterOptions};
+
+use crate::damage::{METADATA, built, file};
+use crate::support::{quick, restore};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chain_of_thousands_of_directories() {
+    let levels = 5_000;
+    let (_, repository) = built(WriterOptions { deduplicate: false, ..WriterOptions::default() }, |w| {
+        let mut inner = file(w, "bottom", b"reached");
+        for _ in 0..levels {
+            let mut directory = DirectoryWriter::new(w);
+            directory.add(w, &inner).unwrap();
+            inner = directory.finish(w, b"d", METADATA).unwrap();
+        }
+        vec![inner]
+    })
+    .await;
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("t");
+    let report = restore(&repository, "u@h", &target, &quick()).await.unwrap();
+    assert!(report.is_complete(), "{:?}", report.failures().first());
+    assert_eq!((report.files, report.directories), (1, levels + 1));
+    let again = restore(&repository, "u@h", &target, &quick()).await.unwrap();
+    assert_eq!((again.written_bytes, again.kept_bytes), (0, 7));
+    assert!(std::process::Command::new("rm").arg("-rf").arg(&target).status().unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_large_files_at_once_than_may_be_open() {
+    let options = WriterOptions { splitter: "FIXED-128K".into(), ..WriterOptions::default() };
+    // Interleaved parts, so that all files are begun before the first one is finished.
+    let data = |i: usize| -> Vec<u8> { (0..300_000u32).map(|n| (n as usize * (i + 3) >> 7) as u8).collect() };
+    let (_, repository) =
+        built(options, |w| (0..400).map(|i| file(w, &format!("f{i}"), &data(i))).collect()).await;
+    let dir = tempfile::tempdir().unwrap();
+    let report = restore(&repository, "u@h", dir.path(), &quick()).await.unwrap();
+    assert!(report.is_complete(), "{:?}", report.failures().first());
+    for i in [0, 1, 200, 399] {
+        assert!(std::fs::read(dir.path().join(format!("f{i}"))).unwrap() == data(i), "f{i}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn zeros_become_holes_when_asked() {
+    use std::os::unix::fs::MetadataExt;
+    let options = WriterOptions { splitter: "FIXED-128K".into(), ..WriterOptions::default() };
+    let mut data = vec![0u8; 3 << 20];
+    data[1 << 20..(1 << 20) + 100].fill(7);
+    let small = [vec![0; 70_000], vec![1; 10]].concat();
+    let (_, repository) = built(options, |w| {
+        vec![file(w, "big", &data), file(w, "zeros", &vec![0; 1 << 20]), file(w, "small", &small)]
+    })
+    .await;
+    let dir = tempfile::tempdir().unwrap();
+    let options = RestoreOptions { sparse: true, ..quick() };
+    let report = restore(&repository, "u@h", dir.path(), &options).await.unwrap();
+    assert!(report.is_complete(), "{:?}", report.failures().first());
+    for (name, data) in [("big", &data), ("small", &small)] {
+        let path = dir.path().join(name);
+        assert!(std::fs::read(&path).unwrap() == *data, "{name}");
+        assert!(std::fs::metadata(&path).unwrap().blocks() * 512 <= 8192, "{name}");
+    }
+    assert_eq!(std::fs::metadata(dir.path().join("zeros")).unwrap().blocks(), 0);
+}
