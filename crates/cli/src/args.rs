@@ -51,7 +51,7 @@ pub(crate) struct Global {
     /// Memory for data in flight
     #[arg(long, global = true, value_name = "SIZE", value_parser = crate::text::parse_size)]
     pub(crate) memory: Option<u64>,
-    /// Memory for the index before it moves to the cache directory
+    /// Warn when the index takes more memory than this
     #[arg(long, global = true, value_name = "SIZE", value_parser = crate::text::parse_size)]
     pub(crate) index_memory: Option<u64>,
     /// Requests in flight

@@ -26,7 +26,15 @@ pub(crate) async fn open(global: &Global, observer: &Arc<dyn Observer>) -> Resul
     let password = password(global, config_path.as_deref())?;
     let blobs = rekopia_blob::connect(&settings)?;
     let options = OpenOptions { ignore_upgrade_lock: global.ignore_upgrade_lock };
-    Ok(Repository::open(blobs, &password, &options, observer.as_ref()).await?)
+    let repository = Repository::open(blobs, &password, &options, observer.as_ref()).await?;
+    let index_bytes = repository.info().index_bytes;
+    if global.index_memory.is_some_and(|limit| index_bytes > limit) {
+        let size = crate::text::size(index_bytes);
+        let message =
+            format!("the index takes {size}, more than --index-memory; it stays in memory all the same");
+        observer.event(rekopia::Event::Warning { message });
+    }
+    Ok(repository)
 }
 
 /// Kopia's rule: a bare file name is looked up in Kopia's own folder, anything with a directory is used as it is.

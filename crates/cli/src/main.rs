@@ -4,6 +4,7 @@ mod args;
 mod command;
 mod connect;
 mod exit;
+mod limits;
 mod progress;
 mod text;
 mod time;

@@ -78,9 +78,7 @@ fn options(global: &Global, args: &Restore, cancel: Cancel) -> RestoreOptions {
         cancel,
         ..RestoreOptions::default()
     };
-    if let Some(memory) = global.memory {
-        options.memory_bytes = memory;
-    }
+    options.memory_bytes = global.memory.unwrap_or_else(crate::limits::memory_bytes);
     options
 }
 

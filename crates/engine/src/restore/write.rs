@@ -134,8 +134,11 @@ impl Workshop {
     fn write(&self, target: &Target, plain: &[u8]) -> Result<()> {
         let slot = &target.slot;
         let Some(sink) = &self.sink else { return Ok(()) };
-        if slot.has_failed() || self.outcome.stop.is_cancelled() {
+        if slot.has_failed() {
             return Ok(());
+        }
+        if self.outcome.stop.is_cancelled() {
+            return Err(Error::cancelled());
         }
         let node = &slot.folder.node;
         let dir = sink.dir(node)?;

@@ -245,6 +245,7 @@ async fn a_cancelled_run_leaves_nothing_half_written_and_is_completed_by_another
     options.cancel.cancel();
     let report = restore(&repository, SOURCE, &target, &options).await.unwrap();
     assert!(report.cancelled && !report.is_complete());
+    assert_eq!((report.files, report.failed), (0, 0));
     for (path, entry) in Tree::read(&target).entries {
         assert!(entry.kind != 'f' || entry.sha256 == expected.entries[&path].sha256, "{path}");
     }
