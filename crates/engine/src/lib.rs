@@ -1,24 +1,30 @@
 //! Restore engine for Kopia repositories: open, list, verify, restore. Reads only; never starts `kopia`.
 //!
-//! ```no_run
-//! use std::path::Path;
+//! ```
 //! use std::sync::Arc;
 //!
 //! use rekopia::blob::{Settings, connect};
 //! use rekopia::{OpenOptions, Password, Reference, Repository, RestoreOptions, Selection, Silent};
 //!
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let blobs = connect(&Settings::parse("/srv/kopia")?)?;
-//! let password = Password::new("secret");
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // Open: storage, then password.
+//! let blobs = connect(&Settings::parse("../../testdata/quickstart/repo")?)?;
+//! let password = Password::new("rekopia-quickstart");
 //! let repository = Repository::open(blobs, &password, &OpenOptions::default(), &Silent).await?;
 //!
+//! // List.
 //! for (source, snapshots) in repository.snapshots().await?.by_source() {
 //!     println!("{source}: {} snapshots", snapshots.len());
 //! }
 //!
-//! let from = repository.resolve(&Reference::parse("me@nas:/data")?, &Selection::default()).await?;
+//! // Restore the newest snapshot of a source.
+//! let target = tempfile::tempdir()?;
+//! let from = repository.resolve(&Reference::parse("paperless@media:/data")?, &Selection::default()).await?;
 //! let options = RestoreOptions::default();
-//! let report = repository.restore(&from, Path::new("restored"), &options, Arc::new(Silent)).await?;
+//! let report = repository.restore(&from, target.path(), &options, Arc::new(Silent)).await?;
+//!
+//! // Read the report: failures are data, not an error.
 //! println!("{} files, {} bytes", report.files, report.bytes);
 //! for failure in report.failures() {
 //!     eprintln!("{}: {}", failure.path, failure.message);

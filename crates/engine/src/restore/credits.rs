@@ -52,7 +52,7 @@ pub(crate) struct BufferPool(Arc<Mutex<Vec<Vec<u8>>>>);
 impl BufferPool {
     /// Buffers that are kept at most, and the largest one worth keeping. What is kept is nobody's credit.
     const MAX_BUFFERS: usize = 4;
-    const MAX_BYTES: usize = 4 << 20;
+    const MAX_BYTES: usize = 8 << 20;
 
     /// The kept buffer that fits `bytes` best, or a new one.
     pub(crate) fn take(&self, bytes: usize) -> Vec<u8> {

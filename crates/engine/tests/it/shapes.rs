@@ -33,7 +33,8 @@ async fn a_chain_of_thousands_of_directories() {
 async fn more_large_files_at_once_than_may_be_open() {
     let options = WriterOptions { splitter: "FIXED-128K".into(), ..WriterOptions::default() };
     // Interleaved parts, so that all files are begun before the first one is finished.
-    let data = |i: usize| -> Vec<u8> { (0..300_000u32).map(|n| (n as usize * (i + 3) >> 7) as u8).collect() };
+    let data =
+        |i: usize| -> Vec<u8> { (0..300_000u32).map(|n| ((n as usize * (i + 3)) >> 7) as u8).collect() };
     let (_, repository) =
         built(options, |w| (0..400).map(|i| file(w, &format!("f{i}"), &data(i))).collect()).await;
     let dir = tempfile::tempdir().unwrap();
