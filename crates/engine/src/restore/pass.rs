@@ -38,7 +38,9 @@ const BYTES_PER_SLICE: u64 = 2048;
 /// Entries without data that wait for the workers.
 const WAITING_ENTRIES: usize = 4096;
 /// Bytes in flight from a local file system.
-const LOCAL_BYTES: u64 = 16 << 20;
+const LOCAL_BYTES: u64 = 40 << 20;
+/// Bytes of one read from a local file system.
+const LOCAL_READ: u64 = 2 << 20;
 /// How long the walk may take for its next batch before a window goes out as it is.
 const PATIENCE: Duration = Duration::from_millis(10);
 /// A window that goes out early is sparse: what lies in its gaps is mostly wanted by the next one.
@@ -172,6 +174,7 @@ impl Pass<'_> {
             if self.options.parallel > 0 { self.options.parallel } else { traits.in_flight } as u64;
         // Half of the data budget is for plaintext: compressed contents need both at once.
         let max_read = (self.data_bytes(contents) / (in_flight.max(1) * 2)).clamp(1 << 20, 8 << 20);
+        let max_read = if traits.local { max_read.min(LOCAL_READ) } else { max_read };
         PlanOptions { gap: traits.gap, max_read }
     }
 
