@@ -34,11 +34,11 @@ pub(crate) enum Tree {
 }
 
 /// Bytes of the budget that pay for one slice of a window: a few windows are on their way at once.
-const BYTES_PER_SLICE: u64 = 2048;
+const BYTES_PER_SLICE: u64 = 4096;
 /// Entries without data that wait for the workers.
 const WAITING_ENTRIES: usize = 4096;
 /// Bytes in flight from a local file system.
-const LOCAL_BYTES: u64 = 40 << 20;
+const LOCAL_BYTES: u64 = 16 << 20;
 /// Bytes of one read from a local file system.
 const LOCAL_READ: u64 = 2 << 20;
 /// How long the walk may take for its next batch before a window goes out as it is.
@@ -46,7 +46,7 @@ const PATIENCE: Duration = Duration::from_millis(10);
 /// A window that goes out early is sparse: what lies in its gaps is mostly wanted by the next one.
 const EARLY_GAP: u64 = 256;
 /// Plans that wait for fetch.
-const QUEUED_READS: usize = 4;
+const QUEUED_READS: usize = 2;
 
 /// Everything that a pass needs.
 pub(crate) struct Pass<'a> {

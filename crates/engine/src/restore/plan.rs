@@ -48,19 +48,21 @@ pub(crate) struct WantedContent<T> {
 }
 
 impl<T> PackRead<T> {
-    /// Memory that the read takes: its bytes, the largest plaintext that one of its contents becomes, and the entries
-    /// that wait for it.
+    /// Memory that the read takes: its bytes, plaintext that does not fit a worker's own buffer, and the entries that
+    /// wait for it.
     pub(crate) fn cost(&self) -> u64 {
         let targets: usize = self.contents.iter().map(|c| c.targets.len()).sum();
-        let plain = self.contents.iter().map(|c| &c.location.packed).filter(|p| p.compression != 0);
-        let bytes =
-            self.range.end - self.range.start + plain.map(|p| u64::from(p.original_len)).max().unwrap_or(0);
-        bytes + targets as u64 * TARGET_BYTES
+        let packed = self.contents.iter().map(|c| &c.location.packed).filter(|p| p.compression != 0);
+        let plain =
+            packed.map(|p| u64::from(p.original_len)).max().filter(|len| *len > WORKER_BYTES).unwrap_or(0);
+        self.range.end - self.range.start + plain + targets as u64 * TARGET_BYTES
     }
 }
 
+/// Plaintext of a usual content, for which each worker has a buffer of its own.
+const WORKER_BYTES: u64 = 8 << 20;
 /// About what an entry takes while its data is on the way.
-const TARGET_BYTES: u64 = 512;
+const TARGET_BYTES: u64 = 1024;
 
 /// Plans the reads of a window. The order of `slices` does not matter.
 pub(crate) fn plan<T>(mut slices: Vec<PlannedSlice<T>>, options: PlanOptions) -> Vec<PackRead<T>> {
