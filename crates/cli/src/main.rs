@@ -26,7 +26,12 @@ fn main() -> ExitCode {
     };
     start_log(&args.global);
     let json = args.global.json;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        // Each thread costs an arena of the allocator; a local disk keeps no more than a few busy.
+        .max_blocking_threads(8)
+        .enable_all()
+        .build();
     let result = match runtime {
         Ok(runtime) => {
             let result = runtime.block_on(command::run(args));
