@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         // Each thread costs an arena of the allocator; a local disk keeps no more than a few busy.
-        .max_blocking_threads(8)
+        .max_blocking_threads(4)
         .enable_all()
         .build();
     let result = match runtime {

@@ -34,7 +34,7 @@ pub(crate) enum Tree {
 }
 
 /// Bytes of the budget that pay for one slice of a window: a few windows are on their way at once.
-const BYTES_PER_SLICE: u64 = 4096;
+const BYTES_PER_SLICE: u64 = 8192;
 /// Entries without data that wait for the workers.
 const WAITING_ENTRIES: usize = 4096;
 /// Bytes in flight from a local file system.
