@@ -5,6 +5,7 @@
 mod cost;
 mod damage;
 mod golden;
+mod layers;
 mod shapes;
 mod support;
 mod target;
