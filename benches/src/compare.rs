@@ -1,169 +1,324 @@
-//! Whole processes, interleaved, with the operating system's own accounting.
+//! Programs in turn on one corpus, each result checked; medians and ratios as a Markdown table.
 
+use std::ffi::OsString;
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
-use serde_json::json;
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
 
-use crate::corpora::{Kind, generate};
+use crate::change::{Change, apply};
+use crate::check::equal_trees;
+use crate::corpora::PASSWORD;
+use crate::process::{Run, drop_pages, files, median, timed};
+use crate::tools::{BACKUP_RESTIC, BACKUP_RUSTIC, LIST_KOPIA, Program, Tool, Tools, programs};
+
+/// What is timed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Scenario {
+    /// Into a folder that is not there.
+    Fresh,
+    /// Over the tree with a hundredth changed.
+    InPlace,
+    /// Everything read and authenticated.
+    Verify,
+    /// Open and list all snapshots.
+    Snapshots,
+    /// The root of the newest snapshot.
+    Ls,
+}
+
+/// What an in-place restore trusts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Overwrite {
+    /// Nothing: the changes keep sizes and times.
+    Always,
+    /// Equal size and time: the changes have new times.
+    IfChanged,
+}
+
+/// When data is forced to the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Sync {
+    /// Once at the end of each run, charged to everyone
+    End,
+    /// Never
+    None,
+}
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A repository that `generate` made
+    /// What `generate` made
     #[arg(long)]
-    repo: PathBuf,
+    corpus: PathBuf,
     /// Folder for targets, configuration and caches (a tmpfs, or the disk to measure)
     #[arg(long)]
     dir: PathBuf,
-    /// This program
-    #[arg(long, default_value = "target/release/rekopia")]
-    rekopia: PathBuf,
-    /// The real Kopia
-    #[arg(long)]
-    kopia: Option<PathBuf>,
+    #[arg(long, value_enum, default_value = "fresh")]
+    scenario: Scenario,
+    #[arg(long, value_enum, default_value = "always")]
+    overwrite: Overwrite,
+    /// Bytes of one changed block of a large file, in place
+    #[arg(long, default_value_t = 1 << 20)]
+    block: u64,
+    #[command(flatten)]
+    tools: Tools,
     /// Runs of each
     #[arg(long, default_value_t = 5)]
     runs: usize,
-    /// Sync the file system at the end of each run, charged to everyone
-    #[arg(long)]
-    sync: bool,
-    /// Remove targets after each run
+    #[arg(long, value_enum, default_value = "none")]
+    sync: Sync,
+    /// Remove fresh targets after each run
     #[arg(long)]
     remove: bool,
-    /// More options for our restore
-    #[arg(long, allow_hyphen_values = true, num_args = 0..)]
-    options: Vec<String>,
+    /// Drop the repositories' pages from the page cache before each run
+    #[arg(long)]
+    cold: bool,
+    /// Global options for ours, in one string
+    #[arg(long, allow_hyphen_values = true, default_value = "")]
+    options: String,
 }
-
-/// One run of one program.
-#[derive(Debug, Clone, Copy)]
-struct Run {
-    seconds: f64,
-    cpu: f64,
-    peak_mib: f64,
-}
-
-type Program<'a> = (&'a str, Box<dyn Fn(&Path) -> Result<Run> + 'a>);
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    std::fs::create_dir_all(&args.dir)?;
-    let password = args.dir.join("password");
-    std::fs::write(&password, "test-password")?;
-    let mut programs: Vec<Program<'_>> =
-        vec![("rekopia", Box::new(|target| rekopia(args, &password, target)))];
-    if let Some(kopia) = &args.kopia {
-        programs.push(("kopia", Box::new(move |target| run_kopia(args, kopia, target, None))));
-        programs
-            .push(("kopia without cache", Box::new(move |target| run_kopia(args, kopia, target, Some("0")))));
-    }
-    let mut results: Vec<Vec<Run>> = vec![Vec::new(); programs.len()];
+    ensure!(args.runs > 0 && args.block > 0, "--runs and --block must not be 0");
+    fs::create_dir_all(&args.dir)?;
+    fs::write(args.dir.join("password"), PASSWORD)?;
+    let bench = Bench::new(args)?;
+    let mut results: Vec<Vec<Run>> = vec![Vec::new(); bench.programs.len()];
     for round in 0..args.runs {
-        for (i, (name, program)) in programs.iter().enumerate() {
-            let target = args.dir.join(format!("target-{round}-{i}"));
-            let run = program(&target).with_context(|| format!("{name}, run {round}"))?;
-            println!(
-                "{}",
-                json!({"program": name, "seconds": run.seconds, "cpu": run.cpu, "peakMiB": run.peak_mib})
+        for (number, program) in bench.programs.iter().enumerate() {
+            let run = bench.run(program, number, round);
+            let run = run.with_context(|| format!("{}, run {round}", program.name))?;
+            let line = json!({"program": program.name, "seconds": run.seconds, "cpu": run.cpu, "peakMiB": run.peak_mib});
+            println!("{line}");
+            std::io::stdout().flush()?;
+            results[number].push(run);
+        }
+    }
+    if args.scenario == Scenario::Verify {
+        bench.prove_verification()?;
+    }
+    println!("\n| program | seconds (median) | CPU seconds | peak MiB (largest) | times ours |");
+    println!("| --- | --- | --- | --- | --- |");
+    let ours = median(results[0].iter().map(|r| r.seconds));
+    for (program, runs) in bench.programs.iter().zip(&results) {
+        let (seconds, cpu) = (median(runs.iter().map(|r| r.seconds)), median(runs.iter().map(|r| r.cpu)));
+        let peak = runs.iter().map(|r| r.peak_mib).fold(0.0, f64::max);
+        println!("| {} | {seconds:.2} | {cpu:.2} | {peak:.0} | {:.2} |", program.name, seconds / ours);
+    }
+    Ok(())
+}
+
+struct Bench<'a> {
+    args: &'a Args,
+    programs: Vec<Program>,
+    environment: Vec<(String, OsString)>,
+    source: PathBuf,
+    snapshots: usize,
+}
+
+impl<'a> Bench<'a> {
+    fn new(args: &'a Args) -> Result<Self> {
+        let corpus = fs::canonicalize(&args.corpus)?;
+        let dir = fs::canonicalize(&args.dir)?;
+        let snapshots = fs::read_to_string(corpus.join("snapshots"))?.trim().parse()?;
+        let source = corpus.join("source");
+        let mut environment: Vec<(String, OsString)> = Vec::new();
+        let mut set = |key: &str, value: OsString| environment.push((key.to_owned(), value));
+        set("REKOPIA", args.tools.rekopia.clone().into());
+        set("REPO", corpus.join("kopia").into());
+        set("RESTIC_REPO", corpus.join("restic").into());
+        set("RUSTIC_REPO", corpus.join("rustic").into());
+        set("SOURCE", source.clone().into());
+        set("PASSWORD_FILE", dir.join("password").into());
+        set("HOME", dir.join("home").into());
+        set("OPTIONS", args.options.clone().into());
+        set("KOPIA_CHECK_FOR_UPDATES", "false".into());
+        for key in ["KOPIA_PASSWORD", "RESTIC_PASSWORD", "RUSTIC_PASSWORD"] {
+            set(key, PASSWORD.into());
+        }
+        for (key, path) in
+            [("KOPIA", &args.tools.kopia), ("RESTIC", &args.tools.restic), ("RUSTIC", &args.tools.rustic)]
+        {
+            set(key, path.clone().unwrap_or_default().into());
+        }
+        let mut programs = programs(&args.tools, args.scenario, args.overwrite);
+        if !source.exists() {
+            // Many indexes: nothing that others could back up.
+            ensure!(
+                args.scenario == Scenario::Snapshots,
+                "this corpus can only be listed: --scenario snapshots"
             );
-            results[i].push(run);
-            if args.remove {
-                std::fs::remove_dir_all(&target)?;
+            programs.retain(|p| matches!(p.tool, Tool::Rekopia | Tool::Kopia));
+        }
+        let mut bench = Bench { args, programs, environment, source, snapshots };
+        bench.prepare(&corpus)?;
+        Ok(bench)
+    }
+
+    /// Makes what is missing of the others' repositories.
+    fn prepare(&mut self, corpus: &Path) -> Result<()> {
+        self.fresh_home()?;
+        for (tool, name, script) in
+            [(Tool::Restic, "restic", BACKUP_RESTIC), (Tool::Rustic, "rustic", BACKUP_RUSTIC)]
+        {
+            if self.programs.iter().any(|p| p.tool == tool) && !corpus.join(name).exists() {
+                timed(script, &self.environment, &self.args.dir, None)
+                    .with_context(|| format!("{name} backup"))?;
             }
         }
-    }
-    println!(
-        "\n| program | seconds (median) | CPU seconds | peak MiB | times ours |\n| --- | --- | --- | --- | --- |"
-    );
-    let ours = median(results[0].iter().map(|r| r.seconds));
-    for ((name, _), runs) in programs.iter().zip(&results) {
-        let seconds = median(runs.iter().map(|r| r.seconds));
-        let (cpu, peak) = (median(runs.iter().map(|r| r.cpu)), median(runs.iter().map(|r| r.peak_mib)));
-        println!("| {name} | {seconds:.2} | {cpu:.2} | {peak:.0} | {:.2} |", seconds / ours);
-    }
-    Ok(())
-}
-
-/// Memory of a restore of many directories and of one wide directory.
-pub(crate) fn scale(files: u64, dir: Option<PathBuf>, rekopia: &Path) -> Result<()> {
-    let dir = dir.unwrap_or_else(|| std::env::temp_dir().join("rekopia-scale"));
-    std::fs::create_dir_all(&dir)?;
-    let password = dir.join("password");
-    std::fs::write(&password, "test-password")?;
-    for (kind, count) in [(Kind::Deep, files), (Kind::Wide, files / 3)] {
-        let repo = dir.join(format!("{kind:?}-{count}"));
-        if !repo.exists() {
-            generate(kind, count, &repo)?;
+        if self.args.scenario == Scenario::Ls && self.args.tools.kopia.is_some() {
+            timed(LIST_KOPIA, &self.environment, &self.args.dir, None)?;
+            let list: Value = serde_json::from_slice(&fs::read(self.args.dir.join("stdout"))?)?;
+            let root = list[0]["rootEntry"]["obj"].as_str().context("no root in Kopia's list")?;
+            self.environment.push(("ROOT".to_owned(), root.into()));
         }
-        let target = dir.join("target");
-        let mut command = Command::new(rekopia);
-        command.arg("--repo").arg(&repo).arg("--password-file").arg(&password);
-        command.args(["--no-progress", "-q", "restore", "--sync", "none", "bench@host:/data"]).arg(&target);
-        let run = timed(&mut command, None)?;
-        // 32 MiB, the larger of key derivation and budget, the index.
-        let contents = if kind == Kind::Deep { count + count / 10 } else { count };
-        let bound = 32.0 + 80.0 + (contents as f64 * 40.0) / f64::from(1 << 20);
-        println!(
-            "{}",
-            json!({"kind": format!("{kind:?}"), "files": count, "seconds": run.seconds, "peakMiB": run.peak_mib, "boundMiB": bound})
-        );
-        std::fs::remove_dir_all(&target)?;
-        ensure!(run.peak_mib <= bound, "{kind:?}: {:.0} MiB, {bound:.0} allowed", run.peak_mib);
+        Ok(())
     }
-    Ok(())
-}
 
-fn rekopia(args: &Args, password: &Path, target: &Path) -> Result<Run> {
-    let mut command = Command::new(&args.rekopia);
-    command.arg("--repo").arg(&args.repo).arg("--password-file").arg(password).args(["--no-progress", "-q"]);
-    command.args(["restore", "--sync", "none"]).args(&args.options).arg("bench@host:/data").arg(target);
-    timed(&mut command, args.sync.then_some(target))
-}
-
-/// Connect, find the snapshot, restore: what a fresh machine has to do.
-fn run_kopia(args: &Args, kopia: &Path, target: &Path, cache_mb: Option<&str>) -> Result<Run> {
-    let home = args.dir.join("kopia-home");
-    let _ = std::fs::remove_dir_all(&home);
-    std::fs::create_dir_all(&home)?;
-    let cache = cache_mb.map_or(String::new(), |mb| format!("--content-cache-size-mb={mb}"));
-    let script = "set -e
-        \"$K\" repository connect filesystem --path=\"$R\" --override-username=bench --override-hostname=host \
-            --no-check-for-updates $C >/dev/null 2>&1
-        \"$K\" restore bench@host:/data \"$T\" --no-progress >/dev/null 2>&1";
-    let mut command = Command::new("sh");
-    command.arg("-c").arg(script).env("K", kopia).env("R", &args.repo).env("T", target).env("C", cache);
-    command.env("HOME", &home).env("KOPIA_PASSWORD", "test-password").env("KOPIA_CHECK_FOR_UPDATES", "false");
-    timed(&mut command, args.sync.then_some(target))
-}
-
-fn timed(command: &mut Command, sync: Option<&Path>) -> Result<Run> {
-    // GNU time reports what the kernel counted for the children of one command.
-    let started = Instant::now();
-    let mut wrapped = Command::new("/usr/bin/env");
-    wrapped.arg("time").args(["-f", "%U %S %M"]).arg(command.get_program()).args(command.get_args());
-    wrapped.envs(command.get_envs().filter_map(|(k, v)| Some((k, v?))));
-    let output = wrapped
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .output()
-        .context("cannot start; is GNU time there?")?;
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    ensure!(output.status.success(), "exit {:?}: {text}", output.status.code());
-    if let Some(target) = sync {
-        let root = std::fs::File::open(target)?;
-        rustix::fs::syncfs(&root)?;
+    fn run(&self, program: &Program, number: usize, round: usize) -> Result<Run> {
+        let args = self.args;
+        let in_place = args.scenario == Scenario::InPlace;
+        let target = if in_place { format!("place-{number}") } else { format!("target-{number}-{round}") };
+        let target = fs::canonicalize(&args.dir)?.join(target);
+        let restores = matches!(args.scenario, Scenario::Fresh | Scenario::InPlace);
+        if in_place {
+            self.disturb(&target, round)?;
+        } else if restores {
+            ensure!(!target.exists(), "{} is there already", target.display());
+        }
+        self.fresh_home()?;
+        if args.cold {
+            let repository = if program.tool == Tool::Restic { "restic" } else { "kopia" };
+            drop_pages(&args.corpus.join(if program.tool == Tool::Rustic { "rustic" } else { repository }))?;
+        }
+        let mut environment = self.environment.clone();
+        environment.push(("TARGET".to_owned(), target.clone().into()));
+        let sync = (restores && args.sync == Sync::End).then_some(target.as_path());
+        let run = timed(&program.script, &environment, &args.dir, sync)?;
+        if restores {
+            equal_trees(&self.source, &target)?;
+            if args.remove && !in_place {
+                fs::remove_dir_all(&target)?;
+            }
+        } else {
+            self.check_output(program)?;
+        }
+        Ok(run)
     }
-    let seconds = started.elapsed().as_secs_f64();
-    let last = text.lines().last().unwrap_or_default();
-    let mut numbers = last.split_whitespace().filter_map(|w| w.parse::<f64>().ok());
-    let mut next = || numbers.next().unwrap_or(0.0);
-    let cpu = next() + next();
-    Ok(Run { seconds, cpu, peak_mib: next() / 1024.0 })
+
+    /// The state before an in-place restore: the source tree with a hundredth changed, on the disk.
+    fn disturb(&self, target: &Path, round: usize) -> Result<()> {
+        if !target.exists() {
+            let status = Command::new("cp").arg("-a").arg(&self.source).arg(target).status()?;
+            ensure!(status.success(), "cp ended with {status}");
+        }
+        let keep_times = self.args.overwrite == Overwrite::Always;
+        apply(target, &Change { block: self.args.block, keep_times, seed: round as u64 })?;
+        ensure!(equal_trees(&self.source, target).is_err(), "the change changed nothing");
+        Ok(rustix::fs::syncfs(fs::File::open(target)?)?)
+    }
+
+    fn fresh_home(&self) -> Result<()> {
+        let home = self.args.dir.join("home");
+        if home.exists() {
+            fs::remove_dir_all(&home)?;
+        }
+        Ok(fs::create_dir_all(&home)?)
+    }
+
+    /// A list must have every snapshot, or every name in the root.
+    fn check_output(&self, program: &Program) -> Result<()> {
+        let output = fs::read_to_string(self.args.dir.join("stdout"))?;
+        let (found, wanted) = match self.args.scenario {
+            Scenario::Snapshots => {
+                let key =
+                    if program.tool == Tool::Restic || program.tool == Tool::Rustic { "tree" } else { "id" };
+                let values = serde_json::Deserializer::from_str(&output).into_iter::<Value>();
+                let values: Vec<Value> = values.collect::<Result<_, _>>()?;
+                // The others have the last state only.
+                let wanted = if key == "tree" { 1 } else { self.snapshots };
+                (values.iter().map(|value| objects_with(value, key)).sum(), wanted)
+            }
+            Scenario::Ls => (output.lines().count(), fs::read_dir(&self.source)?.count()),
+            _ => return Ok(()),
+        };
+        ensure!(found == wanted, "{found} of {wanted} listed");
+        Ok(())
+    }
+
+    /// A verification that cannot fail proves nothing: each must see one flipped bit in the largest data file.
+    fn prove_verification(&self) -> Result<()> {
+        for program in &self.programs {
+            let (folder, data) = match program.tool {
+                Tool::Rekopia | Tool::Kopia => ("kopia", "/p"),
+                Tool::Restic => ("restic", "/data/"),
+                Tool::Rustic => ("rustic", "/data/"),
+            };
+            let mut candidates = Vec::new();
+            for path in files(&self.args.corpus.join(folder))? {
+                if path
+                    .to_string_lossy()
+                    .rsplit_once(folder)
+                    .is_some_and(|(_, below)| below.starts_with(data))
+                {
+                    candidates.push((path.metadata()?.len(), path));
+                }
+            }
+            let (len, path) = candidates.into_iter().max().context("no data in the repository")?;
+            let flip = Flip::new(&path, len / 2)?;
+            self.fresh_home()?;
+            let outcome = timed(&program.script, &self.environment, &self.args.dir, None);
+            drop(flip);
+            if outcome.is_ok() {
+                bail!("{} did not notice a flipped bit in {}", program.name, path.display());
+            }
+        }
+        println!("every verification noticed a flipped bit");
+        Ok(())
+    }
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(0.0)
+/// A bit of a file that is wrong until this is dropped.
+struct Flip {
+    file: fs::File,
+    at: u64,
+    mode: fs::Permissions,
+}
+
+impl Flip {
+    fn new(path: &Path, at: u64) -> Result<Self> {
+        let mode = path.metadata()?.permissions();
+        let file = fs::OpenOptions::new().read(true).write(true).open(path)?;
+        let flip = Flip { file, at, mode };
+        flip.toggle()?;
+        Ok(flip)
+    }
+
+    fn toggle(&self) -> std::io::Result<()> {
+        let mut byte = [0];
+        self.file.read_exact_at(&mut byte, self.at)?;
+        self.file.write_all_at(&[byte[0] ^ 1], self.at)?;
+        self.file.set_permissions(self.mode.clone())
+    }
+}
+
+impl Drop for Flip {
+    fn drop(&mut self) {
+        if let Err(error) = self.toggle() {
+            eprintln!("the repository stays damaged: {error}");
+        }
+    }
+}
+
+fn objects_with(value: &Value, key: &str) -> usize {
+    match value {
+        Value::Object(fields) if fields.contains_key(key) => 1,
+        Value::Object(fields) => fields.values().map(|v| objects_with(v, key)).sum(),
+        Value::Array(items) => items.iter().map(|v| objects_with(v, key)).sum(),
+        _ => 0,
+    }
 }

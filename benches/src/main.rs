@@ -1,7 +1,12 @@
-//! Benchmarks: makes repositories of a given shape, and times restores of them against other programs.
+//! Benchmarks: makes corpora of a given shape, and times work on them against other programs.
 
+mod change;
+mod check;
 mod compare;
 mod corpora;
+mod process;
+mod scale;
+mod tools;
 
 use std::path::PathBuf;
 
@@ -16,17 +21,23 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Make a repository (password "test-password")
+    /// Make a corpus: a tree and a repository with a snapshot of it
     Generate {
-        /// small-files, big-file, big-file-noise, wide, deep, many-indexes, mixed
+        /// Its shape
         kind: corpora::Kind,
         /// Files, MiB of a big file, index blobs, or thousandths of the mixed volume
         count: u64,
         /// Where to
         out: PathBuf,
+        /// Other data of the same shape
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Write the repository with the real Kopia
+        #[arg(long)]
+        kopia: Option<PathBuf>,
     },
-    /// Restore with this program and with others in turn; print medians and ratios as a Markdown table
-    Compare(compare::Args),
+    /// Time this program and others in turn; print medians and ratios as a Markdown table
+    Compare(Box<compare::Args>),
     /// Restore wide and deep trees and check the memory that it takes
     Scale {
         /// Files in directories of ten
@@ -43,8 +54,10 @@ enum Command {
 
 fn main() -> Result<()> {
     match Args::parse().command {
-        Command::Generate { kind, count, out } => corpora::generate(kind, count, &out),
+        Command::Generate { kind, count, out, seed, kopia } => {
+            corpora::generate(kind, count, &out, seed, kopia.as_deref())
+        }
         Command::Compare(args) => compare::run(&args),
-        Command::Scale { files, dir, rekopia } => compare::scale(files, dir, &rekopia),
+        Command::Scale { files, dir, rekopia } => scale::scale(files, dir, &rekopia),
     }
 }
