@@ -89,8 +89,6 @@ fn overwrite(path: &Path, ranges: &[(u64, u64)], keep_times: bool, random: &mut 
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
-
     use super::*;
     use rekopia_testkit::corpus::{Texture, big_file, small_files, write_directory};
 

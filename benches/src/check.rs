@@ -78,11 +78,13 @@ fn names(directory: &Path) -> Result<BTreeSet<OsString>> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
+    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
     use crate::change::{Change, apply};
     use rekopia_testkit::corpus::{Texture, big_file, small_files, write_directory};
+
+    type Damage = fn(&Path);
 
     #[test]
     fn every_kind_of_difference_is_found() {
@@ -98,7 +100,7 @@ mod tests {
         };
         let source = tree("a");
         equal_trees(&source, &tree("b"), true).unwrap();
-        let damage: [(&str, fn(&Path)); 6] = [
+        let damages: [(&str, Damage); 6] = [
             ("missing", |p| fs::remove_file(p.join("big.bin")).unwrap()),
             ("not expected", |p| fs::write(p.join("more"), "").unwrap()),
             ("mode", |p| fs::set_permissions(p.join("big.bin"), PermissionsExt::from_mode(0o640)).unwrap()),
@@ -113,13 +115,11 @@ mod tests {
                 fs::create_dir(p.join("big.bin")).unwrap();
             }),
         ];
-        for (number, (what, damage)) in damage.into_iter().enumerate() {
+        for (number, (what, damage)) in damages.into_iter().enumerate() {
             let target = tree(&format!("c{number}"));
             damage(&target);
             let error = format!("{:#}", equal_trees(&source, &target, true).unwrap_err());
             assert!(error.contains(what), "{what}: {error}");
         }
     }
-
-    use std::os::unix::fs::PermissionsExt;
 }
