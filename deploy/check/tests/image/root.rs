@@ -4,6 +4,8 @@
 //! `REKOPIA_MOVER_BINARY` names a finished program (the release one, static); without it the debug one is built, and the
 //! libraries that it is linked to are put beside it.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
