@@ -1,5 +1,4 @@
 //! The image's recipes say what they must; `root` (feature `mover`) runs what they make.
-#![expect(missing_docs, reason = "tests")]
 
 #[cfg(feature = "mover")]
 mod root;

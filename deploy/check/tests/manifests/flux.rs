@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 /// The text with its variables replaced; a name without value or default, and any other form, is an error (Flux itself
 /// would put nothing there).
-pub fn substitute(text: &str, variables: &BTreeMap<&str, &str>) -> Result<String, String> {
+pub(crate) fn substitute(text: &str, variables: &BTreeMap<&str, &str>) -> Result<String, String> {
     let mut out = String::new();
     let mut rest = text;
     while let Some(at) = rest.find('$') {

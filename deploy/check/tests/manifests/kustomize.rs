@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use serde_yaml_ng::{Mapping, Value};
 
 /// The resources of a folder, in the order of their files, before substitution.
-pub fn build(folder: &Path) -> Result<Vec<Value>, String> {
+pub(crate) fn build(folder: &Path) -> Result<Vec<Value>, String> {
     let mut resources = Vec::new();
     collect(folder, "Kustomization", &mut resources)?;
     Ok(resources)
 }
 
 /// The documents of a file, with line comments gone, as kustomize leaves them.
-pub fn documents(file: &Path) -> Result<Vec<Value>, String> {
+pub(crate) fn documents(file: &Path) -> Result<Vec<Value>, String> {
     let text = std::fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?;
     serde_yaml_ng::Deserializer::from_str(&text)
         .map(|document| {

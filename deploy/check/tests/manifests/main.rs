@@ -1,5 +1,4 @@
 //! The manifests in `deploy/` build, take their variables, and have only fields that exist.
-#![expect(missing_docs, reason = "tests")]
 
 mod flux;
 mod kustomize;

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use serde_yaml_ng::Value;
 
 /// Kind → path → type.
-pub struct Fields(BTreeMap<&'static str, BTreeMap<&'static str, &'static str>>);
+pub(crate) struct Fields(BTreeMap<&'static str, BTreeMap<&'static str, &'static str>>);
 
 impl Fields {
-    pub fn load() -> Self {
+    pub(crate) fn load() -> Self {
         let mut kinds: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
         for line in include_str!("../../data/fields.txt").lines().filter(|line| !line.starts_with('#')) {
             let mut words = line.split_whitespace();
@@ -22,7 +22,7 @@ impl Fields {
     }
 
     /// What is wrong with an object; nothing when all is well.
-    pub fn faults(&self, object: &Value) -> Vec<String> {
+    pub(crate) fn faults(&self, object: &Value) -> Vec<String> {
         let kind = object["kind"].as_str().unwrap_or_default();
         let (Some(fields), Some(version)) = (self.0.get(kind), object["apiVersion"].as_str()) else {
             return vec![format!("an object of unknown kind {kind:?}")];
