@@ -1,6 +1,7 @@
 //! What can go wrong between us and the storage.
 
 use std::fmt;
+use std::time::Duration;
 
 use rekopia_format::BlobId;
 
@@ -18,6 +19,8 @@ pub enum BlobErrorKind {
     Settings,
     /// The storage's own layout description is damaged.
     Damaged,
+    /// The object was moved to an archive and must be brought back first.
+    Archived,
     /// Everything else: the storage cannot be reached or does not answer.
     Unavailable,
 }
@@ -29,12 +32,16 @@ pub struct BlobError {
     blob: Option<BlobId>,
     what: String,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    /// Whether the same request may succeed a moment later.
+    transient: bool,
+    /// How long the storage asks us to wait.
+    retry_after: Option<Duration>,
 }
 
 impl BlobError {
     /// An error of this kind; `what` is a clause such as "reading 4096 bytes at 32".
     pub fn new(kind: BlobErrorKind, what: impl Into<String>) -> Self {
-        BlobError { kind, blob: None, what: what.into(), source: None }
+        BlobError { kind, blob: None, what: what.into(), source: None, transient: false, retry_after: None }
     }
 
     /// The same, about this blob.
@@ -49,6 +56,43 @@ impl BlobError {
     pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    /// The same, worth another try.
+    #[must_use]
+    pub fn transient(mut self) -> Self {
+        self.transient = true;
+        self
+    }
+
+    /// The same, worth another try, but not before this time has passed.
+    #[must_use]
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        self.transient = true;
+        self.retry_after = Some(wait);
+        self
+    }
+
+    /// The same, given up after so many tries.
+    #[must_use]
+    pub(crate) fn after(mut self, tries: u32, elapsed: Duration) -> Self {
+        self.what = format!("{} ({tries} tries in {} s)", self.what, elapsed.as_secs());
+        self
+    }
+
+    /// Whether the same request may succeed a moment later.
+    pub fn is_transient(&self) -> bool {
+        self.transient
+    }
+
+    /// How long the storage asks us to wait before the next try.
+    pub fn wait(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// What failed, without the blob and the kind.
+    pub fn what(&self) -> &str {
+        &self.what
     }
 
     /// Why it failed.
@@ -75,6 +119,7 @@ impl fmt::Display for BlobError {
             BlobErrorKind::Denied => "access denied",
             BlobErrorKind::Settings => "settings cannot work",
             BlobErrorKind::Damaged => "damaged layout",
+            BlobErrorKind::Archived => "archived",
             BlobErrorKind::Unavailable => "storage failed",
         };
         match &self.blob {

@@ -7,14 +7,16 @@
 pub mod coalesce;
 pub mod connect;
 pub mod error;
+pub mod layer;
 pub mod provider;
 
 use std::future::Future;
 use std::ops::Range;
 use std::pin::Pin;
 
-pub use connect::{KopiaConfig, Settings, connect};
+pub use connect::{Environment, KopiaConfig, Secret, Settings, Token, connect, connect_with};
 pub use error::{BlobError, BlobErrorKind};
+pub use layer::LayerOptions;
 pub use rekopia_format::BlobId;
 
 /// A boxed future, so that [`BlobReader`] can be a trait object.
@@ -40,6 +42,19 @@ pub struct StorageTraits {
     pub gap: u64,
     /// Whether the storage is a local file system: reads are system calls, not messages.
     pub local: bool,
+}
+
+/// What was asked of a storage.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Requests sent, tries that failed included.
+    pub requests: u64,
+    /// Of these, second and later tries.
+    pub retries: u64,
+    /// Bytes of blobs received.
+    pub bytes: u64,
+    /// Median time from request to answer that was measured last, microseconds; 0: not measured.
+    pub latency_us: u64,
 }
 
 /// A storage that holds a repository. Bring your own: the trait is object-safe.
@@ -72,6 +87,11 @@ pub trait BlobReader: Send + Sync {
         Box::pin(async move { Ok(!self.list(prefix).await?.is_empty()) })
     }
 
+    /// What was asked of the storage so far, tries that failed included.
+    fn usage(&self) -> Usage {
+        Usage::default()
+    }
+
     /// Hints for the planner.
     fn traits(&self) -> StorageTraits;
 
@@ -99,6 +119,10 @@ impl<T: BlobReader + ?Sized> BlobReader for std::sync::Arc<T> {
 
     fn any<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<bool, BlobError>> {
         (**self).any(prefix)
+    }
+
+    fn usage(&self) -> Usage {
+        (**self).usage()
     }
 
     fn traits(&self) -> StorageTraits {

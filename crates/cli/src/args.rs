@@ -17,7 +17,7 @@ pub(crate) struct Args {
 /// Options of every command.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Global {
-    /// The repository: a directory or file:///path
+    /// The repository: a directory or a URL such as s3://bucket/folder/
     #[arg(long, global = true, value_name = "URL|PATH", env = "REKOPIA_REPOSITORY")]
     pub(crate) repo: Option<String>,
     /// The same, before the command (after `ls`, -r means recursive)
@@ -33,6 +33,9 @@ pub(crate) struct Global {
         alias = "config-file"
     )]
     pub(crate) config: Option<PathBuf>,
+    /// File with a connection token (`kopia repository status -t`)
+    #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["repo", "config"])]
+    pub(crate) token_file: Option<PathBuf>,
     /// File with the password (one trailing line end is dropped)
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) password_file: Option<PathBuf>,
@@ -57,6 +60,9 @@ pub(crate) struct Global {
     /// Requests in flight
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) parallel: Option<u16>,
+    /// Bytes per second to receive at most
+    #[arg(long, global = true, value_name = "RATE", value_parser = crate::text::parse_size)]
+    pub(crate) limit_download: Option<u64>,
     /// Threads that decode and write
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) threads: Option<u16>,

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use rekopia::{Observer, OpenOptions, Password, Repository};
-use rekopia_blob::{KopiaConfig, Settings};
+use rekopia_blob::{KopiaConfig, LayerOptions, Settings, Token};
 use zeroize::Zeroizing;
 
 use crate::args::Global;
@@ -16,17 +16,33 @@ use crate::exit::UsageError;
 
 /// Opens the repository that the options name, or the one that `kopia` is connected to.
 pub(crate) async fn open(global: &Global, observer: &Arc<dyn Observer>) -> Result<Repository> {
-    let (settings, config_path) = match &global.repo {
-        Some(repo) => (Settings::parse(repo)?, None),
-        None => {
+    let (settings, config_path) = match (&global.repo, &global.token_file) {
+        (Some(repo), _) => (Settings::parse(repo)?, None),
+        (None, Some(path)) => (token_at(path)?.settings, None),
+        (None, None) => {
             let path = config_path(global)?;
             (KopiaConfig::read(&path)?.settings, Some(path))
         }
     };
     let password = password(global, config_path.as_deref())?;
-    let blobs = rekopia_blob::connect(&settings)?;
+    let settings = settings.with_environment(&|name| std::env::var(name).ok());
+    let layers =
+        LayerOptions { in_flight: global.parallel.map(usize::from), bandwidth: global.limit_download };
     let options = OpenOptions { ignore_upgrade_lock: global.ignore_upgrade_lock };
-    let repository = Repository::open(blobs, &password, &options, observer.as_ref()).await?;
+    let blobs = rekopia_blob::connect_with(&settings, &layers).await?;
+    let opened = Repository::open(blobs, &password, &options, observer.as_ref()).await;
+    let repository = match (opened, settings.in_folder()) {
+        // `s3://bucket/name` may mean the folder `name/`: Kopia's prefixes are put before names as they are.
+        (Err(e), Some(folder)) if e.kind() == rekopia::ErrorKind::NoRepository => {
+            let blobs = rekopia_blob::connect_with(&folder, &layers).await?;
+            let inside = Repository::open(blobs, &password, &options, observer.as_ref()).await;
+            inside.or_else(|second| match second.kind() {
+                rekopia::ErrorKind::NoRepository => Err(e),
+                _ => Err(second),
+            })?
+        }
+        (opened, _) => opened?,
+    };
     let index_bytes = repository.info().index_bytes;
     if global.index_memory.is_some_and(|limit| index_bytes > limit) {
         let size = crate::text::size(index_bytes);
@@ -35,6 +51,12 @@ pub(crate) async fn open(global: &Global, observer: &Arc<dyn Observer>) -> Resul
         observer.event(rekopia::Event::Warning { message });
     }
     Ok(repository)
+}
+
+fn token_at(path: &Path) -> Result<Token> {
+    let text = std::fs::read_to_string(path).map(Zeroizing::new);
+    let text = text.map_err(|e| UsageError(format!("cannot read the token file {}: {e}", path.display())))?;
+    Ok(Token::parse(&text)?)
 }
 
 /// Kopia's rule: a bare file name is looked up in Kopia's own folder, anything with a directory is used as it is.
@@ -66,6 +88,11 @@ fn password(global: &Global, config_path: Option<&Path>) -> Result<Password> {
         let mut bytes = Zeroizing::new(bytes?);
         strip_line_end(&mut bytes);
         return Ok(Password::new(bytes.to_vec()));
+    }
+    if let Some(path) = &global.token_file
+        && let Some(password) = token_at(path)?.password
+    {
+        return Ok(Password::new(password.expose()));
     }
     if let Ok(password) = std::env::var("KOPIA_PASSWORD") {
         let password = Zeroizing::new(password);

@@ -17,7 +17,7 @@ pub(crate) fn code(kind: ErrorKind) -> u8 {
         ErrorKind::InvalidPassword => 12,
         ErrorKind::NotFound => 13,
         ErrorKind::Corrupt => 14,
-        ErrorKind::Storage => 15,
+        ErrorKind::Storage | ErrorKind::Archived => 15,
         ErrorKind::Destination => 16,
         ErrorKind::UnsupportedFormat | ErrorKind::Locked => 17,
         ErrorKind::Refused => 18,
@@ -48,6 +48,8 @@ pub(crate) fn code_of_report(report: &Report) -> u8 {
     }
     match (report.failed, report.failures.first()) {
         (0, _) => 0,
+        // Every further file would fail alike until the objects are back.
+        _ if report.failures.iter().any(|f| f.kind == ErrorKind::Archived) => code(ErrorKind::Archived),
         // Nothing at all could be restored: the cause says more than "incomplete".
         (_, Some(first)) if report.files + report.symlinks + report.directories == 0 => code(first.kind),
         _ => INCOMPLETE,

@@ -22,6 +22,8 @@ pub enum ErrorKind {
     NotFound,
     /// The repository is damaged.
     Corrupt,
+    /// Objects lie in an archive and must be brought back first.
+    Archived,
     /// The storage cannot be reached or refuses us.
     Storage,
     /// The destination: space, permission, type conflict.
@@ -59,6 +61,7 @@ impl Error {
     pub(crate) fn storage(error: BlobError, what: impl Into<String>) -> Self {
         let kind = match error.kind() {
             BlobErrorKind::NotFound | BlobErrorKind::Truncated | BlobErrorKind::Damaged => ErrorKind::Corrupt,
+            BlobErrorKind::Archived => ErrorKind::Archived,
             _ => ErrorKind::Storage,
         };
         let mut e = Error::new(kind, what);

@@ -9,7 +9,7 @@
 //! # #[tokio::main]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! // Open: storage, then password.
-//! let blobs = connect(&Settings::parse("../../testdata/quickstart/repo")?)?;
+//! let blobs = connect(&Settings::parse("../../testdata/quickstart/repo")?).await?;
 //! let password = Password::new("rekopia-quickstart");
 //! let repository = Repository::open(blobs, &password, &OpenOptions::default(), &Silent).await?;
 //!

@@ -11,6 +11,8 @@ pub mod corpus;
 pub mod damage;
 pub mod fixture;
 pub mod random;
+#[cfg(feature = "servers")]
+pub mod server;
 pub mod storage;
 pub mod tree;
 pub mod writer;

@@ -1,3 +1,11 @@
 //! One file per kind of storage.
 
 pub mod filesystem;
+#[cfg(feature = "http")]
+pub(crate) mod http;
+#[cfg(feature = "s3")]
+pub mod s3;
+#[cfg(feature = "s3")]
+mod s3_http;
+#[cfg(feature = "s3")]
+mod s3_role;

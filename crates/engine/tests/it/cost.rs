@@ -9,15 +9,15 @@ use rekopia_testkit::storage::{Request, WatchedBlobs};
 
 use crate::support::{open_blobs, quick, restore};
 
-fn watched(fixture: &Fixture) -> Arc<WatchedBlobs> {
+async fn watched(fixture: &Fixture) -> Arc<WatchedBlobs> {
     let settings = Settings::parse(fixture.repo().to_str().unwrap()).unwrap();
-    WatchedBlobs::new(connect(&settings).unwrap())
+    WatchedBlobs::new(connect(&settings).await.unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_prefix_is_listed_once_and_each_index_blob_read_once() {
     let fixture = Fixture::load("many-indexes");
-    let blobs = watched(&fixture);
+    let blobs = watched(&fixture).await;
     let repository = open_blobs(blobs.clone(), &fixture.password).await.unwrap();
     let requests = blobs.requests();
     let lists: Vec<&Request> = requests.iter().filter(|r| matches!(r, Request::List(_))).collect();
@@ -36,7 +36,7 @@ async fn each_prefix_is_listed_once_and_each_index_blob_read_once() {
 async fn packs_are_read_in_few_ranges() {
     for name in ["many-files", "quickstart", "ecc-020", "format-v1", "deep-indirect"] {
         let fixture = Fixture::load(name);
-        let blobs = watched(&fixture);
+        let blobs = watched(&fixture).await;
         let repository = open_blobs(blobs.clone(), &fixture.password).await.unwrap();
         repository.snapshots().await.unwrap();
         blobs.forget();
@@ -74,7 +74,7 @@ async fn packs_are_read_in_few_ranges() {
 #[tokio::test(flavor = "multi_thread")]
 async fn trap_24_a_pack_that_moved_is_found_with_a_fresh_index() {
     let fixture = Fixture::load("quickstart");
-    let blobs = watched(&fixture);
+    let blobs = watched(&fixture).await;
     let repository = open_blobs(blobs.clone(), &fixture.password).await.unwrap();
     repository.snapshots().await.unwrap();
     // The first read of each pack says that it is gone, as if maintenance had moved it meanwhile.

@@ -12,7 +12,7 @@ use rekopia_testkit::fixture::Fixture;
 /// Opens a directory with a password.
 pub(crate) async fn open_at(repo: &Path, password: &str) -> Result<Repository> {
     let settings = Settings::parse(repo.to_str().unwrap()).unwrap();
-    open_blobs(connect(&settings).unwrap(), password).await
+    open_blobs(connect(&settings).await.unwrap(), password).await
 }
 
 /// Opens whatever holds blobs.

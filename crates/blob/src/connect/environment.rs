@@ -1,0 +1,64 @@
+//! The variables in which the ecosystem's tools expect credentials.
+//!
+//! The library does not look at the environment itself: programs pass a function that does. The AWS chain
+//! (profiles, web identity, container and instance roles) is the exception: it is AWS's own code.
+
+use super::{Secret, Settings};
+
+/// Looks a variable up; `None` when it is not set.
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+pub(super) fn fill(settings: &mut Settings, environment: Environment<'_>) {
+    let text = |field: &mut String, names: &[&str]| {
+        if field.is_empty() {
+            *field = first(environment, names).unwrap_or_default();
+        }
+    };
+    let secret = |field: &mut Secret, names: &[&str]| {
+        if field.is_empty() {
+            *field = first(environment, names).map(Secret::new).unwrap_or_default();
+        }
+    };
+    match settings {
+        Settings::Filesystem(_) | Settings::S3(_) | Settings::Rclone(_) => {}
+        Settings::Gcs(s) => {
+            if s.credentials.is_empty() {
+                text(&mut s.credentials_file, &["GOOGLE_APPLICATION_CREDENTIALS"]);
+            }
+        }
+        Settings::Azure(s) => {
+            text(&mut s.storage_account, &["AZURE_STORAGE_ACCOUNT"]);
+            text(&mut s.storage_domain, &["AZURE_STORAGE_DOMAIN"]);
+            if s.storage_key.is_empty() && s.sas_token.is_empty() && s.client_secret.is_empty() {
+                secret(&mut s.storage_key, &["AZURE_STORAGE_KEY"]);
+                secret(&mut s.sas_token, &["AZURE_STORAGE_SAS_TOKEN"]);
+                text(&mut s.tenant_id, &["AZURE_TENANT_ID"]);
+                text(&mut s.client_id, &["AZURE_CLIENT_ID"]);
+                secret(&mut s.client_secret, &["AZURE_CLIENT_SECRET"]);
+                text(&mut s.azure_federated_token_file, &["AZURE_FEDERATED_TOKEN_FILE"]);
+            }
+        }
+        Settings::B2(s) => {
+            text(&mut s.key_id, &["B2_KEY_ID", "B2_APPLICATION_KEY_ID"]);
+            secret(&mut s.key, &["B2_KEY", "B2_APPLICATION_KEY"]);
+        }
+        Settings::Sftp(s) => {
+            text(&mut s.username, &["USER", "LOGNAME"]);
+            secret(&mut s.password, &["KOPIA_SFTP_PASSWORD"]);
+            if s.known_hosts_file.is_empty()
+                && s.known_hosts_data.is_empty()
+                && let Some(home) = environment("HOME").filter(|h| !h.is_empty())
+            {
+                s.known_hosts_file = format!("{home}/.ssh/known_hosts");
+            }
+        }
+        Settings::Webdav(s) => {
+            text(&mut s.username, &["KOPIA_WEBDAV_USERNAME"]);
+            secret(&mut s.password, &["KOPIA_WEBDAV_PASSWORD"]);
+        }
+    }
+}
+
+fn first(environment: Environment<'_>, names: &[&str]) -> Option<String> {
+    names.iter().find_map(|name| environment(name).filter(|value| !value.is_empty()))
+}

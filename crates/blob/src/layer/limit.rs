@@ -1,0 +1,108 @@
+//! At most so many requests in flight, at most so many bytes per second.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
+
+use super::LayerOptions;
+use crate::{BlobError, BlobErrorKind, BlobId, BlobInfo, BlobReader, BoxFuture, StorageTraits, Usage};
+
+/// Bounds what a storage is asked for at once.
+pub(super) struct Limit {
+    inner: Arc<dyn BlobReader>,
+    permits: Semaphore,
+    in_flight: usize,
+    pace: Option<Pace>,
+}
+
+/// Hands out the time at which bytes may be received.
+struct Pace {
+    bytes_per_second: u64,
+    free_at: Mutex<Instant>,
+}
+
+impl Limit {
+    pub(super) fn new(inner: Arc<dyn BlobReader>, options: &LayerOptions) -> Self {
+        // Opening has more in flight than restoring: many small blobs, no memory to speak of.
+        let in_flight = options.in_flight.unwrap_or(inner.traits().in_flight.max(128)).max(1);
+        let pace = options
+            .bandwidth
+            .map(|b| Pace { bytes_per_second: b.max(1), free_at: Mutex::new(Instant::now()) });
+        Limit { inner, permits: Semaphore::new(in_flight), in_flight, pace }
+    }
+
+    async fn permit(&self) -> Result<SemaphorePermit<'_>, BlobError> {
+        let closed = |e| BlobError::new(BlobErrorKind::Unavailable, "the connection was closed").because(e);
+        self.permits.acquire().await.map_err(closed)
+    }
+}
+
+impl Pace {
+    /// Books `bytes` behind what is booked already, and waits for their turn.
+    async fn wait(&self, bytes: u64) {
+        let until = {
+            let mut free_at = self.free_at.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let start = (*free_at).max(Instant::now());
+            *free_at = start + Duration::from_secs_f64(bytes as f64 / self.bytes_per_second as f64);
+            *free_at
+        };
+        tokio::time::sleep_until(until).await;
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl BlobReader for Limit {
+    fn read<'a>(
+        &'a self,
+        id: &'a BlobId,
+        range: Option<Range<u64>>,
+        into: Vec<u8>,
+    ) -> BoxFuture<'a, Result<Vec<u8>, BlobError>> {
+        Box::pin(async move {
+            let _permit = self.permit().await?;
+            let bytes = self.inner.read(id, range, into).await?;
+            if let Some(pace) = &self.pace {
+                pace.wait(bytes.len() as u64).await;
+            }
+            Ok(bytes)
+        })
+    }
+
+    fn list<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<BlobInfo>, BlobError>> {
+        Box::pin(async move {
+            let _permit = self.permit().await?;
+            self.inner.list(prefix).await
+        })
+    }
+
+    fn stat<'a>(&'a self, id: &'a BlobId) -> BoxFuture<'a, Result<BlobInfo, BlobError>> {
+        Box::pin(async move {
+            let _permit = self.permit().await?;
+            self.inner.stat(id).await
+        })
+    }
+
+    fn any<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<bool, BlobError>> {
+        Box::pin(async move {
+            let _permit = self.permit().await?;
+            self.inner.any(prefix).await
+        })
+    }
+
+    fn usage(&self) -> Usage {
+        self.inner.usage()
+    }
+
+    fn traits(&self) -> StorageTraits {
+        let inner = self.inner.traits();
+        StorageTraits { in_flight: inner.in_flight.min(self.in_flight), ..inner }
+    }
+
+    fn describe(&self) -> String {
+        self.inner.describe()
+    }
+}

@@ -1,0 +1,83 @@
+//! The HTTP client that the providers share: one TLS stack, one set of deadlines.
+
+use std::path::Path;
+use std::time::Duration;
+
+use reqwest::{Certificate, Client};
+
+use crate::{BlobError, BlobErrorKind};
+
+/// Whom to believe.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Trust<'a> {
+    /// File with further authorities, PEM.
+    pub(crate) ca_file: Option<&'a Path>,
+    /// Further authorities, PEM.
+    pub(crate) ca_pem: &'a [u8],
+    /// Believe any certificate.
+    pub(crate) anyone: bool,
+}
+
+/// Until a connection stands.
+const CONNECT: Duration = Duration::from_secs(10);
+/// Until the first byte of an answer, and from each part of it to the next.
+const SILENCE: Duration = Duration::from_secs(15);
+
+/// A client with deadlines for connecting and for silence. A configured authority file that is missing is only warned
+/// of: the TLS error, if there is one, names it.
+pub(crate) fn client(trust: Trust<'_>) -> Result<Client, BlobError> {
+    let wrong = |what: String| BlobError::new(BlobErrorKind::Settings, what);
+    let mut builder = Client::builder()
+        .connect_timeout(CONNECT)
+        .read_timeout(SILENCE)
+        .pool_max_idle_per_host(128)
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("rekopia/", env!("CARGO_PKG_VERSION")));
+    let file = match trust.ca_file {
+        Some(path) => std::fs::read(path).unwrap_or_else(|e| {
+            tracing::warn!("cannot read the certificate authorities in {}: {e}", path.display());
+            Vec::new()
+        }),
+        None => Vec::new(),
+    };
+    for pem in [file.as_slice(), trust.ca_pem] {
+        if pem.is_empty() {
+            continue;
+        }
+        let certificates = Certificate::from_pem_bundle(pem)
+            .map_err(|e| wrong("the certificate authorities are not PEM".into()).because(e))?;
+        for certificate in certificates {
+            builder = builder.add_root_certificate(certificate);
+        }
+    }
+    if trust.anyone {
+        builder = builder.danger_accept_invalid_certs(true);
+    }
+    builder.build().map_err(|e| wrong("the HTTP client cannot start".into()).because(e))
+}
+
+/// A request that got no answer: why, in the words of its innermost cause.
+pub(crate) fn no_answer(e: reqwest::Error) -> BlobError {
+    let e = e.without_url();
+    let cause = innermost(&e);
+    let certificate = cause.contains("certificate") || cause.contains("UnknownIssuer");
+    let what = if certificate {
+        format!("the server's certificate is not trusted: {cause}")
+    } else if e.is_timeout() {
+        format!("no answer in time: {cause}")
+    } else if e.is_connect() {
+        format!("cannot connect: {cause}")
+    } else {
+        format!("the connection broke: {cause}")
+    };
+    let error = BlobError::new(BlobErrorKind::Unavailable, what);
+    if certificate { error } else { error.transient() }
+}
+
+fn innermost(e: &dyn std::error::Error) -> String {
+    let mut last = e;
+    while let Some(source) = last.source() {
+        last = source;
+    }
+    last.to_string()
+}

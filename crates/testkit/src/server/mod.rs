@@ -1,0 +1,3 @@
+//! Real servers for tests, in the test's own process.
+
+pub mod s3;
