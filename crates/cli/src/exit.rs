@@ -9,21 +9,9 @@ pub(crate) const INCOMPLETE: u8 = 3;
 /// The command line makes no sense.
 pub(crate) const USAGE: u8 = 2;
 
-/// The exit code of a class of errors; one table for all binaries.
+/// The exit code of a class of errors.
 pub(crate) fn code(kind: ErrorKind) -> u8 {
-    match kind {
-        ErrorKind::Usage => USAGE,
-        ErrorKind::NoRepository => 10,
-        ErrorKind::InvalidPassword => 12,
-        ErrorKind::NotFound => 13,
-        ErrorKind::Corrupt => 14,
-        ErrorKind::Storage | ErrorKind::Archived => 15,
-        ErrorKind::Destination => 16,
-        ErrorKind::UnsupportedFormat | ErrorKind::Locked => 17,
-        ErrorKind::Refused => 18,
-        ErrorKind::Cancelled => 130,
-        _ => 1,
-    }
+    kind.exit_code()
 }
 
 static STOPPED_BY: AtomicU8 = AtomicU8::new(130);

@@ -4,7 +4,6 @@ mod args;
 mod command;
 mod connect;
 mod exit;
-mod limits;
 mod progress;
 mod text;
 mod time;

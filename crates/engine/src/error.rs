@@ -38,6 +38,25 @@ pub enum ErrorKind {
     Internal,
 }
 
+impl ErrorKind {
+    /// The exit code of a program that ends with it: one table for every binary.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            ErrorKind::Usage => 2,
+            ErrorKind::NoRepository => 10,
+            ErrorKind::InvalidPassword => 12,
+            ErrorKind::NotFound => 13,
+            ErrorKind::Corrupt => 14,
+            ErrorKind::Storage | ErrorKind::Archived => 15,
+            ErrorKind::Destination => 16,
+            ErrorKind::UnsupportedFormat | ErrorKind::Locked => 17,
+            ErrorKind::Refused => 18,
+            ErrorKind::Cancelled => 130,
+            _ => 1,
+        }
+    }
+}
+
 /// An error of the engine: one line for people, fields for programs, the cause in `source()`.
 pub struct Error(Box<Inner>);
 
@@ -55,6 +74,17 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     pub(crate) fn new(kind: ErrorKind, what: impl Into<String>) -> Self {
         Error(Box::new(Inner { kind, what: what.into(), content: None, pack: None, source: None }))
+    }
+
+    /// A storage that could not even be connected to: what is wrong with its settings is usage.
+    pub fn from_storage(error: BlobError, what: impl Into<String>) -> Self {
+        let kind = match error.kind() {
+            BlobErrorKind::NotFound => ErrorKind::NoRepository,
+            BlobErrorKind::Settings => ErrorKind::Usage,
+            BlobErrorKind::Damaged => ErrorKind::Corrupt,
+            _ => ErrorKind::Storage,
+        };
+        Error::new(kind, what).because(error)
     }
 
     /// A failed storage request; what it means for the repository depends on what was read.

@@ -78,7 +78,7 @@ fn options(global: &Global, args: &Restore, cancel: Cancel) -> RestoreOptions {
         cancel,
         ..RestoreOptions::default()
     };
-    options.memory_bytes = global.memory.unwrap_or_else(crate::limits::memory_bytes);
+    options.memory_bytes = global.memory.unwrap_or_else(rekopia::memory_bytes);
     options
 }
 

@@ -148,6 +148,7 @@ pub(crate) fn corrupt(e: rekopia_format::content::Error, id: &ContentId) -> Erro
 pub(crate) fn missing(e: &BlobError, id: &ContentId, pack: &rekopia_format::BlobId) -> Error {
     let kind = match e.kind() {
         rekopia_blob::BlobErrorKind::NotFound | rekopia_blob::BlobErrorKind::Truncated => ErrorKind::Corrupt,
+        rekopia_blob::BlobErrorKind::Archived => ErrorKind::Archived,
         _ => ErrorKind::Storage,
     };
     Error::new(kind, "cannot be read").of_content(id).in_pack(pack).because(e.to_string())

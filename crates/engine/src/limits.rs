@@ -6,7 +6,7 @@ use std::path::Path;
 const DEFAULT_BYTES: u64 = 80 << 20;
 
 /// 80 MiB, or a third of the memory limit of this process's control group.
-pub(crate) fn memory_bytes() -> u64 {
+pub fn memory_bytes() -> u64 {
     limit().map_or(DEFAULT_BYTES, |limit| DEFAULT_BYTES.min(limit / 3))
 }
 

@@ -1,0 +1,179 @@
+//! Checked configuration; every error names the variable.
+
+use std::path::PathBuf;
+
+use rekopia::{Password, RestoreOptions, Selection, Source};
+
+use crate::env::Env;
+use crate::outcome::Outcome;
+use crate::settings::Settings;
+use crate::{arguments, backend};
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operation {
+    /// Fill the volume.
+    Restore,
+    /// Say what a restore would do.
+    Check,
+    /// The stock script's.
+    Backup,
+    /// The stock script's.
+    Maintenance,
+}
+
+impl Operation {
+    /// As in the log's summary.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Operation::Restore => "restore",
+            Operation::Check => "check",
+            Operation::Backup => "backup",
+            Operation::Maintenance => "maintenance",
+        }
+    }
+}
+
+/// A checked environment.
+pub(crate) struct Config {
+    /// What is asked for.
+    pub(crate) operation: Operation,
+    /// Where the repository is.
+    pub(crate) storage: rekopia_blob::Settings,
+    /// Trimmed, as Kopia trims it.
+    pub(crate) password: Password,
+    /// Whose snapshots.
+    pub(crate) source: Source,
+    /// Which of them.
+    pub(crate) selection: Selection,
+    /// Whether the user asked for one in particular.
+    pub(crate) chosen_by_user: bool,
+    /// The volume.
+    pub(crate) data_dir: PathBuf,
+    /// How to restore.
+    pub(crate) options: RestoreOptions,
+    /// What the policy may do.
+    pub(crate) settings: Settings,
+    /// The stock mover's script, for what is not ours.
+    pub(crate) stock_entry: PathBuf,
+    /// The arguments as they came.
+    pub(crate) arguments: Vec<String>,
+}
+
+impl Config {
+    /// Checks everything before anything is opened.
+    ///
+    /// # Errors
+    /// A failure that names the variable (exit 2), or the volume that is not there (exit 16).
+    pub(crate) fn check(env: &Env, arguments: &[String]) -> Result<Self, Outcome> {
+        let wrong = |what: String| Outcome::failed(2, "settings", what);
+        let operation = operation(env, arguments).map_err(wrong)?;
+        let password = env.text("KOPIA_PASSWORD").map(str::trim).filter(|p| !p.is_empty());
+        let password = password.ok_or_else(|| wrong("KOPIA_PASSWORD must be defined".into()))?;
+        let identity = |name: &str| env.text(name).map(str::to_owned);
+        let needed = matches!(operation, Operation::Restore | Operation::Check);
+        let user = identity("KOPIA_OVERRIDE_USERNAME");
+        let host = identity("KOPIA_OVERRIDE_HOSTNAME");
+        if needed && (user.is_none() || host.is_none()) {
+            let what = "KOPIA_OVERRIDE_USERNAME and KOPIA_OVERRIDE_HOSTNAME must both be defined";
+            return Err(wrong(what.into()));
+        }
+        let source = Source {
+            user: user.unwrap_or_default(),
+            host: host.unwrap_or_default(),
+            path: env.text("KOPIA_SOURCE_PATH_OVERRIDE").unwrap_or("/data").to_owned(),
+        };
+        let settings = Settings::read(env, &format!("{}@{}", source.user, source.host)).map_err(wrong)?;
+        let storage = backend::read(env).map_err(wrong)?;
+        let (selection, chosen_by_user) = selection(env).map_err(wrong)?;
+
+        let mut options = RestoreOptions {
+            delete_extra: env.flag("KOPIA_ENABLE_FILE_DELETION"),
+            memory_bytes: settings.memory.unwrap_or_else(rekopia::memory_bytes),
+            parallel: settings.parallel.unwrap_or(0).into(),
+            verify: settings.verify,
+            dry_run: operation == Operation::Check,
+            ..RestoreOptions::default()
+        };
+        if needed && let Some(text) = env.text("KOPIA_ADDITIONAL_ARGS") {
+            arguments::apply(text, &mut options).map_err(wrong)?;
+        }
+        let default_dir = if needed { "/restore/data" } else { "/data" };
+        let data_dir = env.path("DATA_DIR").unwrap_or_else(|| default_dir.into());
+        if operation == Operation::Restore && !data_dir.is_dir() {
+            let what = format!("DATA_DIR: Data directory {} does not exist", data_dir.display());
+            return Err(Outcome::failed(16, "destination", what));
+        }
+        if let Some(ca) = env.path("CUSTOM_CA").filter(|ca| !ca.is_file()) {
+            println!(
+                "WARN: CUSTOM_CA: {} does not exist; only the usual authorities are trusted",
+                ca.display()
+            );
+        }
+        Ok(Config {
+            operation,
+            storage,
+            password: Password::new(password),
+            source,
+            selection,
+            chosen_by_user,
+            data_dir,
+            options,
+            settings,
+            stock_entry: env
+                .path("REKOPIA_STOCK_ENTRY")
+                .unwrap_or_else(|| "/mover-kopia/stock-entry.sh".into()),
+            arguments: arguments.to_vec(),
+        })
+    }
+}
+
+/// `DIRECTION` first, then the argument, as the stock script does; but nothing asked is a mistake, not a success.
+fn operation(env: &Env, arguments: &[String]) -> Result<Operation, String> {
+    match env.text("DIRECTION") {
+        Some("source") => return Ok(Operation::Backup),
+        Some("destination") => return Ok(Operation::Restore),
+        Some("maintenance") => return Ok(Operation::Maintenance),
+        Some(other) => return Err(format!("DIRECTION: unknown operation: {other}")),
+        None => {}
+    }
+    match arguments {
+        [one] => match one.as_str() {
+            "restore" => Ok(Operation::Restore),
+            "check" => Ok(Operation::Check),
+            "backup" => Ok(Operation::Backup),
+            "maintenance" => Err("maintenance is chosen by DIRECTION=maintenance, not by an argument".into()),
+            other => Err(format!("unknown operation: {other}")),
+        },
+        [] => Err("no operation: the argument is restore, check or backup".into()),
+        [_, second, ..] => Err(format!("unknown operation: {second}")),
+    }
+}
+
+fn selection(env: &Env) -> Result<(Selection, bool), String> {
+    let number = |name: &str| {
+        let parse = |text: &str| text.trim().parse::<usize>();
+        let value =
+            env.text(name).map(|text| parse(text).map_err(|_| format!("{name}: {text:?} is not a number")));
+        value.transpose()
+    };
+    let previous = number("KOPIA_PREVIOUS")?;
+    if number("KOPIA_SHALLOW")? == Some(0) {
+        println!("WARN: KOPIA_SHALLOW: 0 is treated as not set");
+    }
+    let as_of_ns = match env.text("KOPIA_RESTORE_AS_OF") {
+        None => None,
+        Some(text) => {
+            let time: jiff::Timestamp = text.parse().map_err(|_| {
+                format!("KOPIA_RESTORE_AS_OF: {text:?} is not an RFC 3339 time such as 2026-11-01T12:00:00Z")
+            })?;
+            Some(
+                i64::try_from(time.as_nanosecond())
+                    .map_err(|_| "KOPIA_RESTORE_AS_OF: out of range".to_owned())?,
+            )
+        }
+    };
+    let previous = previous.unwrap_or(0);
+    let chosen = as_of_ns.is_some() || previous > 0;
+    Ok((Selection { as_of_ns, previous, incomplete: false }, chosen))
+}

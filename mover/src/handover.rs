@@ -1,0 +1,49 @@
+//! Backup and maintenance are the stock script's; but never at a place that is not the repository that is meant.
+
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use rekopia::ErrorKind;
+
+use crate::config::{Config, Operation};
+use crate::env::Env;
+use crate::outcome::Outcome;
+use crate::run;
+
+/// Opens the repository, read-only, before anything is started.
+pub(crate) async fn before(config: &Config) -> Outcome {
+    if !config.stock_entry.is_file() {
+        let what = format!(
+            "{} is not done by this image: it has no stock script at {}; use the overlay image, or set REKOPIA_STOCK_ENTRY",
+            config.operation.name(),
+            config.stock_entry.display()
+        );
+        return Outcome::failed(2, "no-stock-script", what);
+    }
+    match run::open(config).await {
+        Ok(repository) => run::wrong_repository(config, &repository).unwrap_or(Outcome::HandOver),
+        // The first backup of a new cluster makes the repository; maintenance never does.
+        Err(e) if e.kind() == ErrorKind::NoRepository && config.operation == Operation::Backup => {
+            match run::failure(config, &e) {
+                Outcome::NoRepositoryAccepted { .. } => Outcome::HandOver,
+                refused => refused,
+            }
+        }
+        Err(e) => match run::failure(config, &e) {
+            Outcome::NoRepositoryAccepted { message } => Outcome::failed(10, "no-repository", message),
+            refused => refused,
+        },
+    }
+}
+
+/// Becomes the stock script: same environment, same arguments.
+pub(crate) fn exec(config: &Config, env: &Env) -> Outcome {
+    println!("INFO: handing over to {}", config.stock_entry.display());
+    let mut command = Command::new(&config.stock_entry);
+    command.args(&config.arguments).env_clear().envs(env.all());
+    if let (None, Some(ca)) = (env.text("CUSTOM_CA"), env.text("KOPIA_CUSTOM_CA")) {
+        command.env("CUSTOM_CA", ca);
+    }
+    let e = command.exec();
+    Outcome::failed(2, "no-stock-script", format!("cannot start {}: {e}", config.stock_entry.display()))
+}

@@ -1,0 +1,234 @@
+//! How a run ended: one closed enum, each with its exit code, its last log lines and its termination message.
+//!
+//! The operator keeps only lines that its filter lets through, and of these the last 1,024 bytes (contract §3.5); so
+//! the verdict, its numbers and its remedy are the last lines, and each says "failed" or one of the words that pass.
+
+use std::path::PathBuf;
+
+use rekopia::Report;
+use serde_json::{Value, json};
+
+/// How a run ended.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// Everything is as the snapshot has it; or, for `check`, would be.
+    Restored(Box<Done>),
+    /// The same but for losses that the settings accept.
+    RestoredWithLosses(Box<Done>),
+    /// A healthy repository without this identity; the volume is untouched.
+    Empty {
+        /// Why, with the repository's unique ID.
+        message: String,
+    },
+    /// No repository, and the settings allow that; the volume is untouched.
+    NoRepositoryAccepted {
+        /// What was looked at.
+        message: String,
+    },
+    /// Anything else: the operator tries again.
+    Failed {
+        /// From the table of both binaries.
+        code: u8,
+        /// The outcome's name, for programs.
+        name: &'static str,
+        /// What failed and what to do.
+        message: String,
+        /// Lines before it, in the form that fills `availableIdentities` where they name snapshots.
+        details: Vec<String>,
+        /// What was restored, when something was.
+        done: Option<Box<Done>>,
+    },
+    /// Stopped by SIGTERM; a second run completes.
+    Stopped,
+    /// The stock script may take over (the process is replaced).
+    HandOver,
+}
+
+/// What a restore did.
+#[derive(Debug)]
+pub(crate) struct Done {
+    /// Hex of the repository's unique ID.
+    pub(crate) repository: String,
+    /// Its ID and when it was taken.
+    pub(crate) snapshot: String,
+    /// The engine's report.
+    pub(crate) report: Report,
+    /// Nothing was written: `check`.
+    pub(crate) dry: bool,
+    /// Warnings that must reach the operator's status.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Outcome {
+    /// A failure without details.
+    pub(crate) fn failed(code: u8, name: &'static str, message: impl Into<String>) -> Self {
+        Outcome::Failed { code, name, message: message.into(), details: Vec::new(), done: None }
+    }
+
+    /// From the table of both binaries.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Outcome::Failed { code, .. } => *code,
+            Outcome::Stopped => 143,
+            _ => 0,
+        }
+    }
+
+    /// Its name, for programs.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Outcome::Restored(_) => "restored",
+            Outcome::RestoredWithLosses(_) => "restored-with-losses",
+            Outcome::Empty { .. } => "empty",
+            Outcome::NoRepositoryAccepted { .. } => "no-repository",
+            Outcome::Failed { name, .. } => name,
+            Outcome::Stopped => "stopped",
+            Outcome::HandOver => "hand-over",
+        }
+    }
+
+    /// Prints the last lines and writes the termination message, where there is a place for it.
+    pub(crate) fn tell(&self, operation: &str, termination_log: Option<PathBuf>) {
+        let code = self.exit_code();
+        println!("INFO: === OPERATION SUMMARY ===");
+        println!("INFO: OPERATION_TYPE: {operation}");
+        println!("INFO: OPERATION_RESULT: {}", if code == 0 { "SUCCESS" } else { "FAILURE" });
+        println!("INFO: EXIT_CODE: {code}");
+        for line in self.lines() {
+            println!("{}", one_line(&line, 700));
+        }
+        println!("INFO: === Done ===");
+        let path = termination_log.unwrap_or_else(|| PathBuf::from("/dev/termination-log"));
+        // Only where the kubelet put the file: it is never made.
+        if path.is_file() {
+            let _ = std::fs::write(path, self.termination_message());
+        }
+    }
+
+    fn lines(&self) -> Vec<String> {
+        match self {
+            Outcome::Restored(done) => {
+                let mut lines: Vec<String> =
+                    done.warnings.iter().map(|w| format!("WARN: no error, but: {w}")).collect();
+                lines.push(done.sentence("successfully"));
+                lines
+            }
+            Outcome::RestoredWithLosses(done) => {
+                let mut lines = done.losses(5);
+                lines.push(
+                    done.sentence(&format!("with {} accepted losses (failed entries)", done.report.failed)),
+                );
+                lines
+            }
+            Outcome::Empty { message } => vec![
+                "INFO: === No data will be restored ===".into(),
+                format!("INFO: No eligible snapshots found: {message}"),
+            ],
+            Outcome::NoRepositoryAccepted { message } => vec![
+                "INFO: === No data will be restored ===".into(),
+                format!("INFO: No eligible snapshots found: {message}"),
+            ],
+            Outcome::Failed { code, name, message, details, done } => {
+                let mut lines = details.clone();
+                if let Some(done) = done {
+                    lines.extend(done.losses(4));
+                    lines.push(format!("ERROR: failed after {}", done.numbers()));
+                }
+                lines.push(format!("ERROR: restore failed ({name}, exit {code}): {message}"));
+                lines
+            }
+            Outcome::Stopped => {
+                vec!["ERROR: restore failed (stopped, exit 143): stopped on request; the next run completes it".into()]
+            }
+            Outcome::HandOver => Vec::new(),
+        }
+    }
+
+    fn termination_message(&self) -> String {
+        let mut document = json!({ "outcome": self.name(), "exitCode": self.exit_code() });
+        let message = match self {
+            Outcome::Empty { message } | Outcome::NoRepositoryAccepted { message } => Some(message),
+            Outcome::Failed { message, .. } => Some(message),
+            _ => None,
+        };
+        if let Some(message) = message {
+            document["message"] = json!(one_line(message, 1500));
+        }
+        let done = match self {
+            Outcome::Restored(done) | Outcome::RestoredWithLosses(done) => Some(done),
+            Outcome::Failed { done, .. } => done.as_ref(),
+            _ => None,
+        };
+        if let Some(done) = done {
+            let r = &done.report;
+            document["repository"] = json!(done.repository);
+            document["snapshot"] = json!(done.snapshot);
+            document["files"] = json!(r.files);
+            document["bytes"] = json!(r.bytes);
+            document["seconds"] = json!(r.seconds);
+            document["losses"] = json!(r.failed);
+            document["fidelity"] = json!(r.unset_attributes);
+            let first: Vec<Value> =
+                r.failures.iter().take(5).map(|f| json!(one_line(&f.path, 200))).collect();
+            document["firstLosses"] = json!(first);
+        }
+        document.to_string()
+    }
+}
+
+impl Done {
+    fn sentence(&self, how: &str) -> String {
+        let verb = if self.dry { "Snapshot restore would be" } else { "Snapshot restore" };
+        format!("INFO: {verb} completed {how}: snapshot {}, {}", self.snapshot, self.numbers())
+    }
+
+    fn numbers(&self) -> String {
+        let r = &self.report;
+        let mut text = format!("{} files, {} bytes, {:.1} s", r.files, r.bytes, r.seconds);
+        if r.kept_files > 0 {
+            text.push_str(&format!(", {} files were right already", r.kept_files));
+        }
+        if r.deleted > 0 {
+            text.push_str(&format!(", {} extra entries deleted", r.deleted));
+        }
+        if r.unset_attributes > 0 {
+            text.push_str(&format!(", {} attributes not settable as this user", r.unset_attributes));
+        }
+        text.push_str(&format!(", {} requests, {} bytes fetched", r.requests, r.fetched_bytes));
+        text
+    }
+
+    fn losses(&self, most: usize) -> Vec<String> {
+        let line = |f: &rekopia::Failure| one_line(&format!("ERROR: failed: {}: {}", f.path, f.message), 150);
+        self.report.failures.iter().take(most).map(line).collect()
+    }
+}
+
+/// Control characters out, at most `most` bytes: a name from a snapshot must not forge or flood the log.
+pub(crate) fn one_line(text: &str, most: usize) -> String {
+    let mut line: String = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+    if line.len() > most {
+        let cut = (0..=most).rev().find(|at| line.is_char_boundary(*at)).unwrap_or(0);
+        line.truncate(cut);
+        line.push('…');
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_a_line() {
+        assert_eq!(one_line("a\nb\u{1b}[1m", 100), "a?b?[1m");
+        assert_eq!(one_line("äöü", 3), "ä…");
+    }
+
+    #[test]
+    fn the_termination_message_is_small() {
+        let outcome = Outcome::failed(15, "storage", "x".repeat(100_000));
+        assert!(outcome.termination_message().len() <= 4096);
+        assert!(outcome.lines().iter().all(|l| one_line(l, 700).len() <= 704));
+    }
+}

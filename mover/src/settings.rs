@@ -1,0 +1,211 @@
+//! The policy's settings: member `rekopia` of `KOPIA_MANUAL_CONFIG`, scoped per identity, and `REKOPIA_*` variables.
+
+use serde_json::{Map, Value};
+
+use crate::env::Env;
+
+/// What the policy may do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Settings {
+    /// `onNoRepository: continue`
+    pub(crate) continue_without_repository: bool,
+    /// `onEmpty: fail`
+    pub(crate) fail_when_empty: bool,
+    /// `onNearMiss: continue`
+    pub(crate) ignore_near_miss: bool,
+    /// `onShrunk: restore`
+    pub(crate) accept_shrunk: bool,
+    /// `onMissing: accept`
+    pub(crate) accept_missing: bool,
+    /// `acceptMissing`: globs of paths that may be lost.
+    pub(crate) accepted_losses: Vec<String>,
+    /// `repositoryUniqueID`: only this repository will do.
+    pub(crate) repository_unique_id: Option<String>,
+    /// `memory`, in bytes.
+    pub(crate) memory: Option<u64>,
+    /// `parallel`: requests in flight.
+    pub(crate) parallel: Option<u16>,
+    /// `verify`: read everything back.
+    pub(crate) verify: bool,
+}
+
+/// Every member, in the order of the documentation.
+const MEMBERS: &[&str] = &[
+    "onNoRepository",
+    "onEmpty",
+    "onNearMiss",
+    "onShrunk",
+    "onMissing",
+    "acceptMissing",
+    "repositoryUniqueID",
+    "memory",
+    "parallel",
+    "verify",
+];
+
+impl Settings {
+    /// The member of the manual configuration, then its part for `identity` (`user@host`), then the variables.
+    ///
+    /// # Errors
+    /// A sentence that names the variable and the member.
+    pub(crate) fn read(env: &Env, identity: &str) -> Result<Self, String> {
+        let mut settings = Settings::default();
+        if let Some(text) = env.text("KOPIA_MANUAL_CONFIG") {
+            let wrong = |what: &str| format!("Invalid JSON in KOPIA_MANUAL_CONFIG: {what}");
+            let document: Value = serde_json::from_str(text)
+                .map_err(|e| wrong(&format!("line {}, column {}", e.line(), e.column())))?;
+            let document = document.as_object().ok_or_else(|| wrong("it is not an object"))?;
+            if let Some(ours) = document.get("rekopia") {
+                let ours = ours.as_object().ok_or_else(|| wrong("member \"rekopia\" is not an object"))?;
+                let named = |what: String| format!("KOPIA_MANUAL_CONFIG, member \"rekopia\": {what}");
+                settings.take_all(ours, true).map_err(named)?;
+                match ours.get("identities") {
+                    None => {}
+                    Some(Value::Object(identities)) => {
+                        for (name, scoped) in identities {
+                            let scoped = scoped
+                                .as_object()
+                                .ok_or_else(|| named(format!("identity {name:?} is not an object")))?;
+                            // All are checked, so that a mistake shows before its application needs it.
+                            Settings::default().take_all(scoped, false).map_err(named)?;
+                            if name == identity {
+                                settings.take_all(scoped, false).map_err(named)?;
+                            }
+                        }
+                    }
+                    Some(_) => return Err(named("\"identities\" is not an object".into())),
+                }
+            }
+        }
+        for member in MEMBERS {
+            let variable = variable(member);
+            if let Some(text) = env.text(&variable) {
+                let value = match *member {
+                    "acceptMissing" => text.split(',').map(Value::from).collect(),
+                    _ => Value::from(text),
+                };
+                settings.take(member, &value).map_err(|what| format!("{variable}: {what}"))?;
+            }
+        }
+        Ok(settings)
+    }
+
+    fn take_all(&mut self, members: &Map<String, Value>, outermost: bool) -> Result<(), String> {
+        for (name, value) in members {
+            if !(outermost && name == "identities") {
+                self.take(name, value).map_err(|what| format!("{name}: {what}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, name: &str, value: &Value) -> Result<(), String> {
+        let word = |yes: &str, no: &str| match value.as_str() {
+            Some(text) if text == yes => Ok(true),
+            Some(text) if text == no => Ok(false),
+            _ => Err(format!("{value} is neither {yes:?} nor {no:?}")),
+        };
+        match name {
+            "onNoRepository" => self.continue_without_repository = word("continue", "fail")?,
+            "onEmpty" => self.fail_when_empty = word("fail", "continue")?,
+            "onNearMiss" => self.ignore_near_miss = word("continue", "fail")?,
+            "onShrunk" => self.accept_shrunk = word("restore", "fail")?,
+            "onMissing" => self.accept_missing = word("accept", "fail")?,
+            "acceptMissing" => {
+                let texts =
+                    value.as_array().and_then(|a| a.iter().map(Value::as_str).collect::<Option<Vec<_>>>());
+                let globs = texts.ok_or("it is not a list of globs")?;
+                for glob in &globs {
+                    globset::Glob::new(glob).map_err(|_| format!("{glob:?} is not a glob"))?;
+                }
+                self.accepted_losses = globs.into_iter().map(str::to_owned).collect();
+            }
+            "repositoryUniqueID" => {
+                let id = value.as_str().filter(|t| !t.is_empty() && t.bytes().all(|b| b.is_ascii_hexdigit()));
+                self.repository_unique_id = Some(id.ok_or("it is not hexadecimal")?.to_ascii_lowercase());
+            }
+            "memory" => self.memory = Some(size(value).ok_or("it is not a size such as 80MiB")?),
+            "parallel" => {
+                let number = value.as_u64().or_else(|| value.as_str()?.parse().ok());
+                let number = number.and_then(|n| u16::try_from(n).ok()).filter(|n| (1..=1024).contains(n));
+                self.parallel = Some(number.ok_or("it is not a number from 1 to 1024")?);
+            }
+            "verify" => {
+                self.verify = match value {
+                    Value::Bool(yes) => *yes,
+                    _ => word("true", "false")?,
+                }
+            }
+            _ => return Err("there is no such setting".into()),
+        }
+        Ok(())
+    }
+}
+
+/// `onNoRepository` → `REKOPIA_ON_NO_REPOSITORY`
+fn variable(member: &str) -> String {
+    let mut name = String::from("REKOPIA_");
+    let mut before_upper = true;
+    for c in member.chars() {
+        if c.is_ascii_uppercase() && !before_upper {
+            name.push('_');
+        }
+        before_upper = c.is_ascii_uppercase();
+        name.push(c.to_ascii_uppercase());
+    }
+    name
+}
+
+fn size(value: &Value) -> Option<u64> {
+    if let Some(bytes) = value.as_u64() {
+        return Some(bytes);
+    }
+    let text = value.as_str()?.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let scale: u64 = match unit.trim() {
+        "" | "B" => 1,
+        "K" | "KiB" | "Ki" => 1 << 10,
+        "M" | "MiB" | "Mi" => 1 << 20,
+        "G" | "GiB" | "Gi" => 1 << 30,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(scale)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manual(json: &str) -> Result<Settings, String> {
+        Settings::read(&Env::of(&[("KOPIA_MANUAL_CONFIG", json)]), "app@ns")
+    }
+
+    #[test]
+    fn the_narrower_scope_wins() {
+        let json = r#"{"encryption":{},"rekopia":{"onMissing":"accept","memory":"64MiB",
+            "identities":{"app@ns":{"onMissing":"fail"},"other@ns":{"parallel":4}}}}"#;
+        let settings = manual(json).unwrap();
+        assert!(!settings.accept_missing && settings.memory == Some(64 << 20) && settings.parallel.is_none());
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (json, part) in [
+            ("{bad", "Invalid JSON in KOPIA_MANUAL_CONFIG"),
+            ("[]", "not an object"),
+            (r#"{"rekopia":{"onmissing":"accept"}}"#, "onmissing"),
+            (r#"{"rekopia":{"onMissing":"yes"}}"#, "onMissing"),
+            (r#"{"rekopia":{"identities":{"x@y":{"colour":1}}}}"#, "colour"),
+        ] {
+            let error = manual(json).unwrap_err();
+            assert!(error.contains(part), "{json}: {error}");
+        }
+    }
+
+    #[test]
+    fn variables_have_the_members_names() {
+        assert_eq!(variable("onNoRepository"), "REKOPIA_ON_NO_REPOSITORY");
+        assert_eq!(variable("repositoryUniqueID"), "REKOPIA_REPOSITORY_UNIQUE_ID");
+    }
+}
