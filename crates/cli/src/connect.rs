@@ -36,9 +36,9 @@ pub(crate) async fn open(global: &Global, observer: &Arc<dyn Observer>) -> Resul
         (Err(e), Some(folder)) if e.kind() == rekopia::ErrorKind::NoRepository => {
             let blobs = rekopia_blob::connect_with(&folder, &layers).await?;
             let inside = Repository::open(blobs, &password, &options, observer.as_ref()).await;
-            inside.or_else(|second| match second.kind() {
-                rekopia::ErrorKind::NoRepository => Err(e),
-                _ => Err(second),
+            inside.map_err(|second| match second.kind() {
+                rekopia::ErrorKind::NoRepository => e,
+                _ => second,
             })?
         }
         (opened, _) => opened?,

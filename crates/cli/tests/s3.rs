@@ -97,7 +97,7 @@ fn only_lists_and_gets_and_few_of_them() {
     let requests = s3.server.take_requests();
     assert!(requests.iter().all(|(method, ..)| method == "GET"), "{requests:?}");
     let lists = requests.iter().filter(|(_, _, query)| query.contains("list-type")).count();
-    assert!(lists <= 2 && requests.len() <= 24, "{} requests: {requests:#?}", requests.len());
+    assert!(lists <= 2 && requests.len() <= 20, "{} requests: {requests:#?}", requests.len());
 }
 
 #[test]

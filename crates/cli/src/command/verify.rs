@@ -33,7 +33,7 @@ pub(super) async fn run(global: &Global, args: &Verify) -> Result<u8> {
     let _watch = watch_signals(&cancel);
     let options = VerifyOptions {
         hash: args.hash,
-        memory_bytes: global.memory.unwrap_or_else(crate::limits::memory_bytes),
+        memory_bytes: global.memory.unwrap_or_else(rekopia::memory_bytes),
         parallel: global.parallel.unwrap_or(0).into(),
         threads: global.threads.unwrap_or(0).into(),
         cancel: cancel.clone(),

@@ -10,6 +10,7 @@ use rekopia_blob::{BlobError, BlobReader};
 use rekopia_format::compression::Decoder;
 use rekopia_format::{ContentId, ContentOpener};
 
+use super::ahead::Ahead;
 use super::index::{ContentIndex, Location, PackIdx};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -20,6 +21,7 @@ pub(crate) struct Contents {
     pub(crate) opener: Arc<ContentOpener>,
     pub(crate) index: Arc<ContentIndex>,
     pub(crate) traffic: Arc<Traffic>,
+    pub(crate) ahead: Arc<Ahead>,
 }
 
 /// Requests and bytes of a repository's whole life, for reports.
@@ -69,7 +71,9 @@ impl Contents {
         let traits = self.blobs.traits();
         let mut reads = Vec::new();
         for of_pack in wanted.chunk_by(|a, b| a.0.pack == b.0.pack) {
-            let ranges: Vec<_> = of_pack.iter().map(|(l, _)| l.range()).collect();
+            let widen =
+                |l: &Location| if traits.local { l.range() } else { self.ahead.widen(&self.index, l) };
+            let ranges: Vec<_> = of_pack.iter().map(|(l, _)| widen(l)).collect();
             for request in coalesce(&ranges, traits.gap, MAX_REQUEST) {
                 reads.push((of_pack[0].0.pack, request.clone(), of_pack[request.covers.clone()].to_vec()));
             }
@@ -90,12 +94,24 @@ impl Contents {
         wanted: Vec<(Location, ContentId)>,
     ) -> Vec<(ContentId, Result<Vec<u8>>)> {
         let name = self.index.pack(pack).clone();
-        let whole = self.blobs.read(&name, Some(request.range.clone()), Vec::new()).await;
-        self.traffic.count(whole.as_ref().map_or(0, |b| b.len() as u64));
-        let mut bytes = match whole {
-            Ok(bytes) => bytes,
+        let exact = matches!(wanted.as_slice(), [(only, _)] if only.range() == request.range);
+        let found = match self.ahead.find(pack, &request.range) {
+            Some(found) => Ok(found),
+            None => {
+                let read = self.blobs.read(&name, Some(request.range.clone()), Vec::new()).await;
+                self.traffic.count(read.as_ref().map_or(0, |b| b.len() as u64));
+                read.map(|bytes| (request.range.start, Arc::new(bytes)))
+            }
+        };
+        let (start, bytes) = match found {
+            Ok((start, bytes)) => {
+                if !exact {
+                    self.ahead.keep(pack, start, &bytes);
+                }
+                (start, bytes)
+            }
             // One short pack must not take down the contents that it still has.
-            Err(_) if wanted.len() > 1 => return self.read_singly(pack, wanted).await,
+            Err(_) if !exact => return self.read_singly(pack, wanted).await,
             Err(e) => {
                 let failed = |(_, id): &(Location, ContentId)| (*id, Err(missing(&e, id, &name)));
                 return wanted.iter().map(failed).collect();
@@ -105,13 +121,12 @@ impl Contents {
         let ids: Vec<ContentId> = wanted.iter().map(|(_, id)| *id).collect();
         let decoded = tokio::task::spawn_blocking(move || {
             let (mut decoder, mut out) = (Decoder::default(), Vec::new());
-            let start = request.range.start;
             let mut results = Vec::with_capacity(wanted.len());
             // Opening decrypts in place, which would spoil overlapping ranges: each content gets its own copy.
             let mut own = Vec::new();
             for (location, id) in wanted {
                 let range = location.range();
-                let slice = &mut bytes[(range.start - start) as usize..(range.end - start) as usize];
+                let slice = &bytes[(range.start - start) as usize..(range.end - start) as usize];
                 own.clear();
                 own.extend_from_slice(slice);
                 let opened = opener.open(&id, &location.packed, &mut own, &mut decoder, &mut out);

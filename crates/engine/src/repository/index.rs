@@ -246,6 +246,24 @@ impl ContentIndex {
         &self.packs[pack.0 as usize]
     }
 
+    /// From the first to the last byte of contents in each metadata pack (`q…`).
+    pub(crate) fn metadata_extents(&self) -> HashMap<PackIdx, std::ops::Range<u64>> {
+        let mut extents: HashMap<PackIdx, std::ops::Range<u64>> = HashMap::new();
+        // Only metadata has a prefix letter.
+        for record in self.records.iter().filter(|r| r.prefix() != 0) {
+            let pack = PackIdx(record.pack >> 8);
+            if !self.pack(pack).as_str().starts_with('q') {
+                continue;
+            }
+            let start = u64::from(record.offset & !DELETED);
+            let end = start + u64::from(record.packed & LEN_MASK);
+            let extent = extents.entry(pack).or_insert(start..end);
+            extent.start = extent.start.min(start);
+            extent.end = extent.end.max(end);
+        }
+        extents
+    }
+
     /// How many packs the entries name.
     pub(crate) fn pack_count(&self) -> usize {
         self.packs.len()

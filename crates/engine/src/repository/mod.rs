@@ -1,5 +1,6 @@
 //! An open repository: keys and a frozen index.
 
+mod ahead;
 pub(crate) mod contents;
 pub(crate) mod file;
 pub(crate) mod index;
@@ -138,8 +139,13 @@ impl Repository {
             contents: info.contents,
             index_blobs: info.index_blobs,
         });
-        let contents =
-            Contents { blobs: Arc::clone(&blobs), opener: opened.opener, index: opened.index, traffic };
+        let contents = Contents {
+            blobs: Arc::clone(&blobs),
+            opener: opened.opener,
+            index: opened.index,
+            traffic,
+            ahead: Arc::default(),
+        };
         let (contents, snapshots) = (RwLock::new(contents), tokio::sync::Mutex::new(None));
         Ok(Repository { blobs, config, contents, snapshots, info })
     }
@@ -186,7 +192,7 @@ impl Repository {
     pub(crate) async fn reload_index(&self) -> Result<()> {
         let old = self.contents();
         let index = open::reload_index(&self.blobs, &old.opener, &self.config, &old.traffic).await?;
-        let fresh = Contents { index: Arc::new(index), ..old };
+        let fresh = Contents { index: Arc::new(index), ahead: Arc::default(), ..old };
         *self.contents.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         Ok(())
     }

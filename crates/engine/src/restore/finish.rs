@@ -77,6 +77,12 @@ impl Outcome {
         match slot.kind {
             SlotKind::File => {
                 Tally::add(&self.tally.files, 1);
+                let (kept, object) = (&slot.kept_bytes, &slot.object_bytes);
+                if kept.load(std::sync::atomic::Ordering::Relaxed) > 0
+                    && object.load(std::sync::atomic::Ordering::Relaxed) == 0
+                {
+                    Tally::add(&self.tally.kept_files, 1);
+                }
                 Tally::add(&self.tally.bytes, bytes);
             }
             SlotKind::Symlink => Tally::add(&self.tally.symlinks, 1),

@@ -1,0 +1,63 @@
+//! Metadata read a little further than asked for: from far away a round trip costs more than half a megabyte.
+//!
+//! A snapshot's directories lie close together in few `q` packs, but each is known only when its parent has been
+//! read. Blocks of those packs are kept, so that a chain of directories is not a chain of requests.
+
+use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use super::index::{ContentIndex, Location, PackIdx};
+
+/// Blocks of metadata packs, oldest first.
+#[derive(Debug, Default)]
+pub(crate) struct Ahead {
+    /// Where contents lie in each metadata pack: nothing is read beyond.
+    extents: OnceLock<HashMap<PackIdx, Range<u64>>>,
+    blocks: Mutex<VecDeque<Block>>,
+}
+
+#[derive(Debug)]
+struct Block {
+    pack: PackIdx,
+    start: u64,
+    bytes: Arc<Vec<u8>>,
+}
+
+/// What is read around a content.
+const BLOCK: u64 = 512 << 10;
+/// Bytes of blocks that are kept.
+const KEPT: usize = 8 << 20;
+
+impl Ahead {
+    /// The block that a content of a metadata pack lies in; of any other pack, just the content.
+    pub(crate) fn widen(&self, index: &ContentIndex, location: &Location) -> Range<u64> {
+        let extents = self.extents.get_or_init(|| index.metadata_extents());
+        let range = location.range();
+        let Some(extent) = extents.get(&location.pack) else { return range };
+        let start = (range.start / BLOCK * BLOCK).max(extent.start);
+        let end = range.end.div_ceil(BLOCK).saturating_mul(BLOCK).min(extent.end);
+        start..end
+    }
+
+    /// A kept block that holds the range, with its place in the pack.
+    pub(crate) fn find(&self, pack: PackIdx, range: &Range<u64>) -> Option<(u64, Arc<Vec<u8>>)> {
+        let blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        let holds = |b: &&Block| {
+            b.pack == pack && b.start <= range.start && range.end <= b.start + b.bytes.len() as u64
+        };
+        blocks.iter().rev().find(holds).map(|b| (b.start, Arc::clone(&b.bytes)))
+    }
+
+    /// Keeps a block, and drops the oldest when there are too many bytes.
+    pub(crate) fn keep(&self, pack: PackIdx, start: u64, bytes: &Arc<Vec<u8>>) {
+        let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        if blocks.iter().any(|b| Arc::ptr_eq(&b.bytes, bytes)) {
+            return;
+        }
+        blocks.push_back(Block { pack, start, bytes: Arc::clone(bytes) });
+        while blocks.iter().map(|b| b.bytes.len()).sum::<usize>() > KEPT && blocks.len() > 1 {
+            blocks.pop_front();
+        }
+    }
+}
