@@ -1,5 +1,6 @@
 //! The HTTP client that the providers share: one TLS stack, one set of deadlines.
 
+use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
@@ -72,6 +73,12 @@ pub(crate) fn no_answer(e: reqwest::Error) -> BlobError {
     };
     let error = BlobError::new(BlobErrorKind::Unavailable, what);
     if certificate { error } else { error.transient() }
+}
+
+/// `bytes 5-9/100` → 5..10
+pub(crate) fn parse_content_range(text: &str) -> Option<Range<u64>> {
+    let (first, last) = text.strip_prefix("bytes ")?.split('/').next()?.split_once('-')?;
+    Some(first.trim().parse().ok()?..last.trim().parse::<u64>().ok()?.checked_add(1)?)
 }
 
 fn innermost(e: &dyn std::error::Error) -> String {

@@ -1,5 +1,7 @@
 //! One file per kind of storage.
 
+#[cfg(feature = "webdav")]
+mod dav_listing;
 pub mod filesystem;
 #[cfg(feature = "http")]
 pub(crate) mod http;
@@ -9,3 +11,5 @@ pub mod s3;
 mod s3_http;
 #[cfg(feature = "s3")]
 mod s3_role;
+#[cfg(feature = "webdav")]
+pub mod webdav;

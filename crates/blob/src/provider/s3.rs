@@ -24,7 +24,7 @@ use base64::prelude::BASE64_STANDARD;
 use jiff::Timestamp;
 use rekopia_format::BlobId;
 
-use super::http::{Trust, client as http_client};
+use super::http::{Trust, client as http_client, parse_content_range};
 use super::s3_http::Carrier;
 use crate::connect::{S3Settings, S3Style};
 use crate::{BlobError, BlobErrorKind, BlobInfo, BlobReader, BoxFuture, StorageTraits};
@@ -476,12 +476,6 @@ async fn bucket_region(client: &Client, bucket: &str) -> Option<String> {
         Ok(answer) => answer.bucket_region().map(str::to_owned),
         Err(e) => e.raw_response().and_then(header),
     }
-}
-
-/// `bytes 5-9/100` → 5..10
-fn parse_content_range(text: &str) -> Option<Range<u64>> {
-    let (first, last) = text.strip_prefix("bytes ")?.split('/').next()?.split_once('-')?;
-    Some(first.trim().parse().ok()?..last.trim().parse::<u64>().ok()?.checked_add(1)?)
 }
 
 fn nanos(time: Option<&aws_smithy_types::DateTime>) -> i64 {

@@ -9,6 +9,7 @@ use std::path::Path;
 /// entries end in it from every stage (reconcile finds them right, write completes them), so it names no stage.
 const TABLE: &[(&str, &str)] = &[
     ("error", ""),
+    ("limits", ""),
     ("observer", ""),
     ("repository", "error observer"),
     ("sink", "error"),
@@ -43,7 +44,7 @@ const TABLE: &[(&str, &str)] = &[
     ("restore::reread", "error observer repository sink restore"),
     ("restore::run", "error observer repository sink restore"),
     ("restore", "error observer repository sink restore"),
-    ("", "error observer repository restore sink"),
+    ("", "error limits observer repository restore sink"),
 ];
 
 #[test]

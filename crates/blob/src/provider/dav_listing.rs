@@ -1,0 +1,119 @@
+//! The answer to PROPFIND → members of a collection (RFC 4918 §9.1, pure).
+
+use percent_encoding::percent_decode_str;
+use quick_xml::Reader;
+use quick_xml::events::Event;
+
+/// A file or collection.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Member {
+    /// Absolute path on the server, decoded.
+    pub(super) path: String,
+    /// Bytes, of a file.
+    pub(super) len: u64,
+    /// Nanoseconds since 1970; 0 when the server does not say.
+    pub(super) modified_ns: i64,
+    /// Whether it has members itself.
+    pub(super) is_collection: bool,
+}
+
+/// Not the XML that it should be.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    #[error("broken XML")]
+    Xml(#[from] quick_xml::Error),
+    #[error("it ends too early")]
+    Ends,
+    #[error("a name that is not UTF-8")]
+    Name,
+}
+
+/// Reads a multistatus document, whatever prefix its namespace has.
+pub(super) fn parse(text: &[u8]) -> Result<Vec<Member>, Error> {
+    let mut reader = Reader::from_reader(text);
+    let (mut members, mut member, mut element) = (Vec::new(), Member::default(), Vec::new());
+    let mut value = String::new();
+    let mut whole = false;
+    loop {
+        match reader.read_event()? {
+            Event::Start(start) => {
+                element = start.local_name().as_ref().to_ascii_lowercase();
+                value.clear();
+                match element.as_slice() {
+                    b"response" => member = Member::default(),
+                    b"collection" => member.is_collection = true,
+                    _ => {}
+                }
+            }
+            Event::Empty(empty) if empty.local_name().as_ref().eq_ignore_ascii_case(b"collection") => {
+                member.is_collection = true;
+            }
+            Event::Text(part) => value.push_str(&String::from_utf8_lossy(&part)),
+            Event::GeneralRef(name) => value.push(match name.as_ref() {
+                b"amp" => '&',
+                b"lt" => '<',
+                b"gt" => '>',
+                b"quot" => '"',
+                b"apos" => '\'',
+                _ => '\u{fffd}',
+            }),
+            Event::End(end) => {
+                let ended = end.local_name().as_ref().to_ascii_lowercase();
+                if ended == element {
+                    match ended.as_slice() {
+                        b"href" => member.path = path(value.trim())?,
+                        b"getcontentlength" => member.len = value.trim().parse().unwrap_or(0),
+                        b"getlastmodified" => member.modified_ns = http_date(value.trim()),
+                        _ => {}
+                    }
+                }
+                match ended.as_slice() {
+                    b"response" => members.push(std::mem::take(&mut member)),
+                    b"multistatus" => whole = true,
+                    _ => {}
+                }
+                element.clear();
+            }
+            Event::Eof if whole => return Ok(members),
+            Event::Eof => return Err(Error::Ends),
+            _ => {}
+        }
+    }
+}
+
+/// A reference is a path, or a whole URL.
+fn path(href: &str) -> Result<String, Error> {
+    let path = match href.split_once("://") {
+        Some((_, rest)) => rest.find('/').map_or("/", |at| &rest[at..]),
+        None => href,
+    };
+    percent_decode_str(path).decode_utf8().map(String::from).map_err(|_| Error::Name)
+}
+
+/// `Tue, 24 Nov 2026 10:00:00 GMT` → nanoseconds since 1970; 0 when it is none.
+pub(super) fn http_date(text: &str) -> i64 {
+    let parsed = jiff::fmt::rfc2822::parse(text).map(|zoned| zoned.timestamp().as_nanosecond());
+    parsed.ok().and_then(|ns| i64::try_from(ns).ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_a_multistatus() {
+        let text = br#"<?xml version="1.0"?><D:multistatus xmlns:D="DAV:">
+            <D:response><D:href>/a%20b/</D:href><D:propstat><D:prop><D:resourcetype><D:collection/></D:resourcetype>
+            </D:prop></D:propstat></D:response>
+            <D:response><D:href>http://host/a%20b/x&amp;y.f</D:href><D:propstat><D:prop><D:resourcetype/>
+            <D:getcontentlength>12</D:getcontentlength>
+            <D:getlastmodified>Thu, 01 Jan 1970 00:00:07 GMT</D:getlastmodified></D:prop></D:propstat></D:response>
+            </D:multistatus>"#;
+        let folder = Member { path: "/a b/".into(), is_collection: true, ..Member::default() };
+        let file =
+            Member { path: "/a b/x&y.f".into(), len: 12, modified_ns: 7_000_000_000, is_collection: false };
+        assert_eq!(parse(text).unwrap(), [folder, file]);
+        assert!(parse(&text[..300]).is_err());
+        assert!(parse(b"<html>no</html>").is_err());
+    }
+}
