@@ -1,6 +1,6 @@
 //! `rekopia-mover`: the restore job that VolSync starts, in place of the stock mover's script.
 //!
-//! Environment ([`env`]) → checked configuration ([`config`]) → engine ([`run`]) → outcome ([`outcome`]).
+//! Environment ([`mod@env`]) → checked configuration ([`config`]) → engine ([`run`]) → outcome ([`outcome`]).
 
 mod arguments;
 mod backend;
