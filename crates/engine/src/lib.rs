@@ -54,6 +54,6 @@ pub use repository::reference::{Reference, Resolved, RootReference};
 pub use repository::snapshots::{Selection, Snapshots};
 pub use repository::{OpenOptions, Password, Repository, RepositoryInfo};
 pub use restore::{
-    Failure, OnError, Overwrite, OwnerPolicy, Planned, Remark, Report, RestoreOptions, SyncMode,
+    Failure, OnError, Overwrite, OwnerPolicy, Planned, Remark, Report, RestoreOptions, StageTimes, SyncMode,
     VerifyOptions,
 };

@@ -42,7 +42,7 @@ pub struct Progress {
     pub entries: u64,
     /// Entries known so far; the snapshot's own total where it is recorded.
     pub total_entries: u64,
-    /// Bytes of file data finished.
+    /// Bytes of file data that are where they belong.
     pub bytes: u64,
     /// Bytes known so far; the snapshot's own total where it is recorded.
     pub total_bytes: u64,

@@ -110,6 +110,39 @@ pub(super) fn watch_signals(cancel: &Cancel) -> impl Drop + use<> {
     Watch(tasks.collect())
 }
 
+/// Where the time went, on lines of less than 80 columns. Stages overlap.
+fn stages(report: &Report) -> String {
+    let s = &report.stages;
+    let parts = [
+        ("walk", s.walk),
+        ("compare", s.reconcile),
+        ("plan", s.plan),
+        ("fetch", s.fetch),
+        ("wait for memory", s.stall),
+        ("decode", s.decode),
+        ("write", s.write),
+        ("idle", s.idle),
+        ("sync", s.sync),
+    ];
+    let shown: Vec<String> = parts.iter().map(|(name, seconds)| format!("{name} {seconds:.2}s")).collect();
+    let mut lines = String::from("Time of all threads: ");
+    let mut width = lines.len();
+    for (i, part) in shown.iter().enumerate() {
+        if width + part.len() + 2 > 78 {
+            lines.push_str("\n  ");
+            width = 2;
+        }
+        lines.push_str(part);
+        lines.push_str(if i + 1 < shown.len() { ", " } else { ".\n" });
+        width += part.len() + 2;
+    }
+    if report.latency_seconds > 0.0 {
+        let (latency, tries) = (report.latency_seconds * 1000.0, text::count(report.retries, "second try"));
+        lines.push_str(&format!("The storage answers in {latency:.0} ms; {tries}.\n"));
+    }
+    lines
+}
+
 /// The last words: one event with `--json`, a few lines otherwise.
 pub(super) fn print_report(global: &Global, report: &Report, verb: &str) -> Result<()> {
     if global.json {
@@ -140,6 +173,7 @@ pub(super) fn print_report(global: &Global, report: &Report, verb: &str) -> Resu
             text::count(report.requests, "request"),
             text::size(report.needed_bytes)
         );
+        eprint!("{}", stages(report));
     }
     if let Some(planned) = &report.planned {
         let (requests, packs) =

@@ -183,6 +183,11 @@ impl Repository {
         (contents.traffic.requests.load(Ordering::Relaxed), contents.traffic.bytes.load(Ordering::Relaxed))
     }
 
+    /// What the storage itself has counted.
+    pub(crate) fn usage(&self) -> rekopia_blob::Usage {
+        self.blobs.usage()
+    }
+
     /// The current index and the means to read through it.
     pub(crate) fn contents(&self) -> Contents {
         self.contents.read().unwrap_or_else(PoisonError::into_inner).clone()

@@ -1,6 +1,7 @@
 //! Format blob + password → keys → active index blobs → frozen index.
 
-use std::sync::{Arc, Mutex};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
@@ -40,17 +41,16 @@ pub(crate) async fn open(
     traffic: &Traffic,
     observer: &dyn Observer,
 ) -> Result<Opened> {
-    let epoch_listing = async { list(blobs, "x", traffic).await };
     let keys = open_format(blobs, password, traffic);
     let blobcfg = read_optional(blobs, "kopia.blobcfg", traffic);
-    let (keys, listing, blobcfg) = tokio::join!(keys, epoch_listing, blobcfg);
+    let (keys, early, blobcfg) = tokio::join!(keys, Early::read(blobs, traffic), blobcfg);
     let (format, config, format_key) = keys?;
     check_usable(&config, options, observer)?;
     let blobcfg = open_blobcfg(blobcfg, &format, &format_key, observer);
 
     let opener = Arc::new(content_opener(&config)?);
     let loader = IndexLoader { blobs, opener: &opener, traffic, epochs: config.epoch_parameters.enabled };
-    let (index, index_blobs) = loader.load(Some(listing?)).await?;
+    let (index, index_blobs) = loader.load(early?).await?;
     Ok(Opened { format, config, blobcfg, opener, index: Arc::new(index), index_blobs })
 }
 
@@ -62,7 +62,7 @@ pub(crate) async fn reload_index(
     traffic: &Traffic,
 ) -> Result<ContentIndex> {
     let loader = IndexLoader { blobs, opener, traffic, epochs: config.epoch_parameters.enabled };
-    Ok(loader.load(None).await?.0)
+    Ok(loader.load(Early::default()).await?.0)
 }
 
 async fn open_format(
@@ -166,6 +166,49 @@ fn content_opener(config: &RepositoryConfig) -> Result<ContentOpener> {
     Ok(ContentOpener::new(cipher, ecc, hash))
 }
 
+/// What can be had before the key is derived: that takes as long as several round trips.
+#[derive(Default)]
+struct Early {
+    /// The listing of `x`; `None`: to be listed.
+    listed: Option<Vec<BlobInfo>>,
+    /// Index blobs as they are stored. One that is not there, or could not be read, is read in its turn.
+    stored: Mutex<HashMap<BlobId, Vec<u8>>>,
+}
+
+/// Index blobs that are read before the key is there, and their bytes together.
+const EARLY_BLOBS: usize = 128;
+const EARLY_BYTES: u64 = 4 << 20;
+
+impl Early {
+    async fn read(blobs: &Arc<dyn BlobReader>, traffic: &Traffic) -> Result<Self> {
+        let listed = list(blobs, "x", traffic).await?;
+        let active = with_lengths(epoch::select(&epoch_sets(&listed)).blobs, listed.clone());
+        let mut bytes = 0;
+        let fits = active.into_iter().take(EARLY_BLOBS).take_while(|blob| {
+            bytes += blob.len;
+            bytes <= EARLY_BYTES
+        });
+        let reads: Vec<_> = fits.map(|blob| read_index_blob(blobs, traffic, blob.id)).collect();
+        let read = futures::future::join_all(reads).await;
+        let stored = read.into_iter().filter_map(|(id, read)| Some((id, read.ok()?))).collect();
+        Ok(Early { listed: Some(listed), stored: Mutex::new(stored) })
+    }
+
+    fn take(&self, id: &BlobId) -> Option<Vec<u8>> {
+        self.stored.lock().unwrap_or_else(PoisonError::into_inner).remove(id)
+    }
+}
+
+async fn read_index_blob(
+    blobs: &Arc<dyn BlobReader>,
+    traffic: &Traffic,
+    id: BlobId,
+) -> (BlobId, std::result::Result<Vec<u8>, BlobError>) {
+    let read = blobs.read(&id, None, Vec::new()).await;
+    traffic.count(read.as_ref().map_or(0, |b| b.len() as u64));
+    (id, read)
+}
+
 struct IndexLoader<'a> {
     blobs: &'a Arc<dyn BlobReader>,
     opener: &'a Arc<ContentOpener>,
@@ -177,13 +220,13 @@ struct IndexLoader<'a> {
 const ATTEMPTS: u32 = 10;
 
 impl IndexLoader<'_> {
-    async fn load(&self, mut epoch_listing: Option<Vec<BlobInfo>>) -> Result<(ContentIndex, u64)> {
+    async fn load(&self, mut early: Early) -> Result<(ContentIndex, u64)> {
         for attempt in 0..ATTEMPTS {
             if attempt > 0 {
                 tokio::time::sleep(Duration::from_millis(100 << (attempt - 1).min(5))).await;
             }
             let (active, watermark) = if self.epochs {
-                let listed = match epoch_listing.take() {
+                let listed = match early.listed.take() {
                     Some(listed) => listed,
                     None => list(self.blobs, "x", self.traffic).await?,
                 };
@@ -199,7 +242,7 @@ impl IndexLoader<'_> {
                 self.refuse_packs_without_index().await?;
             }
             let count = active.len() as u64;
-            match self.read_all(active).await {
+            match self.read_all(active, &early).await {
                 Ok(builder) => {
                     let frozen = tokio::task::spawn_blocking(move || builder.freeze(watermark)).await;
                     return Ok((frozen.map_err(|_| Error::internal("merging the index panicked"))?, count));
@@ -217,7 +260,7 @@ impl IndexLoader<'_> {
         let (listed, logs) = (lists.0?, lists.1?);
         let mut parsed = Vec::with_capacity(logs.len());
         for log in &logs {
-            match self.read_encrypted(&log.id).await {
+            match self.read_encrypted(&log.id, None).await {
                 Ok(json) => parsed.push(CompactionLog::parse(&json).map_err(|e| damaged(&log.id, e))?),
                 Err(ReadIndexError::Gone(_)) => {}
                 Err(ReadIndexError::Failed(e)) => return Err(e),
@@ -239,7 +282,11 @@ impl IndexLoader<'_> {
         Ok(())
     }
 
-    async fn read_all(&self, active: Vec<BlobInfo>) -> std::result::Result<IndexBuilder, ReadIndexError> {
+    async fn read_all(
+        &self,
+        active: Vec<BlobInfo>,
+        early: &Early,
+    ) -> std::result::Result<IndexBuilder, ReadIndexError> {
         let mut builder = IndexBuilder::default();
         // The shortest entry of either layout has 33 bytes with 16-byte hashes.
         builder.reserve(usize::try_from(active.iter().map(|b| b.len).sum::<u64>() / 33).unwrap_or(0));
@@ -249,7 +296,7 @@ impl IndexLoader<'_> {
             .map(|blob| {
                 let builder = Arc::clone(&builder);
                 async move {
-                    let plain = self.read_encrypted(&blob.id).await?;
+                    let plain = self.read_encrypted(&blob.id, early.take(&blob.id)).await?;
                     let overhead = u32::try_from(self.opener.overhead()).unwrap_or(0);
                     let id = blob.id.clone();
                     let parsed = tokio::task::spawn_blocking(move || {
@@ -270,9 +317,16 @@ impl IndexLoader<'_> {
         lock.into_inner().map_err(|_| ReadIndexError::Failed(Error::internal("index table poisoned")))
     }
 
-    async fn read_encrypted(&self, id: &BlobId) -> std::result::Result<Vec<u8>, ReadIndexError> {
-        let read = self.blobs.read(id, None, Vec::new()).await;
-        self.traffic.count(read.as_ref().map_or(0, |b| b.len() as u64));
+    /// The plaintext of an index blob; `early` are its bytes when they are here already.
+    async fn read_encrypted(
+        &self,
+        id: &BlobId,
+        early: Option<Vec<u8>>,
+    ) -> std::result::Result<Vec<u8>, ReadIndexError> {
+        let read = match early {
+            Some(stored) => Ok(stored),
+            None => read_index_blob(self.blobs, self.traffic, id.clone()).await.1,
+        };
         let mut stored = match read {
             Ok(stored) => stored,
             Err(e) if e.is_not_found() => return Err(ReadIndexError::Gone(id.clone())),

@@ -29,6 +29,7 @@ pub(crate) async fn delete_extra(
         filter: Filter::default(),
         max_depth: options.max_depth,
         read_ahead_bytes: options.memory_bytes / 4,
+        clock: Arc::clone(&outcome.tally.clock),
         cancel: options.cancel.clone(),
     };
     let folder = Folder::root(Arc::clone(sink.root()));

@@ -1,12 +1,15 @@
 //! Pack reads → bytes. The last async stage: what it hands on is the threads' to process.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use rekopia_blob::{BlobError, BlobErrorKind};
 use tokio::sync::mpsc;
 
+use super::clock::{Clock, Stage};
+use super::cost::CostModel;
 use super::credits::{BufferPool, Credit, Credits};
 use super::plan::{PackRead, WantedContent};
 use super::slot::FileSlot;
@@ -62,7 +65,8 @@ pub(crate) async fn fetch(
     contents: &Contents,
     mut reads: mpsc::Receiver<PackRead<Target>>,
     credits: &Credits,
-    in_flight: usize,
+    costs: &CostModel,
+    clock: &Clock,
     cancel: &Cancel,
     out: impl Fn(Fetched),
 ) {
@@ -75,14 +79,18 @@ pub(crate) async fn fetch(
             Some(fetched) = flying.next(), if !flying.is_empty() => {
                 for part in fetched { out(part); }
             }
-            next = reads.recv(), if open && flying.len() < in_flight => match next {
+            next = reads.recv(), if open && flying.len() < costs.in_flight() => match next {
                 // A cancelled run drains: what is in flight arrives, nothing new is asked for.
                 Some(_) if cancel.is_cancelled() => {}
                 Some(read) => {
                     let pool = pool.clone();
                     flying.push(async move {
+                        let asked = Instant::now();
                         let credit = credits.take(read.cost()).await;
-                        read_one(contents, read, pool, credit).await
+                        let started = clock.add(Stage::Stall, asked);
+                        let fetched = read_one(contents, costs, read, pool, credit).await;
+                        clock.add(Stage::Fetch, started);
+                        fetched
                     });
                 }
                 None => open = false,
@@ -93,14 +101,18 @@ pub(crate) async fn fetch(
 
 async fn read_one(
     contents: &Contents,
+    costs: &CostModel,
     read: PackRead<Target>,
     pool: BufferPool,
     credit: Credit,
 ) -> Vec<Fetched> {
     let pack = contents.index.pack(read.pack).clone();
     let buffer = pool.take((read.range.end - read.range.start) as usize);
+    let started = Instant::now();
     let result = contents.blobs.read(&pack, Some(read.range.clone()), buffer).await;
-    contents.traffic.count(result.as_ref().map_or(0, |b| b.len() as u64));
+    let bytes = result.as_ref().map_or(0, |b| b.len() as u64);
+    contents.traffic.count(bytes);
+    costs.observe(bytes, started.elapsed());
     match result {
         Ok(bytes) => vec![Fetched::Bytes(PackBytes { read, bytes, pool, _credit: credit })],
         Err(e) if e.kind() == BlobErrorKind::Truncated && read.contents.len() > 1 => {

@@ -14,6 +14,8 @@
 //!
 //! Nothing flows back. What a later stage needs travels in the message; failures are messages too.
 
+mod clock;
+mod cost;
 mod credits;
 mod decode;
 mod extra;
@@ -24,6 +26,7 @@ mod options;
 mod pass;
 mod plan;
 mod reconcile;
+mod rehash;
 mod report;
 mod reread;
 mod run;
@@ -31,6 +34,7 @@ mod slot;
 mod walk;
 mod write;
 
+pub use clock::StageTimes;
 pub use options::{OnError, Overwrite, OwnerPolicy, RestoreOptions, SyncMode};
 pub use report::{Failure, Planned, Remark, Report};
 pub use run::VerifyOptions;

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rekopia_blob::{BlobError, BlobErrorKind};
 use rekopia_format::directory::Entry;
 use rekopia_format::entry_name::EntryName;
 use tokio::sync::{Semaphore, mpsc};
 
+use super::clock::Stage;
+use super::cost::CostModel;
 use super::credits::Credits;
 use super::fetch::{self, Fetched, Target};
 use super::filter::Filter;
@@ -39,10 +41,6 @@ const BYTES_PER_SLICE: u64 = 8192;
 const WAITING_ENTRIES: usize = 4096;
 /// Bytes in flight from a local file system.
 const LOCAL_BYTES: u64 = 16 << 20;
-/// Bytes of one read from a local file system.
-const LOCAL_READ: u64 = 2 << 20;
-/// How long the walk may take for its next batch before a window goes out as it is.
-const PATIENCE: Duration = Duration::from_millis(10);
 /// A window that goes out early is sparse: what lies in its gaps is mostly wanted by the next one.
 const EARLY_GAP: u64 = 256;
 /// Plans that wait for fetch.
@@ -60,11 +58,13 @@ impl Pass<'_> {
     /// Restores (or, without a sink, verifies) everything in `tree`.
     pub(crate) async fn run(&self, tree: Tree) -> Result<()> {
         let contents = self.repository.contents();
+        let costs = self.costs(&contents);
         let (found, walked) = mpsc::channel(8);
         let walk_options = WalkOptions {
             filter: Filter::new(&self.options.include, &self.options.exclude)?,
             max_depth: self.options.max_depth,
             read_ahead_bytes: self.options.memory_bytes / 4,
+            clock: Arc::clone(&self.outcome.tally.clock),
             cancel: self.outcome.stop.clone(),
         };
         let walk = Walk::new(contents.clone(), walk_options, found);
@@ -77,11 +77,12 @@ impl Pass<'_> {
         let planner = async |reads: &mpsc::Sender<PackRead<Target>>,
                              work: &crossbeam_channel::Sender<Work>| {
             let waiting = Arc::new(Semaphore::new(WAITING_ENTRIES));
-            Planner { pass: self, contents: &contents, reads, work, window: Window::default(), waiting }
+            let window = Window::default();
+            Planner { pass: self, contents: &contents, costs: &costs, reads, work, window, waiting }
                 .run(walked)
                 .await
         };
-        let gone = self.stages(&contents, true, planner).await?;
+        let gone = self.stages(&contents, &costs, true, planner).await?;
         walking.await.map_err(|_| Error::internal("the walk panicked"))?;
         if gone.is_empty() {
             return Ok(());
@@ -90,19 +91,20 @@ impl Pass<'_> {
         self.repository.reload_index().await?;
         let (old, contents) = (contents, self.repository.contents());
         let again = async |reads: &mpsc::Sender<PackRead<Target>>, work: &crossbeam_channel::Sender<Work>| {
-            for read in plan(relocated(&old, &contents, gone, work), self.plan_options(&contents)) {
+            for read in plan(relocated(&old, &contents, gone, work), costs.plan_options()) {
                 if reads.send(read).await.is_err() {
                     break;
                 }
             }
         };
-        self.stages(&contents, false, again).await.map(drop)
+        self.stages(&contents, &costs, false, again).await.map(drop)
     }
 
     /// Runs fetch and the workers for what `feed` plans; gives the contents whose packs were gone.
     async fn stages(
         &self,
         contents: &Contents,
+        costs: &CostModel,
         may_retry: bool,
         feed: impl AsyncFnOnce(&mpsc::Sender<PackRead<Target>>, &crossbeam_channel::Sender<Work>),
     ) -> Result<Vec<WantedContent<Target>>> {
@@ -128,14 +130,14 @@ impl Pass<'_> {
         }
         drop(queue);
 
-        let traits = contents.blobs.traits();
-        let in_flight = if self.options.parallel > 0 { self.options.parallel } else { traits.in_flight };
         let credits = Credits::new(self.data_bytes(contents));
         let (reads, planned) = mpsc::channel(QUEUED_READS);
         let fetch_work = work.clone();
         let stop = self.outcome.stop.clone();
-        let fetching = fetch::fetch(contents, planned, &credits, in_flight, &stop, move |fetched| {
+        let clock = &self.outcome.tally.clock;
+        let fetching = fetch::fetch(contents, planned, &credits, costs, clock, &stop, move |fetched| {
             let _ = fetch_work.send(Work::Fetched(fetched));
+            clock.queued(fetch_work.len());
         });
         let feeding = async {
             feed(&reads, &work).await;
@@ -168,14 +170,8 @@ impl Pass<'_> {
         }
     }
 
-    fn plan_options(&self, contents: &Contents) -> PlanOptions {
-        let traits = contents.blobs.traits();
-        let in_flight =
-            if self.options.parallel > 0 { self.options.parallel } else { traits.in_flight } as u64;
-        // Half of the data budget is for plaintext: compressed contents need both at once.
-        let max_read = (self.data_bytes(contents) / (in_flight.max(1) * 2)).clamp(1 << 20, 8 << 20);
-        let max_read = if traits.local { max_read.min(LOCAL_READ) } else { max_read };
-        PlanOptions { gap: traits.gap, max_read }
+    fn costs(&self, contents: &Contents) -> CostModel {
+        CostModel::new(contents.blobs.traits(), self.data_bytes(contents), self.options.parallel)
     }
 
     /// Bytes of the budget for packs and plaintext in flight.
@@ -190,6 +186,7 @@ impl Pass<'_> {
 struct Planner<'a> {
     pass: &'a Pass<'a>,
     contents: &'a Contents,
+    costs: &'a CostModel,
     reads: &'a mpsc::Sender<PackRead<Target>>,
     work: &'a crossbeam_channel::Sender<Work>,
     window: Window,
@@ -215,7 +212,7 @@ impl Planner<'_> {
         let window_slices =
             (self.pass.options.memory_bytes / 4 / BYTES_PER_SLICE).clamp(512, 65_536) as usize;
         loop {
-            let next = match tokio::time::timeout(PATIENCE, walked.recv()).await {
+            let next = match tokio::time::timeout(self.costs.patience(), walked.recv()).await {
                 Ok(next) => next,
                 // The walk is behind: what there is keeps fetch busy meanwhile.
                 Err(_) => {
@@ -226,8 +223,13 @@ impl Planner<'_> {
                 }
             };
             let Some(batch) = next else { break };
+            let started = Instant::now();
             let batch = match &reconcile {
-                Some(reconcile) => reconcile.run(batch).await,
+                Some(reconcile) => {
+                    let batch = reconcile.run(batch).await;
+                    self.pass.outcome.tally.clock.add(Stage::Reconcile, started);
+                    batch
+                }
                 None => batch,
             };
             for item in batch {
@@ -321,8 +323,11 @@ impl Planner<'_> {
         if slices.is_empty() {
             return;
         }
-        let options = self.pass.plan_options(self.contents);
-        for read in plan(slices, PlanOptions { gap: options.gap.min(gap), ..options }) {
+        let options = self.costs.plan_options();
+        let started = Instant::now();
+        let reads = plan(slices, PlanOptions { gap: options.gap.min(gap), ..options });
+        self.pass.outcome.tally.clock.add(Stage::Plan, started);
+        for read in reads {
             if self.pass.options.dry_run {
                 self.pass.outcome.tally.plan(read.pack.0, read.range.end - read.range.start);
                 let _ = self.work.send(Work::Planned(read));

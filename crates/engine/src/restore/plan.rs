@@ -21,6 +21,8 @@ pub(crate) struct PlanOptions {
     pub(crate) gap: u64,
     /// Bytes of one pack read.
     pub(crate) max_read: u64,
+    /// All gaps together are at most one part in `waste` of the wanted bytes; `u64::MAX`: whatever they are.
+    pub(crate) waste: u64,
 }
 
 /// A content that is wanted at `target`.
@@ -78,6 +80,7 @@ pub(crate) fn plan<T>(mut slices: Vec<PlannedSlice<T>>, options: PlanOptions) ->
             }),
         }
     }
+    let gap = tolerated_gap(&contents, options);
     let mut reads = Vec::new();
     let mut rest = contents.into_iter().peekable();
     while let Some(pack) = rest.peek().map(|c| c.location.pack) {
@@ -87,12 +90,35 @@ pub(crate) fn plan<T>(mut slices: Vec<PlannedSlice<T>>, options: PlanOptions) ->
         }
         let ranges: Vec<Range<u64>> = of_pack.iter().map(|c| c.location.range()).collect();
         let mut of_pack = of_pack.into_iter();
-        for request in coalesce(&ranges, options.gap, options.max_read) {
+        for request in coalesce(&ranges, gap, options.max_read) {
             let contents = of_pack.by_ref().take(request.covers.len()).collect();
             reads.push(PackRead { pack, range: request.range, contents });
         }
     }
     reads
+}
+
+/// The largest gap that may be read along: the shortest gaps come first, until their bytes are too many.
+fn tolerated_gap<T>(contents: &[WantedContent<T>], options: PlanOptions) -> u64 {
+    if options.waste == u64::MAX {
+        return options.gap;
+    }
+    let wanted: u64 = contents.iter().map(|c| u64::from(c.location.packed.packed_len)).sum();
+    let neighbours = contents.windows(2).filter(|pair| pair[0].location.pack == pair[1].location.pack);
+    let gaps = neighbours
+        .map(|pair| pair[1].location.range().start.saturating_sub(pair[0].location.range().end))
+        .filter(|gap| (1..=options.gap).contains(gap));
+    let mut gaps: Vec<u64> = gaps.collect();
+    gaps.sort_unstable();
+    let mut left = wanted / options.waste.max(1);
+    let mut tolerated = 0;
+    // Gaps of one length stand or fall together: the answer is a length.
+    for same in gaps.chunk_by(|a, b| a == b) {
+        let bytes = same[0].saturating_mul(same.len() as u64);
+        let Some(rest) = left.checked_sub(bytes) else { break };
+        (left, tolerated) = (rest, same[0]);
+    }
+    tolerated
 }
 
 #[cfg(test)]
@@ -125,10 +151,10 @@ mod tests {
     proptest! {
         #[test]
         fn every_slice_is_covered_once_and_no_content_is_read_twice(
-            slices in slices(), gap in 0u64..500, max_read in 1u64..2000,
+            slices in slices(), gap in 0u64..500, max_read in 1u64..2000, waste in 1u64..20,
         ) {
             let wanted: BTreeSet<usize> = slices.iter().map(|s| s.target).collect();
-            let reads = plan(slices.clone(), PlanOptions { gap, max_read });
+            let reads = plan(slices.clone(), PlanOptions { gap, max_read, waste: u64::MAX });
             let mut covered = Vec::new();
             let mut contents = BTreeSet::new();
             for read in &reads {
@@ -143,8 +169,16 @@ mod tests {
             }
             covered.sort_unstable();
             prop_assert_eq!(covered, wanted.into_iter().collect::<Vec<_>>());
-            let wider = plan(slices, PlanOptions { gap: gap + 100, max_read });
+            let wider = plan(slices.clone(), PlanOptions { gap: gap + 100, max_read, waste: u64::MAX });
             prop_assert!(wider.len() <= reads.len());
+
+            let thrifty = plan(slices.clone(), PlanOptions { gap, max_read, waste });
+            let both = plan(slices, PlanOptions { gap: gap + 100, max_read, waste });
+            prop_assert!(both.len() <= thrifty.len());
+            let read: u64 = thrifty.iter().map(|r| r.range.end - r.range.start).sum();
+            let packed = |c: &WantedContent<usize>| u64::from(c.location.packed.packed_len);
+            let wanted: u64 = thrifty.iter().flat_map(|r| &r.contents).map(packed).sum();
+            prop_assert!(read <= wanted + wanted / waste, "{read} bytes for {wanted}");
         }
     }
 }

@@ -7,12 +7,13 @@ use rekopia_format::ContentOpener;
 
 use super::finish::Outcome;
 use super::options::{Overwrite, RestoreOptions};
+use super::rehash::{DiskRange, Found, check_ranges};
 use super::report::Tally;
 use super::slot::{FileSlot, SlotKind};
 use super::walk::Walked;
 use crate::error::Error;
 use crate::repository::objects::Slice;
-use crate::sink::{Existing, ExistingFile, ExistingKind, Sink};
+use crate::sink::{Existing, ExistingKind, Sink};
 
 /// Compares entries with the target on blocking threads.
 #[derive(Clone)]
@@ -63,36 +64,81 @@ impl Reconcile {
         done
     }
 
-    fn compare_all(&self, part: Vec<Walked>) -> Vec<Walked> {
-        let compared = part.into_iter().map(|item| match item {
-            Walked::Slices { slot, slices, last } if !slot.has_failed() => {
-                let slices = self.compare(&slot, slices);
-                Walked::Slices { slot, slices, last }
+    /// Looks at all of `part` first, then hashes what has to be hashed together.
+    fn compare_all(&self, mut part: Vec<Walked>) -> Vec<Walked> {
+        let mut doubtful = Vec::new();
+        for (number, item) in part.iter_mut().enumerate() {
+            if let Walked::Slices { slot, slices, .. } = item
+                && !slot.has_failed()
+                && self.compare(slot, slices) == Verdict::Hash
+            {
+                doubtful.push(number);
             }
-            other => other,
+        }
+        let mut right: Vec<(usize, usize)> = Vec::new();
+        let ranges = doubtful.iter().flat_map(|&number| self.ranges(&part[number], number));
+        check_ranges(self.opener.hash(), ranges, |place, found| {
+            if found == Found::Right {
+                right.push(place);
+            }
         });
-        compared.collect()
+        right.sort_unstable();
+        for of_entry in right.chunk_by(|a, b| a.0 == b.0) {
+            if let Walked::Slices { slot, slices, .. } = &mut part[of_entry[0].0] {
+                let (mut places, mut at) = (of_entry.iter().peekable(), 0..);
+                let kept = slices.extract_if(.., |_| {
+                    let this = at.next();
+                    places.next_if(|(_, place)| Some(*place) == this).is_some()
+                });
+                let kept: Vec<Slice> = kept.collect();
+                self.keep(slot, &kept);
+            }
+        }
+        part
     }
 
-    /// The slices that the target does not have yet.
-    fn compare(&self, slot: &Arc<FileSlot>, slices: Vec<Slice>) -> Vec<Slice> {
+    /// The ranges of an entry that could be right, with their places.
+    fn ranges<'a>(
+        &'a self,
+        item: &'a Walked,
+        number: usize,
+    ) -> impl Iterator<Item = DiskRange<(usize, usize)>> + 'a {
+        let (slot, slices) = match item {
+            Walked::Slices { slot, slices, .. } => (Some(slot), slices.as_slice()),
+            _ => (None, &[][..]),
+        };
+        let file = slot.and_then(|slot| self.sink.open_existing(&slot.folder.node, &slot.name).ok());
+        let file = file.map(Arc::new);
+        slices.iter().enumerate().filter_map(move |(place, slice)| {
+            // What was compressed as a whole is named by the hash of the compressed stream.
+            let len = slice.len.filter(|_| !slice.compressed)?;
+            let (start, content) = (slice.start, slice.content);
+            Some(DiskRange { file: file.clone(), start, len, content, token: (number, place) })
+        })
+    }
+
+    /// Keeps what is right without a look at its bytes, or says what remains to be done.
+    fn compare(&self, slot: &Arc<FileSlot>, slices: &mut Vec<Slice>) -> Verdict {
         let existing = match slot.existing.get() {
             Some(existing) => Some(existing.clone()),
             None => self.look(slot),
         };
-        let Some(existing) = existing else { return slices };
+        let Some(existing) = existing else { return Verdict::Done };
         let _ = slot.existing.set(existing.clone());
-        match slot.kind {
-            SlotKind::Symlink => {
-                if existing.kind == ExistingKind::Symlink && self.leaves_alone() {
-                    return self.keep(slot, &slices);
-                }
-                slices
+        let keeps = match slot.kind {
+            SlotKind::Symlink => existing.kind == ExistingKind::Symlink && self.leaves_alone(),
+            SlotKind::File => {
+                self.overwrite == Overwrite::Never
+                    || existing.kind == ExistingKind::File && self.trusts(slot, &existing)
             }
-            _ if self.overwrite == Overwrite::Never => self.keep(slot, &slices),
-            SlotKind::File if existing.kind != ExistingKind::File => slices,
-            SlotKind::File if self.trusts(slot, &existing) => self.keep(slot, &slices),
-            SlotKind::File => self.hash(slot, slices),
+        };
+        if keeps {
+            self.keep(slot, slices);
+            slices.clear();
+        }
+        match slot.kind {
+            SlotKind::File if !keeps && existing.kind == ExistingKind::File => Verdict::Hash,
+            _ => Verdict::Done,
         }
     }
 
@@ -122,36 +168,24 @@ impl Reconcile {
         }
     }
 
-    fn keep(&self, slot: &FileSlot, slices: &[Slice]) -> Vec<Slice> {
+    fn keep(&self, slot: &FileSlot, slices: &[Slice]) {
         slot.left_alone.store(self.leaves_alone(), Ordering::Relaxed);
         let bytes: u64 = slices.iter().filter_map(|s| s.len).sum();
         slot.kept_bytes.fetch_add(bytes, Ordering::Relaxed);
         if slot.kind == SlotKind::File {
             Tally::add(&self.outcome.tally.kept_bytes, bytes);
+            Tally::add(&self.outcome.tally.done_bytes, bytes);
         }
-        Vec::new()
     }
+}
 
-    fn hash(&self, slot: &FileSlot, slices: Vec<Slice>) -> Vec<Slice> {
-        let Ok(file) = self.sink.open_existing(&slot.folder.node, &slot.name) else { return slices };
-        let mut buffer = Vec::new();
-        let mut wanted = Vec::new();
-        for slice in slices {
-            if !slice.compressed && self.is_right(&file, &slice, &mut buffer) {
-                self.keep(slot, &[slice]);
-            } else {
-                wanted.push(slice);
-            }
-        }
-        wanted
-    }
-
-    /// Whether the bytes on disk hash to the content that belongs there.
-    fn is_right(&self, file: &ExistingFile, slice: &Slice, buffer: &mut Vec<u8>) -> bool {
-        let Some(len) = slice.len.and_then(|l| usize::try_from(l).ok()) else { return false };
-        matches!(file.read_at(slice.start, len, buffer), Ok(true))
-            && self.opener.verify_hash(&slice.content, buffer).is_ok()
-    }
+/// What is to be done with an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// Whatever is left of it is to be fetched.
+    Done,
+    /// Its bytes on the disk tell.
+    Hash,
 }
 
 /// Cuts a batch into pieces of about equal work, in order.

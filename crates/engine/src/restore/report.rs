@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 
+use super::clock::{Clock, StageTimes};
 use crate::error::{Error, ErrorKind};
 
 /// One entry that is not as the snapshot has it.
@@ -62,8 +63,14 @@ pub struct Report {
     pub fetched_bytes: u64,
     /// Packed bytes of distinct contents that were needed.
     pub needed_bytes: u64,
+    /// Of the requests, second and later tries.
+    pub retries: u64,
+    /// Typical time from a small request to its answer, in seconds; 0: not measured (local).
+    pub latency_seconds: f64,
     /// Wall time, in seconds.
     pub seconds: f64,
+    /// Where the time went.
+    pub stages: StageTimes,
     /// The first failures.
     pub failures: Vec<Failure>,
     /// The first attributes that could not be set.
@@ -125,6 +132,9 @@ pub(crate) struct Tally {
     pub(crate) needed_bytes: AtomicU64,
     pub(crate) total_entries: AtomicU64,
     pub(crate) total_bytes: AtomicU64,
+    /// Bytes that are where they belong, also of files that are not finished.
+    pub(crate) done_bytes: AtomicU64,
+    pub(crate) clock: Arc<Clock>,
     lists: Mutex<Lists>,
 }
 
@@ -196,6 +206,7 @@ impl Tally {
             failed: get(&self.failed),
             unset_attributes: get(&self.unset_attributes),
             needed_bytes: get(&self.needed_bytes),
+            stages: self.clock.times(),
             ..Report::default()
         };
         self.with(|l| {

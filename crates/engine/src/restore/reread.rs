@@ -8,12 +8,12 @@ use super::filter::Filter;
 use super::finish::Outcome;
 use super::options::RestoreOptions;
 use super::pass::Tree;
+use super::rehash::{DiskRange, Found, check_ranges};
 use super::slot::{FileSlot, SlotKind};
 use super::walk::{Walk, WalkOptions, Walked};
 use crate::error::{Error, ErrorKind, Result};
 use crate::repository::Repository;
 use crate::repository::contents::Contents;
-use crate::repository::objects::Slice;
 use crate::sink::Sink;
 
 /// Walks the tree once more; what is not on the disk as it should be fails.
@@ -29,6 +29,7 @@ pub(crate) async fn reread(
         filter: Filter::new(&options.include, &options.exclude)?,
         max_depth: options.max_depth,
         read_ahead_bytes: options.memory_bytes / 4,
+        clock: Arc::clone(&outcome.tally.clock),
         cancel: options.cancel.clone(),
     };
     let contents = repository.contents();
@@ -42,36 +43,50 @@ pub(crate) async fn reread(
     });
     while let Some(batch) = walked.recv().await {
         let (sink, outcome, contents) = (Arc::clone(sink), Arc::clone(outcome), contents.clone());
-        let compared = tokio::task::spawn_blocking(move || {
-            for item in batch {
-                if let Walked::Slices { slot, slices, .. } = item
-                    && slot.kind == SlotKind::File
-                    && !slot.has_failed()
-                    && let Err(e) = compare(&sink, &contents, &slot, &slices)
-                {
-                    outcome.failed(slot.path(), &e, false);
-                }
-            }
-        });
+        let compared = tokio::task::spawn_blocking(move || compare(&sink, &contents, &outcome, &batch));
         compared.await.map_err(|_| Error::internal("reading back panicked"))?;
     }
     walking.await.map_err(|_| Error::internal("the walk panicked"))
 }
 
-fn compare(sink: &Sink, contents: &Contents, slot: &FileSlot, slices: &[Slice]) -> Result<()> {
-    let file = sink.open_existing(&slot.folder.node, &slot.name)?;
-    let mut buffer = Vec::new();
-    for slice in slices {
-        let len = usize::try_from(slice.len.unwrap_or(0)).unwrap_or(usize::MAX);
-        let read = file.read_at(slice.start, len, &mut buffer);
-        let read = read.map_err(|e| Error::new(ErrorKind::Destination, "cannot be read back").because(e))?;
-        // The hash of an object that was compressed as a whole is of the compressed stream: only its length shows.
-        let right =
-            read && (slice.compressed || contents.opener.verify_hash(&slice.content, &buffer).is_ok());
-        if !right {
-            let what = format!("the disk does not hold what was written at {}", slice.start);
-            return Err(Error::new(ErrorKind::Destination, what).of_content(&slice.content));
+/// Reports every file of the batch whose bytes on the disk are not those of its contents, once.
+fn compare(sink: &Sink, contents: &Contents, outcome: &Outcome, batch: &[Walked]) {
+    let files = batch.iter().filter_map(|item| match item {
+        Walked::Slices { slot, slices, .. } if slot.kind == SlotKind::File && !slot.has_failed() => {
+            Some((slot, slices))
         }
-    }
-    Ok(())
+        _ => None,
+    });
+    let fails = |slot: &FileSlot, error: Error| {
+        if !slot.has_failed() {
+            slot.fail(error.again(), false);
+            outcome.failed(slot.path(), &error, false);
+        }
+    };
+    let ranges = files.flat_map(|(slot, slices)| {
+        let file = match sink.open_existing(&slot.folder.node, &slot.name) {
+            Ok(file) => Some(Arc::new(file)),
+            Err(e) => {
+                fails(slot, e.into());
+                None
+            }
+        };
+        slices.iter().map(move |slice| {
+            let (start, content) = (slice.start, slice.content);
+            DiskRange {
+                file: file.clone(),
+                start,
+                len: slice.len.unwrap_or(0),
+                content,
+                token: (slot, slice),
+            }
+        })
+    });
+    check_ranges(contents.opener.hash(), ranges, |(slot, slice), found| {
+        // The hash of an object that was compressed as a whole is of the compressed stream: only its length shows.
+        if found == Found::Missing || found == Found::Wrong && !slice.compressed {
+            let what = format!("the disk does not hold what was written at {}", slice.start);
+            fails(slot, Error::new(ErrorKind::Destination, what).of_content(&slice.content));
+        }
+    });
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use rekopia_format::directory::{Entry, EntryKind};
 
+use super::clock::Stage;
 use super::extra;
 use super::finish::Outcome;
 use super::options::{RestoreOptions, SyncMode};
@@ -95,7 +96,9 @@ impl Repository {
         }
         if options.sync == SyncMode::End && !options.dry_run {
             let syncing = Arc::clone(&sink);
+            let started = Instant::now();
             let synced = tokio::task::spawn_blocking(move || syncing.sync()).await;
+            outcome.tally.clock.add(Stage::Sync, started);
             synced.map_err(|_| Error::internal("syncing panicked"))??;
         }
         self.report(&outcome, options, started)
@@ -180,6 +183,9 @@ impl Repository {
         let (requests, bytes) = self.traffic();
         report.requests = requests;
         report.fetched_bytes = bytes;
+        let usage = self.usage();
+        report.retries = usage.retries;
+        report.latency_seconds = usage.latency_us as f64 / 1e6;
         report.seconds = started.elapsed().as_secs_f64();
         report.cancelled = options.cancel.is_cancelled();
         report.fatal = outcome.fatal();
@@ -243,7 +249,7 @@ impl Ticker {
                 outcome.observer.event(Event::Progress(Progress {
                     entries: get(&t.files) + get(&t.directories) + get(&t.symlinks) + get(&t.failed),
                     total_entries: known_entries.max(get(&t.total_entries)),
-                    bytes: get(&t.bytes),
+                    bytes: get(&t.done_bytes),
                     total_bytes: known_bytes.max(get(&t.total_bytes)),
                     fetched_bytes: get(&traffic.bytes),
                     requests: get(&traffic.requests),

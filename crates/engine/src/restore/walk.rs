@@ -11,12 +11,14 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::time::Instant;
 
 use rekopia_format::directory::{DirectoryScanner, Entry, EntryKind};
 use rekopia_format::entry_name::EntryName;
 use rekopia_format::{ContentId, ObjectId};
 use tokio::sync::mpsc;
 
+use super::clock::{Clock, Stage};
 use super::filter::Filter;
 use super::slot::{FileSlot, Folder, SlotKind};
 use crate::error::{Error, ErrorKind, Result};
@@ -48,6 +50,7 @@ pub(crate) struct WalkOptions {
     pub(crate) max_depth: Option<usize>,
     /// Plaintext bytes that may be read ahead.
     pub(crate) read_ahead_bytes: u64,
+    pub(crate) clock: Arc<Clock>,
     pub(crate) cancel: Cancel,
 }
 
@@ -163,6 +166,7 @@ impl Walk {
 
     /// Scans the next content of the directory at `depth` on the stack.
     async fn scan(&mut self, depth: usize) -> std::result::Result<(), Stopped> {
+        let started = Instant::now();
         self.look_ahead(depth).await;
         let frame = &mut self.stack[depth];
         let chunk = frame.reader.next(&self.contents, &mut self.ahead).await;
@@ -186,6 +190,7 @@ impl Walk {
             }
             Err(e) => broken = Some(e),
         }
+        self.options.clock.add(Stage::Walk, started);
         if let Some(error) = broken {
             frame.scanner = None;
             frame.whole = false;

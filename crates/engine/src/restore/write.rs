@@ -1,9 +1,11 @@
 //! Plaintext → files: what a worker thread does with the bytes of a pack read.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::clock::Stage;
 use super::decode::{ContentDecoder, check_length};
 use super::fetch::{Fetched, PackBytes, Target, lost_error};
 use super::finish::Outcome;
@@ -62,7 +64,10 @@ impl Workshop {
     /// Works until the channel closes.
     pub(crate) fn work(&self, queue: &crossbeam_channel::Receiver<Work>) {
         let mut decoder = ContentDecoder::new(self.hash);
+        let clock = &*self.outcome.tally.clock;
+        let mut free = Instant::now();
         for work in queue {
+            clock.add(Stage::Idle, free);
             match work {
                 Work::Fetched(Fetched::Bytes(bytes)) => self.write_all(bytes, &mut decoder),
                 Work::Fetched(Fetched::Lost { contents, gone, error, pack }) => {
@@ -83,6 +88,7 @@ impl Workshop {
                     place.free();
                 }
             }
+            free = Instant::now();
         }
     }
 
@@ -91,6 +97,8 @@ impl Workshop {
         let pack = self.contents.index.pack(bytes.read.pack).clone();
         let mut contents = std::mem::take(&mut bytes.read.contents).into_iter().peekable();
         let mut own = Vec::new();
+        let clock = &*self.outcome.tally.clock;
+        let mut started = Instant::now();
         while let Some(content) = contents.next() {
             let range = content.location.range();
             let (from, to) = ((range.start - start) as usize, (range.end - start) as usize);
@@ -108,13 +116,16 @@ impl Workshop {
                 stored
             };
             Tally::add(&self.outcome.tally.needed_bytes, to.saturating_sub(from) as u64);
-            match decoder.decode(&self.contents.opener, &content, stored) {
+            let decoded = decoder.decode(&self.contents.opener, &content, stored);
+            started = clock.add(Stage::Decode, started);
+            match decoded {
                 Ok(plain) => {
                     for target in &content.targets {
                         let written =
                             check_length(target, plain, &content).and_then(|()| self.write(target, plain));
-                        if let Err(e) = written {
-                            target.slot.fail(e, false);
+                        match written {
+                            Ok(()) => Tally::add(&self.outcome.tally.done_bytes, target.len),
+                            Err(e) => target.slot.fail(e, false),
                         }
                         self.slice_done(&target.slot);
                     }
@@ -127,6 +138,7 @@ impl Workshop {
                     }
                 }
             }
+            started = clock.add(Stage::Write, started);
         }
         bytes.recycle();
     }

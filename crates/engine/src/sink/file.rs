@@ -34,7 +34,7 @@ impl Sink {
     ) -> Result<Vec<FidelityIssue>, SinkError> {
         let shown = || node.path_of(name.as_str());
         let file = create(dir, name, &shown)?;
-        let written = self.fill(&file, data, attributes, &shown);
+        let written = self.fill(node, &file, data, attributes, &shown);
         if written.is_err() {
             let _ = rustix::fs::unlinkat(&dir.fd, name.as_str(), AtFlags::empty());
         }
@@ -43,6 +43,7 @@ impl Sink {
 
     fn fill(
         &self,
+        node: &DirNode,
         file: &OwnedFd,
         data: &[u8],
         attributes: &Attributes,
@@ -54,7 +55,11 @@ impl Sink {
         }
         write_ranges(file, 0, data, self.options.sparse)
             .map_err(|e| SinkError::sys("writing", &shown(), e))?;
-        let issues = metadata::set_file(self, file, &self.file_attributes(attributes), None, shown)?;
+        let wanted = self.file_attributes(attributes);
+        let now = new_file(node, file).map_err(|e| SinkError::sys("looking at", &shown(), e))?;
+        // Its time is the time of writing, whatever is wanted.
+        let now = Attributes { mtime_ns: !wanted.mtime_ns, ..now };
+        let issues = metadata::set_file(self, file, &wanted, Some(&now), shown)?;
         self.fdatasync_if_needed(file, shown)?;
         Ok(issues)
     }
@@ -192,6 +197,17 @@ impl OpenFiles {
             }
         }
         file
+    }
+}
+
+/// What a new file in this directory has; asked of the first one.
+fn new_file(node: &DirNode, file: &OwnedFd) -> Result<Attributes, Errno> {
+    match node.new_file.get() {
+        Some(known) => Ok(*known),
+        None => {
+            let now = metadata::of_stat(&rustix::fs::fstat(file)?);
+            Ok(*node.new_file.get_or_init(|| now))
+        }
     }
 }
 

@@ -21,6 +21,9 @@ pub(crate) struct DirNode {
     opened: OnceLock<Opened>,
     pub(super) handle: Mutex<Option<Arc<OwnedFd>>>,
     pub(super) used: AtomicBool,
+    /// What a file has that was just created here, as the first one shows: its owner follows from the process, the
+    /// mount and the directory, its mode also from a default ACL.
+    pub(super) new_file: OnceLock<Attributes>,
 }
 
 /// What a directory was when it was opened first.
@@ -67,6 +70,7 @@ impl DirNode {
             opened: OnceLock::new(),
             handle: Mutex::new(None),
             used: AtomicBool::new(false),
+            new_file: OnceLock::new(),
         }
     }
 

@@ -59,17 +59,14 @@ impl Existing {
 pub(crate) struct ExistingFile(OwnedFd);
 
 impl ExistingFile {
-    /// Reads exactly `len` bytes at `offset` into `buffer`; false when the file ends before that.
-    pub(crate) fn read_at(&self, offset: u64, len: usize, buffer: &mut Vec<u8>) -> Result<bool, Errno> {
-        buffer.clear();
-        buffer.reserve(len);
-        while buffer.len() < len {
-            let (at, want) = (offset + buffer.len() as u64, len - buffer.len());
-            let before = buffer.len();
-            match rustix::io::pread(&self.0, rustix::buffer::spare_capacity(buffer), at) {
+    /// Fills `buffer` with the bytes at `offset`; false when the file ends before that.
+    pub(crate) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<bool, Errno> {
+        let mut done = 0;
+        while done < buffer.len() {
+            match rustix::io::pread(&self.0, &mut buffer[done..], offset + done as u64) {
                 Ok(0) => return Ok(false),
-                Ok(n) if n > want => buffer.truncate(before + want),
-                Ok(_) | Err(Errno::INTR) => {}
+                Ok(n) => done += n,
+                Err(Errno::INTR) => {}
                 Err(e) => return Err(e),
             }
         }

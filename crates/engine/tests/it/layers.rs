@@ -15,23 +15,33 @@ const TABLE: &[(&str, &str)] = &[
     ("sink", "error"),
     // What the stages share: plain values and counters.
     ("restore::options", "observer::Cancel sink::OwnerPolicy"),
-    ("restore::report", "error"),
+    ("restore::clock", ""),
+    ("restore::report", "error restore::clock"),
     ("restore::credits", ""),
     ("restore::filter", "error"),
     ("restore::slot", "error sink"),
     ("restore::finish", "error observer sink restore::options restore::report restore::slot"),
+    ("restore::rehash", "sink"),
     // The stages. Walk does not look at the destination; plan is pure; fetch and decode open no files.
-    ("restore::walk", "error observer repository sink::Attributes restore::filter restore::slot"),
+    (
+        "restore::walk",
+        "error observer repository sink::Attributes restore::clock restore::filter restore::slot",
+    ),
     (
         "restore::reconcile",
-        "error repository sink restore::options restore::report restore::slot restore::walk restore::finish",
+        "error repository sink restore::options restore::report restore::slot restore::rehash restore::walk \
+         restore::finish",
     ),
     ("restore::plan", "repository::index"),
-    ("restore::fetch", "error observer repository restore::credits restore::plan restore::slot"),
+    ("restore::cost", "restore::plan"),
+    (
+        "restore::fetch",
+        "error observer repository restore::clock restore::cost restore::credits restore::plan restore::slot",
+    ),
     ("restore::decode", "error repository restore::plan restore::fetch"),
     (
         "restore::write",
-        "error repository sink restore::plan restore::fetch restore::decode \
+        "error repository sink restore::clock restore::plan restore::fetch restore::decode \
          restore::report restore::slot restore::finish",
     ),
     // What wires them.

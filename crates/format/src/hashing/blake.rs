@@ -50,21 +50,51 @@ impl Blake {
         }
     }
 
-    pub(super) fn hash_many(&self, inputs: &[&[u8]], mut give: impl FnMut(&[u8])) {
+    pub(super) fn start(&self) -> BlakeStream {
         match self {
-            Blake::B2b(params) => {
-                let mut jobs: Vec<_> =
-                    inputs.iter().map(|i| blake2b_simd::many::HashManyJob::new(params, i)).collect();
-                blake2b_simd::many::hash_many(jobs.iter_mut());
-                jobs.iter().for_each(|job| give(job.to_hash().as_bytes()));
+            Blake::B2b(params) => BlakeStream::B2b(Box::new(params.to_state())),
+            Blake::B2s(params) => BlakeStream::B2s(Box::new(params.to_state())),
+            Blake::B3(key) => BlakeStream::B3(Box::new(blake3::Hasher::new_keyed(key))),
+        }
+    }
+
+    /// Streams at the price of about one.
+    pub(super) fn width(&self) -> usize {
+        match self {
+            Blake::B2b(_) => blake2b_simd::many::degree(),
+            Blake::B2s(_) => blake2s_simd::many::degree(),
+            // Wide by itself.
+            Blake::B3(_) => 1,
+        }
+    }
+}
+
+/// One of them, fed piece by piece.
+pub(super) enum BlakeStream {
+    B2b(Box<blake2b_simd::State>),
+    B2s(Box<blake2s_simd::State>),
+    B3(Box<blake3::Hasher>),
+}
+
+impl BlakeStream {
+    pub(super) fn update_many(pairs: Vec<(&mut Self, &[u8])>) {
+        let (mut b2b, mut b2s) = (Vec::new(), Vec::new());
+        for (stream, bytes) in pairs {
+            match stream {
+                BlakeStream::B2b(state) => b2b.push((&mut **state, bytes)),
+                BlakeStream::B2s(state) => b2s.push((&mut **state, bytes)),
+                BlakeStream::B3(hasher) => drop(hasher.update(bytes)),
             }
-            Blake::B2s(params) => {
-                let mut jobs: Vec<_> =
-                    inputs.iter().map(|i| blake2s_simd::many::HashManyJob::new(params, i)).collect();
-                blake2s_simd::many::hash_many(jobs.iter_mut());
-                jobs.iter().for_each(|job| give(job.to_hash().as_bytes()));
-            }
-            Blake::B3(_) => inputs.iter().for_each(|data| give(&self.hash(data))),
+        }
+        blake2b_simd::many::update_many(b2b);
+        blake2s_simd::many::update_many(b2s);
+    }
+
+    pub(super) fn finish(&self) -> [u8; 32] {
+        match self {
+            BlakeStream::B2b(state) => widen(state.finalize().as_bytes()),
+            BlakeStream::B2s(state) => widen(state.finalize().as_bytes()),
+            BlakeStream::B3(hasher) => *hasher.finalize().as_bytes(),
         }
     }
 }

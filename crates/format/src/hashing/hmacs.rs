@@ -7,6 +7,7 @@ use sha3::{Sha3_224, Sha3_256};
 use super::HashAlgorithm;
 
 /// One of them, after the key.
+#[derive(Clone)]
 pub(super) enum Hmacs {
     Sha224(Hmac<Sha224>),
     Sha256(Hmac<Sha256>),
@@ -36,11 +37,33 @@ impl Hmacs {
             Hmacs::Sha3_256(mac) => run(mac, data),
         }
     }
+
+    pub(super) fn update(&mut self, data: &[u8]) {
+        match self {
+            Hmacs::Sha224(mac) => mac.update(data),
+            Hmacs::Sha256(mac) => mac.update(data),
+            Hmacs::Sha3_224(mac) => mac.update(data),
+            Hmacs::Sha3_256(mac) => mac.update(data),
+        }
+    }
+
+    pub(super) fn finish(self) -> [u8; 32] {
+        match self {
+            Hmacs::Sha224(mac) => output(mac),
+            Hmacs::Sha256(mac) => output(mac),
+            Hmacs::Sha3_224(mac) => output(mac),
+            Hmacs::Sha3_256(mac) => output(mac),
+        }
+    }
 }
 
 fn run<M: Mac + Clone>(keyed: &M, data: &[u8]) -> [u8; 32] {
     let mut mac = keyed.clone();
     mac.update(data);
+    output(mac)
+}
+
+fn output<M: Mac>(mac: M) -> [u8; 32] {
     let mut hash = [0; 32];
     for (to, from) in hash.iter_mut().zip(mac.finalize().into_bytes()) {
         *to = from;

@@ -5,7 +5,7 @@ mod hmacs;
 
 use std::ops::Deref;
 
-use blake::Blake;
+use blake::{Blake, BlakeStream};
 use hmacs::Hmacs;
 
 /// A hash that is not known, or whose key it cannot take.
@@ -150,13 +150,60 @@ impl KeyedHash {
         }
     }
 
-    /// The hashes of several inputs, appended to `out`; faster together where the hash can use wide registers.
-    pub fn hash_many(&self, inputs: &[&[u8]], out: &mut Vec<HashOutput>) {
-        let len = self.algorithm.output_len();
+    /// A hash of data that arrives in pieces.
+    pub fn start(&self) -> HashStream {
+        let state = match &self.state {
+            State::Blake(blake) => StreamState::Blake(blake.start()),
+            State::Hmac(hmac) => StreamState::Hmac(hmac.clone()),
+        };
+        HashStream { state, len: self.algorithm.output_len() }
+    }
+
+    /// How many streams are hashed at once at the price of about one; 1 where it makes no difference.
+    pub fn width(&self) -> usize {
         match &self.state {
-            State::Blake(blake) => blake.hash_many(inputs, |hash| out.push(HashOutput::new(hash, len))),
-            State::Hmac(_) => out.extend(inputs.iter().map(|data| self.hash(data))),
+            State::Blake(blake) => blake.width(),
+            State::Hmac(_) => 1,
         }
+    }
+}
+
+/// A hash that is fed piece by piece.
+pub struct HashStream {
+    state: StreamState,
+    len: usize,
+}
+
+enum StreamState {
+    Blake(BlakeStream),
+    Hmac(Box<Hmacs>),
+}
+
+impl HashStream {
+    /// Adds to each stream its next bytes; several streams of one hash together use the wide registers.
+    pub fn update_many<'a>(pairs: impl Iterator<Item = (&'a mut HashStream, &'a [u8])>) {
+        let mut blakes = Vec::new();
+        for (stream, bytes) in pairs {
+            match &mut stream.state {
+                StreamState::Blake(blake) => blakes.push((blake, bytes)),
+                StreamState::Hmac(hmac) => hmac.update(bytes),
+            }
+        }
+        BlakeStream::update_many(blakes);
+    }
+
+    /// The hash of all bytes.
+    pub fn finish(self) -> HashOutput {
+        match self.state {
+            StreamState::Blake(blake) => HashOutput::new(&blake.finish(), self.len),
+            StreamState::Hmac(hmac) => HashOutput::new(&hmac.finish(), self.len),
+        }
+    }
+}
+
+impl std::fmt::Debug for HashStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HashStream").field("len", &self.len).finish_non_exhaustive()
     }
 }
 

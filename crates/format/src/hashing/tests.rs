@@ -103,16 +103,24 @@ fn trap_07_and_08_vectors_of_every_hash() {
 }
 
 #[test]
-fn many_at_once_are_the_same() {
-    let inputs: Vec<Vec<u8>> = (0..23).map(|n| vec![n; usize::from(n) * 37]).collect();
-    let inputs: Vec<&[u8]> = inputs.iter().map(Vec::as_slice).collect();
+fn streams_together_are_the_same_as_one_by_one() {
+    let inputs: Vec<Vec<u8>> = (0..23).map(|n| vec![n; usize::from(n) * 137]).collect();
     for algorithm in HashAlgorithm::all() {
         let keyed = KeyedHash::new(algorithm, S16).unwrap();
-        let mut many = Vec::new();
-        keyed.hash_many(&inputs, &mut many);
-        let single: Vec<HashOutput> = inputs.iter().map(|i| keyed.hash(i)).collect();
-        assert_eq!(many, single, "{algorithm:?}");
-        assert!(single.iter().all(|h| h.len() == algorithm.output_len()));
+        // Pieces of uneven lengths, also empty ones, and streams that end before others.
+        for piece in [1, 64, 128, 300, 5000] {
+            let mut streams: Vec<HashStream> = inputs.iter().map(|_| keyed.start()).collect();
+            for round in 0..3000_usize.div_ceil(piece) + 1 {
+                let rest = inputs.iter().map(|i| i.get(round * piece..).unwrap_or_default());
+                let pieces = rest.map(|rest| &rest[..piece.min(rest.len())]);
+                HashStream::update_many(streams.iter_mut().zip(pieces));
+            }
+            for (stream, input) in streams.into_iter().zip(&inputs) {
+                let hash = stream.finish();
+                assert_eq!(hash, keyed.hash(input), "{algorithm:?} in pieces of {piece}");
+                assert_eq!(hash.len(), algorithm.output_len());
+            }
+        }
     }
 }
 

@@ -1,0 +1,145 @@
+//! What a request costs here: how long reads should be, how many fly at once, which gaps are read along.
+//!
+//! From far away a request costs a round trip before its first byte. On a connection of `bandwidth` bytes per second
+//! that time is worth `latency × bandwidth` bytes: a read of that length spends half of its time waiting, and a gap
+//! that is shorter is cheaper to read along than to leave out. Both are measured while reads come in.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use rekopia_blob::StorageTraits;
+
+use super::plan::PlanOptions;
+
+/// The lengths of reads and gaps, and what they follow from.
+#[derive(Debug)]
+pub(crate) struct CostModel {
+    traits: StorageTraits,
+    /// Bytes of packs that may be in flight.
+    budget: u64,
+    /// Requests in flight, when the caller has set them.
+    parallel: usize,
+    measured: Mutex<Measured>,
+}
+
+/// What the reads so far tell.
+#[derive(Debug, Clone, Copy, Default)]
+struct Measured {
+    /// The least time that a read took.
+    latency: Option<Duration>,
+    /// Bytes per second of one connection; 0: not known.
+    bandwidth: f64,
+}
+
+/// Bytes of one read.
+const READ: std::ops::RangeInclusive<u64> = 1 << 20..=8 << 20;
+/// The same from a local file system: what was read is decoded while it is in the processor's cache.
+const LOCAL_READ: u64 = 2 << 20;
+/// Gaps that are always read along from far away, and the largest one that ever is.
+const FAR_GAP: std::ops::RangeInclusive<u64> = 64 << 10..=4 << 20;
+/// Bytes of a read from which on it tells the bandwidth.
+const LARGE: u64 = 256 << 10;
+/// Requests in flight to a far storage.
+const FAR_IN_FLIGHT: std::ops::RangeInclusive<u64> = 16..=128;
+/// Unwanted bytes that a window may have read along, as a part of the wanted ones: one eighth.
+const WASTE: u64 = 8;
+
+impl CostModel {
+    /// For a storage that is read with `budget` bytes in flight; `parallel` is the caller's limit, 0: none.
+    pub(crate) fn new(traits: StorageTraits, budget: u64, parallel: usize) -> Self {
+        CostModel { traits, budget, parallel, measured: Mutex::default() }
+    }
+
+    /// Takes note of a read.
+    pub(crate) fn observe(&self, bytes: u64, took: Duration) {
+        if self.traits.local || bytes == 0 {
+            return;
+        }
+        let mut measured = self.measured.lock().unwrap_or_else(PoisonError::into_inner);
+        let latency = measured.latency.map_or(took, |known| known.min(took));
+        measured.latency = Some(latency);
+        if bytes >= LARGE {
+            let seconds = (took.saturating_sub(latency)).max(Duration::from_millis(1)).as_secs_f64();
+            let now = bytes as f64 / seconds;
+            let before = measured.bandwidth;
+            measured.bandwidth = if before > 0.0 { before * 0.75 + now * 0.25 } else { now };
+        }
+    }
+
+    /// How the next window is to be cut into reads.
+    pub(crate) fn plan_options(&self) -> PlanOptions {
+        let most = (self.budget / 4).clamp(*READ.start(), *READ.end());
+        if self.traits.local {
+            return PlanOptions { gap: self.traits.gap, max_read: most.min(LOCAL_READ), waste: u64::MAX };
+        }
+        let (max_read, gap) = match self.round_trip_bytes() {
+            Some(bytes) => (bytes.clamp(*READ.start(), most), bytes.clamp(*FAR_GAP.start(), *FAR_GAP.end())),
+            // Few requests are right for a small snapshot; a large one soon tells more.
+            None => (most, self.traits.gap),
+        };
+        PlanOptions { gap, max_read, waste: WASTE }
+    }
+
+    /// Requests that may be in flight; the bytes in flight are bounded apart.
+    pub(crate) fn in_flight(&self) -> usize {
+        if self.parallel > 0 {
+            return self.parallel;
+        }
+        if self.traits.local {
+            return self.traits.in_flight;
+        }
+        let fit = self.budget / self.plan_options().max_read;
+        usize::try_from(fit.clamp(*FAR_IN_FLIGHT.start(), *FAR_IN_FLIGHT.end())).unwrap_or(usize::MAX)
+    }
+
+    /// How long the walk may take for its next entries before a window goes out as it is.
+    pub(crate) fn patience(&self) -> Duration {
+        let measured = self.measured.lock().unwrap_or_else(PoisonError::into_inner);
+        let least = Duration::from_millis(10);
+        // A request that the next entries would have shared costs more than waiting for them.
+        if self.traits.local { least } else { measured.latency.map_or(least * 10, |l| (l * 2).max(least)) }
+    }
+
+    /// What a connection receives in the time of a round trip.
+    fn round_trip_bytes(&self) -> Option<u64> {
+        let measured = self.measured.lock().unwrap_or_else(PoisonError::into_inner);
+        let latency = measured.latency.filter(|_| measured.bandwidth > 0.0)?;
+        Some((latency.as_secs_f64() * measured.bandwidth) as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FAR: StorageTraits = StorageTraits { in_flight: 32, gap: 128 << 10, local: false };
+
+    #[test]
+    fn reads_and_gaps_follow_what_is_measured() {
+        let model = CostModel::new(FAR, 60 << 20, 0);
+        assert_eq!(model.plan_options().max_read, 8 << 20);
+        assert_eq!(model.in_flight(), 16);
+        // 30 ms and 50 MB/s: a round trip is worth 1.5 MB.
+        model.observe(100, Duration::from_millis(30));
+        model.observe(5_000_000, Duration::from_millis(130));
+        let options = model.plan_options();
+        assert!((1_400_000..1_600_000).contains(&options.max_read), "{options:?}");
+        assert_eq!(options.gap, options.max_read);
+        assert!((38..=45).contains(&model.in_flight()));
+        assert_eq!(model.patience(), Duration::from_millis(60));
+    }
+
+    #[test]
+    fn a_near_storage_gets_small_gaps_and_a_local_one_short_reads() {
+        let near = CostModel::new(FAR, 60 << 20, 0);
+        near.observe(1000, Duration::from_micros(300));
+        near.observe(1 << 20, Duration::from_millis(10));
+        assert_eq!(near.plan_options().gap, *FAR_GAP.start());
+        let local = CostModel::new(StorageTraits { local: true, ..FAR }, 16 << 20, 0);
+        local.observe(1 << 20, Duration::from_secs(1));
+        assert_eq!(local.plan_options().max_read, LOCAL_READ);
+        assert_eq!(local.in_flight(), 32);
+        assert_eq!(CostModel::new(FAR, 60 << 20, 3).in_flight(), 3);
+    }
+}
