@@ -64,7 +64,10 @@ impl Display {
                 bar.set_length(p.total_bytes.max(1));
                 bar.set_position(p.bytes);
                 let failed = if p.failures > 0 { format!(", {} failed", p.failures) } else { String::new() };
-                bar.set_message(format!("{}/{} entries{failed}", p.entries, p.total_entries));
+                let rate = text::size(p.bytes_per_second);
+                let left =
+                    p.eta_seconds.map_or_else(String::new, |s| format!(" {} left", text::duration(s as f64)));
+                bar.set_message(format!("{rate}/s{left}, {}/{}{failed}", p.entries, p.total_entries));
             }
             Mode::Lines => {
                 let mut last = self.last_line.lock().unwrap_or_else(PoisonError::into_inner);
@@ -72,25 +75,22 @@ impl Display {
                     return;
                 }
                 *last = Some(Instant::now());
-                eprintln!("{}", self.line(p));
+                eprintln!("{}", Self::line(p));
             }
             _ => {}
         }
     }
 
-    fn line(&self, p: &Progress) -> String {
-        let seconds = self.started.elapsed().as_secs_f64();
-        let rate = p.bytes as f64 / seconds.max(0.001);
-        let left = p.total_bytes.saturating_sub(p.bytes) as f64 / rate.max(1.0);
+    fn line(p: &Progress) -> String {
+        let left = p.eta_seconds.map_or_else(|| "?".to_owned(), |s| text::duration(s as f64));
         let failed = if p.failures > 0 { format!(", {} failed", p.failures) } else { String::new() };
         format!(
-            "{} of {} entries, {} of {}, {}/s, {} left{failed}",
+            "{} of {} entries, {} of {}, {}/s, {left} left{failed}",
             p.entries,
             p.total_entries,
             text::size(p.bytes),
             text::size(p.total_bytes),
-            text::size(rate as u64),
-            text::duration(left),
+            text::size(p.bytes_per_second),
         )
     }
 }
@@ -118,7 +118,7 @@ impl Observer for Display {
 }
 
 fn bar() -> ProgressBar {
-    let template = "{bar:24} {percent:>3}% {bytes}/{total_bytes} {bytes_per_sec} {eta} {msg}";
+    let template = "{bar:20} {percent:>3}% {bytes}/{total_bytes} {msg}";
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::new(1).with_style(style);
     bar.enable_steady_tick(Duration::from_millis(250));

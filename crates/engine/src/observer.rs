@@ -1,7 +1,9 @@
 //! What a caller can watch, and how it can stop the work.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -52,6 +54,30 @@ pub struct Progress {
     pub requests: u64,
     /// Entries that failed.
     pub failures: u64,
+    /// Bytes of file data a second, over the last ten seconds.
+    pub bytes_per_second: u64,
+    /// How long the rest takes at that rate, in seconds; `None`: nothing to go by yet.
+    pub eta_seconds: Option<u64>,
+}
+
+/// Follows how fast a counter of bytes grows.
+#[derive(Debug, Default)]
+pub(crate) struct Pace(VecDeque<(Instant, u64)>);
+
+impl Pace {
+    /// What the rate looks back at.
+    const SPAN: Duration = Duration::from_secs(10);
+
+    /// Bytes per second, now that `bytes` are done.
+    pub(crate) fn rate(&mut self, now: Instant, bytes: u64) -> u64 {
+        self.0.push_back((now, bytes));
+        while self.0.get(1).is_some_and(|(then, _)| now.duration_since(*then) >= Self::SPAN) {
+            self.0.pop_front();
+        }
+        let Some((then, before)) = self.0.front() else { return 0 };
+        let seconds = now.duration_since(*then).as_secs_f64();
+        if seconds > 0.0 { (bytes.saturating_sub(*before) as f64 / seconds) as u64 } else { 0 }
+    }
 }
 
 /// Watches the engine at work. Called from several threads; must not block.
@@ -86,5 +112,21 @@ impl Cancel {
     /// Whether stopping was asked for.
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_is_that_of_the_last_ten_seconds() {
+        let (mut pace, start) = (Pace::default(), Instant::now());
+        assert_eq!(pace.rate(start, 0), 0);
+        assert_eq!(pace.rate(start + Duration::from_secs(2), 200), 100);
+        // A standstill shows once the fast seconds are out of sight.
+        assert_eq!(pace.rate(start + Duration::from_secs(10), 200), 20);
+        assert_eq!(pace.rate(start + Duration::from_secs(12), 200), 0);
+        assert_eq!(pace.rate(start + Duration::from_secs(13), 1200), 1000 / 11);
     }
 }

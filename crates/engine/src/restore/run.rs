@@ -17,7 +17,7 @@ use super::reread;
 use super::slot::Folder;
 use super::walk::attributes;
 use crate::error::{Error, ErrorKind, Result};
-use crate::observer::{Cancel, Event, Observer, Progress};
+use crate::observer::{Cancel, Event, Observer, Pace, Progress};
 use crate::repository::Repository;
 use crate::repository::objects::{ObjectReader, ReadAhead};
 use crate::repository::reference::Resolved;
@@ -243,17 +243,22 @@ impl Ticker {
         let known_bytes = summary.map_or(from.entry.size, |s| s.size);
         Ticker(tokio::spawn(async move {
             let mut ticks = tokio::time::interval(TICK);
+            let mut pace = Pace::default();
             loop {
                 ticks.tick().await;
                 let (t, get) = (&outcome.tally, |c: &std::sync::atomic::AtomicU64| c.load(Ordering::Relaxed));
+                let (bytes, total_bytes) = (get(&t.done_bytes), known_bytes.max(get(&t.total_bytes)));
+                let rate = pace.rate(Instant::now(), bytes);
                 outcome.observer.event(Event::Progress(Progress {
                     entries: get(&t.files) + get(&t.directories) + get(&t.symlinks) + get(&t.failed),
                     total_entries: known_entries.max(get(&t.total_entries)),
-                    bytes: get(&t.done_bytes),
-                    total_bytes: known_bytes.max(get(&t.total_bytes)),
+                    bytes,
+                    total_bytes,
                     fetched_bytes: get(&traffic.bytes),
                     requests: get(&traffic.requests),
                     failures: get(&t.failed),
+                    bytes_per_second: rate,
+                    eta_seconds: total_bytes.saturating_sub(bytes).checked_div(rate),
                 }));
             }
         }))

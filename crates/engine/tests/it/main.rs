@@ -4,6 +4,7 @@
 
 mod cost;
 mod damage;
+mod far;
 mod golden;
 mod layers;
 mod shapes;

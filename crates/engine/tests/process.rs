@@ -1,4 +1,4 @@
-//! How often memory is asked for while many small files are restored: a process of its own, whose allocator counts.
+//! Costs that only a process of its own can count: how often memory is asked for, and what is read from files.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 
@@ -17,6 +17,12 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
+/// Bytes that this process has read from files so far.
+fn read_bytes() -> u64 {
+    let io = std::fs::read_to_string("/proc/self/io").unwrap();
+    io.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap().parse().unwrap()
+}
+
 const FILES: u64 = 10_000;
 
 fn repository(at: &Path) {
@@ -30,7 +36,7 @@ fn repository(at: &Path) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_small_file_costs_a_handful_of_allocations() {
+async fn small_files_cost_few_allocations_and_kept_bytes_are_read_once() {
     let dir = tempfile::tempdir().unwrap();
     repository(&dir.path().join("repo"));
     let settings = Settings::parse(dir.path().join("repo").to_str().unwrap()).unwrap();
@@ -49,6 +55,14 @@ async fn a_small_file_costs_a_handful_of_allocations() {
     let report = repository.verify(&from, &VerifyOptions::default(), Arc::new(Silent)).await.unwrap();
     assert_eq!(report.files, FILES);
     let verified = region.change();
+
+    // Onto the same tree: each byte on the disk is read once, and of the repository only what lists the tree.
+    let before = read_bytes();
+    let again = repository.restore(&from, &dir.path().join("t"), &options, Arc::new(Silent)).await.unwrap();
+    let read = read_bytes() - before;
+    assert_eq!((again.kept_files, again.written_bytes, again.needed_bytes), (FILES, 0, 0));
+    let tree = again.kept_bytes;
+    assert!(read <= tree + tree / 10 + (2 << 20), "{read} bytes read for {tree} on the disk");
     for (what, change) in [("restored", restored), ("verified", verified)] {
         let each = (change.allocations + change.reallocations) as f64 / FILES as f64;
         println!("{what}: {each:.1} allocations, {} bytes a file", change.bytes_allocated as u64 / FILES);
