@@ -85,6 +85,7 @@ impl Sink {
             name: name.clone(),
             identity: Opened::of(&stat, true, None),
             open: Mutex::new(None),
+            turn: Mutex::new(()),
         });
         self.files.put(&shared, file);
         Ok(LargeFile { sink: Arc::clone(self), shared })
@@ -114,12 +115,16 @@ struct Shared {
     identity: Opened,
     /// Closed when too many are open.
     open: Mutex<Option<Arc<OwnedFd>>>,
+    /// The kernel lets one writer at a time into a file while the others spin: who waits here instead leaves the core
+    /// to a thread that decodes.
+    turn: Mutex<()>,
 }
 
 impl LargeFile {
     /// Writes `data` at `offset`.
     pub(crate) fn write_at(&self, offset: u64, data: &[u8]) -> Result<(), SinkError> {
         let file = self.file()?;
+        let _turn = lock(&self.shared.turn);
         write_ranges(&file, offset, data, self.sink.options.sparse).map_err(|e| self.failed("writing", e))
     }
 
