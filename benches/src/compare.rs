@@ -1,20 +1,17 @@
 //! Programs in turn on one corpus, each result checked; medians and ratios as a Markdown table.
 
-use std::ffi::OsString;
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail, ensure};
-use serde_json::{Value, json};
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
 
-use crate::change::{Change, apply};
-use crate::check::equal_trees;
+use crate::contest::Contest;
 use crate::corpora::PASSWORD;
-use crate::process::{Run, drop_pages, files, median, timed};
-use crate::tools::{BACKUP_RESTIC, BACKUP_RUSTIC, LIST_KOPIA, Program, Tool, Tools, programs};
+use crate::s3::S3Args;
+use crate::table::{self, Sample};
+use crate::tools::Tools;
 
 /// What is timed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -53,272 +50,101 @@ pub(crate) enum Sync {
 pub(crate) struct Args {
     /// What `generate` made
     #[arg(long)]
-    corpus: PathBuf,
+    pub(crate) corpus: PathBuf,
     /// Folder for targets, configuration and caches (a tmpfs, or the disk to measure)
     #[arg(long)]
-    dir: PathBuf,
+    pub(crate) dir: PathBuf,
     #[arg(long, value_enum, default_value = "fresh")]
-    scenario: Scenario,
+    pub(crate) scenario: Scenario,
     #[arg(long, value_enum, default_value = "always")]
-    overwrite: Overwrite,
+    pub(crate) overwrite: Overwrite,
     /// Bytes of one changed block of a large file, in place
     #[arg(long, default_value_t = 1 << 20)]
-    block: u64,
+    pub(crate) block: u64,
     #[command(flatten)]
-    tools: Tools,
+    pub(crate) tools: Tools,
+    #[command(flatten)]
+    pub(crate) s3: S3Args,
+    /// The others once more, with so many requests at once
+    #[arg(long)]
+    pub(crate) parallel: Option<u32>,
     /// Runs of each
     #[arg(long, default_value_t = 5)]
-    runs: usize,
+    pub(crate) runs: usize,
     #[arg(long, value_enum, default_value = "none")]
-    sync: Sync,
+    pub(crate) sync: Sync,
     /// Remove fresh targets after each run
     #[arg(long)]
-    remove: bool,
+    pub(crate) remove: bool,
     /// Drop the repositories' pages from the page cache before each run
     #[arg(long)]
-    cold: bool,
+    pub(crate) cold: bool,
     /// Global options for ours, in one string
     #[arg(long, allow_hyphen_values = true, default_value = "")]
-    options: String,
+    pub(crate) options: String,
+    /// Append the table to this file
+    #[arg(long)]
+    table: Option<PathBuf>,
 }
 
+/// Runs everyone in turn, round after round.
 pub(crate) fn run(args: &Args) -> Result<()> {
     ensure!(args.runs > 0 && args.block > 0, "--runs and --block must not be 0");
     fs::create_dir_all(&args.dir)?;
     fs::write(args.dir.join("password"), PASSWORD)?;
-    let bench = Bench::new(args)?;
-    let mut results: Vec<Vec<Run>> = vec![Vec::new(); bench.programs.len()];
+    let contest = Contest::new(args)?;
+    let mut results: Vec<Vec<Sample>> = vec![Vec::new(); contest.programs.len()];
     for round in 0..args.runs {
-        for (number, program) in bench.programs.iter().enumerate() {
-            let run = bench.run(program, number, round);
-            let run = run.with_context(|| format!("{}, run {round}", program.name))?;
-            let line = json!({"program": program.name, "seconds": run.seconds, "cpu": run.cpu, "peakMiB": run.peak_mib});
-            println!("{line}");
+        for (number, program) in contest.programs.iter().enumerate() {
+            let sample = contest.run(program, number, round);
+            let sample = sample.with_context(|| format!("{}, run {round}", program.name))?;
+            println!("{}", line(&program.name, &sample));
             std::io::stdout().flush()?;
-            results[number].push(run);
+            results[number].push(sample);
         }
     }
     if args.scenario == Scenario::Verify {
-        bench.prove_verification()?;
+        contest.prove_verification()?;
     }
-    println!("\n| program | seconds (median) | CPU seconds | peak MiB (largest) | times ours |");
-    println!("| --- | --- | --- | --- | --- |");
-    let ours = median(results[0].iter().map(|r| r.seconds));
-    for (program, runs) in bench.programs.iter().zip(&results) {
-        let (seconds, cpu) = (median(runs.iter().map(|r| r.seconds)), median(runs.iter().map(|r| r.cpu)));
-        let peak = runs.iter().map(|r| r.peak_mib).fold(0.0, f64::max);
-        println!("| {} | {seconds:.2} | {cpu:.2} | {peak:.0} | {:.2} |", program.name, seconds / ours);
-    }
-    Ok(())
+    let names = contest.programs.iter().map(|p| p.name.as_str());
+    let rows: Vec<(&str, Vec<Sample>)> = names.zip(results).collect();
+    table::publish(&table::comparison(&title(args)?, &rows), args.table.as_deref())
 }
 
-struct Bench<'a> {
-    args: &'a Args,
-    programs: Vec<Program>,
-    environment: Vec<(String, OsString)>,
-    source: PathBuf,
-    snapshots: usize,
+fn line(program: &str, sample: &Sample) -> serde_json::Value {
+    let run = sample.run;
+    let mut line =
+        json!({"program": program, "seconds": run.seconds, "cpu": run.cpu, "peakMiB": run.peak_mib});
+    if let Some(traffic) = sample.traffic {
+        line["connections"] = traffic.connections.into();
+        line["lists"] = traffic.lists.into();
+        line["gets"] = traffic.gets.into();
+        line["others"] = traffic.others.into();
+        line["bytes"] = traffic.bytes.into();
+    }
+    line
 }
 
-impl<'a> Bench<'a> {
-    fn new(args: &'a Args) -> Result<Self> {
-        let corpus = fs::canonicalize(&args.corpus)?;
-        let dir = fs::canonicalize(&args.dir)?;
-        let snapshots = fs::read_to_string(corpus.join("snapshots"))?.trim().parse()?;
-        let source = corpus.join("source");
-        let mut environment: Vec<(String, OsString)> = Vec::new();
-        let mut set = |key: &str, value: OsString| environment.push((key.to_owned(), value));
-        set("REKOPIA", args.tools.rekopia.clone().into());
-        set("REPO", corpus.join("kopia").into());
-        set("RESTIC_REPO", corpus.join("restic").into());
-        set("RUSTIC_REPO", corpus.join("rustic").into());
-        set("SOURCE", source.clone().into());
-        set("PASSWORD_FILE", dir.join("password").into());
-        set("HOME", dir.join("home").into());
-        set("OPTIONS", args.options.clone().into());
-        set("KOPIA_CHECK_FOR_UPDATES", "false".into());
-        for key in ["KOPIA_PASSWORD", "RESTIC_PASSWORD", "RUSTIC_PASSWORD"] {
-            set(key, PASSWORD.into());
-        }
-        for (key, path) in
-            [("KOPIA", &args.tools.kopia), ("RESTIC", &args.tools.restic), ("RUSTIC", &args.tools.rustic)]
-        {
-            set(key, path.clone().unwrap_or_default().into());
-        }
-        let mut programs = programs(&args.tools, args.scenario, args.overwrite);
-        if !source.exists() {
-            // Many indexes: nothing that others could back up.
-            ensure!(
-                args.scenario == Scenario::Snapshots,
-                "this corpus can only be listed: --scenario snapshots"
-            );
-            programs.retain(|p| matches!(p.tool, Tool::Rekopia | Tool::Kopia));
-        }
-        let mut bench = Bench { args, programs, environment, source, snapshots };
-        bench.prepare(&corpus)?;
-        Ok(bench)
+/// What was measured, in one line: `fresh: small, tmpfs to ext4, synced; 5 runs each`.
+fn title(args: &Args) -> Result<String> {
+    let mut what = match args.scenario {
+        Scenario::Fresh => "fresh",
+        Scenario::InPlace if args.overwrite == Overwrite::Always => "in place, everything read",
+        Scenario::InPlace => "in place, size and time trusted",
+        Scenario::Verify => "verify",
+        Scenario::Snapshots => "open and list",
+        Scenario::Ls => "ls",
     }
-
-    /// Makes what is missing of the others' repositories.
-    fn prepare(&mut self, corpus: &Path) -> Result<()> {
-        self.fresh_home()?;
-        for (tool, name, script) in
-            [(Tool::Restic, "restic", BACKUP_RESTIC), (Tool::Rustic, "rustic", BACKUP_RUSTIC)]
-        {
-            if self.programs.iter().any(|p| p.tool == tool) && !corpus.join(name).exists() {
-                timed(script, &self.environment, &self.args.dir, None)
-                    .with_context(|| format!("{name} backup"))?;
-            }
-        }
-        if self.args.scenario == Scenario::Ls && self.args.tools.kopia.is_some() {
-            timed(LIST_KOPIA, &self.environment, &self.args.dir, None)?;
-            let list: Value = serde_json::from_slice(&fs::read(self.args.dir.join("stdout"))?)?;
-            let root = list[0]["rootEntry"]["obj"].as_str().context("no root in Kopia's list")?;
-            self.environment.push(("ROOT".to_owned(), root.into()));
-        }
-        Ok(())
+    .to_owned();
+    let corpus = fs::canonicalize(&args.corpus)?;
+    let name = corpus.file_name().unwrap_or_default().to_string_lossy();
+    let from = if args.s3.s3 { args.s3.title() } else { table::file_system(&args.corpus)? };
+    what += &format!(": {name}, {from} to {}", table::file_system(&args.dir)?);
+    for (part, is) in [(", synced", args.sync == Sync::End), (", cold", args.cold)] {
+        what += if is { part } else { "" };
     }
-
-    fn run(&self, program: &Program, number: usize, round: usize) -> Result<Run> {
-        let args = self.args;
-        let in_place = args.scenario == Scenario::InPlace;
-        let target = if in_place { format!("place-{number}") } else { format!("target-{number}-{round}") };
-        let target = fs::canonicalize(&args.dir)?.join(target);
-        let restores = matches!(args.scenario, Scenario::Fresh | Scenario::InPlace);
-        if in_place {
-            self.disturb(&target, round)?;
-        } else if restores {
-            ensure!(!target.exists(), "{} is there already", target.display());
-        }
-        self.fresh_home()?;
-        if args.cold {
-            let repository = if program.tool == Tool::Restic { "restic" } else { "kopia" };
-            drop_pages(&args.corpus.join(if program.tool == Tool::Rustic { "rustic" } else { repository }))?;
-        }
-        let mut environment = self.environment.clone();
-        environment.push(("TARGET".to_owned(), target.clone().into()));
-        let sync = (restores && args.sync == Sync::End).then_some(target.as_path());
-        let run = timed(&program.script, &environment, &args.dir, sync)?;
-        if restores {
-            equal_trees(&self.source, &target, program.tool != Tool::Kopia)?;
-            if args.remove && !in_place {
-                fs::remove_dir_all(&target)?;
-            }
-        } else {
-            self.check_output(program)?;
-        }
-        Ok(run)
+    if !args.options.is_empty() {
+        what += &format!(", ours with {}", args.options);
     }
-
-    /// The state before an in-place restore: the source tree with a hundredth changed, on the disk.
-    fn disturb(&self, target: &Path, round: usize) -> Result<()> {
-        if !target.exists() {
-            let status = Command::new("cp").arg("-a").arg(&self.source).arg(target).status()?;
-            ensure!(status.success(), "cp ended with {status}");
-        }
-        let keep_times = self.args.overwrite == Overwrite::Always;
-        apply(target, &Change { block: self.args.block, keep_times, seed: round as u64 })?;
-        ensure!(equal_trees(&self.source, target, false).is_err(), "the change changed nothing");
-        Ok(rustix::fs::syncfs(fs::File::open(target)?)?)
-    }
-
-    fn fresh_home(&self) -> Result<()> {
-        let home = self.args.dir.join("home");
-        if home.exists() {
-            fs::remove_dir_all(&home)?;
-        }
-        Ok(fs::create_dir_all(&home)?)
-    }
-
-    /// A list must have every snapshot, or every name in the root.
-    fn check_output(&self, program: &Program) -> Result<()> {
-        let output = fs::read_to_string(self.args.dir.join("stdout"))?;
-        let (found, wanted) = match self.args.scenario {
-            Scenario::Snapshots => {
-                let key =
-                    if program.tool == Tool::Restic || program.tool == Tool::Rustic { "tree" } else { "id" };
-                let values = serde_json::Deserializer::from_str(&output).into_iter::<Value>();
-                let values: Vec<Value> = values.collect::<Result<_, _>>()?;
-                // The others have the last state only.
-                let wanted = if key == "tree" { 1 } else { self.snapshots };
-                (values.iter().map(|value| objects_with(value, key)).sum(), wanted)
-            }
-            Scenario::Ls => (output.lines().count(), fs::read_dir(&self.source)?.count()),
-            _ => return Ok(()),
-        };
-        ensure!(found == wanted, "{found} of {wanted} listed");
-        Ok(())
-    }
-
-    /// A verification that cannot fail proves nothing: each must see one flipped bit in the largest data file.
-    fn prove_verification(&self) -> Result<()> {
-        for program in &self.programs {
-            let (folder, data) = match program.tool {
-                Tool::Rekopia | Tool::Kopia => ("kopia", "/p"),
-                Tool::Restic => ("restic", "/data/"),
-                Tool::Rustic => ("rustic", "/data/"),
-            };
-            let mut candidates = Vec::new();
-            for path in files(&self.args.corpus.join(folder))? {
-                if path
-                    .to_string_lossy()
-                    .rsplit_once(folder)
-                    .is_some_and(|(_, below)| below.starts_with(data))
-                {
-                    candidates.push((path.metadata()?.len(), path));
-                }
-            }
-            let (len, path) = candidates.into_iter().max().context("no data in the repository")?;
-            let flip = Flip::new(&path, len / 2)?;
-            self.fresh_home()?;
-            let outcome = timed(&program.script, &self.environment, &self.args.dir, None);
-            drop(flip);
-            if outcome.is_ok() {
-                bail!("{} did not notice a flipped bit in {}", program.name, path.display());
-            }
-        }
-        println!("every verification noticed a flipped bit");
-        Ok(())
-    }
-}
-
-/// A bit of a file that is wrong until this is dropped.
-struct Flip {
-    file: fs::File,
-    at: u64,
-    mode: fs::Permissions,
-}
-
-impl Flip {
-    fn new(path: &Path, at: u64) -> Result<Self> {
-        let mode = path.metadata()?.permissions();
-        let file = fs::OpenOptions::new().read(true).write(true).open(path)?;
-        let flip = Flip { file, at, mode };
-        flip.toggle()?;
-        Ok(flip)
-    }
-
-    fn toggle(&self) -> std::io::Result<()> {
-        let mut byte = [0];
-        self.file.read_exact_at(&mut byte, self.at)?;
-        self.file.write_all_at(&[byte[0] ^ 1], self.at)?;
-        self.file.set_permissions(self.mode.clone())
-    }
-}
-
-impl Drop for Flip {
-    fn drop(&mut self) {
-        if let Err(error) = self.toggle() {
-            eprintln!("the repository stays damaged: {error}");
-        }
-    }
-}
-
-fn objects_with(value: &Value, key: &str) -> usize {
-    match value {
-        Value::Object(fields) if fields.contains_key(key) => 1,
-        Value::Object(fields) => fields.values().map(|v| objects_with(v, key)).sum(),
-        Value::Array(items) => items.iter().map(|v| objects_with(v, key)).sum(),
-        _ => 0,
-    }
+    Ok(format!("{what}; {} runs each", args.runs))
 }

@@ -48,8 +48,31 @@ pub(crate) enum Kind {
     Ecc,
 }
 
+/// What to make.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct Shape {
+    /// Its shape
+    pub(crate) kind: Kind,
+    /// Files, MiB of a big file, index blobs, or thousandths of the mixed volume
+    pub(crate) count: u64,
+    /// Other data of the same shape
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Bytes around which the sizes of small files lie
+    #[arg(long, default_value_t = 4096)]
+    pub(crate) median: u32,
+}
+
+impl Shape {
+    /// With the seed and the sizes that are used when nothing is said.
+    pub(crate) fn new(kind: Kind, count: u64) -> Self {
+        Shape { kind, count, seed: 1, median: 4096 }
+    }
+}
+
 /// Makes the corpus, with our test writer or with the real Kopia.
-pub(crate) fn generate(kind: Kind, count: u64, out: &Path, seed: u64, kopia: Option<&Path>) -> Result<()> {
+pub(crate) fn generate(shape: &Shape, out: &Path, kopia: Option<&Path>) -> Result<()> {
+    let Shape { kind, count, seed, .. } = *shape;
     ensure!(!out.join("kopia").exists(), "{} has a corpus already", out.display());
     fs::create_dir_all(out)?;
     if kind == Kind::ManyIndexes {
@@ -59,10 +82,10 @@ pub(crate) fn generate(kind: Kind, count: u64, out: &Path, seed: u64, kopia: Opt
         return Ok(fs::write(out.join("snapshots"), snapshots.len().to_string())?);
     }
     let source = out.join("source");
-    write_directory(&source, |target| tree(kind, count, seed, target))?;
+    write_directory(&source, |target| tree(shape, target))?;
     own(&source)?;
     let days = if kind == Kind::DeepHistory { DAYS } else { 1 };
-    let change = |day| Change { block: 1 << 16, keep_times: false, seed: seed + day };
+    let change = |day| Change { block: 1 << 16, keep_times: false, seed: seed.wrapping_add(day) };
     match kopia {
         Some(kopia) => {
             let run = Kopia::create(kopia, kind, out)?;
@@ -91,13 +114,14 @@ pub(crate) fn generate(kind: Kind, count: u64, out: &Path, seed: u64, kopia: Opt
 /// Only a repository, straight from the generator: trees that are too large for a disk.
 pub(crate) fn generate_repository(kind: Kind, count: u64, out: &Path) -> Result<()> {
     let mut writer = writer(kind, out)?;
-    let root = write_repository(&mut writer, |target| tree(kind, count, 1, target))?;
+    let root = write_repository(&mut writer, |target| tree(&Shape::new(kind, count), target))?;
     snapshot(&mut writer, root)
 }
 
-fn tree(kind: Kind, count: u64, seed: u64, target: &mut dyn Target) -> writer::Result<()> {
-    match kind {
-        Kind::SmallFiles => corpus::small_files(target, count, 4096.0, seed),
+fn tree(shape: &Shape, target: &mut dyn Target) -> writer::Result<()> {
+    let Shape { count, seed, .. } = *shape;
+    match shape.kind {
+        Kind::SmallFiles => corpus::small_files(target, count, shape.median.into(), seed),
         Kind::BigFile => corpus::big_file(target, count << 20, Texture::Text, seed),
         Kind::BigFileNoise => corpus::big_file(target, count << 20, Texture::Noise, seed),
         Kind::Wide => corpus::wide_directory(target, count, seed),
@@ -180,5 +204,89 @@ impl<'a> Kopia<'a> {
         let text = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "kopia {}: {text}", arguments.join(" "));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use rekopia::{
+        OpenOptions, Password, Reference, Repository, RestoreOptions, Selection, Silent, SyncMode,
+    };
+
+    use super::*;
+    use crate::check::equal_trees;
+
+    async fn open(corpus: &Path) -> Repository {
+        let blobs = rekopia::blob::connect(&rekopia::blob::Settings::path(corpus.join("kopia"))).await;
+        let password = Password::new(PASSWORD);
+        Repository::open(blobs.unwrap(), &password, &OpenOptions::default(), &Silent).await.unwrap()
+    }
+
+    async fn restore(repository: &Repository, previous: usize, target: &Path) {
+        let selection = Selection { previous, ..Selection::default() };
+        let reference = Reference::parse("bench@host:/data").unwrap();
+        let from = repository.resolve(&reference, &selection).await.unwrap();
+        let options = RestoreOptions { sync: SyncMode::None, ..RestoreOptions::default() };
+        let report = repository.restore(&from, target, &options, Arc::new(Silent)).await.unwrap();
+        assert!(report.is_complete(), "{:?}", report.failures());
+    }
+
+    /// Every shape, with two seeds: restored it is the source tree, and another seed is another tree.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn every_corpus_restores() {
+        let dir = tempfile::tempdir().unwrap();
+        for (kind, count) in [
+            (Kind::SmallFiles, 120),
+            (Kind::BigFile, 9),
+            (Kind::BigFileNoise, 3),
+            (Kind::Wide, 300),
+            (Kind::Deep, 300),
+            (Kind::Mixed, 2),
+            (Kind::TinyPacks, 2),
+            (Kind::Ecc, 2),
+        ] {
+            for seed in [1, 77] {
+                let corpus = dir.path().join(format!("{kind:?}-{seed}"));
+                generate(&Shape { seed, ..Shape::new(kind, count) }, &corpus, None).unwrap();
+                let repository = open(&corpus).await;
+                let target = corpus.join("target");
+                restore(&repository, 0, &target).await;
+                equal_trees(&corpus.join("source"), &target, true).unwrap();
+                let info = repository.info();
+                match kind {
+                    Kind::TinyPacks => assert!(info.packs >= 10, "{} packs", info.packs),
+                    Kind::Ecc => assert_eq!(info.ecc_overhead_percent, 2),
+                    _ => assert_eq!(info.ecc_overhead_percent, 0),
+                }
+            }
+            let one = |seed| dir.path().join(format!("{kind:?}-{seed}/source"));
+            assert!(equal_trees(&one(1), &one(77), false).is_err(), "{kind:?}: both seeds give the same");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_deep_history_has_all_its_days() {
+        let dir = tempfile::tempdir().unwrap();
+        let corpus = dir.path().join("history");
+        generate(&Shape::new(Kind::DeepHistory, 1), &corpus, None).unwrap();
+        let repository = open(&corpus).await;
+        let snapshots = repository.snapshots().await.unwrap();
+        assert_eq!(snapshots.all().len() as u64, DAYS);
+        assert_eq!(fs::read_to_string(corpus.join("snapshots")).unwrap(), DAYS.to_string());
+        restore(&repository, 0, &dir.path().join("last")).await;
+        equal_trees(&corpus.join("source"), &dir.path().join("last"), true).unwrap();
+        restore(&repository, DAYS as usize - 1, &dir.path().join("first")).await;
+        assert!(equal_trees(&corpus.join("source"), &dir.path().join("first"), false).is_err());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn many_indexes_are_as_many() {
+        let dir = tempfile::tempdir().unwrap();
+        generate(&Shape::new(Kind::ManyIndexes, 30), dir.path(), None).unwrap();
+        let repository = open(dir.path()).await;
+        assert_eq!(repository.snapshots().await.unwrap().all().len(), 30);
+        assert!(repository.info().index_blobs >= 30, "{}", repository.info().index_blobs);
     }
 }

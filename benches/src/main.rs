@@ -3,9 +3,16 @@
 mod change;
 mod check;
 mod compare;
+mod contest;
 mod corpora;
+mod floor;
+mod micro;
 mod process;
+mod proof;
+mod raw;
+mod s3;
 mod scale;
+mod table;
 mod tools;
 
 use std::path::PathBuf;
@@ -23,21 +30,20 @@ struct Args {
 enum Command {
     /// Make a corpus: a tree and a repository with a snapshot of it
     Generate {
-        /// Its shape
-        kind: corpora::Kind,
-        /// Files, MiB of a big file, index blobs, or thousandths of the mixed volume
-        count: u64,
+        #[command(flatten)]
+        shape: corpora::Shape,
         /// Where to
         out: PathBuf,
-        /// Other data of the same shape
-        #[arg(long, default_value_t = 1)]
-        seed: u64,
         /// Write the repository with the real Kopia
         #[arg(long)]
         kopia: Option<PathBuf>,
     },
     /// Time this program and others in turn; print medians and ratios as a Markdown table
     Compare(Box<compare::Args>),
+    /// Time the single steps of a restore
+    Micro(micro::Args),
+    /// Time what the machine can do at best with the names and sizes of a corpus
+    Floor(floor::Args),
     /// Restore wide and deep trees and check the memory that it takes
     Scale {
         /// Files in directories of ten
@@ -54,10 +60,10 @@ enum Command {
 
 fn main() -> Result<()> {
     match Args::parse().command {
-        Command::Generate { kind, count, out, seed, kopia } => {
-            corpora::generate(kind, count, &out, seed, kopia.as_deref())
-        }
+        Command::Generate { shape, out, kopia } => corpora::generate(&shape, &out, kopia.as_deref()),
         Command::Compare(args) => compare::run(&args),
+        Command::Micro(args) => micro::run(&args),
+        Command::Floor(args) => floor::run(&args),
         Command::Scale { files, dir, rekopia } => scale::scale(files, dir, &rekopia),
     }
 }

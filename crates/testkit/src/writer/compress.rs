@@ -7,9 +7,9 @@ use flate2::write::{DeflateEncoder, GzEncoder};
 use super::{Error, Result};
 
 /// A compressor and its working memory.
-pub(super) struct Compressor {
+pub struct Compressor {
     /// The ID in headers and index entries.
-    pub(super) id: u32,
+    pub id: u32,
     encoder: Encoder,
 }
 
@@ -22,7 +22,11 @@ enum Encoder {
 }
 
 impl Compressor {
-    pub(super) fn new(name: &str) -> Result<Self> {
+    /// By Kopia's name of it.
+    ///
+    /// # Errors
+    /// [`Error::Options`] when there is none of this name.
+    pub fn new(name: &str) -> Result<Self> {
         let (default, fastest, best) =
             (flate2::Compression::default(), flate2::Compression::fast(), flate2::Compression::best());
         let (id, encoder) = match name {
@@ -50,7 +54,10 @@ impl Compressor {
     }
 
     /// Fills `out` with header and stream; whether that is shorter than `data`.
-    pub(super) fn compress(&mut self, data: &[u8], out: &mut Vec<u8>) -> bool {
+    ///
+    /// # Panics
+    /// When a compressor fails, which none does in memory.
+    pub fn compress(&mut self, data: &[u8], out: &mut Vec<u8>) -> bool {
         out.clear();
         out.extend_from_slice(&self.id.to_be_bytes());
         let written = "compressing into memory does not fail";

@@ -62,7 +62,10 @@ pub(super) fn merge(entries: &mut Vec<IndexEntry>) {
 }
 
 /// An index file of layout 1 or 2; sorts the entries. Several entries of one content stay several.
-pub(super) fn encode(version: u8, entries: &mut [IndexEntry]) -> Result<Vec<u8>> {
+///
+/// # Errors
+/// [`Error::TooLarge`] for an entry that the layout cannot hold.
+pub fn encode(version: u8, entries: &mut [IndexEntry]) -> Result<Vec<u8>> {
     entries.sort_unstable_by(|a, b| a.id.cmp(&b.id).then_with(|| b.rank().cmp(&a.rank())));
     if version == 1 { encode_v1(entries) } else { encode_v2(entries) }
 }

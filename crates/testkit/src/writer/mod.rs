@@ -22,23 +22,23 @@ pub mod splitter;
 use rekopia_format::hashing::{HashAlgorithm, KeyedHash};
 use rekopia_format::{BlobId, ContentId};
 
+pub use compress::Compressor;
 pub use directory::{DirectoryWriter, Entry, EntryKind, Metadata};
 pub use error::{Error, Result};
-pub use index::IndexEntry;
+pub use index::{IndexEntry, encode as encode_index};
 pub use maintenance::IndexBlobKind;
 pub use manifest::{NewSnapshot, PolicyTarget};
 pub use object::{ObjectWriter, Part};
 pub use options::WriterOptions;
 pub use rekopia_format::snapshot::Source;
+pub use seal::Sealer;
 pub use sink::{BlobSink, DirectorySink};
 
 use crate::random::Random;
-use compress::Compressor;
 use format::NewRepository;
 use known::{Known, KnownContents};
 use manifest::PendingManifest;
 use pack::PendingPack;
-use seal::Sealer;
 use splitter::Splitter;
 
 /// Writes one repository.

@@ -10,7 +10,7 @@ use super::{Error, Result};
 use crate::random::Random;
 
 /// Seals contents and blobs.
-pub(super) struct Sealer {
+pub struct Sealer {
     algorithm: &'static Algorithm,
     /// HMAC with the key derivation secret; completed by an item's iv it gives the item's key.
     key_of_iv: Hmac<Sha256>,
@@ -19,7 +19,14 @@ pub(super) struct Sealer {
 }
 
 impl Sealer {
-    pub(super) fn new(encryption: &str, master_key: &[u8], ecc_percent: u8, random: Random) -> Result<Self> {
+    /// With a repository's master key; the random source gives nonces.
+    ///
+    /// # Errors
+    /// [`Error::Options`] for an encryption that Kopia does not write any more; those of error correction.
+    ///
+    /// # Panics
+    /// Never: HMAC takes keys of any length.
+    pub fn new(encryption: &str, master_key: &[u8], ecc_percent: u8, random: Random) -> Result<Self> {
         let algorithm = match encryption {
             "AES256-GCM-HMAC-SHA256" => &AES_256_GCM,
             "CHACHA20-POLY1305-HMAC-SHA256" => &CHACHA20_POLY1305,
@@ -33,7 +40,7 @@ impl Sealer {
     }
 
     /// Appends the stored form of `plaintext` to `out`.
-    pub(super) fn seal(&mut self, iv: &[u8], plaintext: &[u8], out: &mut Vec<u8>) {
+    pub fn seal(&mut self, iv: &[u8], plaintext: &[u8], out: &mut Vec<u8>) {
         let key: [u8; 32] = self.key_of_iv.clone().chain_update(iv).finalize().into_bytes().into();
         let start = out.len();
         seal_aead(self.algorithm, &key, self.random.bytes(), iv, plaintext, out);
