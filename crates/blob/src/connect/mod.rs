@@ -154,8 +154,14 @@ pub async fn connect_with(
         Settings::Filesystem(s) => Arc::new(FilesystemBlobs::open(&s.path, s.dir_shards.as_deref())?),
         #[cfg(feature = "s3")]
         Settings::S3(s) => Arc::new(crate::provider::s3::S3Blobs::open(s).await?),
+        #[cfg(feature = "rclone")]
+        Settings::Rclone(s) => {
+            Arc::new(layer::opened(|| crate::provider::rclone::RcloneBlobs::open(s)).await?)
+        }
         #[cfg(feature = "webdav")]
-        Settings::Webdav(s) => Arc::new(crate::provider::webdav::WebdavBlobs::open(s).await?),
+        Settings::Webdav(s) => {
+            Arc::new(layer::opened(|| crate::provider::webdav::WebdavBlobs::open(s)).await?)
+        }
         #[allow(unreachable_patterns, reason = "with every provider built in there is none left")]
         _ => return Err(settings_error("this storage was left out of this build")),
     };

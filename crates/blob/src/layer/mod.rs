@@ -5,6 +5,9 @@ mod retry;
 
 use std::sync::Arc;
 
+#[cfg(feature = "folders")]
+pub(crate) use retry::opened;
+
 use crate::BlobReader;
 
 /// Limits of one's own.

@@ -24,6 +24,9 @@ pub(super) struct Retry {
 const PATIENCE: Duration = Duration::from_secs(45);
 /// However quickly they fail.
 const TRIES: u32 = 8;
+/// When a storage is opened.
+#[cfg(feature = "folders")]
+const TRIES_TO_OPEN: u32 = 4;
 /// The first wait lies between zero and this; it doubles with every try, up to [`LONGEST`].
 const FIRST: Duration = Duration::from_millis(250);
 /// The same when the storage says that it is asked too much: many clients must not come back together.
@@ -70,6 +73,25 @@ impl Retry {
         let before = self.latency_us.load(Ordering::Relaxed);
         let after = if before == 0 { now } else { before - before / 8 + now / 8 };
         self.latency_us.store(after, Ordering::Relaxed);
+    }
+}
+
+/// Opens a storage, with few further tries: whoever mistyped a name should not wait for long.
+#[cfg(feature = "folders")]
+pub(crate) async fn opened<T, F: Future<Output = Result<T, BlobError>>>(
+    mut open: impl FnMut() -> F,
+) -> Result<T, BlobError> {
+    let started = Instant::now();
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match open().await {
+            Err(e) if e.is_transient() && tries < TRIES_TO_OPEN && started.elapsed() < PATIENCE => {
+                tracing::debug!("try {tries} failed: {e}");
+                tokio::time::sleep(pause(tries, e.wait())).await;
+            }
+            other => return other,
+        }
     }
 }
 

@@ -6,11 +6,12 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use rekopia_format::BlobId;
 use rekopia_format::sharding::Sharding;
 
+use super::sharded::{Layout, Walk};
 use crate::{BlobError, BlobErrorKind, BlobInfo, BlobReader, BoxFuture, StorageTraits};
 
 /// Reads blobs below a directory.
@@ -22,10 +23,7 @@ pub struct FilesystemBlobs {
 #[derive(Debug)]
 struct Inner {
     root: PathBuf,
-    sharding: Sharding,
-    /// The layout as seen on disk, looked up once when a blob is not where `sharding` says.
-    seen: OnceLock<Option<Sharding>>,
-    guessed: bool,
+    layout: Layout,
 }
 
 impl FilesystemBlobs {
@@ -41,31 +39,16 @@ impl FilesystemBlobs {
         if !meta.is_dir() {
             return Err(BlobError::new(BlobErrorKind::Settings, here("not a directory:")));
         }
-        let (sharding, guessed) = match read_small(&root.join(".shards")) {
-            Ok(text) => match Sharding::parse(&text) {
-                Ok(sharding) => (sharding, false),
-                // The layout can be seen on disk; the file itself is then not needed.
-                Err(e) => match inferred(root) {
-                    Some(sharding) => {
-                        tracing::warn!(
-                            "{}: {e}; using the layout found on disk",
-                            root.join(".shards").display()
-                        );
-                        (sharding, true)
-                    }
-                    None => {
-                        let what = format!("{} cannot be understood", root.join(".shards").display());
-                        return Err(BlobError::new(BlobErrorKind::Damaged, what).because(e));
-                    }
-                },
-            },
-            Err(e) if e.kind() == ErrorKind::NotFound => match dir_shards {
-                Some(lens) => (Sharding::with_default(lens), true),
-                None => (Sharding::legacy(), true),
-            },
+        let shards = match read_small(&root.join(".shards")) {
+            Ok(text) => Some(text),
+            Err(e) if e.kind() == ErrorKind::NotFound => None,
             Err(e) => return Err(io_error(e, here("reading .shards in"))),
         };
-        let inner = Inner { root: root.to_path_buf(), sharding, seen: OnceLock::new(), guessed };
+        let layout = match Layout::parse(shards.as_deref(), dir_shards) {
+            Ok(layout) => layout,
+            Err(e) => Layout::instead(e, seen(root), &root.display().to_string())?,
+        };
+        let inner = Inner { root: root.to_path_buf(), layout };
         Ok(FilesystemBlobs { inner: Arc::new(inner) })
     }
 
@@ -94,7 +77,7 @@ impl BlobReader for FilesystemBlobs {
 
     fn list<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<BlobInfo>, BlobError>> {
         let prefix = prefix.to_owned();
-        Box::pin(self.blocking(move |inner| inner.list(&prefix, usize::MAX)))
+        Box::pin(self.blocking(move |inner| Ok(walked(&inner.root, Walk::all(&[&prefix]))?.found())))
     }
 
     fn stat<'a>(&'a self, id: &'a BlobId) -> BoxFuture<'a, Result<BlobInfo, BlobError>> {
@@ -108,7 +91,9 @@ impl BlobReader for FilesystemBlobs {
 
     fn any<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<bool, BlobError>> {
         let prefix = prefix.to_owned();
-        Box::pin(self.blocking(move |inner| Ok(!inner.list(&prefix, 1)?.is_empty())))
+        Box::pin(
+            self.blocking(move |inner| Ok(!walked(&inner.root, Walk::any(&[&prefix]))?.found().is_empty())),
+        )
     }
 
     fn traits(&self) -> StorageTraits {
@@ -122,16 +107,17 @@ impl BlobReader for FilesystemBlobs {
 
 impl Inner {
     fn open(&self, id: &BlobId) -> Result<File, BlobError> {
-        let sharding = self.seen.get().and_then(Option::as_ref).unwrap_or(&self.sharding);
-        match File::open(self.root.join(sharding.path(id))) {
-            Err(e) if e.kind() == ErrorKind::NotFound && self.guessed => {
-                // Without a `.shards` file the layout is a guess; a lost one can be recovered by looking.
-                let seen = self.seen.get_or_init(|| inferred(&self.root));
-                let retry = seen.as_ref().map(|s| File::open(self.root.join(s.path(id))));
-                retry.unwrap_or(Err(e)).map_err(|e| io_error(e, "opening it".into()).of(id))
+        let path = self.layout.path(id);
+        let opened = match File::open(self.root.join(&path)) {
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                match self.layout.elsewhere(id, &path, || seen(&self.root)) {
+                    Some(other) => File::open(self.root.join(other)),
+                    None => Err(e),
+                }
             }
-            other => other.map_err(|e| io_error(e, "opening it".into()).of(id)),
-        }
+            other => other,
+        };
+        opened.map_err(|e| io_error(e, "opening it".into()).of(id))
     }
 
     fn read(&self, id: &BlobId, range: Option<Range<u64>>, mut into: Vec<u8>) -> Result<Vec<u8>, BlobError> {
@@ -162,71 +148,38 @@ impl Inner {
         into.truncate(len);
         Ok(into)
     }
-
-    /// Walks the tree: names are the concatenated path components, so no layout is needed (§1.3).
-    fn list(&self, prefix: &str, limit: usize) -> Result<Vec<BlobInfo>, BlobError> {
-        let mut found = Vec::new();
-        let mut folders = vec![(self.root.clone(), String::new())];
-        while let Some((folder, name)) = folders.pop() {
-            let here = || format!("listing {}", folder.display());
-            let entries = match std::fs::read_dir(&folder) {
-                Err(e) if e.kind() == ErrorKind::NotFound && !name.is_empty() => continue,
-                other => other.map_err(|e| io_error(e, here()))?,
-            };
-            for entry in entries {
-                let entry = entry.map_err(|e| io_error(e, here()))?;
-                let Ok(component) = entry.file_name().into_string() else { continue };
-                let whole = format!("{name}{component}");
-                let kind = entry.file_type().map_err(|e| io_error(e, here()))?;
-                let is_dir = kind.is_dir() || (kind.is_symlink() && entry.path().is_dir());
-                if is_dir {
-                    if rekopia_format::sharding::may_contain(&whole, prefix) && whole.len() <= 512 {
-                        folders.push((entry.path(), whole));
-                    }
-                } else if let Some(id) = whole.strip_suffix(".f").filter(|id| id.starts_with(prefix)) {
-                    let Ok(id) = BlobId::parse(id) else { continue };
-                    let meta = match std::fs::metadata(entry.path()) {
-                        Err(e) if e.kind() == ErrorKind::NotFound => continue,
-                        other => other.map_err(|e| io_error(e, here()))?,
-                    };
-                    found.push(info(id, &meta));
-                    if found.len() >= limit {
-                        return Ok(found);
-                    }
-                }
-            }
-        }
-        Ok(found)
-    }
 }
 
-/// The layout that the pack and index folders show; `None` when there is nothing to see.
-fn inferred(root: &Path) -> Option<Sharding> {
-    let mut folder = root.to_path_buf();
-    let mut lens = Vec::new();
-    // A long blob name (pack, index) is split the same way as all others; follow the first one down.
-    while lens.len() < 8 {
-        let mut next = None;
-        for entry in std::fs::read_dir(&folder).ok()?.flatten() {
-            let name = entry.file_name().into_string().ok()?;
-            let kind = entry.file_type().ok()?;
-            let long_blob = name.strip_suffix(".f").is_some_and(|n| n.len() > 20);
-            let first = lens.is_empty();
-            if kind.is_file() && long_blob && (!first || name.starts_with(['p', 'q', 'n', 'x'])) {
-                return Some(Sharding::with_default(&lens));
-            }
-            if kind.is_dir() && (!first || name.starts_with(['p', 'q', 'n', 'x'])) {
-                let has_entries = std::fs::read_dir(entry.path()).ok()?.next().is_some();
-                if has_entries {
-                    next = Some((entry.path(), name.len()));
-                }
+/// Walks to the end.
+fn walked<'a>(root: &Path, mut walk: Walk<'a>) -> Result<Walk<'a>, BlobError> {
+    while let Some(folder) = walk.next() {
+        let path = root.join(&folder.path);
+        let here = || format!("listing {}", path.display());
+        let entries = match std::fs::read_dir(&path) {
+            Err(e) if e.kind() == ErrorKind::NotFound && !folder.is_root() => continue,
+            other => other.map_err(|e| io_error(e, here()))?,
+        };
+        for entry in entries {
+            let entry = entry.map_err(|e| io_error(e, here()))?;
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            let kind = entry.file_type().map_err(|e| io_error(e, here()))?;
+            let is_folder = kind.is_dir() || (kind.is_symlink() && entry.path().is_dir());
+            walk.meet(&folder, &name, is_folder, |id| match std::fs::metadata(entry.path()) {
+                Ok(meta) => Ok(Some(info(id, &meta))),
+                Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+                Err(e) => Err(io_error(e, here())),
+            })?;
+            if walk.is_over() {
+                return Ok(walk);
             }
         }
-        let (path, len) = next?;
-        folder = path;
-        lens.push(len);
     }
-    None
+    Ok(walk)
+}
+
+/// The layout that the folders show; `None` when there is nothing to see, or it cannot be seen.
+fn seen(root: &Path) -> Option<Sharding> {
+    walked(root, Walk::layout()).ok()?.seen()
 }
 
 fn read_small(path: &Path) -> io::Result<Vec<u8>> {

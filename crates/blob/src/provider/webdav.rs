@@ -2,12 +2,13 @@
 
 use std::ops::Range;
 
+use percent_encoding::percent_decode_str;
 use rekopia_format::BlobId;
-use rekopia_format::sharding::{Sharding, may_contain};
 use reqwest::{Client, Method, Response, StatusCode, Url};
 
-use super::dav_listing::{self, Member};
+use super::dav_listing;
 use super::http::{Trust, client, no_answer};
+use super::sharded::{Folders, Layout, Member, Walk, seen_in, walk};
 use crate::connect::{Secret, WebdavSettings};
 use crate::{BlobError, BlobErrorKind, BlobInfo, BlobReader, BoxFuture, StorageTraits};
 
@@ -19,7 +20,7 @@ pub struct WebdavBlobs {
     root: Url,
     username: String,
     password: Secret,
-    sharding: Sharding,
+    layout: Layout,
 }
 
 /// The longest listing of one collection, and the longest `.shards`.
@@ -48,27 +49,25 @@ impl WebdavBlobs {
         }
         let trust =
             Trust { ca_file: settings.ca_file.as_deref(), ca_pem: &[], anyone: settings.do_not_verify_tls };
+        let dir_shards = settings.dir_shards.as_deref();
+        let unknown = |e| wrong("the default layout").because(e);
         let mut blobs = WebdavBlobs {
             client: client(trust)?,
             root,
             username: settings.username.clone(),
             password: settings.password.clone(),
-            sharding: Sharding::legacy(),
+            layout: Layout::parse(None, dir_shards).map_err(unknown)?,
         };
-        blobs.sharding = match blobs.get(".shards", None, Vec::new()).await {
-            Ok(text) => Sharding::parse(&text).map_err(|e| {
-                BlobError::new(
-                    BlobErrorKind::Damaged,
-                    format!("{}: .shards cannot be understood", blobs.describe()),
-                )
-                .because(e)
-            })?,
-            Err(e) if e.is_not_found() => match &settings.dir_shards {
-                Some(lens) => Sharding::with_default(lens),
-                None => Sharding::legacy(),
-            },
+        match blobs.get(".shards", None, Vec::new()).await {
+            Ok(text) => {
+                blobs.layout = match Layout::parse(Some(&text), dir_shards) {
+                    Ok(layout) => layout,
+                    Err(e) => Layout::instead(e, seen_in(&blobs).await?, &blobs.describe())?,
+                };
+            }
+            Err(e) if e.is_not_found() => {}
             Err(e) => return Err(e),
-        };
+        }
         Ok(blobs)
     }
 
@@ -80,7 +79,8 @@ impl WebdavBlobs {
     ) -> Result<Response, BlobError> {
         let doing = || format!("{}: {method} {path}", self.describe());
         let wrong = |e| BlobError::new(BlobErrorKind::Settings, doing()).because(e);
-        let mut request = self.client.request(method.clone(), self.root.join(path).map_err(wrong)?);
+        let mut request =
+            self.client.request(method.clone(), self.root.join(&format!("./{path}")).map_err(wrong)?);
         if !self.username.is_empty() || !self.password.is_empty() {
             request = request.basic_auth(&self.username, Some(self.password.expose()));
         }
@@ -147,6 +147,31 @@ impl WebdavBlobs {
         }
     }
 
+    async fn get_blob(
+        &self,
+        id: &BlobId,
+        range: Option<Range<u64>>,
+        into: Vec<u8>,
+    ) -> Result<Vec<u8>, BlobError> {
+        let path = self.layout.path(id);
+        match self.get(&path, range.clone(), into).await {
+            Err(e) => self.get(&self.layout.elsewhere_in(self, id, &path, e).await?, range, Vec::new()).await,
+            read => read,
+        }
+    }
+
+    async fn head_blob(&self, id: &BlobId) -> Result<Response, BlobError> {
+        let path = self.layout.path(id);
+        match self.send(Method::HEAD, &path, &[]).await {
+            Err(e) => {
+                self.send(Method::HEAD, &self.layout.elsewhere_in(self, id, &path, e).await?, &[]).await
+            }
+            answer => answer,
+        }
+    }
+}
+
+impl Folders for WebdavBlobs {
     async fn members(&self, folder: &str) -> Result<Vec<Member>, BlobError> {
         let method = Method::from_bytes(b"PROPFIND");
         let method = method.map_err(|e| BlobError::new(BlobErrorKind::Settings, "PROPFIND").because(e))?;
@@ -159,45 +184,18 @@ impl WebdavBlobs {
             }
             text.extend_from_slice(&part);
         }
-        dav_listing::parse(&text).map_err(|e| {
+        let members = dav_listing::parse(&text).map_err(|e| {
             let what = format!("{}: the listing of {folder:?} cannot be understood", self.describe());
             BlobError::new(BlobErrorKind::Unavailable, what).because(e).transient()
-        })
-    }
-
-    /// Walks the collections: names are the concatenated path components (§1.3).
-    async fn walk(&self, prefix: &str, limit: usize) -> Result<Vec<BlobInfo>, BlobError> {
-        let mut found = Vec::new();
-        let mut folders = vec![(String::new(), String::new())];
-        while let Some((folder, name)) = folders.pop() {
-            let members = match self.members(&folder).await {
-                Err(e) if e.is_not_found() && !folder.is_empty() => continue,
-                other => other?,
-            };
-            for member in members {
-                // The collection itself is among its members; so are, on some servers, names with a slash inside.
-                let own = self.root.path().len() + folder.len();
-                let Some(component) = member.path.get(own..).map(|c| c.trim_end_matches('/')) else {
-                    continue;
-                };
-                if component.is_empty() || component.contains('/') {
-                    continue;
-                }
-                let whole = format!("{name}{component}");
-                if member.is_collection {
-                    if may_contain(&whole, prefix) && whole.len() <= 512 {
-                        folders.push((format!("{folder}{component}/"), whole));
-                    }
-                } else if let Some(id) = whole.strip_suffix(".f").filter(|id| id.starts_with(prefix)) {
-                    let Ok(id) = BlobId::parse(id) else { continue };
-                    found.push(BlobInfo { id, len: member.len, modified_ns: member.modified_ns });
-                    if found.len() >= limit {
-                        return Ok(found);
-                    }
-                }
-            }
-        }
-        Ok(found)
+        })?;
+        // The collection itself is among its members, without a name of its own.
+        let own = percent_decode_str(self.root.path()).count() + folder.len();
+        let named = members.into_iter().filter_map(|member| {
+            let name = member.path.get(own..)?.trim_end_matches('/').to_owned();
+            let is_folder = member.is_collection;
+            Some(Member { name, is_folder, len: member.len, modified_ns: member.modified_ns })
+        });
+        Ok(named.collect())
     }
 }
 
@@ -213,17 +211,17 @@ impl BlobReader for WebdavBlobs {
                 self.stat(id).await?;
                 return Ok(Vec::new());
             }
-            self.get(&self.sharding.path(id), range, into).await.map_err(|e| e.of(id))
+            self.get_blob(id, range, into).await.map_err(|e| e.of(id))
         })
     }
 
     fn list<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<BlobInfo>, BlobError>> {
-        Box::pin(self.walk(prefix, usize::MAX))
+        Box::pin(async move { Ok(walk(self, Walk::all(&[prefix])).await?.found()) })
     }
 
     fn stat<'a>(&'a self, id: &'a BlobId) -> BoxFuture<'a, Result<BlobInfo, BlobError>> {
         Box::pin(async move {
-            let answer = self.send(Method::HEAD, &self.sharding.path(id), &[]).await.map_err(|e| e.of(id))?;
+            let answer = self.head_blob(id).await.map_err(|e| e.of(id))?;
             let header =
                 |name: &str| answer.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
             let len = header("content-length").and_then(|v| v.parse().ok()).unwrap_or(0);
@@ -233,7 +231,7 @@ impl BlobReader for WebdavBlobs {
     }
 
     fn any<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<bool, BlobError>> {
-        Box::pin(async move { Ok(!self.walk(prefix, 1).await?.is_empty()) })
+        Box::pin(async move { Ok(!walk(self, Walk::any(&[prefix])).await?.found().is_empty()) })
     }
 
     fn traits(&self) -> StorageTraits {

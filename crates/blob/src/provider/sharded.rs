@@ -1,0 +1,301 @@
+//! Kopia's tree of folders (§1.3), for all storages that have folders: where a blob is, what a listing means.
+//!
+//! The walk itself does no I/O: providers bring the members of folders and are told which ones to look into.
+
+#[cfg(feature = "folders")]
+use std::future::Future;
+
+#[cfg(feature = "folders")]
+use futures::StreamExt;
+#[cfg(feature = "folders")]
+use futures::stream::FuturesUnordered;
+use rekopia_format::BlobId;
+use rekopia_format::sharding::{Error, Sharding, may_contain};
+use tokio::sync::OnceCell;
+
+use crate::{BlobError, BlobErrorKind, BlobInfo};
+
+/// Where blobs are.
+#[derive(Debug)]
+pub(super) struct Layout {
+    sharding: Sharding,
+    /// Nothing in the storage says so: a lost `.shards` can be made up for by looking.
+    guessed: bool,
+    /// The layout as seen in the storage, looked up once when a blob is not where `sharding` says.
+    seen: OnceCell<Option<Sharding>>,
+}
+
+impl Layout {
+    /// From the text of `.shards`, if there is one; else `dir_shards`, which Kopia's configuration names for
+    /// repositories without it.
+    pub(super) fn parse(shards: Option<&[u8]>, dir_shards: Option<&[usize]>) -> Result<Self, Error> {
+        let (sharding, guessed) = match (shards, dir_shards) {
+            (Some(text), _) => (Sharding::parse(text)?, false),
+            (None, Some(lens)) => (Sharding::with_default(lens), true),
+            (None, None) => (Sharding::legacy(), true),
+        };
+        Ok(Layout { sharding, guessed, seen: OnceCell::new() })
+    }
+
+    /// When `.shards` cannot be understood: the layout that can be seen is as good.
+    pub(super) fn instead(broken: Error, seen: Option<Sharding>, place: &str) -> Result<Self, BlobError> {
+        let Some(sharding) = seen else {
+            let what = format!("{place}/.shards cannot be understood");
+            return Err(BlobError::new(BlobErrorKind::Damaged, what).because(broken));
+        };
+        tracing::warn!("{place}/.shards: {broken}; using the layout found in the folders");
+        Ok(Layout { sharding, guessed: true, seen: OnceCell::new() })
+    }
+
+    /// Path of a blob below the root.
+    pub(super) fn path(&self, id: &BlobId) -> String {
+        self.seen.get().and_then(Option::as_ref).unwrap_or(&self.sharding).path(id)
+    }
+
+    /// Another path for a blob that is not at `path`: where the layout that can be seen has it.
+    pub(super) fn elsewhere(
+        &self,
+        id: &BlobId,
+        path: &str,
+        look: impl FnOnce() -> Option<Sharding>,
+    ) -> Option<String> {
+        if self.guessed && self.seen.get().is_none() {
+            // Whoever comes second may look as well and sees the same.
+            let _ = self.seen.set(look());
+        }
+        Some(self.path(id)).filter(|other| self.guessed && other != path)
+    }
+
+    /// The same where looking is a matter of messages; `error` comes back when it is about something else, or when
+    /// there is no other path.
+    #[cfg(feature = "folders")]
+    pub(super) async fn elsewhere_in(
+        &self,
+        folders: &impl Folders,
+        id: &BlobId,
+        path: &str,
+        error: BlobError,
+    ) -> Result<String, BlobError> {
+        if !error.is_not_found() || !self.guessed {
+            return Err(error);
+        }
+        self.seen.get_or_try_init(|| seen_in(folders)).await?;
+        Some(self.path(id)).filter(|other| other != path).ok_or(error)
+    }
+}
+
+/// A folder to look into.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Folder {
+    /// Path below the root; empty, or ends with `/`.
+    pub(super) path: String,
+    /// The start of the names of blobs below it.
+    name: String,
+}
+
+impl Folder {
+    /// Whether it is the root, which has to be there.
+    pub(super) fn is_root(&self) -> bool {
+        self.path.is_empty()
+    }
+}
+
+/// How far a walk goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Until {
+    End,
+    FirstBlob,
+    /// The first blob whose name is long enough to be cut into folders.
+    FirstLong,
+}
+
+/// A walk through the tree: names are the concatenated path components, so no layout is needed.
+#[derive(Debug)]
+pub(super) struct Walk<'a> {
+    prefixes: &'a [&'a str],
+    until: Until,
+    folders: Vec<Folder>,
+    found: Vec<BlobInfo>,
+    seen: Option<Sharding>,
+}
+
+/// No blob has a longer name.
+const MAX_NAME: usize = 512;
+/// Packs and indexes have long names, and every repository has some.
+const LONG_BLOBS: &[&str] = &["p", "q", "n", "x"];
+/// Names up to this length are not cut, whatever the layout.
+const MAX_UNCUT: usize = 20;
+
+impl<'a> Walk<'a> {
+    /// All blobs whose names start with one of `prefixes`.
+    pub(super) fn all(prefixes: &'a [&'a str]) -> Self {
+        let folders = vec![Folder::default()];
+        Walk { prefixes, until: Until::End, folders, found: Vec::new(), seen: None }
+    }
+
+    /// One of them.
+    pub(super) fn any(prefixes: &'a [&'a str]) -> Self {
+        Walk { until: Until::FirstBlob, ..Walk::all(prefixes) }
+    }
+
+    /// The layout that the folders of packs and indexes show.
+    pub(super) fn layout() -> Walk<'static> {
+        Walk { until: Until::FirstLong, ..Walk::all(LONG_BLOBS) }
+    }
+
+    /// The folder to look into next; `None` when there is none for now.
+    pub(super) fn next(&mut self) -> Option<Folder> {
+        if self.is_over() { None } else { self.folders.pop() }
+    }
+
+    /// Takes note of a member of `folder`. `info` is asked about wanted blobs only; it says `None` of one that is gone.
+    pub(super) fn meet(
+        &mut self,
+        folder: &Folder,
+        name: &str,
+        is_folder: bool,
+        info: impl FnOnce(BlobId) -> Result<Option<BlobInfo>, BlobError>,
+    ) -> Result<(), BlobError> {
+        if self.is_over() || matches!(name, "" | "." | "..") || name.contains('/') {
+            return Ok(());
+        }
+        let whole = format!("{}{name}", folder.name);
+        if is_folder {
+            let wanted = self.prefixes.iter().any(|prefix| may_contain(&whole, prefix));
+            if wanted && whole.len() <= MAX_NAME {
+                self.folders.push(Folder { path: format!("{}{name}/", folder.path), name: whole });
+            }
+            return Ok(());
+        }
+        let id = whole.strip_suffix(".f").filter(|id| self.prefixes.iter().any(|p| id.starts_with(p)));
+        let Some(Ok(id)) = id.map(BlobId::parse) else { return Ok(()) };
+        if self.until != Until::FirstLong {
+            self.found.extend(info(id)?);
+        } else if id.as_str().len() > MAX_UNCUT {
+            let lens: Vec<usize> = folder.path.split_terminator('/').map(str::len).collect();
+            self.seen = Some(Sharding::with_default(&lens));
+        }
+        Ok(())
+    }
+
+    /// The blobs.
+    pub(super) fn found(self) -> Vec<BlobInfo> {
+        self.found
+    }
+
+    /// The layout.
+    pub(super) fn seen(self) -> Option<Sharding> {
+        self.seen
+    }
+
+    /// Whether what it was for is found.
+    pub(super) fn is_over(&self) -> bool {
+        match self.until {
+            Until::End => false,
+            Until::FirstBlob => !self.found.is_empty(),
+            Until::FirstLong => self.seen.is_some(),
+        }
+    }
+}
+
+/// A file or folder in a folder.
+#[cfg(feature = "folders")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Member {
+    /// One path component.
+    pub(super) name: String,
+    /// Whether it has members itself.
+    pub(super) is_folder: bool,
+    /// Bytes, of a file.
+    pub(super) len: u64,
+    /// Nanoseconds since 1970; 0 when the storage does not say.
+    pub(super) modified_ns: i64,
+}
+
+/// A storage with folders that is spoken to in messages.
+#[cfg(feature = "folders")]
+pub(super) trait Folders: Sync {
+    /// What is in the folder at this path below the root.
+    fn members(&self, path: &str) -> impl Future<Output = Result<Vec<Member>, BlobError>> + Send;
+}
+
+/// Folders looked into at once.
+#[cfg(feature = "folders")]
+const AT_ONCE: usize = 16;
+
+/// Walks to the end, several folders at once. A folder that has gone meanwhile is empty; the root has to be there.
+#[cfg(feature = "folders")]
+pub(super) async fn walk<'a>(folders: &impl Folders, mut walk: Walk<'a>) -> Result<Walk<'a>, BlobError> {
+    let mut looking = FuturesUnordered::new();
+    loop {
+        while looking.len() < AT_ONCE
+            && let Some(folder) = walk.next()
+        {
+            looking.push(async move {
+                let members = folders.members(&folder.path).await;
+                (folder, members)
+            });
+        }
+        let Some((folder, members)) = looking.next().await else { return Ok(walk) };
+        let members = match members {
+            Err(e) if e.is_not_found() && !folder.is_root() => continue,
+            other => other?,
+        };
+        for Member { name, is_folder, len, modified_ns } in members {
+            walk.meet(&folder, &name, is_folder, |id| Ok(Some(BlobInfo { id, len, modified_ns })))?;
+        }
+        if walk.is_over() {
+            return Ok(walk);
+        }
+    }
+}
+
+/// The layout that the folders show; `None` when there is nothing to see.
+#[cfg(feature = "folders")]
+pub(super) async fn seen_in(folders: &impl Folders) -> Result<Option<Sharding>, BlobError> {
+    Ok(walk(folders, Walk::layout()).await?.seen())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn met(walk: &mut Walk<'_>, names: &[(&str, bool)]) {
+        let folder = walk.next().unwrap();
+        for (name, is_folder) in names {
+            let info = |id| Ok(Some(BlobInfo { id, len: 1, modified_ns: 0 }));
+            walk.meet(&folder, name, *is_folder, info).unwrap();
+        }
+    }
+
+    #[test]
+    fn names_that_lead_elsewhere_are_not_followed() {
+        let mut walk = Walk::all(&[""]);
+        met(
+            &mut walk,
+            &[("..", true), (".", true), ("", true), ("a/b", true), ("p/x.f", false), ("..f", false)],
+        );
+        assert!(walk.next().is_none());
+        assert_eq!(walk.found().iter().map(|b| b.id.as_str()).collect::<Vec<_>>(), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn only_folders_that_can_hold_the_prefix_are_looked_into() {
+        let mut walk = Walk::all(&["xn0_"]);
+        met(&mut walk, &[("p", true), ("x", true), ("xe1.f", false)]);
+        met(&mut walk, &[("n0_", true), ("e12", true)]);
+        met(&mut walk, &[("abc.f", false), ("abc.f.tmp.1", false)]);
+        assert!(walk.next().is_none());
+        assert_eq!(walk.found()[0].id.as_str(), "xn0_abc");
+    }
+
+    #[test]
+    fn the_layout_is_seen_at_the_first_long_name() {
+        let mut walk = Walk::layout();
+        met(&mut walk, &[("kopia.repository.f", false), ("p", true), ("_lo", true)]);
+        met(&mut walk, &[("814", true)]);
+        met(&mut walk, &[("11ac55c280560319f34a78147f19e-s656fecf95845c101147.f", false)]);
+        assert!(walk.next().is_none());
+        assert_eq!(walk.seen(), Some(Sharding::with_default(&[1, 3])));
+    }
+}
