@@ -15,31 +15,11 @@ use crate::identity;
 use crate::outcome::{Done, Outcome, one_line};
 
 /// Restores, or says what a restore would do.
-pub(crate) async fn restore(config: &Config) -> Outcome {
-    let cancel = Cancel::new();
-    let stop = stopped(cancel.clone());
-    let work = async {
-        match restore_inner(config, cancel).await {
-            Ok(outcome) => outcome,
-            Err(e) => failure(config, &e),
-        }
-    };
-    tokio::select! {
-        outcome = work => outcome,
-        () = stop => Outcome::Stopped,
+pub(crate) async fn restore(config: &Config, cancel: Cancel) -> Outcome {
+    match restore_inner(config, cancel).await {
+        Ok(outcome) => outcome,
+        Err(e) => failure(config, &e),
     }
-}
-
-/// Ends a moment after SIGTERM: what is in flight may drain first, but not for long.
-async fn stopped(cancel: Cancel) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
-    if terminate.recv().await.is_none() {
-        return std::future::pending().await;
-    }
-    println!("INFO: stopping on SIGTERM");
-    cancel.cancel();
-    tokio::time::sleep(Duration::from_millis(1500)).await;
 }
 
 /// Opens the repository; an error names the place.
