@@ -48,6 +48,10 @@ impl Place {
         for folder in ["cache", "restore"] {
             std::fs::set_permissions(dir.path().join(folder), PermissionsExt::from_mode(0o777)).unwrap();
         }
+        // As in the image; without authorities there is not even plain HTTP.
+        let bundle = root.join("etc/ssl/certs/ca-certificates.crt");
+        std::fs::create_dir_all(bundle.parent().unwrap()).unwrap();
+        std::fs::copy("/etc/ssl/certs/ca-certificates.crt", bundle).unwrap();
         let program = program();
         // The libraries are copied, the program is large and mounted instead.
         std::fs::write(root.join("mover-kopia/entry.sh"), "").unwrap();
@@ -71,6 +75,7 @@ impl Place {
             ("KOPIA_CACHE_CAPACITY_BYTES", "8589934592"),
             ("PRIVILEGED_MOVER", "0"),
             ("HOME", "/"),
+            ("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt"),
         ];
         let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         Some(Place { env, pod, _dir: dir })

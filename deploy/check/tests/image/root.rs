@@ -140,7 +140,8 @@ impl Image {
 fn debug_binary() -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let built = Command::new(cargo)
-        .args(["build", "--locked", "-p", "rekopia-mover", "--message-format", "json"])
+        // With the features of the whole workspace's tests: what these have built is not built again.
+        .args(["test", "--locked", "--workspace", "--test", "layout", "--no-run", "--message-format", "json"])
         .current_dir(super::mover().join(".."))
         .output()
         .unwrap();
@@ -150,7 +151,8 @@ fn debug_binary() -> PathBuf {
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
         .find_map(|message| {
-            let of_mover = message["target"]["name"] == "rekopia-mover";
+            let of_mover =
+                message["target"]["kind"][0] == "bin" && message["target"]["name"] == "rekopia-mover";
             message["executable"].as_str().filter(|_| of_mover).map(PathBuf::from)
         });
     found.expect("cargo names the program")
