@@ -10,6 +10,8 @@ use rekopia::{
     RootReference, Selection, Snapshot, Snapshots,
 };
 
+use rekopia_blob::LayerOptions;
+
 use crate::config::{Config, Operation};
 use crate::identity;
 use crate::outcome::{Done, Outcome, one_line};
@@ -22,9 +24,15 @@ pub(crate) async fn restore(config: &Config, cancel: Cancel) -> Outcome {
     }
 }
 
+/// Requests in flight where the settings say nothing. A whole cluster asks at once when it is rebuilt: more would only
+/// be refused and tried again, and the last mover would be done later.
+const IN_FLIGHT: usize = 8;
+
 /// Opens the repository; an error names the place.
 pub(crate) async fn open(config: &Config) -> rekopia::Result<Repository> {
-    let blobs = rekopia_blob::connect(&config.storage).await;
+    let in_flight = if config.options.parallel > 0 { config.options.parallel } else { IN_FLIGHT };
+    let limits = LayerOptions { in_flight: Some(in_flight), ..LayerOptions::default() };
+    let blobs = rekopia_blob::connect_with(&config.storage, &limits).await;
     let blobs = blobs.map_err(|e| Error::from_storage(e, "cannot reach the repository"))?;
     let repository = Repository::open(
         blobs,
