@@ -10,7 +10,7 @@ use rekopia_testkit::server::s3::{ACCESS_KEY, Arrival, S3Server, SECRET_KEY};
 use rekopia_testkit::tree::Tree;
 
 use crate::made::{Made, large_files, small_files};
-use crate::place::{Ended, FRESH, Place, change_times, plain};
+use crate::place::{Ended, FRESH, Place, change_times, owner, plain};
 
 /// A server with the repository of every application, each under a prefix.
 struct Served {
@@ -72,7 +72,7 @@ fn a_tiny_restore_is_one_process_and_twenty_requests() {
     let log = place.restore(ROOT, 0);
     let mut tree = place.tree();
     tree.entries.remove("");
-    let diff = made.as_made_by(0, 0).diff(&tree, &[]);
+    let diff = made.as_made_by(owner(ROOT).0, owner(ROOT).1).diff(&tree, &[]);
     assert!(diff.is_empty(), "{diff}");
     let requests = served.server.take_requests();
     assert!(requests.len() <= 20, "{} requests: {requests:#?}", requests.len());

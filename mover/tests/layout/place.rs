@@ -29,6 +29,20 @@ pub(crate) const FS_GROUP: &str =
 /// A fresh volume where nothing is set: root's.
 pub(crate) const FRESH: &str = "chmod 755 $R/../data; mount --bind $R/../data $R/restore/data";
 
+/// The one of a group where a pod has users, else the fresh one.
+pub(crate) fn usual_volume() -> &'static str {
+    if Pod::has_users() { FS_GROUP } else { FRESH }
+}
+
+/// Owner and group of what `user` makes in a [`usual_volume`], as seen from here.
+pub(crate) fn owner(user: User) -> (u32, u32) {
+    if Pod::has_users() {
+        (user.uid, user.second.unwrap_or(user.gid))
+    } else {
+        (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
+    }
+}
+
 impl Place {
     /// A pod with this repository; `volume` mounts `$R/restore/data`, `more` whatever else. `None` where this machine
     /// makes no pods for `user`.

@@ -5,14 +5,14 @@ use std::path::Path;
 use rekopia_testkit::pod::{Pod, ROOT, User};
 
 use crate::made::{Made, odd_modes, small_files};
-use crate::place::{APP, Ended, FRESH, FS_GROUP, Place, change_times};
+use crate::place::{APP, Ended, FRESH, FS_GROUP, Place, change_times, usual_volume};
 
 #[test]
 fn the_pod_is_what_it_claims_to_be() {
     let made = Made::of(|root| small_files(root, 1, 10));
     let setpriv = Pod::setpriv();
     for user in [ROOT, APP] {
-        let Some(place) = Place::new(&made.repo(), user, FS_GROUP, "") else { continue };
+        let Some(place) = Place::new(&made.repo(), user, usual_volume(), "") else { continue };
         let run = |program: &[&str]| Ended::of(place.pod.command(user, program).output().unwrap());
         let who = run(&[&setpriv, "--dump", "--dump"]).log;
         for line in [format!("uid: {}", user.uid), format!("gid: {}", user.gid)] {

@@ -5,7 +5,7 @@ use std::path::Path;
 use rekopia_testkit::pod::{Pod, ROOT, User};
 
 use crate::made::{Made, large_files, small_files};
-use crate::place::{APP, FRESH, FS_GROUP, Place};
+use crate::place::{APP, Place, owner, usual_volume};
 
 /// Nothing half-written: what is there is as in the snapshot, down to its time.
 #[track_caller]
@@ -42,7 +42,8 @@ fn full(made: &Made, user: User, volume: &str, cause: &str) {
 }
 
 fn tmpfs(options: &str) -> String {
-    format!("mount -t tmpfs -o {options},mode=2775,gid=1234 none $R/restore/data")
+    let group = if Pod::has_users() { ",mode=2775,gid=1234" } else { "" };
+    format!("mount -t tmpfs -o {options}{group} none $R/restore/data")
 }
 
 /// A file system of its own in a file of so many MiB.
@@ -58,7 +59,7 @@ fn many_small_files_that_do_not_fit() {
     // 240 kB in 400 blocks: the sum fits, the blocks do not.
     let made = Made::of(|root| small_files(root, 400, 600));
     full(&made, APP, &tmpfs("size=1m"), "the target is full");
-    full(&made, ROOT, &tmpfs("size=1m,mode=777"), "the target is full");
+    full(&made, ROOT, &tmpfs("size=1m"), "the target is full");
     if Pod::has_users() {
         full(&made, APP, &ext4(1, "-b 4096 -N 600"), "the target is full");
     }
@@ -119,7 +120,7 @@ fn what_was_there_stays_when_its_change_does_not_fit() {
 #[test]
 fn a_read_only_volume() {
     let made = Made::of(|root| small_files(root, 3, 60));
-    let volume = format!("{FS_GROUP}\nmount -o remount,bind,ro $R/restore/data");
+    let volume = format!("{}\nmount -o remount,bind,ro $R/restore/data", usual_volume());
     for user in [ROOT, APP] {
         let Some(place) = Place::new(&made.repo(), user, &volume, "") else { continue };
         let log = place.restore(user, 16);
@@ -152,29 +153,25 @@ fn restores_all_the_same(volume: &str, more: &str, change: impl Fn(&mut Place)) 
         place.restore(user, 0);
         let mut tree = place.tree();
         tree.entries.remove("");
-        // Root's files are root's again; those of others get the group of the volume.
-        let diff = made.as_made_by(user.uid, user.second.unwrap_or(0)).diff(&tree, &[]);
+        let (uid, gid) = owner(user);
+        let diff = made.as_made_by(uid, gid).diff(&tree, &[]);
         assert!(diff.is_empty(), "{user:?}, {more}:\n{diff}");
     }
 }
 
-fn volume() -> &'static str {
-    if Pod::has_users() { FS_GROUP } else { FRESH }
-}
-
 #[test]
 fn a_cache_that_is_full_read_only_or_not_there() {
-    restores_all_the_same(volume(), "mount -o remount,bind,ro $R/cache", |_| {});
+    restores_all_the_same(usual_volume(), "mount -o remount,bind,ro $R/cache", |_| {});
     let full = "mount -t tmpfs -o size=8k,mode=777 none $R/cache; head -c 64k /dev/zero > $R/cache/x || true";
-    restores_all_the_same(volume(), full, |_| {});
-    restores_all_the_same(volume(), "", |place| {
+    restores_all_the_same(usual_volume(), full, |_| {});
+    restores_all_the_same(usual_volume(), "", |place| {
         place.env.insert("KOPIA_CACHE_DIR".into(), "/not/there".into());
     });
 }
 
 #[test]
 fn no_network_with_a_mounted_repository() {
-    restores_all_the_same(volume(), "", |place| place.pod.without_network());
+    restores_all_the_same(usual_volume(), "", |place| place.pod.without_network());
 }
 
 #[test]
@@ -187,7 +184,7 @@ fn a_termination_message_that_cannot_be_written() {
         "umount -l $R/dev",
         "umount -l $R/proc",
     ] {
-        restores_all_the_same(volume(), spoiled, |_| {});
+        restores_all_the_same(usual_volume(), spoiled, |_| {});
     }
 }
 
