@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rekopia_testkit::pod::ROOT;
 use rekopia_testkit::server::s3::{ACCESS_KEY, Arrival, S3Server, SECRET_KEY};
 use rekopia_testkit::tree::Tree;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::made::{Made, large_files, small_files};
 use crate::place::{Ended, FRESH, Place, change_times, owner, plain};
@@ -117,6 +118,33 @@ fn a_second_run_fetches_no_data_and_changes_nothing() {
     );
     assert_eq!(before, change_times(&served.data(0)), "something was changed");
     assert!(log.contains("202 files were right already"), "{log}");
+}
+
+/// Stopped while it opens the repository: in vain for half a minute, as far as the server goes.
+#[test]
+fn it_stops_while_the_server_does_not_answer() {
+    let made = Made::of(|root| small_files(root, 3, 100));
+    let served = serve(&made, 1);
+    let script = served.dir.path().join("stock-entry.sh");
+    std::fs::write(&script, "#!/bin/sh\nexit 7\n").unwrap();
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    served.server.delay(Duration::from_secs(30));
+    for direction in ["destination", "maintenance"] {
+        served.server.take_requests();
+        let mut command = served.command(0);
+        command.env("DIRECTION", direction).env("REKOPIA_STOCK_ENTRY", &script);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        while served.server.take_requests().is_empty() {
+            assert!(child.try_wait().unwrap().is_none(), "{direction}: it ended without a request");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let started = Instant::now();
+        kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(143), "{direction}");
+        // The contract's bound is 2 s; a busy machine may take a little longer, the server takes 30.
+        assert!(started.elapsed() < Duration::from_secs(5), "{direction}: {:?}", started.elapsed());
+        assert_eq!(std::fs::read_dir(served.data(0)).unwrap().count(), 0);
+    }
 }
 
 /// What a mover of the fleet took.
