@@ -92,7 +92,7 @@ impl Volume {
         assert!(diff.is_empty(), "{what}:\n{diff}");
     }
 
-    /// Starts a run and waits for the moment. `None`: it was over before.
+    /// Starts a run and waits for the moment; false when the run was over before.
     fn run_until(&self, moment: Moment) -> (Child, bool) {
         let before = change_times(&self.data());
         let mut child = self.command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
