@@ -36,11 +36,6 @@ impl Env {
         self.text(name) == Some("true")
     }
 
-    /// All that are set.
-    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
-    }
-
     #[cfg(test)]
     pub(crate) fn of(pairs: &[(&str, &str)]) -> Self {
         Env(pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect())

@@ -40,7 +40,7 @@ pub(crate) async fn before(config: &Config) -> Outcome {
 pub(crate) fn exec(config: &Config, env: &Env) -> Outcome {
     println!("INFO: handing over to {}", config.stock_entry.display());
     let mut command = Command::new(&config.stock_entry);
-    command.args(&config.arguments).env_clear().envs(env.all());
+    command.args(&config.arguments);
     if let (None, Some(ca)) = (env.text("CUSTOM_CA"), env.text("KOPIA_CUSTOM_CA")) {
         command.env("CUSTOM_CA", ca);
     }

@@ -17,8 +17,13 @@ use std::process::ExitCode;
 use config::{Config, Operation};
 use env::Env;
 use outcome::Outcome;
+use rekopia::Cancel;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 fn main() -> ExitCode {
+    // First of all: in a pod this is process 1, and for that one a signal that nobody listens for is lost.
+    let listening = listen();
     println!("Starting kopia mover container");
     println!("INFO: rekopia-mover {}", std::env!("CARGO_PKG_VERSION"));
     start_log();
@@ -27,7 +32,11 @@ fn main() -> ExitCode {
     let (operation, outcome) = match Config::check(&env, &arguments) {
         Ok(config) => {
             let operation = config.operation;
-            (operation.name(), work(&config, &env))
+            let outcome = match listening {
+                Ok((runtime, terminate)) => work(&config, &env, runtime, terminate),
+                Err(e) => Outcome::failed(1, "internal", format!("cannot start the runtime: {e}")),
+            };
+            (operation.name(), outcome)
         }
         Err(refused) => ("unknown", refused),
     };
@@ -38,20 +47,32 @@ fn main() -> ExitCode {
     ExitCode::from(outcome.exit_code())
 }
 
-fn work(config: &Config, env: &Env) -> Outcome {
+fn listen() -> std::io::Result<(Runtime, Signal)> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .max_blocking_threads(4)
         .enable_all()
-        .build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(e) => return Outcome::failed(1, "internal", format!("cannot start the runtime: {e}")),
+        .build()?;
+    let terminate = {
+        let _entered = runtime.enter();
+        signal(SignalKind::terminate())?
     };
+    Ok((runtime, terminate))
+}
+
+fn work(config: &Config, env: &Env, runtime: Runtime, terminate: Signal) -> Outcome {
+    let cancel = Cancel::new();
     let outcome = runtime.block_on(async {
-        match config.operation {
-            Operation::Restore | Operation::Check => run::restore(config).await,
-            Operation::Backup | Operation::Maintenance => handover::before(config).await,
+        let stop = stopped(terminate, cancel.clone());
+        let work = async {
+            match config.operation {
+                Operation::Restore | Operation::Check => run::restore(config, cancel).await,
+                Operation::Backup | Operation::Maintenance => handover::before(config).await,
+            }
+        };
+        tokio::select! {
+            outcome = work => outcome,
+            () = stop => Outcome::Stopped,
         }
     });
     // A blocked read (a dead mount) must not keep the process alive.
@@ -60,6 +81,16 @@ fn work(config: &Config, env: &Env) -> Outcome {
         Outcome::HandOver => handover::exec(config, env),
         other => other,
     }
+}
+
+/// Ends a moment after SIGTERM: what is in flight may drain first, but not for long.
+async fn stopped(mut terminate: Signal, cancel: Cancel) {
+    if terminate.recv().await.is_none() {
+        return std::future::pending().await;
+    }
+    println!("INFO: stopping on SIGTERM");
+    cancel.cancel();
+    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
 }
 
 /// The stock mover's protocol: whoever removes the file ends the session. The result stays what it was.

@@ -10,41 +10,29 @@ use rekopia::{
     RootReference, Selection, Snapshot, Snapshots,
 };
 
+use rekopia_blob::LayerOptions;
+
 use crate::config::{Config, Operation};
 use crate::identity;
 use crate::outcome::{Done, Outcome, one_line};
 
 /// Restores, or says what a restore would do.
-pub(crate) async fn restore(config: &Config) -> Outcome {
-    let cancel = Cancel::new();
-    let stop = stopped(cancel.clone());
-    let work = async {
-        match restore_inner(config, cancel).await {
-            Ok(outcome) => outcome,
-            Err(e) => failure(config, &e),
-        }
-    };
-    tokio::select! {
-        outcome = work => outcome,
-        () = stop => Outcome::Stopped,
+pub(crate) async fn restore(config: &Config, cancel: Cancel) -> Outcome {
+    match restore_inner(config, cancel).await {
+        Ok(outcome) => outcome,
+        Err(e) => failure(config, &e),
     }
 }
 
-/// Ends a moment after SIGTERM: what is in flight may drain first, but not for long.
-async fn stopped(cancel: Cancel) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
-    if terminate.recv().await.is_none() {
-        return std::future::pending().await;
-    }
-    println!("INFO: stopping on SIGTERM");
-    cancel.cancel();
-    tokio::time::sleep(Duration::from_millis(1500)).await;
-}
+/// Requests in flight where the settings say nothing. A whole cluster asks at once when it is rebuilt: more would only
+/// be refused and tried again, and the last mover would be done later.
+const IN_FLIGHT: usize = 8;
 
 /// Opens the repository; an error names the place.
 pub(crate) async fn open(config: &Config) -> rekopia::Result<Repository> {
-    let blobs = rekopia_blob::connect(&config.storage).await;
+    let in_flight = if config.options.parallel > 0 { config.options.parallel } else { IN_FLIGHT };
+    let limits = LayerOptions { in_flight: Some(in_flight), ..LayerOptions::default() };
+    let blobs = rekopia_blob::connect_with(&config.storage, &limits).await;
     let blobs = blobs.map_err(|e| Error::from_storage(e, "cannot reach the repository"))?;
     let repository = Repository::open(
         blobs,

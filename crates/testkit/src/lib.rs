@@ -1,4 +1,4 @@
-//! Support for tests and benchmarks: trees and how they differ, fixtures, storages that count or fail, damage, and a
+//! Support for tests and benchmarks: trees and how they differ, fixtures, pods, storages that count or fail, damage, and a
 //! repository writer with data to put into it.
 
 #![expect(
@@ -10,6 +10,7 @@
 pub mod corpus;
 pub mod damage;
 pub mod fixture;
+pub mod pod;
 pub mod random;
 #[cfg(feature = "servers")]
 pub mod server;

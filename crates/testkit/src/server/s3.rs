@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::stream;
@@ -35,6 +35,17 @@ pub enum Fault {
 /// One request as the server saw it: method, path, query.
 pub type Seen = (String, String, String);
 
+/// One request with what it was for, when it came, and whether it was too much.
+#[derive(Debug, Clone)]
+pub struct Arrival {
+    /// When it came.
+    pub at: Instant,
+    /// Path, query and range.
+    pub what: String,
+    /// It was answered with 503 `SlowDown`, because too many were in flight.
+    pub refused: bool,
+}
+
 type Decide = Box<dyn Fn(usize, &Seen) -> Option<Fault> + Send>;
 type Answer = Response<UnsyncBoxBody<Bytes, std::io::Error>>;
 
@@ -43,6 +54,9 @@ struct State {
     seen: Vec<Seen>,
     decide: Option<Decide>,
     delay: Duration,
+    most: Option<usize>,
+    in_flight: usize,
+    arrivals: Vec<Arrival>,
 }
 
 /// A running server; it ends with the runtime that it was started on.
@@ -112,9 +126,35 @@ impl S3Server {
         self.state.lock().unwrap().decide = Some(Box::new(decide));
     }
 
+    /// From now on requests are refused while so many others are in flight.
+    pub fn allow(&self, most: usize) {
+        self.state.lock().unwrap().most = Some(most);
+    }
+
+    /// All arrivals since the last call.
+    pub fn take_arrivals(&self) -> Vec<Arrival> {
+        std::mem::take(&mut self.state.lock().unwrap().arrivals)
+    }
+
     /// All requests since the last call.
     pub fn take_requests(&self) -> Vec<Seen> {
         std::mem::take(&mut self.state.lock().unwrap().seen)
+    }
+}
+
+/// Counted as long as it lives, also when the client goes away.
+struct InFlight(Arc<Mutex<State>>);
+
+impl InFlight {
+    fn new(state: &Arc<Mutex<State>>) -> Self {
+        state.lock().unwrap().in_flight += 1;
+        InFlight(Arc::clone(state))
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.lock().unwrap().in_flight -= 1;
     }
 }
 
@@ -142,9 +182,15 @@ async fn answer(
         let mut state = state.lock().unwrap();
         let number = state.seen.len();
         let fault = state.decide.as_ref().and_then(|decide| decide(number, &seen));
+        let refused = state.most.is_some_and(|most| state.in_flight >= most);
+        let range = request.headers().get("range").map_or("", |range| range.to_str().unwrap());
+        let what = format!("{}?{} {range}", seen.1, seen.2);
+        state.arrivals.push(Arrival { at: Instant::now(), what, refused });
         state.seen.push(seen);
-        (fault, state.delay)
+        (if refused { Some(Fault::Status(503, "SlowDown")) } else { fault }, state.delay)
     };
+    // A refusal takes a round trip too, but nothing of the server.
+    let _in_flight = (fault != Some(Fault::Status(503, "SlowDown"))).then(|| InFlight::new(&state));
     tokio::time::sleep(delay).await;
     let broken = || std::io::Error::other("broken on command");
     match fault {
