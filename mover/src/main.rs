@@ -4,13 +4,16 @@
 
 mod arguments;
 mod backend;
+mod choice;
 mod config;
 mod env;
 mod handover;
 mod identity;
+mod log;
 mod outcome;
 mod run;
 mod settings;
+mod verdict;
 
 use std::process::ExitCode;
 
@@ -24,21 +27,37 @@ fn main() -> ExitCode {
     start_log();
     let env = Env::of_process();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let (operation, outcome) = match Config::check(&env, &arguments) {
-        Ok(config) => {
-            let operation = config.operation;
-            (operation.name(), work(&config, &env))
+    let asked = config::operation(&env, &arguments);
+    // Backup and maintenance hand the session over with everything else.
+    let debug = env.text("DEBUG_MOVER") == Some("1")
+        && !matches!(asked, Ok(Operation::Backup | Operation::Maintenance));
+    let outcome = if debug {
+        on_runtime(run::debug_session(&env))
+    } else {
+        match Config::check(&env, &arguments) {
+            Ok(config) => work(&config, &env),
+            Err(refused) => refused,
         }
-        Err(refused) => ("unknown", refused),
     };
-    if env.text("DEBUG_MOVER") == Some("1") {
-        wait_for_debugger();
-    }
+    let operation = asked.map_or("unknown", Operation::name);
     outcome.tell(operation, env.path("REKOPIA_TERMINATION_LOG"));
     ExitCode::from(outcome.exit_code())
 }
 
 fn work(config: &Config, env: &Env) -> Outcome {
+    let outcome = on_runtime(async {
+        match config.operation {
+            Operation::Restore | Operation::Check => run::restore(config).await,
+            Operation::Backup | Operation::Maintenance => handover::before(config).await,
+        }
+    });
+    match outcome {
+        Outcome::HandOver => handover::exec(config, env),
+        other => other,
+    }
+}
+
+fn on_runtime(work: impl Future<Output = Outcome>) -> Outcome {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .max_blocking_threads(4)
@@ -48,31 +67,10 @@ fn work(config: &Config, env: &Env) -> Outcome {
         Ok(runtime) => runtime,
         Err(e) => return Outcome::failed(1, "internal", format!("cannot start the runtime: {e}")),
     };
-    let outcome = runtime.block_on(async {
-        match config.operation {
-            Operation::Restore | Operation::Check => run::restore(config).await,
-            Operation::Backup | Operation::Maintenance => handover::before(config).await,
-        }
-    });
+    let outcome = runtime.block_on(work);
     // A blocked read (a dead mount) must not keep the process alive.
     runtime.shutdown_background();
-    match outcome {
-        Outcome::HandOver => handover::exec(config, env),
-        other => other,
-    }
-}
-
-/// The stock mover's protocol: whoever removes the file ends the session. The result stays what it was.
-fn wait_for_debugger() {
-    let marker = std::path::Path::new("/tmp/exit-debug-if-removed");
-    if std::fs::write(marker, b"").is_err() {
-        println!("WARN: DEBUG_MOVER is set, but {} cannot be made", marker.display());
-        return;
-    }
-    println!("INFO: DEBUG_MOVER is set: waiting until {} is removed", marker.display());
-    while marker.exists() {
-        std::thread::sleep(std::time::Duration::from_secs(1));
-    }
+    outcome
 }
 
 /// Warnings of ours on stderr, nothing of the dependencies below a warning.

@@ -94,9 +94,11 @@ impl Repository {
             reread::reread(self, &sink, &reread_tree(&from.entry, &sink, target)?, options, &outcome).await?;
         }
         if options.sync == SyncMode::End && !options.dry_run {
-            let syncing = Arc::clone(&sink);
+            let (syncing, began) = (Arc::clone(&sink), Instant::now());
             let synced = tokio::task::spawn_blocking(move || syncing.sync()).await;
             synced.map_err(|_| Error::internal("syncing panicked"))??;
+            let seconds = began.elapsed().as_secs_f64();
+            outcome.observer.event(Event::Took { what: "sync", seconds });
         }
         self.report(&outcome, options, started)
     }
