@@ -106,7 +106,7 @@ async fn restore_inner(config: &Config, cancel: Cancel) -> rekopia::Result<Outco
         Err(outcome) => return Ok(*outcome),
     };
     let id = chosen.id.to_string();
-    println!("INFO: Selected snapshot with id: {id} ({}, {})", chosen.source, when(chosen.start_ns));
+    println!("INFO: Selected snapshot with id: {id} ({}, {})", when(chosen.start_ns), chosen.source);
     let reference = Reference { root: RootReference::Id(id.clone()), sub_path: Vec::new() };
     let from = repository.resolve(&reference, &Selection::default()).await?;
     log.took("select", began.elapsed());

@@ -61,7 +61,10 @@ fn damaged_packs() {
     let repo = Damaged::in_place(&place.copied());
     let packs = repo.blobs("p");
     for pack in &packs {
-        repo.flip(pack, 20_000);
+        let len = std::fs::metadata(repo.path(pack)).unwrap().len();
+        for offset in (0..len).step_by(500) {
+            repo.flip(pack, offset);
+        }
     }
     place.ends(3, "in pack p");
     for pack in &packs {
