@@ -47,13 +47,19 @@ fn in_bucket(prefix: &str, url: &str) {
 }
 
 fn unreachable() {
-    let mut place = Place::with("KOPIA_REPOSITORY", "s3://bucket");
-    place.set("AWS_ACCESS_KEY_ID", "a").set("AWS_SECRET_ACCESS_KEY", "canary-secret-key");
-    place.set("KOPIA_S3_ENDPOINT", &format!("http://{}", closed()));
+    let refused = format!("http://{}", closed());
     let started = Instant::now();
-    place.refuses(15, "cannot connect");
-    place.set("KOPIA_S3_ENDPOINT", "http://no-such-host.invalid").refuses(15, "cannot connect");
-    assert!(started.elapsed() < Duration::from_secs(120));
+    // Side by side: what may pass is tried again for a while.
+    std::thread::scope(|scope| {
+        for endpoint in [refused.as_str(), "http://no-such-host.invalid"] {
+            scope.spawn(move || {
+                let mut place = Place::with("KOPIA_REPOSITORY", "s3://bucket");
+                place.set("AWS_ACCESS_KEY_ID", "a").set("AWS_SECRET_ACCESS_KEY", "canary-secret-key");
+                place.set("KOPIA_S3_ENDPOINT", endpoint).refuses(15, "cannot connect");
+            });
+        }
+    });
+    assert!(started.elapsed() < Duration::from_secs(90));
 }
 
 fn damaged_packs() {
