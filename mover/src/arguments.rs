@@ -5,30 +5,53 @@ use rekopia::{OnError, Overwrite, OwnerPolicy, RestoreOptions, SyncMode};
 /// Between two arguments.
 const SEPARATOR: &str = "|VOLSYNC_ARG_SEP|";
 
+/// Options with a value, which may follow as an argument of its own.
+const WITH_VALUE: [&str; 4] = ["parallel", "mode", "shallow", "shallow-minsize"];
+
+/// Of Kopia's global options those about its screen and its logs: a set-up that has them restores with the stock mover.
+const ABOUT_OUTPUT: [&str; 8] = [
+    "progress",
+    "progress-update-interval",
+    "progress-estimation-type",
+    "log-level",
+    "file-log-level",
+    "json-log-console",
+    "json-log-file",
+    "disable-color",
+];
+
 /// Applies the arguments to a restore's options.
 ///
 /// # Errors
 /// A sentence that names the argument.
 pub(crate) fn apply(text: &str, options: &mut RestoreOptions) -> Result<(), String> {
-    for argument in text.split(SEPARATOR).map(str::trim).filter(|a| !a.is_empty()) {
-        one(argument, options).map_err(|what| format!("KOPIA_ADDITIONAL_ARGS: {argument:?} {what}"))?;
+    let mut arguments = text.split(SEPARATOR).map(str::trim).filter(|a| !a.is_empty());
+    while let Some(argument) = arguments.next() {
+        let named = |what: &str| format!("KOPIA_ADDITIONAL_ARGS: {argument:?} {what}");
+        let name = argument.strip_prefix("--").ok_or_else(|| named("is not an option"))?;
+        let (name, value) = match name.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None if WITH_VALUE.contains(&name) => (name, arguments.next()),
+            None => (name, None),
+        };
+        one(name, value, options).map_err(named)?;
     }
     Ok(())
 }
 
-fn one(argument: &str, options: &mut RestoreOptions) -> Result<(), String> {
-    let (name, value) = argument.split_once('=').map_or((argument, None), |(n, v)| (n, Some(v)));
-    let name = name.strip_prefix("--").ok_or("is not an option")?;
+fn one(name: &str, value: Option<&str>, options: &mut RestoreOptions) -> Result<(), &'static str> {
     let (name, on) = match name.strip_prefix("no-") {
         Some(bare) => (bare, false),
         None => (name, true),
     };
+    if ABOUT_OUTPUT.contains(&name) {
+        return Ok(());
+    }
     let on = match value {
-        None => on,
-        Some("true") => on,
         Some("false") => !on,
-        Some(_) if matches!(name, "parallel" | "mode" | "shallow" | "shallow-minsize") => on,
-        Some(_) => return Err("takes no value".into()),
+        None | Some("true") => on,
+        // An option that is unknown as well is named as such below.
+        Some(_) => on,
     };
     match name {
         "parallel" => {
@@ -43,17 +66,16 @@ fn one(argument: &str, options: &mut RestoreOptions) -> Result<(), String> {
         "ignore-permission-errors" => options.strict_attributes = !on,
         "write-sparse-files" => options.sparse = on,
         "delete-extra" => options.delete_extra = on,
+        // What is restored is flushed once, at the end, whatever is said of single files.
         "flush-files" => options.sync = SyncMode::End,
         // Files always appear whole, and what is right already is kept: both say nothing new.
         "write-files-atomically" | "overwrite-directories" => {}
         "overwrite-files" | "overwrite-symlinks" if on => {}
         "overwrite-files" | "overwrite-symlinks" => options.overwrite = Overwrite::Never,
         "mode" if matches!(value, Some("auto" | "local")) => {}
-        "mode" => return Err("is not possible: a volume is always restored as files".into()),
-        "shallow" | "shallow-minsize" => {
-            return Err("is not possible: a volume is always restored whole".into());
-        }
-        _ => return Err("is not an option of a restore".into()),
+        "mode" => return Err("is not possible: a volume is always restored as files"),
+        "shallow" | "shallow-minsize" => return Err("is not possible: a volume is always restored whole"),
+        _ => return Err("is not an option of a restore; remove it from additionalArgs"),
     }
     Ok(())
 }
@@ -62,18 +84,51 @@ fn one(argument: &str, options: &mut RestoreOptions) -> Result<(), String> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn options_are_applied_or_named() {
+    fn applied(arguments: &[&str]) -> Result<RestoreOptions, String> {
         let mut options = RestoreOptions::default();
-        apply(
-            "--parallel=16|VOLSYNC_ARG_SEP|--skip-existing|VOLSYNC_ARG_SEP|--no-ignore-errors",
-            &mut options,
-        )
-        .unwrap();
+        apply(&arguments.join(SEPARATOR), &mut options).map(|()| options)
+    }
+
+    #[test]
+    fn options_are_applied() {
+        let options = applied(&["--parallel=16", "--skip-existing", "--no-ignore-errors"]).unwrap();
         assert_eq!((options.parallel, options.overwrite), (16, Overwrite::SkipExisting));
         assert_eq!(options.on_error, OnError::Stop);
-        for argument in ["--description=Steam_Game", "--shallow=1", "--mode=zip", "--parallel=x", "x"] {
-            let error = apply(argument, &mut options).unwrap_err();
+        let options =
+            applied(&["--parallel", "4", "--skip-owners", "--skip-permissions", "--skip-times"]).unwrap();
+        assert_eq!((options.parallel, options.owner), (4, OwnerPolicy::Skip));
+        assert!(!options.modes && !options.times);
+        let options = applied(&["--delete-extra", "--write-sparse-files", "--no-overwrite-files"]).unwrap();
+        assert!(options.delete_extra && options.sparse && options.overwrite == Overwrite::Never);
+        assert!(applied(&["--no-ignore-permission-errors"]).unwrap().strict_attributes);
+        for harmless in [
+            "--no-progress",
+            "--log-level=debug",
+            "--mode=local",
+            "--write-files-atomically",
+            "--no-write-files-atomically",
+            "--overwrite-directories",
+            "--overwrite-symlinks",
+            "--flush-files",
+        ] {
+            assert!(applied(&[harmless]).is_ok(), "{harmless}");
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_named() {
+        for argument in [
+            "--description=Steam_Game",
+            "--shallow=1",
+            "--shallow-minsize=1",
+            "--mode=zip",
+            "--parallel=x",
+            "--parallel",
+            "--snapshot-time=latest",
+            "--all",
+            "x",
+        ] {
+            let error = applied(&[argument]).err().unwrap();
             assert!(error.contains("KOPIA_ADDITIONAL_ARGS") && error.contains(argument), "{error}");
         }
     }

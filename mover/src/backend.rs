@@ -15,8 +15,6 @@ use crate::env::Env;
 /// A sentence that names the variable.
 pub(crate) fn read(env: &Env) -> Result<Settings, String> {
     let repository = env.text("KOPIA_REPOSITORY").unwrap_or_default();
-    let text = |names: &[&str]| env.first(names).unwrap_or_default().to_owned();
-    let secret = |names: &[&str]| env.first(names).map(Secret::new).unwrap_or_default();
     if let Some(json) = env.text("KOPIA_STRUCTURED_REPOSITORY_CONFIG") {
         return structured(json);
     }
@@ -24,26 +22,10 @@ pub(crate) fn read(env: &Env) -> Result<Settings, String> {
         return s3(env, repository).map(Settings::S3);
     }
     if let Some(container) = env.text("KOPIA_AZURE_CONTAINER") {
-        return Ok(Settings::Azure(AzureSettings {
-            container: container.to_owned(),
-            storage_account: text(&[
-                "KOPIA_AZURE_STORAGE_ACCOUNT",
-                "AZURE_STORAGE_ACCOUNT",
-                "AZURE_ACCOUNT_NAME",
-            ]),
-            storage_key: secret(&["KOPIA_AZURE_STORAGE_KEY", "AZURE_STORAGE_KEY", "AZURE_ACCOUNT_KEY"]),
-            sas_token: secret(&["AZURE_STORAGE_SAS_TOKEN", "AZURE_ACCOUNT_SAS"]),
-            ..AzureSettings::default()
-        }));
+        return Ok(Settings::Azure(azure(env, container)));
     }
     if let Some(bucket) = env.text("KOPIA_GCS_BUCKET") {
-        let (credentials_file, credentials) = path_or_contents(env.text("GOOGLE_APPLICATION_CREDENTIALS"));
-        return Ok(Settings::Gcs(GcsSettings {
-            bucket: bucket.to_owned(),
-            credentials_file,
-            credentials,
-            ..GcsSettings::default()
-        }));
+        return Ok(Settings::Gcs(gcs(env, bucket)));
     }
     if let Some(path) = repository.strip_prefix("filesystem://") {
         if !path.starts_with('/') || path.split('/').any(|part| part == "..") {
@@ -57,51 +39,52 @@ pub(crate) fn read(env: &Env) -> Result<Settings, String> {
     if let Some(bucket) = env.text("KOPIA_B2_BUCKET") {
         return Ok(Settings::B2(B2Settings {
             bucket: bucket.to_owned(),
-            key_id: text(&["B2_ACCOUNT_ID"]),
-            key: secret(&["B2_APPLICATION_KEY"]),
+            key_id: text(env, &["B2_ACCOUNT_ID"]),
+            key: secret(env, &["B2_APPLICATION_KEY"]),
+            ca_file: custom_ca(env),
             ..B2Settings::default()
         }));
     }
     if let Some(url) = env.text("WEBDAV_URL") {
         return Ok(Settings::Webdav(WebdavSettings {
             url: url.to_owned(),
-            username: text(&["WEBDAV_USERNAME"]),
-            password: secret(&["WEBDAV_PASSWORD"]),
+            username: text(env, &["WEBDAV_USERNAME"]),
+            password: secret(env, &["WEBDAV_PASSWORD"]),
+            ca_file: custom_ca(env),
             ..WebdavSettings::default()
         }));
     }
     if let Some(host) = env.text("SFTP_HOST") {
-        let (keyfile, key_data) = path_or_contents(env.text("SFTP_KEY_FILE"));
-        let port = env.text("SFTP_PORT").unwrap_or("22");
-        return Ok(Settings::Sftp(SftpSettings {
-            host: host.to_owned(),
-            port: port.parse().map_err(|_| format!("SFTP_PORT: {port:?} is not a port"))?,
-            path: text(&["SFTP_PATH"]),
-            username: text(&["SFTP_USERNAME"]),
-            password: secret(&["SFTP_PASSWORD"]),
-            keyfile,
-            key_data,
-            known_hosts_file: text(&["SFTP_KNOWN_HOSTS"]),
-            known_hosts_data: text(&["SFTP_KNOWN_HOSTS_DATA"]),
-            ..SftpSettings::default()
-        }));
+        return sftp(env, host).map(Settings::Sftp);
     }
     if let Some(remote) = env.text("RCLONE_REMOTE_PATH") {
-        return Ok(Settings::Rclone(RcloneSettings {
-            remote_path: remote.to_owned(),
-            rclone_exe: text(&["RCLONE_EXE"]),
-            embedded_config: secret(&["RCLONE_CONFIG"]),
-            ..RcloneSettings::default()
-        }));
+        return Ok(Settings::Rclone(rclone(env, remote)));
     }
     if env.text("GOOGLE_DRIVE_FOLDER_ID").is_some() {
-        return Err(
-            "GOOGLE_DRIVE_FOLDER_ID: Google Drive is not supported; use the stock mover for it".into()
-        );
+        return Err("GOOGLE_DRIVE_FOLDER_ID: Google Drive is not supported; connect rclone to the same \
+                    folder (RCLONE_REMOTE_PATH), or use the stock mover"
+            .into());
+    }
+    // The stock mover knows this name and does not use it: the last choice, so that no other is overruled.
+    if let Some(bucket) = env.text("GCS_BUCKET") {
+        return Ok(Settings::Gcs(gcs(env, bucket)));
     }
     Err(format!(
         "No repository configuration found: KOPIA_REPOSITORY ({repository:?}) names no known storage"
     ))
+}
+
+/// The file with further certificate authorities; the maintenance jobs have a variable of their own for it.
+pub(crate) fn custom_ca(env: &Env) -> Option<PathBuf> {
+    env.path("CUSTOM_CA").or_else(|| env.path("KOPIA_CUSTOM_CA")).filter(|ca| ca.is_file())
+}
+
+fn text(env: &Env, names: &[&str]) -> String {
+    env.first(names).unwrap_or_default().to_owned()
+}
+
+fn secret(env: &Env, names: &[&str]) -> Secret {
+    env.first(names).map(Secret::new).unwrap_or_default()
 }
 
 fn structured(json: &str) -> Result<Settings, String> {
@@ -134,13 +117,78 @@ fn s3(env: &Env, repository: &str) -> Result<S3Settings, String> {
         prefix: prefix(rest)?,
         endpoint: endpoint.trim_end_matches('/').to_owned(),
         do_not_use_tls: plain || env.flag("KOPIA_S3_DISABLE_TLS") || env.flag("AWS_S3_DISABLE_TLS"),
-        ca_file: env.first(&["CUSTOM_CA", "KOPIA_CUSTOM_CA"]).map(PathBuf::from),
-        access_key_id: env.text("AWS_ACCESS_KEY_ID").unwrap_or_default().to_owned(),
-        secret_access_key: env.text("AWS_SECRET_ACCESS_KEY").map(Secret::new).unwrap_or_default(),
-        session_token: env.text("AWS_SESSION_TOKEN").map(Secret::new).unwrap_or_default(),
-        region: env.first(&["AWS_REGION", "AWS_DEFAULT_REGION"]).unwrap_or_default().to_owned(),
+        ca_file: custom_ca(env),
+        access_key_id: text(env, &["AWS_ACCESS_KEY_ID"]),
+        secret_access_key: secret(env, &["AWS_SECRET_ACCESS_KEY"]),
+        session_token: secret(env, &["AWS_SESSION_TOKEN"]),
+        region: text(env, &["AWS_REGION", "AWS_DEFAULT_REGION"]),
         ..S3Settings::default()
     })
+}
+
+fn azure(env: &Env, container: &str) -> AzureSettings {
+    AzureSettings {
+        container: container.to_owned(),
+        storage_account: text(
+            env,
+            &["KOPIA_AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_ACCOUNT", "AZURE_ACCOUNT_NAME"],
+        ),
+        storage_key: secret(env, &["KOPIA_AZURE_STORAGE_KEY", "AZURE_STORAGE_KEY", "AZURE_ACCOUNT_KEY"]),
+        sas_token: secret(env, &["AZURE_STORAGE_SAS_TOKEN", "AZURE_ACCOUNT_SAS"]),
+        storage_domain: match env.text("AZURE_ENDPOINT_SUFFIX") {
+            Some(suffix) => format!("blob.{}", suffix.trim_start_matches('.')),
+            None => String::new(),
+        },
+        ca_file: custom_ca(env),
+        ..AzureSettings::default()
+    }
+}
+
+fn gcs(env: &Env, bucket: &str) -> GcsSettings {
+    let (credentials_file, credentials) = path_or_contents(env.text("GOOGLE_APPLICATION_CREDENTIALS"));
+    let (bucket, ca_file) = (bucket.to_owned(), custom_ca(env));
+    GcsSettings { bucket, credentials_file, credentials, ca_file, ..GcsSettings::default() }
+}
+
+fn sftp(env: &Env, host: &str) -> Result<SftpSettings, String> {
+    let (keyfile, key_data) = path_or_contents(env.text("SFTP_KEY_FILE"));
+    let port = env.text("SFTP_PORT").unwrap_or("22");
+    let path = env.text("SFTP_PATH").ok_or("SFTP_PATH must be defined: the directory on the server")?;
+    // A path, says the stock mover; but nothing mounts such a file, so people put the lines themselves here.
+    let known_hosts = text(env, &["SFTP_KNOWN_HOSTS"]);
+    let (known_hosts_file, lines) = match known_hosts.starts_with('/') {
+        true => (known_hosts, String::new()),
+        false => (String::new(), known_hosts),
+    };
+    let known_hosts_data = env.text("SFTP_KNOWN_HOSTS_DATA").map_or(lines, str::to_owned);
+    Ok(SftpSettings {
+        host: host.to_owned(),
+        port: port.parse().map_err(|_| format!("SFTP_PORT: {port:?} is not a port"))?,
+        path: path.to_owned(),
+        username: text(env, &["SFTP_USERNAME"]),
+        password: secret(env, &["SFTP_PASSWORD"]),
+        keyfile,
+        key_data,
+        known_hosts_file,
+        known_hosts_data,
+        ..SftpSettings::default()
+    })
+}
+
+fn rclone(env: &Env, remote: &str) -> RcloneSettings {
+    // Contents, says the documentation; but the name is that of rclone's own variable, which is a path.
+    let (path, contents) = match env.text("RCLONE_CONFIG") {
+        Some(path) if path.starts_with('/') && !path.contains('\n') => (Some(path), Secret::default()),
+        Some(contents) => (None, Secret::new(contents)),
+        None => (None, Secret::default()),
+    };
+    RcloneSettings {
+        remote_path: remote.to_owned(),
+        rclone_exe: text(env, &["RCLONE_EXE"]),
+        rclone_args: path.map(|path| vec![format!("--config={path}")]),
+        embedded_config: contents,
+        ..RcloneSettings::default()
+    }
 }
 
 /// Lower-case letters, digits, `.` and `-`, 3 to 63 of them, alphanumeric at both ends, no address.
@@ -177,78 +225,10 @@ fn prefix(text: &str) -> Result<String, String> {
 fn path_or_contents(value: Option<&str>) -> (String, Secret) {
     match value {
         None => (String::new(), Secret::default()),
-        Some(text) if text.starts_with('{') || text.contains('\n') => (String::new(), Secret::new(text)),
-        Some(path) => (path.to_owned(), Secret::default()),
+        Some(path) if path.starts_with('/') && !path.contains('\n') => (path.to_owned(), Secret::default()),
+        Some(contents) => (String::new(), Secret::new(contents)),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn s3_of(pairs: &[(&str, &str)]) -> Result<S3Settings, String> {
-        match read(&Env::of(pairs))? {
-            Settings::S3(s3) => Ok(s3),
-            other => Err(format!("{other:?}")),
-        }
-    }
-
-    #[test]
-    fn s3_prefixes() {
-        for (url, expected) in [
-            ("s3://b-1", ""),
-            ("s3://mybucket/", ""),
-            ("s3://mybucket/a", "a/"),
-            ("s3://mybucket/myapp//", "myapp/"),
-            ("s3://mybucket/very//deep///nested//path", "very/deep/nested/path/"),
-            ("s3://mybucket/my-app.backup", "my-app.backup/"),
-        ] {
-            assert_eq!(s3_of(&[("KOPIA_REPOSITORY", url)]).unwrap().prefix, expected, "{url}");
-        }
-        for url in [
-            "s3://b-1/a/../b",
-            "s3://b-1/a b",
-            "s3://My_Bucket/x",
-            "s3://ab/x",
-            "s3://10.0.0.1/x",
-            "s3://abc_def/x",
-        ] {
-            assert!(s3_of(&[("KOPIA_REPOSITORY", url)]).is_err(), "{url}");
-        }
-    }
-
-    #[test]
-    fn s3_precedence() {
-        let s3 = s3_of(&[
-            ("KOPIA_REPOSITORY", "s3://other/pre"),
-            ("KOPIA_S3_BUCKET", "bucket"),
-            ("KOPIA_S3_ENDPOINT", "https://minio:9000"),
-            ("AWS_S3_ENDPOINT", "http://z"),
-            ("AWS_REGION", "r1"),
-            ("AWS_DEFAULT_REGION", "r2"),
-            ("KOPIA_S3_DISABLE_TLS", "true"),
-        ])
-        .unwrap();
-        assert_eq!((s3.bucket.as_str(), s3.endpoint.as_str()), ("bucket", "minio:9000"));
-        assert_eq!((s3.region.as_str(), s3.prefix.as_str(), s3.do_not_use_tls), ("r1", "pre/", true));
-        let s3 = s3_of(&[("KOPIA_REPOSITORY", "s3://buc"), ("AWS_S3_DISABLE_TLS", "true")]).unwrap();
-        assert!(s3.do_not_use_tls);
-        assert!(
-            s3_of(&[("KOPIA_REPOSITORY", "s3://buc"), ("KOPIA_S3_ENDPOINT", "http://m:9")])
-                .unwrap()
-                .do_not_use_tls
-        );
-        // A bucket wins over a file system.
-        let both = [("KOPIA_REPOSITORY", "filesystem:///mnt/repo"), ("KOPIA_S3_BUCKET", "bucket")];
-        assert_eq!(s3_of(&both).unwrap().bucket, "bucket");
-    }
-
-    #[test]
-    fn file_systems() {
-        let read = |url| read(&Env::of(&[("KOPIA_REPOSITORY", url)]));
-        assert_eq!(read("filesystem:///mnt/repo").unwrap(), Settings::path("/mnt/repo"));
-        for url in ["filesystem://mnt/repo", "filesystem:///mnt/../repo", "/mnt/repo", ""] {
-            assert!(read(url).unwrap_err().contains("KOPIA_REPOSITORY"), "{url}");
-        }
-    }
-}
+mod tests;

@@ -1,6 +1,6 @@
 //! Checked configuration; every error names the variable.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rekopia::{Password, RestoreOptions, Selection, Source};
 
@@ -104,11 +104,10 @@ impl Config {
             let what = format!("DATA_DIR: Data directory {} does not exist", data_dir.display());
             return Err(Outcome::failed(16, "destination", what));
         }
-        if let Some(ca) = env.path("CUSTOM_CA").filter(|ca| !ca.is_file()) {
-            println!(
-                "WARN: CUSTOM_CA: {} does not exist; only the usual authorities are trusted",
-                ca.display()
-            );
+        for name in ["CUSTOM_CA", "KOPIA_CUSTOM_CA"] {
+            if let Some(ca) = env.path(name) {
+                check_authority(name, &ca).map_err(wrong)?;
+            }
         }
         Ok(Config {
             operation,
@@ -128,8 +127,22 @@ impl Config {
     }
 }
 
+/// A missing file is only warned of, as the stock mover does without it; one that says nothing is a mistake.
+fn check_authority(name: &str, ca: &Path) -> Result<(), String> {
+    match std::fs::read_to_string(ca) {
+        Ok(text) if text.contains("-----BEGIN CERTIFICATE-----") => Ok(()),
+        Ok(_) => Err(format!("{name}: {} holds no certificate in PEM", ca.display())),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            let what = "does not exist; only the usual authorities are trusted";
+            println!("WARN: {name}: {} {what}", ca.display());
+            Ok(())
+        }
+        Err(e) => Err(format!("{name}: {} cannot be read: {e}", ca.display())),
+    }
+}
+
 /// `DIRECTION` first, then the argument, as the stock script does; but nothing asked is a mistake, not a success.
-fn operation(env: &Env, arguments: &[String]) -> Result<Operation, String> {
+pub(crate) fn operation(env: &Env, arguments: &[String]) -> Result<Operation, String> {
     match env.text("DIRECTION") {
         Some("source") => return Ok(Operation::Backup),
         Some("destination") => return Ok(Operation::Restore),

@@ -3,6 +3,41 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+/// Variables of the contract that can reach the pod and are not read here, and why. A test holds this list and the
+/// rest of the program against every captured Job.
+#[cfg(test)]
+pub(crate) const UNREAD: &[(&str, &str)] = &[
+    ("KOPIA_DISCOVER_SNAPSHOTS", "always true; what may be meant is always named"),
+    ("KOPIA_SKIP_CACHE_CONFIG", "no cache is configured"),
+    ("KOPIA_CACHE_DIR", "nothing is kept between runs"),
+    ("KOPIA_CACHE_CAPACITY_BYTES", "nothing is kept between runs"),
+    ("KOPIA_METADATA_CACHE_SIZE_LIMIT_MB", "nothing is kept between runs"),
+    ("KOPIA_CONTENT_CACHE_SIZE_LIMIT_MB", "nothing is kept between runs"),
+    ("KOPIA_CONFIG_PATH", "a restore changes no policy"),
+    ("KOPIA_GLOBAL_POLICY_FILE", "a restore changes no policy"),
+    ("KOPIA_REPOSITORY_CONFIG_FILE", "a restore changes no policy"),
+    ("PRIVILEGED_MOVER", "what the user may do shows when it is done"),
+    ("KOPIA_COMPRESSION", "for backups"),
+    ("KOPIA_PARALLELISM", "for backups"),
+    ("KOPIA_RETAIN_HOURLY", "for backups"),
+    ("KOPIA_RETAIN_DAILY", "for backups"),
+    ("KOPIA_RETAIN_WEEKLY", "for backups"),
+    ("KOPIA_RETAIN_MONTHLY", "for backups"),
+    ("KOPIA_RETAIN_YEARLY", "for backups"),
+    ("KOPIA_RETAIN_LATEST", "for backups"),
+    ("KOPIA_BEFORE_SNAPSHOT", "for backups"),
+    ("KOPIA_AFTER_SNAPSHOT", "for backups"),
+    ("AWS_PROFILE", "the stock mover does not use it, and no file with profiles is mounted"),
+    ("GOOGLE_PROJECT_ID", "reading a bucket needs no project"),
+    ("GOOGLE_DRIVE_CREDENTIALS", "Google Drive is refused by its folder"),
+    ("HTTP_PROXY", "the HTTP client reads it"),
+    ("http_proxy", "the HTTP client reads it"),
+    ("HTTPS_PROXY", "the HTTP client reads it"),
+    ("https_proxy", "the HTTP client reads it"),
+    ("NO_PROXY", "the HTTP client reads it"),
+    ("no_proxy", "the HTTP client reads it"),
+];
+
 /// Variables by name. An empty one counts as not set, as in the stock mover.
 #[derive(Clone, Default)]
 pub(crate) struct Env(BTreeMap<String, String>);
@@ -39,5 +74,52 @@ impl Env {
     #[cfg(test)]
     pub(crate) fn of(pairs: &[(&str, &str)]) -> Self {
         Env(pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use rekopia_testkit::job::Job;
+
+    use super::*;
+
+    /// The contract's allow-list of Secret keys, and what it says that maintenance jobs have besides.
+    const ALLOWED: &str = "KOPIA_PASSWORD KOPIA_REPOSITORY KOPIA_MANUAL_CONFIG AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY
+        AWS_SESSION_TOKEN AWS_DEFAULT_REGION AWS_REGION AWS_PROFILE AWS_S3_ENDPOINT KOPIA_S3_BUCKET KOPIA_S3_ENDPOINT
+        KOPIA_S3_DISABLE_TLS AWS_S3_DISABLE_TLS AZURE_ACCOUNT_NAME AZURE_ACCOUNT_KEY AZURE_ACCOUNT_SAS
+        AZURE_ENDPOINT_SUFFIX AZURE_STORAGE_ACCOUNT AZURE_STORAGE_KEY AZURE_STORAGE_SAS_TOKEN KOPIA_AZURE_CONTAINER
+        KOPIA_AZURE_STORAGE_ACCOUNT KOPIA_AZURE_STORAGE_KEY GOOGLE_PROJECT_ID GOOGLE_APPLICATION_CREDENTIALS
+        GOOGLE_DRIVE_FOLDER_ID GOOGLE_DRIVE_CREDENTIALS KOPIA_GCS_BUCKET GCS_BUCKET B2_ACCOUNT_ID B2_APPLICATION_KEY
+        KOPIA_B2_BUCKET WEBDAV_URL WEBDAV_USERNAME WEBDAV_PASSWORD SFTP_HOST SFTP_PORT SFTP_USERNAME SFTP_PASSWORD
+        SFTP_PATH SFTP_KEY_FILE SFTP_KNOWN_HOSTS SFTP_KNOWN_HOSTS_DATA RCLONE_REMOTE_PATH RCLONE_EXE RCLONE_CONFIG
+        KOPIA_CUSTOM_CA DIRECTION DEBUG_MOVER";
+
+    #[test]
+    fn every_variable_that_can_reach_the_pod_is_read_or_stated() {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut names: BTreeSet<String> = ALLOWED.split_whitespace().map(str::to_owned).collect();
+        let jobs = here.join("tests/data/jobs");
+        for name in Job::names(&jobs) {
+            names.extend(Job::load(&jobs, &name, |_, value| value.to_owned()).variables);
+        }
+        assert!(names.len() >= 85, "{names:?}");
+        let mut text = String::new();
+        for file in std::fs::read_dir(here.join("src")).unwrap() {
+            let path = file.unwrap().path();
+            if path.is_file() && !path.ends_with("env.rs") {
+                text.push_str(&std::fs::read_to_string(path).unwrap());
+            }
+        }
+        for name in &names {
+            let read = text.contains(&format!("\"{name}\""));
+            let stated = UNREAD.iter().any(|(unread, why)| unread == name && !why.is_empty());
+            assert!(read != stated, "{name}: read {read}, stated {stated}");
+        }
+        for (name, _) in UNREAD {
+            assert!(names.contains(*name), "{name} never reaches the pod");
+        }
     }
 }

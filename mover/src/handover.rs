@@ -3,12 +3,14 @@
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use rekopia::ErrorKind;
+use rekopia::Error;
 
 use crate::config::{Config, Operation};
 use crate::env::Env;
+use crate::log::Log;
 use crate::outcome::Outcome;
 use crate::run;
+use crate::verdict::failure;
 
 /// Opens the repository, read-only, before anything is started.
 pub(crate) async fn before(config: &Config) -> Outcome {
@@ -20,19 +22,18 @@ pub(crate) async fn before(config: &Config) -> Outcome {
         );
         return Outcome::failed(2, "no-stock-script", what);
     }
-    match run::open(config).await {
+    match run::open(config, &Log::default()).await {
         Ok(repository) => run::wrong_repository(config, &repository).unwrap_or(Outcome::HandOver),
-        // The first backup of a new cluster makes the repository; maintenance never does.
-        Err(e) if e.kind() == ErrorKind::NoRepository && config.operation == Operation::Backup => {
-            match run::failure(config, &e) {
-                Outcome::NoRepositoryAccepted { .. } => Outcome::HandOver,
-                refused => refused,
-            }
-        }
-        Err(e) => match run::failure(config, &e) {
-            Outcome::NoRepositoryAccepted { message } => Outcome::failed(10, "no-repository", message),
-            refused => refused,
-        },
+        Err(e) => refused(config, &e).await,
+    }
+}
+
+/// The first backup of a new cluster makes the repository; maintenance never does.
+async fn refused(config: &Config, e: &Error) -> Outcome {
+    match failure(config, e).await {
+        Outcome::NoRepositoryAccepted { .. } if config.operation == Operation::Backup => Outcome::HandOver,
+        Outcome::NoRepositoryAccepted { message } => Outcome::failed(10, "no-repository", message),
+        refused => refused,
     }
 }
 

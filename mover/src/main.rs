@@ -4,15 +4,19 @@
 
 mod arguments;
 mod backend;
+mod choice;
 mod config;
 mod env;
 mod handover;
 mod identity;
+mod log;
 mod outcome;
 mod run;
 mod settings;
+mod verdict;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use config::{Config, Operation};
 use env::Env;
@@ -29,20 +33,19 @@ fn main() -> ExitCode {
     start_log();
     let env = Env::of_process();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let (operation, outcome) = match Config::check(&env, &arguments) {
-        Ok(config) => {
-            let operation = config.operation;
-            let outcome = match listening {
-                Ok((runtime, terminate)) => work(&config, &env, runtime, terminate),
-                Err(e) => Outcome::failed(1, "internal", format!("cannot start the runtime: {e}")),
-            };
-            (operation.name(), outcome)
-        }
-        Err(refused) => ("unknown", refused),
+    let asked = config::operation(&env, &arguments);
+    // Backup and maintenance hand the session over with everything else.
+    let debug = env.text("DEBUG_MOVER") == Some("1")
+        && !matches!(asked, Ok(Operation::Backup | Operation::Maintenance));
+    let outcome = match listening {
+        Err(e) => Outcome::failed(1, "internal", format!("cannot start the runtime: {e}")),
+        Ok(listening) if debug => until_stopped(listening, |_| run::debug_session(&env)),
+        Ok(listening) => match Config::check(&env, &arguments) {
+            Ok(config) => work(&config, &env, listening),
+            Err(refused) => refused,
+        },
     };
-    if env.text("DEBUG_MOVER") == Some("1") {
-        wait_for_debugger();
-    }
+    let operation = asked.map_or("unknown", Operation::name);
     outcome.tell(operation, env.path("REKOPIA_TERMINATION_LOG"));
     ExitCode::from(outcome.exit_code())
 }
@@ -60,50 +63,43 @@ fn listen() -> std::io::Result<(Runtime, Signal)> {
     Ok((runtime, terminate))
 }
 
-fn work(config: &Config, env: &Env, runtime: Runtime, terminate: Signal) -> Outcome {
-    let cancel = Cancel::new();
-    let outcome = runtime.block_on(async {
-        let stop = stopped(terminate, cancel.clone());
-        let work = async {
-            match config.operation {
-                Operation::Restore | Operation::Check => run::restore(config, cancel).await,
-                Operation::Backup | Operation::Maintenance => handover::before(config).await,
-            }
-        };
-        tokio::select! {
-            outcome = work => outcome,
-            () = stop => Outcome::Stopped,
+fn work(config: &Config, env: &Env, listening: (Runtime, Signal)) -> Outcome {
+    let outcome = until_stopped(listening, |cancel| async move {
+        match config.operation {
+            Operation::Restore | Operation::Check => run::restore(config, cancel).await,
+            Operation::Backup | Operation::Maintenance => handover::before(config).await,
         }
     });
-    // A blocked read (a dead mount) must not keep the process alive.
-    runtime.shutdown_background();
     match outcome {
         Outcome::HandOver => handover::exec(config, env),
         other => other,
     }
 }
 
-/// Ends a moment after SIGTERM: what is in flight may drain first, but not for long.
-async fn stopped(mut terminate: Signal, cancel: Cancel) {
-    if terminate.recv().await.is_none() {
-        return std::future::pending().await;
-    }
-    println!("INFO: stopping on SIGTERM");
-    cancel.cancel();
-    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
-}
-
-/// The stock mover's protocol: whoever removes the file ends the session. The result stays what it was.
-fn wait_for_debugger() {
-    let marker = std::path::Path::new("/tmp/exit-debug-if-removed");
-    if std::fs::write(marker, b"").is_err() {
-        println!("WARN: DEBUG_MOVER is set, but {} cannot be made", marker.display());
-        return;
-    }
-    println!("INFO: DEBUG_MOVER is set: waiting until {} is removed", marker.display());
-    while marker.exists() {
-        std::thread::sleep(std::time::Duration::from_secs(1));
-    }
+/// The outcome of `work`, or [`Outcome::Stopped`] a moment after SIGTERM: what is in flight may drain first, but not for
+/// long.
+fn until_stopped<F: Future<Output = Outcome>>(
+    (runtime, mut terminate): (Runtime, Signal),
+    work: impl FnOnce(Cancel) -> F,
+) -> Outcome {
+    let cancel = Cancel::new();
+    let outcome = runtime.block_on(async {
+        let stop = async {
+            if terminate.recv().await.is_none() {
+                return std::future::pending().await;
+            }
+            println!("INFO: stopping on SIGTERM");
+            cancel.cancel();
+            tokio::time::sleep(Duration::from_millis(1500)).await;
+        };
+        tokio::select! {
+            outcome = work(cancel.clone()) => outcome,
+            () = stop => Outcome::Stopped,
+        }
+    });
+    // A blocked read (a dead mount) must not keep the process alive.
+    runtime.shutdown_background();
+    outcome
 }
 
 /// Warnings of ours on stderr, nothing of the dependencies below a warning.

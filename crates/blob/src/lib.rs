@@ -14,7 +14,7 @@ use std::future::Future;
 use std::ops::Range;
 use std::pin::Pin;
 
-pub use connect::{Environment, KopiaConfig, Secret, Settings, Token, connect, connect_with};
+pub use connect::{Environment, KopiaConfig, Secret, Settings, Token, connect, connect_with, nearby};
 pub use error::{BlobError, BlobErrorKind};
 pub use layer::LayerOptions;
 pub use rekopia_format::BlobId;

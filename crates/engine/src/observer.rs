@@ -26,6 +26,13 @@ pub enum Event {
         /// Index blobs read.
         index_blobs: u64,
     },
+    /// A part of the work that nothing else tells the time of is done.
+    Took {
+        /// Which part: `key derivation`, `sync`.
+        what: &'static str,
+        /// How long it took.
+        seconds: f64,
+    },
     /// How far a restore or verification is; sent a few times a second.
     Progress(Progress),
     /// One entry could not be restored; the run goes on or stops as asked.

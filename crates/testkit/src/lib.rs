@@ -10,6 +10,7 @@
 pub mod corpus;
 pub mod damage;
 pub mod fixture;
+pub mod job;
 pub mod pod;
 pub mod random;
 #[cfg(feature = "servers")]

@@ -2,6 +2,7 @@
 
 mod environment;
 mod kopia;
+mod nearby;
 mod secret;
 mod settings;
 mod url;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 pub use environment::Environment;
 pub use kopia::{KopiaConfig, Token};
+pub use nearby::nearby;
 pub use secret::Secret;
 use serde::de::DeserializeOwned;
 use serde_json::Value;

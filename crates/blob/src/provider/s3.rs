@@ -138,6 +138,25 @@ impl S3Blobs {
         })
     }
 
+    /// The same bucket under another prefix, as it is now.
+    pub(crate) fn at(&self, prefix: &str) -> Self {
+        let (client, bucket) = (self.client.clone(), self.bucket.clone());
+        S3Blobs { client, bucket, prefix: prefix.to_owned(), place: self.place.clone(), past: None }
+    }
+
+    /// The folders directly below this prefix of the bucket, each with its slash: one page of a listing.
+    pub(crate) async fn folders(&self, prefix: &str) -> Result<Vec<String>, BlobError> {
+        let request = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix).delimiter("/");
+        let page = request.send().await.map_err(|e| self.failed(e, "listing folders"))?;
+        Ok(page.common_prefixes().iter().filter_map(|p| p.prefix().map(str::to_owned)).collect())
+    }
+
+    /// Whether a format blob lies here; no when that cannot be told.
+    pub(crate) async fn holds_repository(&self) -> bool {
+        let key = self.key("kopia.repository");
+        self.client.head_object().bucket(&self.bucket).key(key).send().await.is_ok()
+    }
+
     fn key(&self, id: &str) -> String {
         format!("{}{id}", self.prefix)
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::{StreamExt, TryStreamExt};
 use rekopia_blob::{BlobError, BlobErrorKind, BlobId, BlobInfo, BlobReader};
@@ -41,7 +41,7 @@ pub(crate) async fn open(
     traffic: &Traffic,
     observer: &dyn Observer,
 ) -> Result<Opened> {
-    let keys = open_format(blobs, password, traffic);
+    let keys = open_format(blobs, password, traffic, observer);
     let blobcfg = read_optional(blobs, "kopia.blobcfg", traffic);
     let (keys, early, blobcfg) = tokio::join!(keys, Early::read(blobs, traffic), blobcfg);
     let (format, config, format_key) = keys?;
@@ -69,6 +69,7 @@ async fn open_format(
     blobs: &Arc<dyn BlobReader>,
     password: &Password,
     traffic: &Traffic,
+    observer: &dyn Observer,
 ) -> Result<(FormatBlob, RepositoryConfig, FormatKey)> {
     let bytes = match read_blob(blobs, "kopia.repository", traffic).await {
         Ok(bytes) => bytes,
@@ -77,11 +78,13 @@ async fn open_format(
     };
     let format = FormatBlob::parse(&bytes).map_err(format_error)?;
     let (algorithm, salt) = (format.key_algo.clone(), format.unique_id.clone());
-    let password = password.clone();
+    let (password, began) = (password.clone(), Instant::now());
     let derived =
         tokio::task::spawn_blocking(move || key::derive_format_key(&algorithm, password.bytes(), &salt));
     let format_key =
         derived.await.map_err(|_| Error::internal("key derivation panicked"))?.map_err(key_error)?;
+    let seconds = began.elapsed().as_secs_f64();
+    observer.event(Event::Took { what: "key derivation", seconds });
     let json = format_key.open_envelope(&format.unique_id, &format.encrypted_block_format).map_err(|e| {
         let what = "wrong password, or the format blob kopia.repository is damaged";
         Error::new(ErrorKind::InvalidPassword, what).because(e)

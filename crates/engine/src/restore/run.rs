@@ -95,11 +95,12 @@ impl Repository {
             reread::reread(self, &sink, &reread_tree(&from.entry, &sink, target)?, options, &outcome).await?;
         }
         if options.sync == SyncMode::End && !options.dry_run {
-            let syncing = Arc::clone(&sink);
-            let started = Instant::now();
+            let (syncing, began) = (Arc::clone(&sink), Instant::now());
             let synced = tokio::task::spawn_blocking(move || syncing.sync()).await;
-            outcome.tally.clock.add(Stage::Sync, started);
+            outcome.tally.clock.add(Stage::Sync, began);
             synced.map_err(|_| Error::internal("syncing panicked"))??;
+            let seconds = began.elapsed().as_secs_f64();
+            outcome.observer.event(Event::Took { what: "sync", seconds });
         }
         self.report(&outcome, options, started)
     }

@@ -4,3 +4,4 @@ pub mod buckets;
 pub mod delay;
 mod listing;
 pub mod s3;
+pub mod tls;

@@ -1,0 +1,113 @@
+//! Which snapshot: the one that was asked for, and why there may be none.
+
+use rekopia::{Repository, Selection, Snapshot, Snapshots, Source};
+
+use crate::config::Config;
+use crate::identity;
+use crate::outcome::{Outcome, one_line};
+
+/// The snapshot to restore, or why there is none.
+pub(crate) fn choose<'a>(
+    config: &Config,
+    repository: &Repository,
+    snapshots: &'a Snapshots,
+    warnings: &mut Vec<String>,
+) -> Result<&'a Snapshot, Box<Outcome>> {
+    let source = &config.source;
+    let own = snapshots.of_source(source);
+    let unique = &repository.info().unique_id;
+    if own.is_empty() {
+        return Err(Box::new(nothing(config, snapshots, unique)));
+    }
+    let newest = Selection::default().choose(&own);
+    let Some(chosen) = config.selection.choose(&own) else {
+        let complete = own.iter().filter(|s| s.incomplete.is_none() && s.root.is_some()).count();
+        let oldest = own.first().map_or_else(String::new, |s| when(s.start_ns));
+        let what = format!(
+            "no snapshot of {source} matches: {complete} complete of {} exist, the oldest of {oldest}; \
+             correct restoreAsOf or previous",
+            own.len()
+        );
+        return Err(Box::new(Outcome::failed(13, "no-such-snapshot", what)));
+    };
+    for skipped in own.iter().filter(|s| s.start_ns > chosen.start_ns && s.incomplete.is_some()) {
+        let why = skipped.incomplete.as_deref().unwrap_or_default();
+        println!(
+            "WARN: skipping the incomplete snapshot {} of {} ({why})",
+            skipped.id,
+            when(skipped.start_ns)
+        );
+    }
+    if !config.chosen_by_user && newest.is_some_and(|n| n.id == chosen.id) {
+        let now = i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX);
+        if let Some(shrunk) = identity::shrunk(chosen, &own, now) {
+            let instant = when(shrunk.good.start_ns);
+            let what = format!(
+                "snapshot {} of {} has lost most of what {} of {instant} had",
+                chosen.id,
+                when(chosen.start_ns),
+                shrunk.good.id
+            );
+            if shrunk.recent && !config.settings.accept_shrunk {
+                let what = format!(
+                    "{what}; to restore the earlier one set restoreAsOf: {instant}, \
+                     to take the newest set onShrunk: restore"
+                );
+                return Err(Box::new(Outcome::failed(18, "refused-shrunk", what)));
+            }
+            warnings.push(what);
+        }
+    }
+    Ok(chosen)
+}
+
+/// A healthy repository without this identity: right for a new application, unless somebody else may be meant.
+fn nothing(config: &Config, snapshots: &Snapshots, unique: &str) -> Outcome {
+    let source = &config.source;
+    let misses = identity::misses(snapshots.all(), source);
+    let mut meant: Vec<&Snapshot> = misses.near;
+    meant.extend(misses.orphaned);
+    let listed = |snapshot: &&Snapshot| {
+        let time = jiff::Timestamp::from_nanosecond(snapshot.end_ns.into()).unwrap_or_default();
+        one_line(&format!("{} {}", snapshot.source, time.strftime("%Y-%m-%d %H:%M:%S")), 120)
+    };
+    if !meant.is_empty() && !config.settings.ignore_near_miss {
+        meant.sort_by_key(|s| s.start_ns);
+        let from = meant.len().saturating_sub(4);
+        let mut details: Vec<String> = meant[from..].iter().map(listed).collect();
+        details.push(format!("No snapshots found for {source}"));
+        let best = &meant[meant.len() - 1].source;
+        let short = |source: &Source| one_line(&source.to_string(), 100);
+        let message = format!(
+            "nothing of {} in repository {unique}, but {} exists; set sourceIdentity \
+             (sourceName {:?}, sourceNamespace {:?}, sourcePathOverride {:?}), or for a new application \
+             onNearMiss: continue",
+            short(source),
+            short(best),
+            one_line(&best.user, 60),
+            one_line(&best.host, 60),
+            one_line(&best.path, 120)
+        );
+        return Outcome::Failed { code: 13, name: "near-miss", message, details, done: None };
+    }
+    if config.chosen_by_user {
+        let what = format!(
+            "nothing of {source} in repository {unique}, although restoreAsOf or previous asks for it"
+        );
+        return Outcome::failed(13, "no-such-snapshot", what);
+    }
+    println!("INFO: No snapshots found for {source}");
+    let mut message = format!("nothing of {source} in repository {unique}");
+    if config.settings.fail_when_empty {
+        return Outcome::failed(13, "empty", format!("{message}, and onEmpty is fail"));
+    }
+    if let Some(other) = misses.elsewhere.first() {
+        message.push_str(&format!("; the same name makes backups as {}", other.source));
+    }
+    Outcome::Empty { message }
+}
+
+/// An instant as people write it.
+pub(crate) fn when(ns: i64) -> String {
+    jiff::Timestamp::from_nanosecond(ns.into()).map_or_else(|_| "an unknown time".into(), |t| t.to_string())
+}

@@ -1,0 +1,98 @@
+//! Nothing to restore: a new application, or a mistake.
+
+use rekopia_testkit::fixture::copy_dir;
+use rekopia_testkit::writer::{DirectorySink, RepositoryWriter, WriterOptions};
+
+use crate::cloud::Cloud;
+use crate::place::{Ended, Place};
+use crate::stock;
+use crate::table::{Case, run};
+
+pub(crate) const CASES: &[Case] = &[
+    ("T15", run(unknown_identity)),
+    ("T16", run(empty_repository)),
+    ("T17", run(no_repository)),
+    ("T17b", run(no_directory)),
+    ("T20", run(listing_fails)),
+    ("T21f", run(no_index)),
+];
+
+fn says_empty(ended: &Ended, identity: &str) {
+    for part in [
+        "No eligible snapshots found",
+        &format!("No snapshots found for {identity}"),
+        "=== No data will be restored ===",
+    ] {
+        assert!(ended.log.contains(part), "{part:?} is not in: {}", ended.log);
+    }
+}
+
+fn unknown_identity() {
+    let ended = Place::of_user("other").refuses(0, "OPERATION_RESULT: SUCCESS");
+    says_empty(&ended, "other@ns:/data");
+    Place::of_user("other").set("REKOPIA_ON_EMPTY", "fail").refuses(13, "onEmpty is fail");
+}
+
+fn empty_repository() {
+    let mut place = Place::new();
+    let repository = place.folder("made");
+    let options = WriterOptions { password: "secret".into(), ..WriterOptions::default() };
+    let mut writer = RepositoryWriter::create(DirectorySink::create(&repository).unwrap(), options).unwrap();
+    writer.flush().unwrap();
+    says_empty(&place.at(&repository).refuses(0, "OPERATION_RESULT: SUCCESS"), "app@ns:/data");
+}
+
+fn no_repository() {
+    let mut place = Place::new();
+    let empty = place.folder("empty");
+    place.at(&empty).refuses(10, "onNoRepository");
+    // What lies around it is named.
+    copy_dir(&stock::repository(), &place.dir.path().join("meant"));
+    let meant = format!("there is one at {}/meant; check URL", place.dir.path().display());
+    place.refuses(10, &meant);
+    place.set("KOPIA_MANUAL_CONFIG", r#"{"rekopia":{"onNoRepository":"continue"}}"#);
+    place.refuses(0, "No eligible snapshots found");
+    assert_eq!(std::fs::read_dir(&empty).unwrap().count(), 0, "something was made");
+
+    let cloud = Cloud::holding(&["volsync/", "volsync/old/"]);
+    for (url, found) in [
+        ("s3://backups/volsink", "there is one at s3://backups/volsync/;"),
+        ("s3://backups", "there is one at s3://backups/volsync/;"),
+        ("s3://backups/volsync/new", "there are some at s3://backups/volsync/, s3://backups/volsync/old/;"),
+        ("s3://backups/elsewhere/x/y", "; check URL"),
+    ] {
+        let ended = cloud.place(url).refuses(10, "no Kopia repository at s3://backups");
+        assert!(ended.log.contains(found), "{url}: {}", ended.log);
+    }
+    let written =
+        cloud.server.take_requests().into_iter().filter(|(method, ..)| method != "GET" && method != "HEAD");
+    assert_eq!(written.count(), 0, "something was written");
+}
+
+fn no_directory() {
+    let mut place = Place::new();
+    let missing = place.dir.path().join("no/such/place");
+    place.at(&missing).refuses(10, "onNoRepository");
+    assert!(!place.dir.path().join("no").exists());
+}
+
+fn listing_fails() {
+    // The repository opens; then the packs that hold its manifests, or its listings, are refused.
+    for refused in ["/backups/volsync/q", "prefix=volsync%2Fx"] {
+        let cloud = Cloud::holding(&["volsync/"]);
+        cloud.server.break_answers(move |_, (_, path, query)| {
+            let hit = path.starts_with(refused) || query.contains(refused);
+            hit.then_some(rekopia_testkit::server::s3::Fault::Status(403, "AccessDenied"))
+        });
+        cloud.place("s3://backups/volsync").refuses(15, "access denied");
+    }
+}
+
+fn no_index() {
+    let mut place = Place::new();
+    let repo = rekopia_testkit::damage::Damaged::in_place(&place.copied());
+    for blob in repo.blobs("x").iter().chain(&repo.blobs("n")) {
+        repo.delete(blob);
+    }
+    place.refuses(14, "its index is lost");
+}

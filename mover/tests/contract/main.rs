@@ -1,0 +1,123 @@
+//! The contract with VolSync's operator: its Jobs, the scenarios of its §8, and what it sees of a run.
+//!
+//! Each is a run of the built program with only the listed environment. One table names all scenarios; a scenario
+//! without a run says why.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on should stop where it stands"
+)]
+
+mod cloud;
+mod emptiness;
+mod jobs;
+mod mount;
+mod operator;
+mod place;
+mod process;
+mod selection;
+mod settings;
+mod stock;
+mod storage;
+mod table;
+mod volume;
+
+use std::collections::BTreeSet;
+
+use place::{Place, S3};
+use table::{Case, How, check};
+
+const TABLES: [&[Case]; 7] = [
+    selection::CASES,
+    emptiness::CASES,
+    volume::CASES,
+    storage::CASES,
+    settings::CASES,
+    process::CASES,
+    operator::CASES,
+];
+
+/// Besides 1 to 81 and 84 to 88: the variants that were found while running.
+const VARIANTS: [&str; 13] =
+    ["T08b", "T14b", "T17b", "T21f", "T27b", "T30f", "T31h", "T31i", "T34c", "T57b", "T64b", "T78b", "T80b"];
+
+#[test]
+fn every_scenario_has_a_run_or_a_reason() {
+    let cases: Vec<&Case> = TABLES.iter().copied().flatten().collect();
+    let listed: BTreeSet<&str> = cases.iter().map(|(id, _)| *id).collect();
+    assert_eq!(listed.len(), cases.len(), "an id stands twice");
+    let numbers = (1..=81).chain(84..=88).map(|n| format!("T{n:02}"));
+    for id in numbers.chain(VARIANTS.iter().map(|v| (*v).to_owned())) {
+        assert!(listed.contains(id.as_str()), "{id} has neither a run nor a reason");
+    }
+    let without = cases.iter().filter(|(_, how)| matches!(how, How::Reason(why) if why.len() < 10));
+    assert_eq!(without.count(), 0);
+}
+
+// One test each, so that they run side by side.
+#[test]
+fn selection_is_as_agreed() {
+    check(selection::CASES);
+}
+
+#[test]
+fn emptiness_is_as_agreed() {
+    check(emptiness::CASES);
+}
+
+#[test]
+fn volume_is_as_agreed() {
+    check(volume::CASES);
+}
+
+#[test]
+fn storage_is_as_agreed() {
+    check(storage::CASES);
+}
+
+#[test]
+fn settings_are_as_agreed() {
+    check(settings::CASES);
+}
+
+#[test]
+fn process_is_as_agreed() {
+    check(process::CASES);
+}
+
+#[test]
+fn operator_sees_what_is_agreed() {
+    check(operator::CASES);
+}
+
+#[test]
+fn check_writes_nothing_and_ends_alike() {
+    let mut place = Place::new();
+    place.args = vec!["check".into()];
+    place.refuses(0, "Snapshot restore would be completed");
+    place.set("KOPIA_PREVIOUS", "9").refuses(13, "correct restoreAsOf or previous");
+}
+
+#[test]
+fn a_pin_beats_everything() {
+    let mut place = Place::new();
+    place.set("REKOPIA_REPOSITORY_UNIQUE_ID", "00ff").set("REKOPIA_ON_NO_REPOSITORY", "continue");
+    place.refuses(10, "repositoryUniqueID");
+    let empty = place.folder("empty");
+    place.at(&empty).refuses(10, "no Kopia repository");
+}
+
+#[test]
+fn the_termination_message_is_one_object() {
+    let mut place = Place::new();
+    let path = place.dir.path().join("termination-log");
+    std::fs::write(&path, "").unwrap();
+    place.set("REKOPIA_TERMINATION_LOG", path.to_str().unwrap()).restores(S3);
+    let message: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    assert_eq!((&message["outcome"], &message["losses"]), (&"restored".into(), &0.into()));
+    assert_eq!((&message["files"], &message["exitCode"]), (&7.into(), &0.into()));
+    for part in ["key derivation", "open", "select", "restore", "sync"] {
+        assert!(message["times"][part].is_f64(), "{part}: {message}");
+    }
+}

@@ -1,0 +1,233 @@
+//! What is in the volume, and whose it is.
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::path::PathBuf;
+
+use rekopia_testkit::tree::Tree;
+
+use crate::place::{Place, S3, is_root};
+use crate::stock;
+use crate::table::{Case, How, run};
+
+const LAYOUT: How = How::Reason("needs the container's layout: see the layout tests");
+
+pub(crate) const CASES: &[Case] = &[
+    ("T26", run(file_deletion)),
+    ("T27", run(file_deletion_without_snapshot)),
+    ("T27b", run(file_deletion_without_password)),
+    ("T28", run(extra_files_are_kept)),
+    ("T29", run(other_content_is_replaced)),
+    ("T30", run(directory_in_the_way)),
+    ("T30f", run(link_in_the_way)),
+    ("T31", run(unprivileged)),
+    ("T31h", run(repository_not_listable)),
+    ("T31i", run(repository_not_writable)),
+    ("T32", run(privileged)),
+    ("T33", run(root_attributes)),
+    ("T34", LAYOUT),
+    ("T34c", run(|| drop(Place::with("TMPDIR", "/nonexistent").restores(S3)))),
+];
+
+/// Owner and group of the snapshot of `own@ns:/data`.
+const OWNER: (u32, u32) = (10_000, 10_001);
+
+fn file_deletion() {
+    let place = Place::with("KOPIA_ENABLE_FILE_DELETION", "true");
+    let old = place.put("old");
+    let deep = place.put("sub/also old");
+    std::fs::create_dir(place.data().join("lost+found")).unwrap();
+    place.ends(0, "2 extra entries deleted");
+    assert!(!old.exists() && !deep.exists() && place.data().join("lost+found").exists());
+    std::fs::remove_dir(place.data().join("lost+found")).unwrap();
+    place.holds(S3);
+}
+
+fn file_deletion_without_snapshot() {
+    let mut place = Place::of_user("other");
+    let old = place.put("old");
+    place.set("KOPIA_ENABLE_FILE_DELETION", "true").ends(0, "No eligible snapshots found");
+    assert!(old.exists());
+}
+
+fn file_deletion_without_password() {
+    let mut place = Place::with("KOPIA_PASSWORD", "not-this-one");
+    let old = place.put("old");
+    place.set("KOPIA_ENABLE_FILE_DELETION", "true").ends(12, "invalid repository password");
+    assert!(old.exists());
+}
+
+fn extra_files_are_kept() {
+    let place = Place::new();
+    let old = place.put("old");
+    place.ends(0, "Snapshot restore completed");
+    std::fs::remove_file(old).unwrap();
+    place.holds(S3);
+}
+
+fn other_content_is_replaced() {
+    let place = Place::new();
+    place.put("version.txt");
+    symlink("elsewhere", place.data().join("link")).unwrap();
+    place.restores(S3);
+}
+
+fn directory_in_the_way() {
+    for full in [true, false] {
+        let place = Place::of_user("conflict");
+        std::fs::create_dir(place.data().join("thing")).unwrap();
+        if full {
+            place.put("thing/inside");
+        }
+        let ended = place.ends(3, "thing");
+        assert!(place.data().join("thing").is_dir() && place.data().join("zz").is_file(), "{}", ended.log);
+    }
+    for (path, what) in
+        [("slink", "a file where a link should go"), ("sub", "a file where a directory should go")]
+    {
+        let place = Place::of_user(if path == "sub" { "app" } else { "conflict" });
+        place.put(path);
+        let ended = place.ends(3, path);
+        assert!(place.data().join(path).is_file(), "{what}: {}", ended.log);
+    }
+}
+
+fn link_in_the_way() {
+    let place = Place::new();
+    let outside = place.folder("outside");
+    symlink(&outside, place.data().join("sub")).unwrap();
+    let ended = place.run();
+    assert!(ended.code == 3 || ended.code == 0, "{}", ended.log);
+    assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 0, "a link was followed");
+}
+
+/// The tree of `own@ns:/data` with another owner everywhere.
+fn owned_by(uid: u32, gid: u32) -> Tree {
+    let mut tree = stock::tree("own-privileged");
+    for entry in tree.entries.values_mut() {
+        (entry.uid, entry.gid) = (uid, gid);
+    }
+    tree
+}
+
+#[track_caller]
+fn assert_tree(place: &Place, expected: &Tree) {
+    let diff = expected.diff(&Tree::read(&place.data()), &[]);
+    assert!(diff.is_empty(), "{diff}");
+}
+
+fn unprivileged() {
+    let mut place = Place::of_user("own");
+    place.copied();
+    let (uid, gid) = if is_root() { (1234, 1234) } else { own() };
+    let command = || if is_root() { place.command_as(1234) } else { place.command() };
+    chown(place.data(), Some(uid), Some(gid)).unwrap();
+    place.end(command()).with(0, "attributes not settable as this user");
+    assert_tree(&place, &owned_by(uid, gid));
+    if is_root() {
+        // A directory of somebody else is in the way.
+        let folder = place.data().join("sub");
+        std::fs::remove_file(folder.join("f1.txt")).unwrap();
+        chown(&folder, Some(777), Some(777)).unwrap();
+        place.end(command()).with(3, "sub/f1.txt");
+        shared_by_group();
+    }
+}
+
+/// A volume of root with the mover's group on it, as `fsGroup` makes it: its root is never made private.
+fn shared_by_group() {
+    let mut place = Place::new();
+    place.copied();
+    chown(place.data(), Some(0), Some(1234)).unwrap();
+    std::fs::set_permissions(place.data(), PermissionsExt::from_mode(0o2775)).unwrap();
+    for _ in 0..2 {
+        let ended = place.end(place.command_as(1234)).with(0, "Snapshot restore completed");
+        assert_eq!(std::fs::metadata(place.data()).unwrap().mode() & 0o7777, 0o2775, "{}", ended.log);
+        let file = std::fs::metadata(place.data().join("sub/f2.txt")).unwrap();
+        assert_eq!((file.uid(), file.gid(), file.mode() & 0o6000), (1234, 1234, 0), "{}", ended.log);
+    }
+}
+
+fn repository_not_listable() {
+    let mut place = Place::new();
+    let repo = place.copied();
+    chown_data(&place, 1234);
+    let folders = folders(&repo);
+    let mode = if is_root() { 0o711 } else { 0o100 };
+    for folder in folders.iter().rev() {
+        std::fs::set_permissions(folder, PermissionsExt::from_mode(mode)).unwrap();
+    }
+    let started = std::time::Instant::now();
+    let ended = place.end(if is_root() { place.command_as(1234) } else { place.command() });
+    for folder in &folders {
+        std::fs::set_permissions(folder, PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    ended.with(15, "ermission denied");
+    assert!(started.elapsed().as_secs() < 5);
+    place.untouched();
+}
+
+fn repository_not_writable() {
+    let mut place = Place::new();
+    let repo = place.copied();
+    chown_data(&place, 1234);
+    for folder in folders(&repo) {
+        std::fs::set_permissions(folder, PermissionsExt::from_mode(0o555)).unwrap();
+    }
+    let before = Tree::read(&repo);
+    let started = std::time::Instant::now();
+    let ended = place.end(if is_root() { place.command_as(1234) } else { place.command() });
+    ended.with(0, "Snapshot restore completed");
+    // Ten seconds of tries to write there is what the stock mover loses.
+    assert!(started.elapsed().as_secs() < 5);
+    assert!(before.diff(&Tree::read(&repo), &[]).is_empty(), "the repository was written to");
+    for folder in folders(&repo) {
+        std::fs::set_permissions(folder, PermissionsExt::from_mode(0o755)).unwrap();
+    }
+}
+
+fn privileged() {
+    let mut place = Place::of_user("own");
+    place.set("PRIVILEGED_MOVER", "1");
+    if is_root() {
+        place.ends(0, "Snapshot restore completed");
+        assert_tree(&place, &owned_by(OWNER.0, OWNER.1));
+    } else {
+        // Without the capability the files are there, and what they lack is said.
+        place.ends(0, "attributes not settable as this user");
+        assert_tree(&place, &owned_by(own().0, own().1));
+    }
+}
+
+fn root_attributes() {
+    let place = Place::of_user("own");
+    std::fs::set_permissions(place.data(), PermissionsExt::from_mode(0o777)).unwrap();
+    place.ends(0, "Snapshot restore completed");
+    let root = std::fs::metadata(place.data()).unwrap();
+    let expected = stock::tree("own-privileged").entries[""].clone();
+    assert_eq!((root.mode() & 0o7777, expected.mode), (0o750, 0o750));
+    if is_root() {
+        assert_eq!((root.uid(), root.gid()), OWNER);
+    }
+}
+
+fn own() -> (u32, u32) {
+    (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
+}
+
+fn chown_data(place: &Place, uid: u32) {
+    if is_root() {
+        chown(place.data(), Some(uid), Some(uid)).unwrap();
+    }
+}
+
+/// The folder and all below it, children last.
+fn folders(of: &std::path::Path) -> Vec<PathBuf> {
+    let mut all = vec![of.to_path_buf()];
+    let mut at = 0;
+    while let Some(folder) = all.get(at).cloned() {
+        let entries = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path());
+        all.extend(entries.filter(|p| p.is_dir()));
+        at += 1;
+    }
+    all
+}
