@@ -153,9 +153,9 @@ pub async fn connect_with(
     let provider: Arc<dyn BlobReader> = match settings {
         Settings::Filesystem(s) => Arc::new(FilesystemBlobs::open(&s.path, s.dir_shards.as_deref())?),
         #[cfg(feature = "s3")]
-        Settings::S3(s) => Arc::new(crate::provider::s3::S3Blobs::open(s).await?),
+        Settings::S3(s) => Arc::new(crate::provider::s3::S3Blobs::open(s, options.deadlines).await?),
         #[cfg(feature = "webdav")]
-        Settings::Webdav(s) => Arc::new(crate::provider::webdav::WebdavBlobs::open(s).await?),
+        Settings::Webdav(s) => Arc::new(crate::provider::webdav::WebdavBlobs::open(s, options)?),
         #[allow(unreachable_patterns, reason = "with every provider built in there is none left")]
         _ => return Err(settings_error("this storage was left out of this build")),
     };
