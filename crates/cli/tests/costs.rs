@@ -15,7 +15,8 @@ use rekopia::{
     OpenOptions, Password, Reference, Report, Repository, RestoreOptions, Selection, Silent, SyncMode,
 };
 use rekopia_blob::{
-    BlobError, BlobId, BlobInfo, BlobReader, BoxFuture, LayerOptions, Settings, StorageTraits, Usage, connect, layer,
+    BlobError, BlobId, BlobInfo, BlobReader, BoxFuture, Deadlines, LayerOptions, Settings, StorageTraits, connect_with,
+    layer,
 };
 use rekopia_format::ManifestId;
 use rekopia_testkit::corpus::{self, Target};
@@ -161,6 +162,8 @@ struct Cost {
     requests: usize,
     /// Of packs.
     bytes: u64,
+    /// Of these, of packs of metadata.
+    metadata_bytes: u64,
     /// Of these, asked for more than once.
     twice: u64,
 }
@@ -177,6 +180,7 @@ impl Cost {
                 cost.packs.insert(blob.to_owned());
                 cost.requests += 1;
                 cost.bytes += last + 1 - first;
+                cost.metadata_bytes += if blob.starts_with('q') { last + 1 - first } else { 0 };
                 ranges.entry(blob).or_default().push((first, last + 1));
             } else {
                 cost.metadata += 1;
@@ -194,8 +198,31 @@ impl Cost {
     }
 }
 
+impl std::fmt::Display for Cost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Cost { lists, metadata, packs, requests, bytes, metadata_bytes, twice } = self;
+        let packs = packs.len();
+        write!(f, "{bytes} bytes ({metadata_bytes} of metadata, {twice} twice) in {requests} requests from {packs} ")?;
+        write!(f, "packs, {lists} lists, {metadata} other blobs")
+    }
+}
+
+impl Cost {
+    #[track_caller]
+    fn assert_few_requests(&self) {
+        assert_eq!(self.lists, 1, "{self}");
+        let most = self.bytes * 13 / 10 / SMALLEST_READ + 2 * self.packs.len() as u64;
+        assert!(self.requests as u64 <= most, "{self}; {most} are allowed");
+    }
+}
+
+/// A read is between 1 and 8 MiB long where so much lies together.
+const SMALLEST_READ: u64 = 1 << 20;
+/// What lies between wanted contents is read along when another request would cost more; in many small packs it adds up.
+const HISTORY_PERCENT: u64 = 250;
+
 /// Restores through a real S3 server.
-async fn restore(blobs: &MemoryBlobs, snapshot: &ManifestId) -> (Cost, Report, Usage, u64) {
+async fn restore(blobs: &MemoryBlobs, snapshot: &ManifestId) -> (Cost, Report) {
     let dir = tempfile::tempdir().unwrap();
     let bucket = dir.path().join("s3/bucket");
     std::fs::create_dir_all(&bucket).unwrap();
@@ -204,9 +231,13 @@ async fn restore(blobs: &MemoryBlobs, snapshot: &ManifestId) -> (Cost, Report, U
     }
     let server = S3Server::start(&dir.path().join("s3")).await;
     let proxy = Faulty::start(&server.endpoint).await;
+    proxy.delay(Duration::from_millis(30));
     let config = json!({"bucket": "bucket", "endpoint": proxy.address, "doNotUseTLS": true, "region": "us-east-1",
         "accessKeyID": ACCESS_KEY, "secretAccessKey": SECRET_KEY});
-    let storage = connect(&Settings::from_kopia("s3", config).unwrap()).await.unwrap();
+    // Nothing fails here, however slow the machine is.
+    let deadlines = Deadlines { patience: Duration::from_secs(1000) };
+    let layers = LayerOptions { deadlines, ..LayerOptions::default() };
+    let storage = connect_with(&Settings::from_kopia("s3", config).unwrap(), &layers).await.unwrap();
     let repository = open(Arc::clone(&storage)).await;
     let report = restore_from(&repository, snapshot, &dir.path().join("target")).await;
     let cost = Cost::of(&proxy.take_requests());
@@ -215,7 +246,7 @@ async fn restore(blobs: &MemoryBlobs, snapshot: &ManifestId) -> (Cost, Report, U
     assert_eq!(usage.requests as usize, cost.lists + cost.metadata + cost.requests, "the usage is right");
     assert_eq!((usage.bytes, usage.retries), (proxy.sent() as u64, 0), "the usage is right");
     assert!(usage.latency_us > 0);
-    (cost, report, usage, repository.info().index_blobs)
+    (cost, report)
 }
 
 async fn restore_from(repository: &Repository, snapshot: &ManifestId, target: &Path) -> Report {
@@ -234,8 +265,11 @@ async fn a_volume_is_read_in_few_large_requests() {
         WriterOptions::default(),
         tree(|target| corpus::mixed_volume(target, thousandths, 1)),
     );
-    let (cost, report, _, _) = restore(&blobs, &snapshot).await;
-    println!("volume: {} packs, {} requests, {} bytes for {} needed, {} twice, {} lists", cost.packs.len(), cost.requests, cost.bytes, report.needed_bytes, cost.twice, cost.lists);
+    let (cost, report) = restore(&blobs, &snapshot).await;
+    println!("volume: {} needed, {cost}", report.needed_bytes);
+    assert!(cost.bytes * 100 <= report.needed_bytes * 105, "{} needed, {cost}", report.needed_bytes);
+    assert_eq!(cost.twice, 0, "{cost}");
+    cost.assert_few_requests();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -244,6 +278,8 @@ async fn a_deep_history_costs_little_more() {
     let (blobs, snapshot) = repository(WriterOptions::default(), |writer| {
         Ok(corpus::deep_history(writer, snapshots, files, 1)?.pop().unwrap())
     });
-    let (cost, report, _, _) = restore(&blobs, &snapshot).await;
-    println!("history: {} packs, {} requests, {} bytes for {} needed, {} twice, {} lists", cost.packs.len(), cost.requests, cost.bytes, report.needed_bytes, cost.twice, cost.lists);
+    let (cost, report) = restore(&blobs, &snapshot).await;
+    println!("history: {} needed, {cost}", report.needed_bytes);
+    assert!(cost.bytes * 100 <= report.needed_bytes * HISTORY_PERCENT, "{} needed, {cost}", report.needed_bytes);
+    cost.assert_few_requests();
 }

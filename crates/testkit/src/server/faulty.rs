@@ -284,9 +284,13 @@ async fn pass_on(
 
 fn spoil(mut head: Parts, body: Bytes, fault: Option<Fault>) -> Response<Body> {
     let half = body.slice(..body.len() / 2);
-    let broken = || std::io::Error::other("broken on command");
+    // A moment later, so that what was sent before is on its way.
+    let breaks = async {
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        Err(std::io::Error::other("broken on command"))
+    };
     let rest: stream::BoxStream<'static, Result<Bytes, std::io::Error>> = match fault {
-        Some(Fault::Cut) if body.len() > 1 => stream::iter([Ok(half), Err(broken())]).boxed(),
+        Some(Fault::Cut) if body.len() > 1 => stream::iter([Ok(half)]).chain(stream::once(breaks)).boxed(),
         Some(Fault::HangMidway) if body.len() > 1 => stream::iter([Ok(half)]).chain(stream::pending()).boxed(),
         Some(Fault::Drip) => {
             let drops: Vec<Bytes> = (0..body.len()).map(|at| body.slice(at..=at)).collect();
@@ -318,7 +322,7 @@ fn changed(head: &mut Parts, body: Bytes, fault: Option<Fault>) -> Bytes {
             bytes[middle] ^= 0x10;
             bytes.into()
         }
-        Some(Fault::PageAgain) => {
+        Some(Fault::PageAgain) if body.starts_with(b"<?xml") => {
             let text = String::from_utf8_lossy(&body);
             let more = "<IsTruncated>true</IsTruncated><NextContinuationToken>!</NextContinuationToken>";
             let text = text.replace("<IsTruncated>false</IsTruncated>", more);
