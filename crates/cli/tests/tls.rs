@@ -7,9 +7,9 @@ use std::process::{Command, Output, Stdio};
 
 use base64::Engine;
 use rekopia_testkit::fixture::testdata;
+use rekopia_testkit::server::certificates::{Authority, Identity};
 use rekopia_testkit::server::faulty::Faulty;
 use rekopia_testkit::server::s3::{ACCESS_KEY, S3Server, SECRET_KEY};
-use rekopia_testkit::server::certificates::{Authority, Identity};
 use rekopia_testkit::server::webdav::{self, WebdavServer};
 
 /// Some year in which everything of a test is good.
@@ -131,10 +131,6 @@ fn a_webdav_server_is_known_by_its_fingerprint() {
     let other = Authority::new().identity("elsewhere.example", 2021).fingerprint;
     refused(&["--config", &config(&other)], 15, &["not trusted", "another fingerprint", &fingerprint]);
     refused(&["--config", &config("abc")], 2, &["trustedServerCertificateFingerprint"]);
-    let url = format!(
-        "webdavs://{}@{}/?fingerprint={fingerprint}",
-        webdav::USER,
-        front.address
-    );
+    let url = format!("webdavs://{}@{}/?fingerprint={fingerprint}", webdav::USER, front.address);
     accepted(&["--repo", &url]);
 }

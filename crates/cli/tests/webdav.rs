@@ -90,8 +90,11 @@ fn a_folder_may_have_any_name() {
     let dir = tempfile::tempdir().unwrap();
     let name = "Sicherung für mich #1 & 100%";
     copy_dir(&testdata().join("quickstart/repo"), &dir.path().join(name));
-    for (kind, server) in [("nginx", WebdavServer::nginx(dir.path())), ("rclone", WebdavServer::rclone(dir.path()))] {
-        let url = format!("webdav://{USER}@{}/Sicherung%20f%C3%BCr%20mich%20%231%20&%20100%25", server.address);
+    for (kind, server) in
+        [("nginx", WebdavServer::nginx(dir.path())), ("rclone", WebdavServer::rclone(dir.path()))]
+    {
+        let url =
+            format!("webdav://{USER}@{}/Sicherung%20f%C3%BCr%20mich%20%231%20&%20100%25", server.address);
         let target = dir.path().join(kind);
         assert_restored(&restore(PASSWORD, &["--repo", &url], &target), &target);
     }
@@ -103,9 +106,8 @@ fn the_first_request_may_fail_in_passing() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let server = WebdavServer::nginx(&testdata().join("quickstart/repo"));
     let proxy = runtime.block_on(Faulty::start(&server.address));
-    proxy.break_answers(|seen| {
-        (seen.number < 3 && seen.path == "/.shards").then_some(Fault::Status(503, ""))
-    });
+    proxy
+        .break_answers(|seen| (seen.number < 3 && seen.path == "/.shards").then_some(Fault::Status(503, "")));
     let dir = tempfile::tempdir().unwrap();
     let target = dir.path().join("target");
     let url = format!("webdav://{USER}@{}/", proxy.address);

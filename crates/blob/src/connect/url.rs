@@ -180,8 +180,18 @@ fn rclone(parts: &Parts<'_>, config: &mut Map<String, Value>) -> Result<(), Blob
 }
 
 /// What would end the path of a URL, or mean something else in it.
-const NOT_IN_PATHS: &AsciiSet =
-    &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'<').add(b'>').add(b'?').add(b'\\').add(b'`').add(b'{').add(b'}');
+const NOT_IN_PATHS: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'\\')
+    .add(b'`')
+    .add(b'{')
+    .add(b'}');
 
 const WEBDAV_FIELDS: &[(&str, Kind)] = &[
     ("username", Text),

@@ -30,7 +30,8 @@ pub struct LayerOptions {
 /// Puts the layers around a provider. A local directory needs no second tries.
 pub fn around(provider: Arc<dyn BlobReader>, options: &LayerOptions) -> Arc<dyn BlobReader> {
     let local = provider.traits().local;
-    let retried: Arc<dyn BlobReader> = if local { provider } else { Arc::new(retry::Retry::new(provider, options.deadlines)) };
+    let retried: Arc<dyn BlobReader> =
+        if local { provider } else { Arc::new(retry::Retry::new(provider, options.deadlines)) };
     if local && options.bandwidth.is_none() {
         return retried;
     }

@@ -115,7 +115,8 @@ mod tests {
 
     #[test]
     fn finds_the_collection_itself() {
-        let member = |path: &str, is_collection| Member { path: path.into(), is_collection, ..Member::default() };
+        let member =
+            |path: &str, is_collection| Member { path: path.into(), is_collection, ..Member::default() };
         let members = [member("/dav/a b/x/", true), member("/dav/a b/", true), member("/dav/a b/f", false)];
         assert_eq!(own_path(&members, &decoded("/dav/a%20b/")), Some("/dav/a b"));
         assert_eq!(own_path(&members, "/other/"), Some("/dav/a b"));

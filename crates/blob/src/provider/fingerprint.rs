@@ -18,8 +18,7 @@ pub(super) fn only(fingerprint: &str) -> Result<ClientConfig, BlobError> {
     let wrong = |what: &str| BlobError::new(BlobErrorKind::Settings, what);
     let digits: String = fingerprint.chars().filter(|c| *c != ':' && !c.is_whitespace()).collect();
     if digits.len() != 64 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
-        let what =
-            "field \"trustedServerCertificateFingerprint\" is not the SHA-256 of a certificate in hexadecimal";
+        let what = "field \"trustedServerCertificateFingerprint\" is not the SHA-256 of a certificate in hexadecimal";
         return Err(wrong(what));
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

@@ -103,7 +103,9 @@ impl Http {
             match &self.unread_ca {
                 Some(file) => {
                     let file = file.display();
-                    format!("the server's certificate is not trusted: {cause} (authorities in {file} could not be read)")
+                    format!(
+                        "the server's certificate is not trusted: {cause} (authorities in {file} could not be read)"
+                    )
                 }
                 None => format!("the server's certificate is not trusted: {cause}"),
             }

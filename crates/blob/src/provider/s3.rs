@@ -208,8 +208,10 @@ impl S3Blobs {
             SdkError::ServiceError(answer) => answer,
             SdkError::DispatchFailure(e) => return undispatched(&e, &format!("{place}: {doing}")),
             SdkError::ResponseError(e) => {
-                let (status, why) = (e.raw().status().as_u16(), innermost(&SdkError::<E, _>::ResponseError(e)));
-                let what = format!("{place}: {doing}: an answer that cannot be understood (HTTP {status}): {why}");
+                let (status, why) =
+                    (e.raw().status().as_u16(), innermost(&SdkError::<E, _>::ResponseError(e)));
+                let what =
+                    format!("{place}: {doing}: an answer that cannot be understood (HTTP {status}): {why}");
                 return BlobError::new(BlobErrorKind::Unavailable, what).transient();
             }
             SdkError::TimeoutError(_) => {

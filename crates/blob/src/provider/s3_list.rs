@@ -99,7 +99,8 @@ impl S3Blobs {
             key_marker = page.next_key_marker().map(str::to_owned);
             version_marker = page.next_version_id_marker().map(str::to_owned);
             // A key cannot hold a line feed that a version's ID begins with: the two together are one place.
-            let place = key_marker.as_ref().map(|k| format!("{k}\n{}", version_marker.as_deref().unwrap_or("")));
+            let place =
+                key_marker.as_ref().map(|k| format!("{k}\n{}", version_marker.as_deref().unwrap_or("")));
             pages.go_on(&place).ok_or_else(|| self.broken_list(key_prefix))?;
         }
         let found = newest.values().filter_map(|(_, v)| v.as_ref().map(|v| v.info.clone())).collect();

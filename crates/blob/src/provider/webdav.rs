@@ -72,7 +72,10 @@ impl WebdavBlobs {
             let text = match self.get(".shards", None, Vec::new()).await {
                 Ok(text) => text,
                 Err(e) if e.is_not_found() => {
-                    return Ok(self.dir_shards.as_deref().map_or_else(Sharding::legacy, Sharding::with_default));
+                    return Ok(self
+                        .dir_shards
+                        .as_deref()
+                        .map_or_else(Sharding::legacy, Sharding::with_default));
                 }
                 Err(e) => return Err(e),
             };

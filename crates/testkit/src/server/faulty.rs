@@ -182,7 +182,8 @@ async fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         let (state, reset) = (Arc::clone(&state), Arc::clone(&of_service));
         async move { answer(&state, request, &reset).await }
     });
-    let mut serving = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    let mut serving =
+        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     tokio::select! {
         _ = &mut serving => {}
         () = resets.notified() => {
@@ -291,7 +292,9 @@ fn spoil(mut head: Parts, body: Bytes, fault: Option<Fault>) -> Response<Body> {
     };
     let rest: stream::BoxStream<'static, Result<Bytes, std::io::Error>> = match fault {
         Some(Fault::Cut) if body.len() > 1 => stream::iter([Ok(half)]).chain(stream::once(breaks)).boxed(),
-        Some(Fault::HangMidway) if body.len() > 1 => stream::iter([Ok(half)]).chain(stream::pending()).boxed(),
+        Some(Fault::HangMidway) if body.len() > 1 => {
+            stream::iter([Ok(half)]).chain(stream::pending()).boxed()
+        }
         Some(Fault::Drip) => {
             let drops: Vec<Bytes> = (0..body.len()).map(|at| body.slice(at..=at)).collect();
             let slowly = |drop| async move {

@@ -53,11 +53,12 @@ impl WebdavServer {
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|kind| format!("{kind}_temp_path {};\n", at(kind)))
             .concat();
-        let user = if std::fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0) {
-            "user root;"
-        } else {
-            ""
-        };
+        let user =
+            if std::fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0) {
+                "user root;"
+            } else {
+                ""
+            };
         let config = format!(
             "daemon off; master_process off; {user} pid {pid}; error_log {log};
             load_module /usr/lib/nginx/modules/ngx_http_dav_ext_module.so;

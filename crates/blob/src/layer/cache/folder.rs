@@ -20,7 +20,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crc_fast::{CrcAlgorithm, checksum};
 use rekopia_format::BlobId;
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, fstat, mkdir, mkdirat, open, openat, renameat, statat, unlinkat};
+use rustix::fs::{
+    AtFlags, Dir, FileType, Mode, OFlags, fstat, mkdir, mkdirat, open, openat, renameat, statat, unlinkat,
+};
 
 /// One repository's part of the cache.
 #[derive(Debug)]
@@ -137,7 +139,8 @@ impl Folder {
         let Ok(file) = openat(&self.dir, name, flags, Mode::empty()) else { return false };
         let whole = |stat: rustix::fs::Stat| {
             let len = u64::try_from(stat.st_size).ok()?.checked_sub(HEADER as u64)?;
-            (FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && len <= self.max_bytes).then_some(len)
+            (FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && len <= self.max_bytes)
+                .then_some(len)
         };
         let Some(len) = fstat(&file).ok().and_then(whole) else { return false };
         let (mut header, mut file) = ([0; HEADER], File::from(file));
@@ -159,7 +162,8 @@ impl Folder {
         let temporary = format!("{TEMPORARY}{}-{salt:016x}", std::process::id());
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let mut file = File::from(openat(&self.dir, &temporary, flags, Mode::RUSR | Mode::WUSR)?);
-        let written = file.write_all(&header_of(name, modified_ns, bytes)).and_then(|()| file.write_all(bytes));
+        let written =
+            file.write_all(&header_of(name, modified_ns, bytes)).and_then(|()| file.write_all(bytes));
         drop(file);
         let renamed = written.and_then(|()| Ok(renameat(&self.dir, &temporary, &self.dir, name)?));
         if renamed.is_err() {
@@ -192,7 +196,9 @@ impl Folder {
     fn make_room(&self) -> io::Result<()> {
         let mut files = self.files()?;
         files.retain(|file| !file.name.starts_with(TEMPORARY));
-        files.sort_by(|a, b| (a.modified_s, a.modified_ns, &a.name).cmp(&(b.modified_s, b.modified_ns, &b.name)));
+        files.sort_by(|a, b| {
+            (a.modified_s, a.modified_ns, &a.name).cmp(&(b.modified_s, b.modified_ns, &b.name))
+        });
         let mut total: u64 = files.iter().map(|file| file.len).sum();
         for file in files {
             if total <= self.max_bytes / 10 * 9 {
@@ -217,7 +223,8 @@ impl Folder {
             let Ok(stat) = statat(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
             if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
                 let len = u64::try_from(stat.st_size).unwrap_or(0);
-                let (modified_s, modified_ns) = (stat.st_mtime, i64::try_from(stat.st_mtime_nsec).unwrap_or(0));
+                let (modified_s, modified_ns) =
+                    (stat.st_mtime, i64::try_from(stat.st_mtime_nsec).unwrap_or(0));
                 files.push(Kept { name: name.to_owned(), len, modified_s, modified_ns });
             }
         }

@@ -109,7 +109,14 @@ async fn metadata_is_read_once_and_nothing_else_is_kept() {
         s.put(name, &data, 5);
     }
     let metadata = [all("xn0_a"), all("n1"), all("m2"), ("q3", Some(10..90))];
-    let others = [all("q3"), all("p4"), ("p4", Some(0..9)), all("kopia.repository"), all("_log"), ("xn0_a", Some(1..2))];
+    let others = [
+        all("q3"),
+        all("p4"),
+        ("p4", Some(0..9)),
+        all("kopia.repository"),
+        all("_log"),
+        ("xn0_a", Some(1..2)),
+    ];
     let cache = s.cache(1 << 20).unwrap();
     assert_eq!(s.reads(&cache, &metadata).await, 4);
     assert_eq!(s.reads(&cache, &metadata).await, 0);
@@ -180,7 +187,10 @@ async fn the_listing_has_the_last_word() {
     s.put("xn0_a", b"one", 5);
     let cache = s.cache(1 << 20).unwrap();
     cache.list("x").await.unwrap();
-    assert_eq!((s.reads(&cache, &[("xn0_a", None)]).await, s.reads(&cache, &[("xn0_a", None)]).await), (1, 0));
+    assert_eq!(
+        (s.reads(&cache, &[("xn0_a", None)]).await, s.reads(&cache, &[("xn0_a", None)]).await),
+        (1, 0)
+    );
     for (data, time) in [(b"two".as_slice(), 6), (b"three", 6)] {
         s.put("xn0_a", data, time);
         let cache = s.cache(1 << 20).unwrap();
