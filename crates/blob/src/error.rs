@@ -73,6 +73,13 @@ impl BlobError {
         self
     }
 
+    /// The same, with what was being done put before it.
+    #[must_use]
+    pub(crate) fn while_doing(mut self, doing: &str) -> Self {
+        self.what = format!("{doing}: {}", self.what);
+        self
+    }
+
     /// The same, given up after so many tries.
     #[must_use]
     pub(crate) fn after(mut self, tries: u32, elapsed: Duration) -> Self {

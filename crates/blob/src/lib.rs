@@ -16,7 +16,7 @@ use std::pin::Pin;
 
 pub use connect::{Environment, KopiaConfig, Secret, Settings, Token, connect, connect_with, nearby};
 pub use error::{BlobError, BlobErrorKind};
-pub use layer::LayerOptions;
+pub use layer::{CacheOptions, Deadlines, LayerOptions};
 pub use rekopia_format::BlobId;
 
 /// A boxed future, so that [`BlobReader`] can be a trait object.
@@ -47,13 +47,14 @@ pub struct StorageTraits {
 /// What was asked of a storage.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Requests sent, tries that failed included.
+    /// Requests sent: every page of a listing is one, and every try that failed.
     pub requests: u64,
-    /// Of these, second and later tries.
+    /// Second and later tries, of what was asked for here: a listing that is begun again counts once.
     pub retries: u64,
-    /// Bytes of blobs received.
+    /// Bytes received in answers: blobs, listings where they come as text, and what tries that failed had got.
     pub bytes: u64,
-    /// Median time from request to answer that was measured last, microseconds; 0: not measured.
+    /// Median time of the last small reads, from request to the end of the answer, without waits before further tries;
+    /// microseconds; 0: not measured.
     pub latency_us: u64,
 }
 

@@ -63,6 +63,9 @@ pub(crate) struct Global {
     /// Bytes per second to receive at most
     #[arg(long, global = true, value_name = "RATE", value_parser = crate::text::parse_size)]
     pub(crate) limit_download: Option<u64>,
+    /// Keep metadata of far storages in this folder, still encrypted, for the next run
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) cache: Option<PathBuf>,
     /// Threads that decode and write
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) threads: Option<u16>,

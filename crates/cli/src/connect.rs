@@ -8,11 +8,14 @@ use anyhow::{Context, Result, bail};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use rekopia::{Observer, OpenOptions, Password, Repository};
-use rekopia_blob::{KopiaConfig, LayerOptions, Settings, Token};
+use rekopia_blob::{CacheOptions, KopiaConfig, LayerOptions, Settings, Token};
 use zeroize::Zeroizing;
 
 use crate::args::Global;
 use crate::exit::UsageError;
+
+/// What the metadata of a repository of some ten terabytes takes.
+const CACHE_BYTES: u64 = 1 << 30;
 
 /// Opens the repository that the options name, or the one that `kopia` is connected to.
 pub(crate) async fn open(global: &Global, observer: &Arc<dyn Observer>) -> Result<Repository> {
@@ -26,8 +29,12 @@ pub(crate) async fn open(global: &Global, observer: &Arc<dyn Observer>) -> Resul
     };
     let password = password(global, config_path.as_deref())?;
     let settings = settings.with_environment(&|name| std::env::var(name).ok());
-    let layers =
-        LayerOptions { in_flight: global.parallel.map(usize::from), bandwidth: global.limit_download };
+    let layers = LayerOptions {
+        in_flight: global.parallel.map(usize::from),
+        bandwidth: global.limit_download,
+        cache: global.cache.clone().map(|dir| CacheOptions { dir, max_bytes: CACHE_BYTES }),
+        ..LayerOptions::default()
+    };
     let options = OpenOptions { ignore_upgrade_lock: global.ignore_upgrade_lock };
     let blobs = rekopia_blob::connect_with(&settings, &layers).await?;
     let opened = Repository::open(blobs, &password, &options, observer.as_ref()).await;

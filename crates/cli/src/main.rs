@@ -61,7 +61,12 @@ fn start_log(global: &args::Global) {
         (false, _) => "trace",
     };
     let directives = std::env::var("REKOPIA_LOG")
-        .unwrap_or_else(|_| format!("warn,rekopia={ours},rekopia_blob={ours},rekopia_format={ours}"));
+        // Our own error says what is wrong with a certificate.
+        .unwrap_or_else(|_| {
+            format!(
+                "warn,rustls_platform_verifier=off,rekopia={ours},rekopia_blob={ours},rekopia_format={ours}"
+            )
+        });
     let filter = tracing_subscriber::EnvFilter::try_new(directives).unwrap_or_default();
     let log =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);

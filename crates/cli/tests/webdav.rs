@@ -1,54 +1,24 @@
-//! The program against a real WebDAV server (`rclone serve webdav`, a Debian package).
+//! The program against real WebDAV servers (`rclone serve webdav` and nginx, both Debian packages).
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 
-use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
 
 use base64::Engine;
-use rekopia_testkit::fixture::{Fixture, testdata};
+use rekopia_testkit::fixture::{Fixture, copy_dir, testdata};
+use rekopia_testkit::server::faulty::{Fault, Faulty};
+use rekopia_testkit::server::webdav::{PASSWORD, USER, WebdavServer};
 use rekopia_testkit::tree::Tree;
 
-const PASSWORD: &str = "canary-webdav-password";
-
-struct Server(Child, u16);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn serve() -> Server {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let child = Command::new("rclone")
-        .args(["serve", "webdav", "--read-only", "--addr", &format!("127.0.0.1:{port}")])
-        .arg(testdata().join("quickstart/repo"))
-        .env("RCLONE_USER", "me")
-        .env("RCLONE_PASS", PASSWORD)
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("rclone is installed");
-    let server = Server(child, port);
-    for _ in 0..100 {
-        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-            return server;
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    panic!("the server does not start");
-}
-
-fn restore(password: &str, before: &[&str], target: &str) -> Output {
+fn restore(password: &str, before: &[&str], target: &Path) -> Output {
     let output = Command::new(env!("CARGO_BIN_EXE_rekopia"))
         .env_clear()
         .env("HOME", "/nonexistent")
         .env("KOPIA_WEBDAV_PASSWORD", password)
         .args(["--no-progress", "--password-file", testdata().join("quickstart/password").to_str().unwrap()])
         .args(before)
-        .args(["restore", "paperless@media:/data", target])
+        .args(["restore", "paperless@media:/data", target.to_str().unwrap()])
         .stdin(Stdio::null())
         .output()
         .unwrap();
@@ -57,14 +27,27 @@ fn restore(password: &str, before: &[&str], target: &str) -> Output {
     output
 }
 
-#[test]
-fn restores_from_a_url_a_configuration_and_a_token() {
-    let server = serve();
+#[track_caller]
+fn assert_restored(output: &Output, target: &Path) {
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let fixture = Fixture::load("quickstart");
+    let diff = fixture.expected(&fixture.snapshots[2]).unwrap().diff(&Tree::read(target), &[]);
+    assert!(diff.is_empty(), "{diff}");
+}
+
+#[track_caller]
+fn refused(output: &Output, target: &Path, code: i32, part: &str) {
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    assert!(text.contains(part) && !target.exists(), "{part}: {text}");
+}
+
+fn restores_from_a_url_a_configuration_and_a_token(server: &WebdavServer) {
     let dir = tempfile::tempdir().unwrap();
-    let url = format!("webdav://me@127.0.0.1:{}/", server.1);
+    let url = format!("webdav://{USER}@{}/", server.address);
     let storage = format!(
-        r#"{{"type":"webdav","config":{{"url":"http://127.0.0.1:{}","username":"me","password":"{PASSWORD}"}}}}"#,
-        server.1
+        r#"{{"type":"webdav","config":{{"url":"http://{}","username":"{USER}","password":"{PASSWORD}"}}}}"#,
+        server.address
     );
     let config = dir.path().join("repository.config");
     std::fs::write(&config, format!(r#"{{"storage":{storage},"hostname":"h","username":"u"}}"#)).unwrap();
@@ -77,16 +60,57 @@ fn restores_from_a_url_a_configuration_and_a_token() {
         ("config", ["--config", config.to_str().unwrap()]),
         ("token", ["--token-file", token_file.to_str().unwrap()]),
     ] {
-        let target = dir.path().join(name).join("target");
+        let target = dir.path().join(name);
         std::fs::create_dir(dir.path().join(name)).unwrap();
-        let output = restore(PASSWORD, &before, target.to_str().unwrap());
-        assert_eq!(output.status.code(), Some(0), "{name}: {}", String::from_utf8_lossy(&output.stderr));
-        let fixture = Fixture::load("quickstart");
-        let diff = fixture.expected(&fixture.snapshots[2]).unwrap().diff(&Tree::read(&target), &[]);
-        assert!(diff.is_empty(), "{name}: {diff}");
+        assert_restored(&restore(PASSWORD, &before, &target.join("target")), &target.join("target"));
     }
     let target = dir.path().join("refused");
-    let output = restore("wrong", &["--repo", &url], target.to_str().unwrap());
-    assert_eq!(output.status.code(), Some(15), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(!target.exists());
+    refused(&restore("wrong", &["--repo", &url], &target), &target, 15, "access denied");
+    let missing = format!("{url}no/such/folder");
+    refused(&restore(PASSWORD, &["--repo", &missing], &target), &target, 10, "no Kopia repository");
+}
+
+#[test]
+fn rclone_serves_a_repository() {
+    restores_from_a_url_a_configuration_and_a_token(&WebdavServer::rclone(
+        &testdata().join("quickstart/repo"),
+    ));
+}
+
+#[test]
+fn nginx_serves_a_repository() {
+    restores_from_a_url_a_configuration_and_a_token(&WebdavServer::nginx(
+        &testdata().join("quickstart/repo"),
+    ));
+}
+
+/// Names in URLs are encoded, and those in listings, too.
+#[test]
+fn a_folder_may_have_any_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = "Sicherung für mich #1 & 100%";
+    copy_dir(&testdata().join("quickstart/repo"), &dir.path().join(name));
+    for (kind, server) in
+        [("nginx", WebdavServer::nginx(dir.path())), ("rclone", WebdavServer::rclone(dir.path()))]
+    {
+        let url =
+            format!("webdav://{USER}@{}/Sicherung%20f%C3%BCr%20mich%20%231%20&%20100%25", server.address);
+        let target = dir.path().join(kind);
+        assert_restored(&restore(PASSWORD, &["--repo", &url], &target), &target);
+    }
+}
+
+/// The very first request asks for `.shards`: it is tried again like any other.
+#[test]
+fn the_first_request_may_fail_in_passing() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let server = WebdavServer::nginx(&testdata().join("quickstart/repo"));
+    let proxy = runtime.block_on(Faulty::start(&server.address));
+    proxy
+        .break_answers(|seen| (seen.number < 3 && seen.path == "/.shards").then_some(Fault::Status(503, "")));
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("target");
+    let url = format!("webdav://{USER}@{}/", proxy.address);
+    assert_restored(&restore(PASSWORD, &["--repo", &url], &target), &target);
+    assert!(proxy.broken() > 0);
 }

@@ -155,15 +155,11 @@ pub async fn connect_with(
     let provider: Arc<dyn BlobReader> = match settings {
         Settings::Filesystem(s) => Arc::new(FilesystemBlobs::open(&s.path, s.dir_shards.as_deref())?),
         #[cfg(feature = "s3")]
-        Settings::S3(s) => Arc::new(crate::provider::s3::S3Blobs::open(s).await?),
+        Settings::S3(s) => Arc::new(crate::provider::s3::S3Blobs::open(s, options.deadlines).await?),
         #[cfg(feature = "rclone")]
-        Settings::Rclone(s) => {
-            Arc::new(layer::opened(|| crate::provider::rclone::RcloneBlobs::open(s)).await?)
-        }
+        Settings::Rclone(s) => Arc::new(crate::provider::rclone::RcloneBlobs::open(s, options).await?),
         #[cfg(feature = "webdav")]
-        Settings::Webdav(s) => {
-            Arc::new(layer::opened(|| crate::provider::webdav::WebdavBlobs::open(s)).await?)
-        }
+        Settings::Webdav(s) => Arc::new(crate::provider::webdav::WebdavBlobs::open(s, options)?),
         #[allow(unreachable_patterns, reason = "with every provider built in there is none left")]
         _ => return Err(settings_error("this storage was left out of this build")),
     };

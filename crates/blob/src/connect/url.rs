@@ -1,6 +1,6 @@
 //! A repository's URL → the same fields that Kopia's configuration has (§1.12).
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use serde_json::{Map, Value};
 
 use super::settings_error;
@@ -164,7 +164,8 @@ fn sftp(parts: &Parts<'_>, config: &mut Map<String, Value>) -> Result<(), BlobEr
 fn webdav(parts: &Parts<'_>, config: &mut Map<String, Value>) -> Result<(), BlobError> {
     let host = need("host", parts.authority)?;
     let scheme = if parts.scheme == "webdavs" { "https" } else { "http" };
-    config.insert("url".into(), format!("{scheme}://{host}/{}", parts.path).into());
+    let path = utf8_percent_encode(&parts.path, NOT_IN_PATHS);
+    config.insert("url".into(), format!("{scheme}://{host}/{path}").into());
     if let Some(user) = &parts.user {
         config.insert("username".into(), user.as_str().into());
     }
@@ -177,6 +178,20 @@ fn rclone(parts: &Parts<'_>, config: &mut Map<String, Value>) -> Result<(), Blob
     config.insert("remotePath".into(), remote.into());
     Ok(())
 }
+
+/// What would end the path of a URL, or mean something else in it.
+const NOT_IN_PATHS: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'\\')
+    .add(b'`')
+    .add(b'{')
+    .add(b'}');
 
 const WEBDAV_FIELDS: &[(&str, Kind)] = &[
     ("username", Text),

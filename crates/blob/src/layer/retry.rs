@@ -1,64 +1,67 @@
 //! Second tries, spread in time; counts what was sent.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::Deadlines;
+use super::health::{Admission, Health};
 use crate::{BlobError, BlobId, BlobInfo, BlobReader, BoxFuture, StorageTraits, Usage};
 
 /// Repeats what may succeed a moment later.
 pub(super) struct Retry {
     inner: Arc<dyn BlobReader>,
+    deadlines: Deadlines,
+    health: Health,
     requests: AtomicU64,
     retries: AtomicU64,
     bytes: AtomicU64,
-    latency_us: AtomicU64,
+    latencies: Mutex<Latencies>,
 }
 
-/// No further try starts this long after the first: together with one try that stalls, a request ends within 90 s.
-const PATIENCE: Duration = Duration::from_secs(45);
-/// However quickly they fail.
-const TRIES: u32 = 8;
-/// When a storage is opened.
-#[cfg(feature = "folders")]
-const TRIES_TO_OPEN: u32 = 4;
-/// The first wait lies between zero and this; it doubles with every try, up to [`LONGEST`].
-const FIRST: Duration = Duration::from_millis(250);
-/// The same when the storage says that it is asked too much: many clients must not come back together.
-const FIRST_BUSY: Duration = Duration::from_secs(3);
-const LONGEST: Duration = Duration::from_secs(12);
 /// Answers up to this size tell the latency rather than the bandwidth.
 const SMALL: usize = 64 * 1024;
 
 impl Retry {
-    pub(super) fn new(inner: Arc<dyn BlobReader>) -> Self {
+    pub(super) fn new(inner: Arc<dyn BlobReader>, deadlines: Deadlines) -> Self {
         let zero = || AtomicU64::new(0);
-        Retry { inner, requests: zero(), retries: zero(), bytes: zero(), latency_us: zero() }
+        let (requests, retries, bytes) = (zero(), zero(), zero());
+        let health = Health::new(deadlines.silence());
+        Retry { inner, deadlines, health, requests, retries, bytes, latencies: Mutex::default() }
     }
 
     async fn run<T, F: Future<Output = Result<T, BlobError>>>(
         &self,
         mut attempt: impl FnMut() -> F,
     ) -> Result<T, BlobError> {
+        let admission = self.health.admit().await?;
+        let probing = matches!(admission, Admission::Probe { .. });
         let started = Instant::now();
+        // How long it has been failing. A long answer that broke off near its end is not held against it in full.
+        let mut failing = Duration::ZERO;
         let mut tries = 0;
         loop {
             tries += 1;
             self.requests.fetch_add(1, Ordering::Relaxed);
-            let error = match attempt().await {
-                Ok(value) => return Ok(value),
-                Err(error) => error,
+            let began = Instant::now();
+            let result = attempt().await;
+            let error = match result {
+                Err(error) if error.is_transient() => error,
+                answered => {
+                    self.health.answered();
+                    return answered;
+                }
             };
-            if !error.is_transient() {
-                return Err(error);
-            }
-            let wait = pause(tries, error.wait());
-            if tries >= TRIES || started.elapsed() + wait > PATIENCE {
+            let wait = pause(&self.deadlines, tries, error.wait());
+            failing += began.elapsed().min(self.deadlines.connect() + self.deadlines.silence()) + wait;
+            if probing || failing > self.deadlines.patience {
+                self.health.given_up(started, probing, &error);
                 return Err(error.after(tries, started.elapsed()));
             }
             tracing::debug!("try {tries} failed, waiting {} ms: {error}", wait.as_millis());
@@ -67,40 +70,50 @@ impl Retry {
         }
     }
 
-    /// An average that follows slowly: one slow answer says little.
-    fn measure(&self, took: Duration) {
-        let now = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        let before = self.latency_us.load(Ordering::Relaxed);
-        let after = if before == 0 { now } else { before - before / 8 + now / 8 };
-        self.latency_us.store(after, Ordering::Relaxed);
-    }
-}
-
-/// Opens a storage, with few further tries: whoever mistyped a name should not wait for long.
-#[cfg(feature = "folders")]
-pub(crate) async fn opened<T, F: Future<Output = Result<T, BlobError>>>(
-    mut open: impl FnMut() -> F,
-) -> Result<T, BlobError> {
-    let started = Instant::now();
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        match open().await {
-            Err(e) if e.is_transient() && tries < TRIES_TO_OPEN && started.elapsed() < PATIENCE => {
-                tracing::debug!("try {tries} failed: {e}");
-                tokio::time::sleep(pause(tries, e.wait())).await;
-            }
-            other => return other,
+    async fn try_read(
+        &self,
+        id: &BlobId,
+        range: Option<Range<u64>>,
+        into: Vec<u8>,
+    ) -> Result<Vec<u8>, BlobError> {
+        let began = Instant::now();
+        let bytes = self.inner.read(id, range, into).await?;
+        if bytes.len() <= SMALL {
+            self.latencies.lock().unwrap_or_else(PoisonError::into_inner).add(began.elapsed());
         }
+        self.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        Ok(bytes)
     }
 }
 
 /// Full jitter: anywhere between nothing and a bound that doubles.
-fn pause(tries: u32, asked: Option<Duration>) -> Duration {
-    let first = if asked.is_some() { FIRST_BUSY } else { FIRST };
-    let bound = (first * 2_u32.saturating_pow((tries - 1).min(8))).min(LONGEST);
+fn pause(deadlines: &Deadlines, tries: u32, asked: Option<Duration>) -> Duration {
+    let first = if asked.is_some() { deadlines.first_busy_wait() } else { deadlines.first_wait() };
+    let bound = (first * 2_u32.saturating_pow((tries - 1).min(8))).min(deadlines.longest_wait());
     let random = RandomState::new().build_hasher().finish();
     asked.unwrap_or_default() + bound.mul_f64(random as f64 / u64::MAX as f64)
+}
+
+/// The last few, oldest first, in microseconds.
+#[derive(Debug, Default)]
+struct Latencies(VecDeque<u64>);
+
+impl Latencies {
+    /// Enough to forget a slow start soon, too many for one slow answer to matter.
+    const KEPT: usize = 33;
+
+    fn add(&mut self, took: Duration) {
+        if self.0.len() == Self::KEPT {
+            self.0.pop_front();
+        }
+        self.0.push_back(u64::try_from(took.as_micros()).unwrap_or(u64::MAX).max(1));
+    }
+
+    fn median(&self) -> u64 {
+        let mut sorted: Vec<u64> = self.0.iter().copied().collect();
+        sorted.sort_unstable();
+        sorted.get(sorted.len() / 2).copied().unwrap_or(0)
+    }
 }
 
 #[deny(clippy::missing_trait_methods)]
@@ -113,14 +126,7 @@ impl BlobReader for Retry {
     ) -> BoxFuture<'a, Result<Vec<u8>, BlobError>> {
         Box::pin(async move {
             let mut buffer = Some(into);
-            let started = Instant::now();
-            let bytes =
-                self.run(|| self.inner.read(id, range.clone(), buffer.take().unwrap_or_default())).await?;
-            if bytes.len() <= SMALL {
-                self.measure(started.elapsed());
-            }
-            self.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-            Ok(bytes)
+            self.run(|| self.try_read(id, range.clone(), buffer.take().unwrap_or_default())).await
         })
     }
 
@@ -136,13 +142,16 @@ impl BlobReader for Retry {
         Box::pin(self.run(move || self.inner.any(prefix)))
     }
 
+    /// A provider that counts knows better: one listing may be many requests.
     fn usage(&self) -> Usage {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let inner = self.inner.usage();
+        let counts = inner.requests > 0;
         Usage {
-            requests: load(&self.requests),
+            requests: if counts { inner.requests } else { load(&self.requests) },
             retries: load(&self.retries),
-            bytes: load(&self.bytes),
-            latency_us: load(&self.latency_us),
+            bytes: if counts { inner.bytes } else { load(&self.bytes) },
+            latency_us: self.latencies.lock().unwrap_or_else(PoisonError::into_inner).median(),
         }
     }
 
@@ -158,13 +167,98 @@ impl BlobReader for Retry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::BlobErrorKind;
 
     #[test]
     fn waits_are_spread_and_bounded() {
-        let waits: Vec<_> = (0..200).map(|_| pause(1, Some(Duration::ZERO))).collect();
-        assert!(waits.iter().all(|w| *w <= FIRST_BUSY));
-        assert!(waits.iter().any(|w| *w < FIRST_BUSY / 4) && waits.iter().any(|w| *w > FIRST_BUSY / 4 * 3));
-        assert!((1..40).all(|tries| pause(tries, None) <= LONGEST));
-        assert!(pause(1, Some(Duration::from_secs(9))) >= Duration::from_secs(9));
+        let deadlines = Deadlines::default();
+        let busy = deadlines.first_busy_wait();
+        let waits: Vec<_> = (0..200).map(|_| pause(&deadlines, 1, Some(Duration::ZERO))).collect();
+        assert!(waits.iter().all(|w| *w <= busy));
+        assert!(waits.iter().any(|w| *w < busy / 4) && waits.iter().any(|w| *w > busy / 4 * 3));
+        assert!((1..40).all(|tries| pause(&deadlines, tries, None) <= deadlines.longest_wait()));
+        assert!(pause(&deadlines, 1, Some(Duration::from_secs(9))) >= Duration::from_secs(9));
+    }
+
+    /// Answers only when it is told to; counts.
+    struct Moody {
+        up: std::sync::atomic::AtomicBool,
+        asked: AtomicU64,
+    }
+
+    impl BlobReader for Moody {
+        fn read<'a>(
+            &'a self,
+            id: &'a BlobId,
+            _: Option<Range<u64>>,
+            _: Vec<u8>,
+        ) -> BoxFuture<'a, Result<Vec<u8>, BlobError>> {
+            Box::pin(async move {
+                self.asked.fetch_add(1, Ordering::Relaxed);
+                if self.up.load(Ordering::Relaxed) && id.as_str() != "bad" {
+                    return Ok(Vec::new());
+                }
+                Err(BlobError::new(BlobErrorKind::Unavailable, "no answer in time").transient())
+            })
+        }
+
+        fn list<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<BlobInfo>, BlobError>> {
+            panic!("nobody asks")
+        }
+
+        fn stat<'a>(&'a self, _: &'a BlobId) -> BoxFuture<'a, Result<BlobInfo, BlobError>> {
+            panic!("nobody asks")
+        }
+
+        fn traits(&self) -> StorageTraits {
+            StorageTraits { in_flight: 4, gap: 0, local: false }
+        }
+
+        fn describe(&self) -> String {
+            "moody".into()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_storage_that_is_gone_is_waited_for_once_and_comes_back() {
+        let moody = Arc::new(Moody { up: false.into(), asked: AtomicU64::new(0) });
+        let deadlines = Deadlines { patience: Duration::from_millis(1200) };
+        let retry = Retry::new(Arc::clone(&moody) as _, deadlines);
+        let (good, bad) = (BlobId::parse("good").unwrap(), BlobId::parse("bad").unwrap());
+        // Whether it was read, and how often the storage was asked.
+        let read = async |id: &BlobId| {
+            let before = moody.asked.load(Ordering::Relaxed);
+            let result = retry.read(id, None, Vec::new()).await;
+            (result.is_ok(), moody.asked.load(Ordering::Relaxed) - before)
+        };
+        let pass = async || tokio::time::sleep(deadlines.silence()).await;
+        let (ok, tries) = read(&good).await;
+        assert!(!ok && tries > 2, "{tries}");
+        assert_eq!(read(&good).await, (false, 1), "one more try");
+        let together = futures::future::join_all((0..100).map(|_| read(&good))).await;
+        assert!(together.iter().all(|one| *one == (false, 0)), "nothing is sent: {together:?}");
+        pass().await;
+        let asked = moody.asked.load(Ordering::Relaxed);
+        futures::future::join_all((0..100).map(|_| read(&good))).await;
+        assert_eq!(moody.asked.load(Ordering::Relaxed), asked + 1, "one tries for all");
+        moody.up.store(true, Ordering::Relaxed);
+        pass().await;
+        assert_eq!(read(&good).await, (true, 1));
+        // One bad blob says nothing of the others.
+        assert!(!read(&bad).await.0);
+        assert_eq!(read(&good).await, (true, 1));
+        assert!(read(&bad).await.1 > 2);
+    }
+
+    #[test]
+    fn the_latency_is_a_median_of_the_last_ones() {
+        let mut latencies = Latencies::default();
+        assert_eq!(latencies.median(), 0);
+        for ms in [900, 3, 2, 4, 700] {
+            latencies.add(Duration::from_millis(ms));
+        }
+        assert_eq!(latencies.median(), 4000);
+        (0..Latencies::KEPT).for_each(|_| latencies.add(Duration::from_millis(7)));
+        assert_eq!((latencies.median(), latencies.0.len()), (7000, Latencies::KEPT));
     }
 }

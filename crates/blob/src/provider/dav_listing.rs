@@ -81,6 +81,19 @@ pub(super) fn parse(text: &[u8]) -> Result<Vec<Member>, Error> {
     }
 }
 
+/// The path of the collection that was listed, among its members: as it was asked for, or as a server behind a proxy
+/// calls it, which is then the shortest.
+pub(super) fn own_path<'a>(members: &'a [Member], asked: &str) -> Option<&'a str> {
+    let collections = members.iter().filter(|m| m.is_collection).map(|m| m.path.trim_end_matches('/'));
+    let asked = asked.trim_end_matches('/');
+    collections.clone().find(|path| *path == asked).or_else(|| collections.min_by_key(|path| path.len()))
+}
+
+/// The path of a URL, decoded as those of members are.
+pub(super) fn decoded(path: &str) -> String {
+    percent_decode_str(path).decode_utf8_lossy().into_owned()
+}
+
 /// A reference is a path, or a whole URL.
 fn path(href: &str) -> Result<String, Error> {
     let path = match href.split_once("://") {
@@ -99,6 +112,16 @@ pub(super) fn http_date(text: &str) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn finds_the_collection_itself() {
+        let member =
+            |path: &str, is_collection| Member { path: path.into(), is_collection, ..Member::default() };
+        let members = [member("/dav/a b/x/", true), member("/dav/a b/", true), member("/dav/a b/f", false)];
+        assert_eq!(own_path(&members, &decoded("/dav/a%20b/")), Some("/dav/a b"));
+        assert_eq!(own_path(&members, "/other/"), Some("/dav/a b"));
+        assert_eq!(own_path(&members[2..], "/other/"), None);
+    }
 
     #[test]
     fn reads_a_multistatus() {

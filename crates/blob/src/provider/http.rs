@@ -1,12 +1,20 @@
-//! The HTTP client that the providers share: one TLS stack, one set of deadlines.
+//! The HTTP client that the providers share: one TLS stack, one set of deadlines, one place that counts.
 
+use std::fmt::Display;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use reqwest::{Certificate, Client};
+use bytes::Bytes;
+use futures::Stream;
+use reqwest::{Certificate, Client, ClientBuilder, Method, RequestBuilder, Response};
+use tokio::time::Instant;
 
-use crate::{BlobError, BlobErrorKind};
+use super::fingerprint;
+use crate::layer::Deadlines;
+use crate::{BlobError, BlobErrorKind, Usage};
 
 /// Whom to believe.
 #[derive(Debug, Clone, Copy, Default)]
@@ -17,62 +25,174 @@ pub(crate) struct Trust<'a> {
     pub(crate) ca_pem: &'a [u8],
     /// Believe any certificate.
     pub(crate) anyone: bool,
+    /// Believe the one certificate that has this SHA-256, and no other; hexadecimal, empty: not so.
+    pub(crate) fingerprint: &'a str,
 }
 
-/// Until a connection stands.
-const CONNECT: Duration = Duration::from_secs(10);
-/// Until the first byte of an answer, and from each part of it to the next.
-const SILENCE: Duration = Duration::from_secs(15);
+/// Sends requests; cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Http {
+    client: Client,
+    deadlines: Deadlines,
+    /// A file of authorities that could not be read; a certificate that is not trusted is then no wonder.
+    unread_ca: Option<Arc<PathBuf>>,
+    requests: Arc<AtomicU64>,
+    bytes: Arc<AtomicU64>,
+}
 
-/// A client with deadlines for connecting and for silence. A configured authority file that is missing is only warned
-/// of: the TLS error, if there is one, names it.
-pub(crate) fn client(trust: Trust<'_>) -> Result<Client, BlobError> {
-    let wrong = |what: String| BlobError::new(BlobErrorKind::Settings, what);
-    let mut builder = Client::builder()
-        .connect_timeout(CONNECT)
-        .read_timeout(SILENCE)
-        .pool_max_idle_per_host(128)
-        .redirect(reqwest::redirect::Policy::none())
-        .user_agent(concat!("rekopia/", env!("CARGO_PKG_VERSION")));
-    let file = match trust.ca_file {
-        Some(path) => std::fs::read(path).unwrap_or_else(|e| {
+impl Http {
+    /// A client with deadlines for connecting and for silence. A configured authority file that cannot be read is only
+    /// warned of; the TLS error, if there is one, names it.
+    ///
+    /// # Errors
+    /// [`BlobErrorKind::Settings`] for authorities that are not PEM, and for a fingerprint that is none.
+    pub(crate) fn new(trust: Trust<'_>, deadlines: Deadlines) -> Result<Self, BlobError> {
+        let builder = Client::builder()
+            .connect_timeout(deadlines.connect())
+            .read_timeout(deadlines.silence())
+            .pool_max_idle_per_host(128)
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("rekopia/", env!("CARGO_PKG_VERSION")));
+        let (builder, unread_ca) = believe(builder, trust)?;
+        let client = builder.build().map_err(|e| wrong("the HTTP client cannot start").because(e))?;
+        let (requests, bytes) = (Arc::default(), Arc::default());
+        Ok(Http { client, deadlines, unread_ca, requests, bytes })
+    }
+
+    /// A request, to be given to [`Self::send`].
+    pub(crate) fn request(&self, method: Method, url: impl reqwest::IntoUrl) -> RequestBuilder {
+        self.client.request(method, url)
+    }
+
+    /// Sends a request and waits for the head of the answer, whatever its status is.
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Response, BlobError> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        request.send().await.map_err(|e| self.no_answer(e))
+    }
+
+    /// The parts of an answer. It ends with an error when it breaks off, and when it only drips: silence has a deadline
+    /// of its own, a byte a second has not.
+    pub(crate) fn body(
+        &self,
+        answer: Response,
+    ) -> impl Stream<Item = Result<Bytes, BlobError>> + Send + Sync + use<> {
+        let watch = Watch::new(self.deadlines.silence());
+        futures::stream::try_unfold((answer, watch, self.clone()), |(mut answer, mut watch, http)| async {
+            let part = watch.wait_for(answer.chunk()).await?.map_err(|e| http.no_answer(e))?;
+            let Some(part) = part else { return Ok(None) };
+            http.bytes.fetch_add(part.len() as u64, Ordering::Relaxed);
+            watch.bytes += part.len();
+            Ok(Some((part, (answer, watch, http))))
+        })
+    }
+
+    /// Requests sent and bytes received so far.
+    pub(crate) fn usage(&self) -> Usage {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Usage { requests: load(&self.requests), bytes: load(&self.bytes), ..Usage::default() }
+    }
+
+    /// A request that got no answer: why, in the words of its innermost cause.
+    fn no_answer(&self, e: reqwest::Error) -> BlobError {
+        let e = e.without_url();
+        let cause = innermost(&e);
+        // Whoever speaks HTTP where TLS is expected will do so the next time, too.
+        let tls = ["certificate", "UnknownIssuer", "corrupt message", "handshake", "received fatal alert"];
+        let final_word = e.is_connect() && tls.iter().any(|word| cause.contains(word));
+        let what = if final_word && cause.contains("certificate") {
+            match &self.unread_ca {
+                Some(file) => {
+                    let file = file.display();
+                    format!(
+                        "the server's certificate is not trusted: {cause} (authorities in {file} could not be read)"
+                    )
+                }
+                None => format!("the server's certificate is not trusted: {cause}"),
+            }
+        } else if final_word {
+            format!("no TLS connection: {cause}")
+        } else if e.is_timeout() {
+            format!("no answer in time: {cause}")
+        } else if e.is_connect() {
+            format!("cannot connect: {cause}")
+        } else {
+            format!("the connection broke: {cause}")
+        };
+        let error = BlobError::new(BlobErrorKind::Unavailable, what);
+        if final_word { error } else { error.transient() }
+    }
+}
+
+fn believe(
+    mut builder: ClientBuilder,
+    trust: Trust<'_>,
+) -> Result<(ClientBuilder, Option<Arc<PathBuf>>), BlobError> {
+    if !trust.fingerprint.is_empty() {
+        return Ok((builder.tls_backend_preconfigured(fingerprint::only(trust.fingerprint)?), None));
+    }
+    let mut unread = None;
+    let file = trust.ca_file.map(|path| {
+        std::fs::read(path).unwrap_or_else(|e| {
             tracing::warn!("cannot read the certificate authorities in {}: {e}", path.display());
+            unread = Some(Arc::new(path.to_owned()));
             Vec::new()
-        }),
-        None => Vec::new(),
-    };
-    for pem in [file.as_slice(), trust.ca_pem] {
+        })
+    });
+    for pem in [file.as_deref().unwrap_or_default(), trust.ca_pem] {
         if pem.is_empty() {
             continue;
         }
         let certificates = Certificate::from_pem_bundle(pem)
-            .map_err(|e| wrong("the certificate authorities are not PEM".into()).because(e))?;
+            .map_err(|e| wrong("the certificate authorities are not PEM").because(e))?;
+        if certificates.is_empty() {
+            return Err(wrong("the certificate authorities are not PEM: there is no certificate in them"));
+        }
         for certificate in certificates {
             builder = builder.add_root_certificate(certificate);
         }
     }
-    if trust.anyone {
-        builder = builder.danger_accept_invalid_certs(true);
-    }
-    builder.build().map_err(|e| wrong("the HTTP client cannot start".into()).because(e))
+    Ok((if trust.anyone { builder.tls_danger_accept_invalid_certs(true) } else { builder }, unread))
 }
 
-/// A request that got no answer: why, in the words of its innermost cause.
-pub(crate) fn no_answer(e: reqwest::Error) -> BlobError {
-    let e = e.without_url();
-    let cause = innermost(&e);
-    let certificate = cause.contains("certificate") || cause.contains("UnknownIssuer");
-    let what = if certificate {
-        format!("the server's certificate is not trusted: {cause}")
-    } else if e.is_timeout() {
-        format!("no answer in time: {cause}")
-    } else if e.is_connect() {
-        format!("cannot connect: {cause}")
-    } else {
-        format!("the connection broke: {cause}")
+/// Ends an answer that only drips.
+#[derive(Debug)]
+struct Watch {
+    window: Duration,
+    end: Instant,
+    bytes: usize,
+}
+
+impl Watch {
+    /// Fewer bytes in a window are a drip.
+    const LEAST: usize = 4096;
+
+    fn new(window: Duration) -> Self {
+        Watch { window, end: Instant::now() + window, bytes: 0 }
+    }
+
+    async fn wait_for<T>(&mut self, part: impl Future<Output = T>) -> Result<T, BlobError> {
+        let mut part = std::pin::pin!(part);
+        loop {
+            if let Ok(part) = tokio::time::timeout_at(self.end, &mut part).await {
+                return Ok(part);
+            }
+            if self.bytes < Self::LEAST {
+                let what = "the answer comes too slowly to be worth waiting for";
+                return Err(BlobError::new(BlobErrorKind::Unavailable, what).transient());
+            }
+            *self = Watch::new(self.window);
+        }
+    }
+}
+
+/// `Retry-After`: seconds, or the time when; never more than half a minute is waited.
+pub(crate) fn retry_after(text: Option<&str>) -> Duration {
+    let seconds = text.and_then(|t| t.trim().parse().ok()).map(Duration::from_secs);
+    let until = || {
+        let then = jiff::fmt::rfc2822::parse(text?.trim()).ok()?.timestamp();
+        Duration::try_from(then.duration_since(jiff::Timestamp::now())).ok()
     };
-    let error = BlobError::new(BlobErrorKind::Unavailable, what);
-    if certificate { error } else { error.transient() }
+    seconds.or_else(until).unwrap_or_default().min(Duration::from_secs(30))
 }
 
 /// `bytes 5-9/100` → 5..10
@@ -81,10 +201,55 @@ pub(crate) fn parse_content_range(text: &str) -> Option<Range<u64>> {
     Some(first.trim().parse().ok()?..last.trim().parse::<u64>().ok()?.checked_add(1)?)
 }
 
-fn innermost(e: &dyn std::error::Error) -> String {
+fn wrong(what: impl Display) -> BlobError {
+    BlobError::new(BlobErrorKind::Settings, what.to_string())
+}
+
+pub(crate) fn innermost(e: &dyn std::error::Error) -> String {
     let mut last = e;
     while let Some(source) = last.source() {
         last = source;
     }
     last.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_content_ranges() {
+        assert_eq!(parse_content_range("bytes 5-9/100"), Some(5..10));
+        assert_eq!(parse_content_range("bytes 5-9/*"), Some(5..10));
+        assert_eq!(parse_content_range("bytes */100"), None);
+        assert_eq!(parse_content_range("bytes 0-18446744073709551615/1"), None);
+    }
+
+    #[test]
+    fn reads_when_to_come_back() {
+        assert_eq!(retry_after(Some("7")), Duration::from_secs(7));
+        assert_eq!(retry_after(Some("99999")), Duration::from_secs(30));
+        assert_eq!(retry_after(Some("soon")), Duration::ZERO);
+        assert_eq!(retry_after(None), Duration::ZERO);
+        assert_eq!(retry_after(Some("Thu, 01 Jan 1970 00:00:07 GMT")), Duration::ZERO);
+        let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(20);
+        let soon = jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&soon).unwrap();
+        assert!((Duration::from_secs(15)..=Duration::from_secs(20)).contains(&retry_after(Some(&soon))));
+    }
+
+    #[tokio::test]
+    async fn a_drip_ends_and_a_slow_answer_does_not() {
+        let moment = async || tokio::time::sleep(Duration::from_millis(5)).await;
+        let window = Duration::from_millis(40);
+        let mut watch = Watch::new(window);
+        while watch.wait_for(moment()).await.is_ok() {
+            watch.bytes += 1;
+            assert!(watch.bytes < 1000, "it never ends");
+        }
+        let mut watch = Watch::new(window);
+        for _ in 0..50 {
+            watch.bytes += Watch::LEAST;
+            watch.wait_for(moment()).await.unwrap();
+        }
+    }
 }

@@ -4,6 +4,8 @@
 mod dav_listing;
 pub mod filesystem;
 #[cfg(feature = "http")]
+mod fingerprint;
+#[cfg(feature = "http")]
 pub(crate) mod http;
 #[cfg(feature = "rclone")]
 pub mod rclone;
@@ -11,6 +13,8 @@ pub mod rclone;
 pub mod s3;
 #[cfg(feature = "s3")]
 mod s3_http;
+#[cfg(feature = "s3")]
+mod s3_list;
 #[cfg(feature = "s3")]
 mod s3_role;
 mod sharded;

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 
 use super::webdav::WebdavBlobs;
 use crate::connect::{RcloneSettings, Secret, WebdavSettings};
-use crate::{BlobError, BlobErrorKind, BlobInfo, BlobReader, BoxFuture, StorageTraits};
+use crate::{BlobError, BlobErrorKind, BlobInfo, BlobReader, BoxFuture, LayerOptions, StorageTraits};
 
 /// Reads blobs through a running `rclone`.
 pub struct RcloneBlobs {
@@ -71,12 +71,12 @@ const UNSUITABLE: &[&str] = &[
 const KEPT: usize = 10;
 
 impl RcloneBlobs {
-    /// Starts rclone, waits until it serves, and reads the layout.
+    /// Starts rclone and waits until it serves.
     ///
     /// # Errors
     /// [`BlobErrorKind::Settings`] when it cannot be started at all, [`BlobErrorKind::Unavailable`] with its own words
-    /// when it ends or does not serve in time, and whatever the first request gives.
-    pub async fn open(settings: &RcloneSettings) -> Result<Self, BlobError> {
+    /// when it ends or does not serve in time.
+    pub async fn open(settings: &RcloneSettings, options: &LayerOptions) -> Result<Self, BlobError> {
         let place = format!("rclone:{}", shown(&settings.remote_path));
         let username = random()?;
         let password = Secret::new(random()?);
@@ -92,7 +92,7 @@ impl RcloneBlobs {
         };
         let dir_shards = settings.dir_shards.clone();
         let dav = WebdavSettings { url, username, password, dir_shards, ..WebdavSettings::default() };
-        match WebdavBlobs::open(&dav).await {
+        match WebdavBlobs::open(&dav, options) {
             Ok(blobs) => Ok(RcloneBlobs { blobs, rclone, place }),
             Err(e) => Err(rclone.explained(e, &place)),
         }

@@ -2,11 +2,8 @@
 //!
 //! Needs only permission to list and to get. Relies neither on checksums nor on ETags.
 
-use std::collections::HashMap;
 use std::error::Error as _;
 use std::ops::Range;
-use std::sync::Mutex;
-use std::time::Duration;
 
 use aws_config::{AppName, BehaviorVersion, Region};
 use aws_credential_types::Credentials;
@@ -21,37 +18,25 @@ use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use jiff::Timestamp;
 use rekopia_format::BlobId;
 
-use super::http::{Trust, client as http_client, parse_content_range};
+use super::http::{Http, Trust, parse_content_range, retry_after};
 use super::s3_http::Carrier;
+use super::s3_list::Past;
 use crate::connect::{S3Settings, S3Style};
-use crate::{BlobError, BlobErrorKind, BlobInfo, BlobReader, BoxFuture, StorageTraits};
+use crate::layer::Deadlines;
+use crate::{BlobError, BlobErrorKind, BlobInfo, BlobReader, BoxFuture, StorageTraits, Usage};
 
 /// Reads blobs from a bucket.
 #[derive(Debug)]
 pub struct S3Blobs {
-    client: Client,
-    bucket: String,
-    prefix: String,
+    pub(super) client: Client,
+    http: Http,
+    pub(super) bucket: String,
+    pub(super) prefix: String,
     /// Where requests go, for messages.
-    place: String,
+    pub(super) place: String,
     past: Option<Past>,
-}
-
-/// The bucket as it was (§1.10).
-#[derive(Debug)]
-struct Past {
-    at: Timestamp,
-    /// Versions found so far, by key; `None`: it did not exist then.
-    versions: Mutex<HashMap<String, Option<Version>>>,
-}
-
-#[derive(Debug, Clone)]
-struct Version {
-    id: String,
-    info: BlobInfo,
 }
 
 impl S3Blobs {
@@ -59,7 +44,7 @@ impl S3Blobs {
     ///
     /// # Errors
     /// [`BlobErrorKind::Settings`] for fields that contradict each other or cannot be understood.
-    pub async fn open(settings: &S3Settings) -> Result<Self, BlobError> {
+    pub async fn open(settings: &S3Settings, deadlines: Deadlines) -> Result<Self, BlobError> {
         let aws = settings.endpoint.is_empty() || settings.endpoint == "s3.amazonaws.com";
         let root_ca = match settings.root_ca.is_empty() {
             true => Vec::new(),
@@ -71,8 +56,10 @@ impl S3Blobs {
             ca_file: settings.ca_file.as_deref(),
             ca_pem: &root_ca,
             anyone: settings.do_not_verify_tls,
+            fingerprint: "",
         };
-        let carrier = Carrier(http_client(trust)?);
+        let http = Http::new(trust, deadlines)?;
+        let carrier = Carrier(http.clone());
 
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .http_client(carrier)
@@ -128,9 +115,10 @@ impl S3Blobs {
             client = Client::from_conf(config.region(Region::new(region)).build());
         }
         let at = if aws { String::new() } else { format!(" at {}", settings.endpoint) };
-        let past = settings.point_in_time.map(|at| Past { at, versions: Mutex::default() });
+        let past = settings.point_in_time.map(Past::new);
         Ok(S3Blobs {
             client,
+            http,
             bucket: settings.bucket.clone(),
             prefix: settings.prefix.clone(),
             place: format!("s3://{}/{}{at}", settings.bucket, settings.prefix),
@@ -157,7 +145,7 @@ impl S3Blobs {
         self.client.head_object().bucket(&self.bucket).key(key).send().await.is_ok()
     }
 
-    fn key(&self, id: &str) -> String {
+    pub(super) fn key(&self, id: &str) -> String {
         format!("{}{id}", self.prefix)
     }
 
@@ -206,10 +194,8 @@ impl S3Blobs {
             let len = usize::try_from(expected).unwrap_or(usize::MAX);
             into.try_reserve_exact(len.min(MOST_RESERVED)).map_err(|e| broke(e.into()))?;
         }
-        let mut watch = Watch::new();
         while let Some(part) = answer.body.next().await {
             let part = part.map_err(|e| broke(e.into()))?;
-            watch.received(part.len()).map_err(|e| e.of(id))?;
             into.extend_from_slice(&part);
             if expected.is_some_and(|n| into.len() as u64 > n) {
                 return Err(broke("more bytes than announced".into()));
@@ -219,87 +205,6 @@ impl S3Blobs {
             Some(n) if n != into.len() as u64 => Err(broke(format!("{} of {n} bytes", into.len()).into())),
             _ => Ok(into),
         }
-    }
-
-    async fn list_now(&self, prefix: &str, limit: usize) -> Result<Vec<BlobInfo>, BlobError> {
-        let mut found = Vec::new();
-        let mut next = None;
-        loop {
-            let request =
-                self.client.list_objects_v2().bucket(&self.bucket).prefix(self.key(prefix)).delimiter("/");
-            let request = if limit < 1000 { request.max_keys(1) } else { request };
-            let page = request.set_continuation_token(next.clone()).send().await;
-            let page = page.map_err(|e| self.failed(e, &format!("listing {prefix:?}")))?;
-            for object in page.contents() {
-                let Some(id) = self.blob_id(object.key()) else { continue };
-                let len = object.size().and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
-                found.push(BlobInfo { id, len, modified_ns: nanos(object.last_modified()) });
-            }
-            if found.len() >= limit || page.is_truncated() != Some(true) {
-                return Ok(found);
-            }
-            // A storage that says "more" without saying where would be asked for ever.
-            let token = page.next_continuation_token().filter(|t| next.as_deref() != Some(*t));
-            next = Some(token.ok_or_else(|| self.broken_list(prefix))?.to_owned());
-        }
-    }
-
-    async fn list_past(&self, past: &Past, key_prefix: &str) -> Result<Vec<BlobInfo>, BlobError> {
-        let mut newest: HashMap<String, (i64, Option<Version>)> = HashMap::new();
-        let (mut key_marker, mut version_marker) = (None, None);
-        let at_ns = i64::try_from(past.at.as_nanosecond()).unwrap_or(i64::MAX);
-        // Newest wins; of two at the same instant the first, because versions come newest first.
-        let mut offer = |key: &str, time: i64, version: Option<Version>| {
-            if time <= at_ns && newest.get(key).is_none_or(|(known, _)| *known < time) {
-                newest.insert(key.to_owned(), (time, version));
-            }
-        };
-        loop {
-            let request =
-                self.client.list_object_versions().bucket(&self.bucket).prefix(key_prefix).delimiter("/");
-            let request =
-                request.set_key_marker(key_marker.clone()).set_version_id_marker(version_marker.clone());
-            let page = request.send().await.map_err(|e| self.failed(e, "listing versions"))?;
-            for version in page.versions() {
-                let (Some(key), Some(id)) = (version.key(), self.blob_id(version.key())) else { continue };
-                let len = version.size().and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
-                let info = BlobInfo { id, len, modified_ns: nanos(version.last_modified()) };
-                let time = info.modified_ns;
-                let id = version.version_id().unwrap_or("null").to_owned();
-                offer(key, time, Some(Version { id, info }));
-            }
-            for marker in page.delete_markers() {
-                if let Some(key) = marker.key() {
-                    offer(key, nanos(marker.last_modified()), None);
-                }
-            }
-            if page.is_truncated() != Some(true) {
-                break;
-            }
-            let next =
-                (page.next_key_marker().map(str::to_owned), page.next_version_id_marker().map(str::to_owned));
-            if next.0.is_none() || next == (key_marker.clone(), version_marker.clone()) {
-                return Err(self.broken_list(key_prefix));
-            }
-            (key_marker, version_marker) = next;
-        }
-        let found = newest.values().filter_map(|(_, v)| v.as_ref().map(|v| v.info.clone())).collect();
-        let mut known = past.versions.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        known.extend(newest.into_iter().map(|(key, (_, version))| (key, version)));
-        Ok(found)
-    }
-
-    /// The version that was current then; asks only when no listing has told.
-    async fn version(&self, past: &Past, id: &BlobId) -> Result<Version, BlobError> {
-        let key = self.key(id.as_str());
-        let known =
-            || past.versions.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(&key).cloned();
-        if known().is_none() {
-            self.list_past(past, &key).await?;
-        }
-        let missing =
-            || BlobError::new(BlobErrorKind::NotFound, format!("it did not exist at {}", past.at)).of(id);
-        known().flatten().ok_or_else(missing)
     }
 
     async fn info(&self, id: &BlobId) -> Result<BlobInfo, BlobError> {
@@ -312,17 +217,7 @@ impl S3Blobs {
         Ok(BlobInfo { id: id.clone(), len, modified_ns: nanos(answer.last_modified()) })
     }
 
-    fn blob_id(&self, key: Option<&str>) -> Option<BlobId> {
-        let name = key?.strip_prefix(self.prefix.as_str())?;
-        if name == ".storageconfig" { None } else { BlobId::parse(name).ok() }
-    }
-
-    fn broken_list(&self, prefix: &str) -> BlobError {
-        let what = format!("{}: the list of {prefix:?} does not go on", self.place);
-        BlobError::new(BlobErrorKind::Unavailable, what).transient()
-    }
-
-    fn failed<E: ProvideErrorMetadata + std::error::Error + 'static>(
+    pub(super) fn failed<E: ProvideErrorMetadata + std::error::Error + 'static>(
         &self,
         error: SdkError<E, HttpResponse>,
         doing: &str,
@@ -332,10 +227,10 @@ impl S3Blobs {
             SdkError::ServiceError(answer) => answer,
             SdkError::DispatchFailure(e) => return undispatched(&e, &format!("{place}: {doing}")),
             SdkError::ResponseError(e) => {
-                let what = format!(
-                    "{place}: {doing}: an answer that cannot be understood (HTTP {})",
-                    e.raw().status()
-                );
+                let (status, why) =
+                    (e.raw().status().as_u16(), innermost(&SdkError::<E, _>::ResponseError(e)));
+                let what =
+                    format!("{place}: {doing}: an answer that cannot be understood (HTTP {status}): {why}");
                 return BlobError::new(BlobErrorKind::Unavailable, what).transient();
             }
             SdkError::TimeoutError(_) => {
@@ -348,8 +243,7 @@ impl S3Blobs {
             }
         };
         let status = answer.raw().status().as_u16();
-        let wait =
-            answer.raw().headers().get("retry-after").and_then(|t| t.parse().ok()).map(Duration::from_secs);
+        let wait = retry_after(answer.raw().headers().get("retry-after"));
         let code = answer.err().code().unwrap_or_default();
         let message = answer.err().message().unwrap_or_default();
         let (kind, advice) = classify(status, code);
@@ -359,7 +253,7 @@ impl S3Blobs {
         let error = BlobError::new(kind, what);
         match (status, code) {
             (429 | 503, _) | (_, "SlowDown" | "RequestLimitExceeded" | "TooManyRequests") => {
-                error.retry_after(wait.unwrap_or_default().min(Duration::from_secs(30)))
+                error.retry_after(wait)
             }
             (408 | 500 | 502 | 504, _) | (_, "RequestTimeout" | "InternalError") => error.transient(),
             _ => error,
@@ -391,6 +285,9 @@ fn classify(status: u16, code: &str) -> (BlobErrorKind, &'static str) {
         }
         (_, "RequestTimeTooSkewed") => (BlobErrorKind::Denied, "; set this machine's clock"),
         (_, "ExpiredToken" | "ExpiredTokenException") => (BlobErrorKind::Denied, "; renew the credentials"),
+        (_, "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken") => {
+            (BlobErrorKind::Denied, "; check the key and its secret")
+        }
         (_, "AuthorizationHeaderMalformed" | "PermanentRedirect") => {
             (BlobErrorKind::Settings, "; set the bucket's region")
         }
@@ -433,6 +330,10 @@ impl BlobReader for S3Blobs {
         })
     }
 
+    fn usage(&self) -> Usage {
+        self.http.usage()
+    }
+
     fn traits(&self) -> StorageTraits {
         StorageTraits { in_flight: 32, gap: 128 * 1024, local: false }
     }
@@ -444,34 +345,6 @@ impl BlobReader for S3Blobs {
 
 /// The most that is reserved on the word of a header.
 const MOST_RESERVED: usize = 64 << 20;
-
-/// Ends an answer that only drips: silence has a deadline of its own, a byte a second has not.
-struct Watch {
-    since: tokio::time::Instant,
-    bytes: usize,
-}
-
-impl Watch {
-    const WINDOW: Duration = Duration::from_secs(15);
-    const LEAST: usize = 4096;
-
-    fn new() -> Self {
-        Watch { since: tokio::time::Instant::now(), bytes: 0 }
-    }
-
-    fn received(&mut self, len: usize) -> Result<(), BlobError> {
-        self.bytes += len;
-        if self.since.elapsed() < Self::WINDOW {
-            return Ok(());
-        }
-        if self.bytes < Self::LEAST {
-            let what = "the answer comes too slowly to be worth waiting for";
-            return Err(BlobError::new(BlobErrorKind::Unavailable, what).transient());
-        }
-        *self = Watch::new();
-        Ok(())
-    }
-}
 
 fn static_key(settings: &S3Settings) -> Result<Option<Credentials>, BlobError> {
     match (settings.access_key_id.is_empty(), settings.secret_access_key.is_empty()) {
@@ -497,7 +370,7 @@ async fn bucket_region(client: &Client, bucket: &str) -> Option<String> {
     }
 }
 
-fn nanos(time: Option<&aws_smithy_types::DateTime>) -> i64 {
+pub(super) fn nanos(time: Option<&aws_smithy_types::DateTime>) -> i64 {
     time.map_or(0, |t| i64::try_from(t.as_nanos()).unwrap_or(0))
 }
 
@@ -511,25 +384,4 @@ fn innermost(e: &(dyn std::error::Error + 'static)) -> String {
 
 fn wrong(what: &str) -> BlobError {
     BlobError::new(BlobErrorKind::Settings, what)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reads_content_ranges() {
-        assert_eq!(parse_content_range("bytes 5-9/100"), Some(5..10));
-        assert_eq!(parse_content_range("bytes 5-9/*"), Some(5..10));
-        assert_eq!(parse_content_range("bytes */100"), None);
-        assert_eq!(parse_content_range("bytes 0-18446744073709551615/1"), None);
-    }
-
-    #[test]
-    fn a_drip_ends() {
-        let mut watch = Watch::new();
-        assert!(watch.received(1).is_ok());
-        watch.since = watch.since.checked_sub(Watch::WINDOW).unwrap();
-        assert!(watch.received(1).is_err());
-    }
 }

@@ -8,11 +8,12 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
-use reqwest::Client;
+
+use super::http::Http;
 
 /// Carries requests of AWS's client.
 #[derive(Debug, Clone)]
-pub(super) struct Carrier(pub(super) Client);
+pub(super) struct Carrier(pub(super) Http);
 
 impl HttpClient for Carrier {
     fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
@@ -22,26 +23,26 @@ impl HttpClient for Carrier {
 
 impl HttpConnector for Carrier {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let client = self.0.clone();
-        HttpConnectorFuture::new(async move { carry(&client, &request).await })
+        let http = self.0.clone();
+        HttpConnectorFuture::new(async move { carry(&http, &request).await })
     }
 }
 
-async fn carry(client: &Client, request: &HttpRequest) -> Result<HttpResponse, ConnectorError> {
+async fn carry(http: &Http, request: &HttpRequest) -> Result<HttpResponse, ConnectorError> {
     let method = reqwest::Method::from_bytes(request.method().as_bytes())
         .map_err(|e| ConnectorError::other(e.into(), None))?;
-    let mut outgoing = client.request(method, request.uri());
+    let mut outgoing = http.request(method, request.uri());
     for (name, value) in request.headers() {
         outgoing = outgoing.header(name, value);
     }
     if let Some(body) = request.body().bytes().filter(|b| !b.is_empty()) {
         outgoing = outgoing.body(body.to_vec());
     }
-    let answer = outgoing.send().await.map_err(|e| ConnectorError::io(super::http::no_answer(e).into()))?;
+    let answer = http.send(outgoing).await.map_err(|e| ConnectorError::io(e.into()))?;
     let status =
         StatusCode::try_from(answer.status().as_u16()).map_err(|e| ConnectorError::other(e.into(), None))?;
     let headers = answer.headers().clone();
-    let body = SdkBody::from_body_1_x(reqwest::Body::from(answer));
+    let body = SdkBody::from_body_1_x(reqwest::Body::wrap_stream(http.body(answer)));
     let mut response = HttpResponse::new(status, body);
     for (name, value) in &headers {
         if let Ok(value) = value.to_str() {

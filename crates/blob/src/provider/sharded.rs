@@ -2,16 +2,9 @@
 //!
 //! The walk itself does no I/O: providers bring the members of folders and are told which ones to look into.
 
-#[cfg(feature = "folders")]
-use std::future::Future;
-
-#[cfg(feature = "folders")]
-use futures::StreamExt;
-#[cfg(feature = "folders")]
-use futures::stream::FuturesUnordered;
 use rekopia_format::BlobId;
 use rekopia_format::sharding::{Error, Sharding, may_contain};
-use tokio::sync::OnceCell;
+use std::sync::OnceLock;
 
 use crate::{BlobError, BlobErrorKind, BlobInfo};
 
@@ -22,7 +15,7 @@ pub(super) struct Layout {
     /// Nothing in the storage says so: a lost `.shards` can be made up for by looking.
     guessed: bool,
     /// The layout as seen in the storage, looked up once when a blob is not where `sharding` says.
-    seen: OnceCell<Option<Sharding>>,
+    seen: OnceLock<Option<Sharding>>,
 }
 
 impl Layout {
@@ -34,7 +27,7 @@ impl Layout {
             (None, Some(lens)) => (Sharding::with_default(lens), true),
             (None, None) => (Sharding::legacy(), true),
         };
-        Ok(Layout { sharding, guessed, seen: OnceCell::new() })
+        Ok(Layout { sharding, guessed, seen: OnceLock::new() })
     }
 
     /// When `.shards` cannot be understood: the layout that can be seen is as good.
@@ -44,7 +37,7 @@ impl Layout {
             return Err(BlobError::new(BlobErrorKind::Damaged, what).because(broken));
         };
         tracing::warn!("{place}/.shards: {broken}; using the layout found in the folders");
-        Ok(Layout { sharding, guessed: true, seen: OnceCell::new() })
+        Ok(Layout { sharding, guessed: true, seen: OnceLock::new() })
     }
 
     /// Path of a blob below the root.
@@ -64,23 +57,6 @@ impl Layout {
             let _ = self.seen.set(look());
         }
         Some(self.path(id)).filter(|other| self.guessed && other != path)
-    }
-
-    /// The same where looking is a matter of messages; `error` comes back when it is about something else, or when
-    /// there is no other path.
-    #[cfg(feature = "folders")]
-    pub(super) async fn elsewhere_in(
-        &self,
-        folders: &impl Folders,
-        id: &BlobId,
-        path: &str,
-        error: BlobError,
-    ) -> Result<String, BlobError> {
-        if !error.is_not_found() || !self.guessed {
-            return Err(error);
-        }
-        self.seen.get_or_try_init(|| seen_in(folders)).await?;
-        Some(self.path(id)).filter(|other| other != path).ok_or(error)
     }
 }
 
@@ -196,64 +172,6 @@ impl<'a> Walk<'a> {
             Until::FirstLong => self.seen.is_some(),
         }
     }
-}
-
-/// A file or folder in a folder.
-#[cfg(feature = "folders")]
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Member {
-    /// One path component.
-    pub(super) name: String,
-    /// Whether it has members itself.
-    pub(super) is_folder: bool,
-    /// Bytes, of a file.
-    pub(super) len: u64,
-    /// Nanoseconds since 1970; 0 when the storage does not say.
-    pub(super) modified_ns: i64,
-}
-
-/// A storage with folders that is spoken to in messages.
-#[cfg(feature = "folders")]
-pub(super) trait Folders: Sync {
-    /// What is in the folder at this path below the root.
-    fn members(&self, path: &str) -> impl Future<Output = Result<Vec<Member>, BlobError>> + Send;
-}
-
-/// Folders looked into at once.
-#[cfg(feature = "folders")]
-const AT_ONCE: usize = 16;
-
-/// Walks to the end, several folders at once. A folder that has gone meanwhile is empty; the root has to be there.
-#[cfg(feature = "folders")]
-pub(super) async fn walk<'a>(folders: &impl Folders, mut walk: Walk<'a>) -> Result<Walk<'a>, BlobError> {
-    let mut looking = FuturesUnordered::new();
-    loop {
-        while looking.len() < AT_ONCE
-            && let Some(folder) = walk.next()
-        {
-            looking.push(async move {
-                let members = folders.members(&folder.path).await;
-                (folder, members)
-            });
-        }
-        let Some((folder, members)) = looking.next().await else { return Ok(walk) };
-        let members = match members {
-            Err(e) if e.is_not_found() && !folder.is_root() => continue,
-            other => other?,
-        };
-        for Member { name, is_folder, len, modified_ns } in members {
-            walk.meet(&folder, &name, is_folder, |id| Ok(Some(BlobInfo { id, len, modified_ns })))?;
-        }
-        if walk.is_over() {
-            return Ok(walk);
-        }
-    }
-}
-
-/// The layout that the folders show; `None` when there is nothing to see.
-#[cfg(feature = "folders")]
-pub(super) async fn seen_in(folders: &impl Folders) -> Result<Option<Sharding>, BlobError> {
-    Ok(walk(folders, Walk::layout()).await?.seen())
 }
 
 #[cfg(test)]

@@ -1,43 +1,46 @@
 //! A repository in a collection of a WebDAV server, in Kopia's sharded layout (§1.3, §1.5).
 
 use std::ops::Range;
+use std::pin::pin;
 
-use percent_encoding::percent_decode_str;
+use futures::StreamExt;
 use rekopia_format::BlobId;
-use reqwest::{Client, Method, Response, StatusCode, Url};
+use rekopia_format::sharding::{Sharding, may_contain};
+use reqwest::{Method, Response, StatusCode, Url};
+use tokio::sync::OnceCell;
 
-use super::dav_listing;
-use super::http::{Trust, client, no_answer};
-use super::sharded::{Folders, Layout, Member, Walk, seen_in, walk};
+use super::dav_listing::{self, Member};
+use super::http::{Http, Trust, parse_content_range, retry_after};
 use crate::connect::{Secret, WebdavSettings};
-use crate::{BlobError, BlobErrorKind, BlobInfo, BlobReader, BoxFuture, StorageTraits};
+use crate::{BlobError, BlobErrorKind, BlobInfo, BlobReader, BoxFuture, LayerOptions, StorageTraits, Usage};
 
 /// Reads blobs from a WebDAV server.
 #[derive(Debug)]
 pub struct WebdavBlobs {
-    client: Client,
+    http: Http,
     /// The collection; ends with `/`.
     root: Url,
     username: String,
     password: Secret,
-    layout: Layout,
+    dir_shards: Option<Vec<usize>>,
+    /// Read from the server when a blob is first asked for: a request like any other, with second tries.
+    sharding: OnceCell<Sharding>,
+    /// Collections that are listed at once.
+    in_flight: usize,
 }
 
 /// The longest listing of one collection, and the longest `.shards`.
-const MAX_LISTING: usize = 256 << 20;
+const MAX_LISTING: u64 = 256 << 20;
+/// What suits a server that is one machine.
+const IN_FLIGHT: usize = 16;
 
 impl WebdavBlobs {
-    /// Makes a client and reads the layout, which is one request.
+    /// Makes a client; sends nothing yet.
     ///
     /// # Errors
-    /// [`BlobErrorKind::Settings`] for a URL that is none, [`BlobErrorKind::Damaged`] when `.shards` cannot be
-    /// understood, and whatever the request gives.
-    pub async fn open(settings: &WebdavSettings) -> Result<Self, BlobError> {
+    /// [`BlobErrorKind::Settings`] for a URL that is none, or certificates that are none.
+    pub fn open(settings: &WebdavSettings, options: &LayerOptions) -> Result<Self, BlobError> {
         let wrong = |what: &str| BlobError::new(BlobErrorKind::Settings, what);
-        if !settings.trusted_server_certificate_fingerprint.is_empty() {
-            let what = "field \"trustedServerCertificateFingerprint\" is not supported; name the certificate with ca=FILE";
-            return Err(wrong(what));
-        }
         let mut root =
             Url::parse(&settings.url).map_err(|e| wrong("field \"url\" is not a URL").because(e))?;
         if !matches!(root.scheme(), "http" | "https") {
@@ -47,28 +50,48 @@ impl WebdavBlobs {
             let path = format!("{}/", root.path());
             root.set_path(&path);
         }
-        let trust =
-            Trust { ca_file: settings.ca_file.as_deref(), ca_pem: &[], anyone: settings.do_not_verify_tls };
-        let dir_shards = settings.dir_shards.as_deref();
-        let unknown = |e| wrong("the default layout").because(e);
-        let mut blobs = WebdavBlobs {
-            client: client(trust)?,
+        let trust = Trust {
+            ca_file: settings.ca_file.as_deref(),
+            ca_pem: &[],
+            anyone: settings.do_not_verify_tls,
+            fingerprint: &settings.trusted_server_certificate_fingerprint,
+        };
+        Ok(WebdavBlobs {
+            http: Http::new(trust, options.deadlines)?,
             root,
             username: settings.username.clone(),
             password: settings.password.clone(),
-            layout: Layout::parse(None, dir_shards).map_err(unknown)?,
-        };
-        match blobs.get(".shards", None, Vec::new()).await {
-            Ok(text) => {
-                blobs.layout = match Layout::parse(Some(&text), dir_shards) {
-                    Ok(layout) => layout,
-                    Err(e) => Layout::instead(e, seen_in(&blobs).await?, &blobs.describe())?,
-                };
-            }
-            Err(e) if e.is_not_found() => {}
-            Err(e) => return Err(e),
+            dir_shards: settings.dir_shards.clone(),
+            sharding: OnceCell::new(),
+            in_flight: options.in_flight.unwrap_or(IN_FLIGHT).clamp(1, IN_FLIGHT),
+        })
+    }
+
+    async fn path(&self, id: &BlobId) -> Result<String, BlobError> {
+        let sharding = self.sharding.get_or_try_init(async || {
+            let text = match self.get(".shards", None, Vec::new()).await {
+                Ok(text) => text,
+                Err(e) if e.is_not_found() => {
+                    return Ok(self
+                        .dir_shards
+                        .as_deref()
+                        .map_or_else(Sharding::legacy, Sharding::with_default));
+                }
+                Err(e) => return Err(e),
+            };
+            let what = || format!("{}: .shards cannot be understood", self.describe());
+            Sharding::parse(&text).map_err(|e| BlobError::new(BlobErrorKind::Damaged, what()).because(e))
+        });
+        Ok(sharding.await?.path(id))
+    }
+
+    /// `path` is below the collection, folders separated by `/`; whatever is in it stays there.
+    fn url(&self, path: &str) -> Url {
+        let mut url = self.root.clone();
+        if let (false, Ok(mut segments)) = (path.is_empty(), url.path_segments_mut()) {
+            segments.pop_if_empty().extend(path.split('/'));
         }
-        Ok(blobs)
+        url
     }
 
     async fn send(
@@ -78,31 +101,36 @@ impl WebdavBlobs {
         headers: &[(&str, String)],
     ) -> Result<Response, BlobError> {
         let doing = || format!("{}: {method} {path}", self.describe());
-        let wrong = |e| BlobError::new(BlobErrorKind::Settings, doing()).because(e);
-        let mut request =
-            self.client.request(method.clone(), self.root.join(&format!("./{path}")).map_err(wrong)?);
+        let mut request = self.http.request(method.clone(), self.url(path));
         if !self.username.is_empty() || !self.password.is_empty() {
             request = request.basic_auth(&self.username, Some(self.password.expose()));
         }
         for (name, value) in headers {
             request = request.header(*name, value);
         }
-        let answer = request.send().await.map_err(no_answer)?;
+        let answer = self.http.send(request).await.map_err(|e| e.while_doing(&doing()))?;
         let status = answer.status();
         if status.is_success() {
             return Ok(answer);
         }
-        let wait = answer.headers().get("retry-after").and_then(|t| t.to_str().ok()?.parse().ok());
         let what = format!("{}: HTTP {}", doing(), status.as_u16());
         Err(match status {
             StatusCode::NOT_FOUND => BlobError::new(BlobErrorKind::NotFound, what),
             StatusCode::RANGE_NOT_SATISFIABLE => BlobError::new(BlobErrorKind::Truncated, what),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => BlobError::new(BlobErrorKind::Denied, what),
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-                let wait = std::time::Duration::from_secs(wait.unwrap_or(0).min(30));
-                BlobError::new(BlobErrorKind::Unavailable, what).retry_after(wait)
+            StatusCode::UNAUTHORIZED => {
+                BlobError::new(BlobErrorKind::Denied, format!("{what}; check user name and password"))
             }
-            _ if status.is_server_error() => BlobError::new(BlobErrorKind::Unavailable, what).transient(),
+            StatusCode::FORBIDDEN => BlobError::new(BlobErrorKind::Denied, what),
+            StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => {
+                BlobError::new(BlobErrorKind::Settings, format!("{what}; is this a WebDAV server?"))
+            }
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+                let wait = answer.headers().get("retry-after").and_then(|t| t.to_str().ok());
+                BlobError::new(BlobErrorKind::Unavailable, what).retry_after(retry_after(wait))
+            }
+            _ if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
+                BlobError::new(BlobErrorKind::Unavailable, what).transient()
+            }
             _ => BlobError::new(BlobErrorKind::Unavailable, what),
         })
     }
@@ -118,28 +146,45 @@ impl WebdavBlobs {
             .iter()
             .map(|r| ("range", format!("bytes={}-{}", r.start, r.end.saturating_sub(1))))
             .collect();
-        let mut answer = self.send(Method::GET, path, &headers).await?;
-        let broke = |what: String| {
-            BlobError::new(BlobErrorKind::Unavailable, format!("{}: {path}: {what}", self.describe()))
-                .transient()
-        };
-        let mut expected = answer.content_length();
-        if let Some(range) = &range {
-            let given = answer.headers().get("content-range").and_then(|v| v.to_str().ok());
-            let given = given.and_then(super::http::parse_content_range);
-            match given {
-                Some(given) if given == *range => expected = Some(range.end - range.start),
-                Some(given) if given.start == range.start && given.end < range.end => {
-                    return Err(BlobError::new(BlobErrorKind::Truncated, "it ends too early"));
-                }
-                _ => return Err(broke("another range than was asked for".into())),
+        let answer = self.send(Method::GET, path, &headers).await?;
+        let doing = format!("{}: GET {path}", self.describe());
+        let broke =
+            |what: String| BlobError::new(BlobErrorKind::Unavailable, format!("{doing}: {what}")).transient();
+        let short = || BlobError::new(BlobErrorKind::Truncated, format!("{doing}: it ends too early"));
+        let whole = answer.content_length();
+        let given = answer.headers().get("content-range").and_then(|v| v.to_str().ok());
+        // Bytes before those that are wanted, and how many are.
+        let (mut before, expected) = match (&range, given.map(parse_content_range)) {
+            (None, _) => (0, whole),
+            (Some(range), Some(Some(given))) if given == *range => (0, Some(range.end - range.start)),
+            (Some(range), Some(Some(given))) if given.start == range.start && given.end < range.end => {
+                return Err(short());
             }
-        }
-        while let Some(part) = answer.chunk().await.map_err(no_answer)? {
-            if into.len() + part.len() > usize::try_from(expected.unwrap_or(u64::MAX)).unwrap_or(usize::MAX) {
+            // A server may not know ranges: then the blob comes from its beginning.
+            (Some(range), None) if answer.status() == StatusCode::OK => {
+                if whole.is_some_and(|n| n < range.end) {
+                    return Err(short());
+                }
+                (range.start, Some(range.end - range.start))
+            }
+            _ => return Err(broke("another range than was asked for".into())),
+        };
+        let from_start = range.is_some() && given.is_none();
+        let mut parts = pin!(self.http.body(answer));
+        while let Some(part) = parts.next().await {
+            let mut part = part.map_err(|e| e.while_doing(&doing))?;
+            let skipped = before.min(part.len() as u64);
+            before -= skipped;
+            let _ = part.split_to(usize::try_from(skipped).unwrap_or(part.len()));
+            let room = expected.map_or(u64::MAX, |n| n - into.len() as u64);
+            if part.len() as u64 > room && !from_start {
                 return Err(broke("more bytes than announced".into()));
             }
+            part.truncate(usize::try_from(room).unwrap_or(usize::MAX));
             into.extend_from_slice(&part);
+            if from_start && expected == Some(into.len() as u64) {
+                break;
+            }
         }
         match expected {
             Some(n) if n != into.len() as u64 => Err(broke(format!("{} of {n} bytes", into.len()))),
@@ -147,57 +192,86 @@ impl WebdavBlobs {
         }
     }
 
-    async fn get_blob(
-        &self,
-        id: &BlobId,
-        range: Option<Range<u64>>,
-        into: Vec<u8>,
-    ) -> Result<Vec<u8>, BlobError> {
-        let path = self.layout.path(id);
-        match self.get(&path, range.clone(), into).await {
-            Err(e) => self.get(&self.layout.elsewhere_in(self, id, &path, e).await?, range, Vec::new()).await,
-            read => read,
-        }
-    }
-
-    async fn head_blob(&self, id: &BlobId) -> Result<Response, BlobError> {
-        let path = self.layout.path(id);
-        match self.send(Method::HEAD, &path, &[]).await {
-            Err(e) => {
-                self.send(Method::HEAD, &self.layout.elsewhere_in(self, id, &path, e).await?, &[]).await
-            }
-            answer => answer,
-        }
-    }
-}
-
-impl Folders for WebdavBlobs {
     async fn members(&self, folder: &str) -> Result<Vec<Member>, BlobError> {
         let method = Method::from_bytes(b"PROPFIND");
         let method = method.map_err(|e| BlobError::new(BlobErrorKind::Settings, "PROPFIND").because(e))?;
-        let mut answer = self.send(method, folder, &[("depth", "1".into())]).await?;
+        let answer = self.send(method, folder, &[("depth", "1".into())]).await?;
+        let doing = format!("{}: the listing of {folder:?}", self.describe());
+        let mut parts = pin!(self.http.body(answer));
         let mut text = Vec::new();
-        while let Some(part) = answer.chunk().await.map_err(no_answer)? {
-            if text.len() + part.len() > MAX_LISTING {
-                let what = format!("{}: the listing of {folder:?} does not end", self.describe());
-                return Err(BlobError::new(BlobErrorKind::Unavailable, what));
+        while let Some(part) = parts.next().await {
+            let part = part.map_err(|e| e.while_doing(&doing))?;
+            if text.len() as u64 + part.len() as u64 > MAX_LISTING {
+                return Err(BlobError::new(BlobErrorKind::Unavailable, format!("{doing} does not end")));
             }
             text.extend_from_slice(&part);
         }
-        let members = dav_listing::parse(&text).map_err(|e| {
-            let what = format!("{}: the listing of {folder:?} cannot be understood", self.describe());
+        dav_listing::parse(&text).map_err(|e| {
+            let what = format!("{doing} cannot be understood");
             BlobError::new(BlobErrorKind::Unavailable, what).because(e).transient()
-        })?;
-        // The collection itself is among its members, without a name of its own.
-        let own = percent_decode_str(self.root.path()).count() + folder.len();
-        let named = members.into_iter().filter_map(|member| {
-            let name = member.path.get(own..)?.trim_end_matches('/').to_owned();
-            let is_folder = member.is_collection;
-            Some(Member { name, is_folder, len: member.len, modified_ns: member.modified_ns })
-        });
-        Ok(named.collect())
+        })
+    }
+
+    /// The blobs and the collections of one collection that may matter. A collection that is gone has none.
+    async fn look_into(
+        &self,
+        folder: Folder,
+        prefix: &str,
+    ) -> Result<(Vec<Folder>, Vec<BlobInfo>), BlobError> {
+        let members = match self.members(&folder.path).await {
+            Err(e) if e.is_not_found() => return Ok((Vec::new(), Vec::new())),
+            other => other?,
+        };
+        let (mut folders, mut blobs) = (Vec::new(), Vec::new());
+        let own = dav_listing::own_path(&members, &dav_listing::decoded(self.url(&folder.path).path()));
+        for member in &members {
+            let Some(component) = own.and_then(|own| member.path.strip_prefix(own)) else { continue };
+            let component = component.trim_matches('/');
+            if component.is_empty() || component.contains('/') {
+                continue;
+            }
+            let name = format!("{}{component}", folder.name);
+            if member.is_collection {
+                if may_contain(&name, prefix) && name.len() <= MAX_NAME {
+                    folders.push(Folder { path: format!("{}{component}/", folder.path), name });
+                }
+            } else if let Some(id) = name.strip_suffix(".f").filter(|id| id.starts_with(prefix)) {
+                let Ok(id) = BlobId::parse(id) else { continue };
+                blobs.push(BlobInfo { id, len: member.len, modified_ns: member.modified_ns });
+            }
+        }
+        Ok((folders, blobs))
+    }
+
+    /// Walks the collections, level by level: names are the concatenated path components (§1.3).
+    async fn walk(&self, prefix: &str, limit: usize) -> Result<Vec<BlobInfo>, BlobError> {
+        let mut found = Vec::new();
+        let mut level = vec![Folder::default()];
+        while !level.is_empty() {
+            let looks = level.drain(..).map(|folder| self.look_into(folder, prefix));
+            let mut looks = futures::stream::iter(looks.collect::<Vec<_>>()).buffer_unordered(self.in_flight);
+            while let Some(look) = looks.next().await {
+                let (folders, blobs) = look?;
+                level.extend(folders);
+                found.extend(blobs);
+                if found.len() >= limit {
+                    return Ok(found);
+                }
+            }
+        }
+        Ok(found)
     }
 }
+
+/// A collection below the root: its path, and the part of blob names that its path makes up.
+#[derive(Debug, Default)]
+struct Folder {
+    path: String,
+    name: String,
+}
+
+/// Longer names are no blob's.
+const MAX_NAME: usize = 512;
 
 impl BlobReader for WebdavBlobs {
     fn read<'a>(
@@ -211,17 +285,18 @@ impl BlobReader for WebdavBlobs {
                 self.stat(id).await?;
                 return Ok(Vec::new());
             }
-            self.get_blob(id, range, into).await.map_err(|e| e.of(id))
+            self.get(&self.path(id).await?, range, into).await.map_err(|e| e.of(id))
         })
     }
 
     fn list<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<BlobInfo>, BlobError>> {
-        Box::pin(async move { Ok(walk(self, Walk::all(&[prefix])).await?.found()) })
+        Box::pin(self.walk(prefix, usize::MAX))
     }
 
     fn stat<'a>(&'a self, id: &'a BlobId) -> BoxFuture<'a, Result<BlobInfo, BlobError>> {
         Box::pin(async move {
-            let answer = self.head_blob(id).await.map_err(|e| e.of(id))?;
+            let path = self.path(id).await?;
+            let answer = self.send(Method::HEAD, &path, &[]).await.map_err(|e| e.of(id))?;
             let header =
                 |name: &str| answer.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
             let len = header("content-length").and_then(|v| v.parse().ok()).unwrap_or(0);
@@ -231,11 +306,15 @@ impl BlobReader for WebdavBlobs {
     }
 
     fn any<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<bool, BlobError>> {
-        Box::pin(async move { Ok(!walk(self, Walk::any(&[prefix])).await?.found().is_empty()) })
+        Box::pin(async move { Ok(!self.walk(prefix, 1).await?.is_empty()) })
+    }
+
+    fn usage(&self) -> Usage {
+        self.http.usage()
     }
 
     fn traits(&self) -> StorageTraits {
-        StorageTraits { in_flight: 16, gap: 128 * 1024, local: false }
+        StorageTraits { in_flight: IN_FLIGHT, gap: 128 * 1024, local: false }
     }
 
     fn describe(&self) -> String {

@@ -158,7 +158,7 @@ impl Drop for InFlight {
     }
 }
 
-fn collect(dir: &Path, name: &str, into: &mut BTreeMap<String, PathBuf>) {
+pub(super) fn collect(dir: &Path, name: &str, into: &mut BTreeMap<String, PathBuf>) {
     for entry in std::fs::read_dir(dir).unwrap() {
         let entry = entry.unwrap();
         let whole = format!("{name}{}", entry.file_name().to_str().unwrap());
