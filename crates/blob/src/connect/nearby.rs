@@ -74,28 +74,10 @@ fn above(prefix: &str) -> Vec<String> {
     ends.into_iter().map(|end| bare[..end].to_owned()).chain([String::new()]).collect()
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "s3"))]
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn directories_above_beside_and_below_are_named() {
-        let dir = tempfile::tempdir().unwrap();
-        let wanted = dir.path().join("a/wanted");
-        for holder in ["", "a/beside", "a/wanted/below"] {
-            std::fs::create_dir_all(dir.path().join(holder)).unwrap();
-            std::fs::write(dir.path().join(holder).join(FORMAT_FILE), "{}").unwrap();
-        }
-        std::fs::create_dir(dir.path().join("a/without")).unwrap();
-        let found = nearby(&Settings::path(&wanted)).await;
-        let names: Vec<_> = found.iter().map(|f| f.rsplit('/').next().unwrap()).collect();
-        assert_eq!(found[0], dir.path().display().to_string());
-        assert_eq!(names[1..], ["beside", "below"]);
-        assert!(nearby(&Settings::path(wanted.join("below"))).await.len() == 1);
-        assert!(nearby(&Settings::path("/no/such/place/at/all")).await.is_empty());
-    }
-
-    #[cfg(feature = "s3")]
     #[test]
     fn prefixes_have_parents() {
         assert_eq!(above("a/b/c/"), ["a/b/", "a/", ""]);
