@@ -47,7 +47,9 @@ fn around_directory(path: &Path) -> Vec<String> {
 async fn around_prefix(settings: &S3Settings) -> Vec<String> {
     use futures::StreamExt;
 
-    let Ok(here) = crate::provider::s3::S3Blobs::open(settings).await else { return Vec::new() };
+    let Ok(here) = crate::provider::s3::S3Blobs::open(settings, crate::Deadlines::default()).await else {
+        return Vec::new();
+    };
     let above = above(&settings.prefix);
     let mut candidates = above.clone();
     for folder in above.first().into_iter().chain([&settings.prefix]) {

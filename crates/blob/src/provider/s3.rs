@@ -128,8 +128,8 @@ impl S3Blobs {
 
     /// The same bucket under another prefix, as it is now.
     pub(crate) fn at(&self, prefix: &str) -> Self {
-        let (client, bucket) = (self.client.clone(), self.bucket.clone());
-        S3Blobs { client, bucket, prefix: prefix.to_owned(), place: self.place.clone(), past: None }
+        let (client, http, bucket) = (self.client.clone(), self.http.clone(), self.bucket.clone());
+        S3Blobs { client, http, bucket, prefix: prefix.to_owned(), place: self.place.clone(), past: None }
     }
 
     /// The folders directly below this prefix of the bucket, each with its slash: one page of a listing.
