@@ -57,6 +57,14 @@ pub(crate) fn client(trust: Trust<'_>) -> Result<Client, BlobError> {
     builder.build().map_err(|e| wrong("the HTTP client cannot start".into()).because(e))
 }
 
+/// A client for the metadata service of the machine: close by or not there at all, and never behind a proxy.
+#[cfg(feature = "object")]
+pub(crate) fn direct_client() -> Result<Client, BlobError> {
+    let wrong = |e| BlobError::new(BlobErrorKind::Settings, "the HTTP client cannot start").because(e);
+    let builder = Client::builder().connect_timeout(Duration::from_secs(3)).read_timeout(SILENCE).no_proxy();
+    builder.redirect(reqwest::redirect::Policy::none()).build().map_err(wrong)
+}
+
 /// A request that got no answer: why, in the words of its innermost cause.
 pub(crate) fn no_answer(e: reqwest::Error) -> BlobError {
     let e = e.without_url();
@@ -75,13 +83,41 @@ pub(crate) fn no_answer(e: reqwest::Error) -> BlobError {
     if certificate { error } else { error.transient() }
 }
 
+/// How long the server asks us to wait; never longer than makes sense for a restore that somebody waits for.
+#[cfg(any(feature = "b2", feature = "object"))]
+pub(crate) fn retry_after(headers: &reqwest::header::HeaderMap) -> Duration {
+    let seconds = headers.get("retry-after").and_then(|t| t.to_str().ok()?.trim().parse().ok());
+    Duration::from_secs(seconds.unwrap_or(0).min(30))
+}
+
+/// The beginning of a refusal's text: errors are short, and nobody has to be believed about that.
+#[cfg(any(feature = "b2", feature = "object"))]
+pub(crate) async fn refusal_text(answer: &mut reqwest::Response) -> String {
+    const MOST: usize = 64 * 1024;
+    let mut text = Vec::new();
+    while let Ok(Some(part)) = answer.chunk().await {
+        text.extend_from_slice(&part);
+        if text.len() > MOST {
+            break;
+        }
+    }
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// A code from an answer is shown only when it looks like one.
+#[cfg(any(feature = "b2", feature = "object"))]
+pub(crate) fn plain_code(code: &str) -> &str {
+    let plain = code.len() <= 64 && code.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
+    if plain { code } else { "" }
+}
+
 /// `bytes 5-9/100` → 5..10
 pub(crate) fn parse_content_range(text: &str) -> Option<Range<u64>> {
     let (first, last) = text.strip_prefix("bytes ")?.split('/').next()?.split_once('-')?;
     Some(first.trim().parse().ok()?..last.trim().parse::<u64>().ok()?.checked_add(1)?)
 }
 
-fn innermost(e: &dyn std::error::Error) -> String {
+pub(crate) fn innermost(e: &dyn std::error::Error) -> String {
     let mut last = e;
     while let Some(source) = last.source() {
         last = source;

@@ -24,6 +24,7 @@ use base64::prelude::BASE64_STANDARD;
 use jiff::Timestamp;
 use rekopia_format::BlobId;
 
+use super::collect::{MOST_RESERVED, Watch};
 use super::http::{Trust, client as http_client, parse_content_range};
 use super::s3_http::Carrier;
 use crate::connect::{S3Settings, S3Style};
@@ -423,37 +424,6 @@ impl BlobReader for S3Blobs {
     }
 }
 
-/// The most that is reserved on the word of a header.
-const MOST_RESERVED: usize = 64 << 20;
-
-/// Ends an answer that only drips: silence has a deadline of its own, a byte a second has not.
-struct Watch {
-    since: tokio::time::Instant,
-    bytes: usize,
-}
-
-impl Watch {
-    const WINDOW: Duration = Duration::from_secs(15);
-    const LEAST: usize = 4096;
-
-    fn new() -> Self {
-        Watch { since: tokio::time::Instant::now(), bytes: 0 }
-    }
-
-    fn received(&mut self, len: usize) -> Result<(), BlobError> {
-        self.bytes += len;
-        if self.since.elapsed() < Self::WINDOW {
-            return Ok(());
-        }
-        if self.bytes < Self::LEAST {
-            let what = "the answer comes too slowly to be worth waiting for";
-            return Err(BlobError::new(BlobErrorKind::Unavailable, what).transient());
-        }
-        *self = Watch::new();
-        Ok(())
-    }
-}
-
 fn static_key(settings: &S3Settings) -> Result<Option<Credentials>, BlobError> {
     match (settings.access_key_id.is_empty(), settings.secret_access_key.is_empty()) {
         (true, true) => Ok(None),
@@ -504,13 +474,5 @@ mod tests {
         assert_eq!(parse_content_range("bytes 5-9/*"), Some(5..10));
         assert_eq!(parse_content_range("bytes */100"), None);
         assert_eq!(parse_content_range("bytes 0-18446744073709551615/1"), None);
-    }
-
-    #[test]
-    fn a_drip_ends() {
-        let mut watch = Watch::new();
-        assert!(watch.received(1).is_ok());
-        watch.since = watch.since.checked_sub(Watch::WINDOW).unwrap();
-        assert!(watch.received(1).is_err());
     }
 }

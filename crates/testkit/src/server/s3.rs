@@ -118,7 +118,7 @@ impl S3Server {
     }
 }
 
-fn collect(dir: &Path, name: &str, into: &mut BTreeMap<String, PathBuf>) {
+pub(super) fn collect(dir: &Path, name: &str, into: &mut BTreeMap<String, PathBuf>) {
     for entry in std::fs::read_dir(dir).unwrap() {
         let entry = entry.unwrap();
         let whole = format!("{name}{}", entry.file_name().to_str().unwrap());
