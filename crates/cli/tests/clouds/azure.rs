@@ -86,7 +86,7 @@ fn refusals_have_their_codes_and_advice() {
     Way::url(url(azurite, "backups")).with("AZURE_STORAGE_KEY", wrong).hiding(wrong).is_refused(
         dir,
         15,
-        "AuthenticationFailed",
+        "HTTP 403 Auth",
     );
     // May read, but not list.
     let signature = sas("r");
