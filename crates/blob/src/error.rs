@@ -80,6 +80,20 @@ impl BlobError {
         self
     }
 
+    /// The same of an error that stays where it is.
+    #[cfg(feature = "object")]
+    #[must_use]
+    pub(crate) fn within(&self, doing: &str) -> Self {
+        BlobError {
+            kind: self.kind,
+            blob: self.blob.clone(),
+            what: format!("{doing}: {}", self.what),
+            source: None,
+            transient: self.transient,
+            retry_after: self.retry_after,
+        }
+    }
+
     /// The same, given up after so many tries.
     #[must_use]
     pub(crate) fn after(mut self, tries: u32, elapsed: Duration) -> Self {

@@ -1,7 +1,8 @@
 //! The variables in which the ecosystem's tools expect credentials.
 //!
 //! The library does not look at the environment itself: programs pass a function that does. The AWS chain
-//! (profiles, web identity, container and instance roles) is the exception: it is AWS's own code.
+//! (profiles, web identity, container and instance roles) is the exception: it is AWS's own code. So are the file that
+//! `gcloud auth application-default login` leaves in the home directory and the addresses of metadata servers.
 
 use super::{Secret, Settings};
 
@@ -25,11 +26,25 @@ pub(super) fn fill(settings: &mut Settings, environment: Environment<'_>) {
             if s.credentials.is_empty() {
                 text(&mut s.credentials_file, &["GOOGLE_APPLICATION_CREDENTIALS"]);
             }
+            // Google's own libraries talk to an emulator without credentials.
+            if s.endpoint.is_empty()
+                && let Some(emulator) = first(environment, &["STORAGE_EMULATOR_HOST"])
+            {
+                let scheme = if emulator.contains("://") { "" } else { "http://" };
+                s.endpoint = format!("{scheme}{emulator}");
+                s.anonymous = true;
+            }
         }
         Settings::Azure(s) => {
             text(&mut s.storage_account, &["AZURE_STORAGE_ACCOUNT"]);
             text(&mut s.storage_domain, &["AZURE_STORAGE_DOMAIN"]);
-            if s.storage_key.is_empty() && s.sas_token.is_empty() && s.client_secret.is_empty() {
+            text(&mut s.authority_host, &["AZURE_AUTHORITY_HOST"]);
+            text(&mut s.identity_endpoint, &["IDENTITY_ENDPOINT"]);
+            if s.storage_key.is_empty()
+                && s.sas_token.is_empty()
+                && s.client_secret.is_empty()
+                && s.azure_federated_token_file.is_empty()
+            {
                 secret(&mut s.storage_key, &["AZURE_STORAGE_KEY"]);
                 secret(&mut s.sas_token, &["AZURE_STORAGE_SAS_TOKEN"]);
                 text(&mut s.tenant_id, &["AZURE_TENANT_ID"]);

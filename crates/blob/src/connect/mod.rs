@@ -154,6 +154,12 @@ pub async fn connect_with(
 ) -> Result<Arc<dyn BlobReader>, BlobError> {
     let provider: Arc<dyn BlobReader> = match settings {
         Settings::Filesystem(s) => Arc::new(FilesystemBlobs::open(&s.path, s.dir_shards.as_deref())?),
+        #[cfg(feature = "azure")]
+        Settings::Azure(s) => Arc::new(crate::provider::object::ObjectBlobs::azure(s)?),
+        #[cfg(feature = "b2")]
+        Settings::B2(s) => Arc::new(crate::provider::b2::B2Blobs::new(s)?),
+        #[cfg(feature = "gcp")]
+        Settings::Gcs(s) => Arc::new(crate::provider::object::ObjectBlobs::gcs(s)?),
         #[cfg(feature = "s3")]
         Settings::S3(s) => Arc::new(crate::provider::s3::S3Blobs::open(s, options.deadlines).await?),
         #[cfg(feature = "rclone")]

@@ -151,6 +151,10 @@ pub struct AzureSettings {
     pub point_in_time: Option<Timestamp>,
     /// Whole address of the account, with scheme, instead of account and domain (not a field of Kopia's).
     pub endpoint: String,
+    /// Where service principals sign in; empty: the public cloud's (not a field of Kopia's).
+    pub authority_host: String,
+    /// Where managed identities sign in; empty: the machine's metadata service (not a field of Kopia's).
+    pub identity_endpoint: String,
     /// File with further certificate authorities, PEM (not a field of Kopia's).
     pub ca_file: Option<PathBuf>,
 }

@@ -261,6 +261,7 @@ const SCHEMES: &[Scheme] = &[
             ("doNotUseTLS", Flag),
             ("pointInTime", Text),
             ("endpoint", Text),
+            ("authorityHost", Text),
             ("caFile", Text),
         ],
         short: &[("ca", "caFile"), ("account", "storageAccount")],

@@ -92,35 +92,60 @@ impl Http {
         Usage { requests: load(&self.requests), bytes: load(&self.bytes), ..Usage::default() }
     }
 
-    /// A request that got no answer: why, in the words of its innermost cause.
     fn no_answer(&self, e: reqwest::Error) -> BlobError {
-        let e = e.without_url();
-        let cause = innermost(&e);
-        // Whoever speaks HTTP where TLS is expected will do so the next time, too.
-        let tls = ["certificate", "UnknownIssuer", "corrupt message", "handshake", "received fatal alert"];
-        let final_word = e.is_connect() && tls.iter().any(|word| cause.contains(word));
-        let what = if final_word && cause.contains("certificate") {
-            match &self.unread_ca {
-                Some(file) => {
-                    let file = file.display();
-                    format!(
-                        "the server's certificate is not trusted: {cause} (authorities in {file} could not be read)"
-                    )
-                }
-                None => format!("the server's certificate is not trusted: {cause}"),
-            }
-        } else if final_word {
-            format!("no TLS connection: {cause}")
-        } else if e.is_timeout() {
-            format!("no answer in time: {cause}")
-        } else if e.is_connect() {
-            format!("cannot connect: {cause}")
-        } else {
-            format!("the connection broke: {cause}")
-        };
-        let error = BlobError::new(BlobErrorKind::Unavailable, what);
-        if final_word { error } else { error.transient() }
+        explained(e, self.unread_ca.as_deref())
     }
+}
+
+/// A client for those who send by themselves.
+#[cfg(any(feature = "b2", feature = "object"))]
+pub(crate) fn client(trust: Trust<'_>) -> Result<Client, BlobError> {
+    Ok(Http::new(trust, Deadlines::default())?.client)
+}
+
+/// A client for the metadata service of the machine: close by or not there at all, and never behind a proxy.
+#[cfg(feature = "object")]
+pub(crate) fn direct_client() -> Result<Client, BlobError> {
+    let silence = Deadlines::default().silence();
+    let builder = Client::builder().connect_timeout(Duration::from_secs(3)).read_timeout(silence);
+    let builder = builder.no_proxy().redirect(reqwest::redirect::Policy::none());
+    builder.build().map_err(|e| wrong("the HTTP client cannot start").because(e))
+}
+
+/// The error of a request that got no answer.
+#[cfg(any(feature = "b2", feature = "object"))]
+pub(crate) fn no_answer(e: reqwest::Error) -> BlobError {
+    explained(e, None)
+}
+
+/// Why a request got no answer, in the words of its innermost cause.
+fn explained(e: reqwest::Error, unread_ca: Option<&PathBuf>) -> BlobError {
+    let e = e.without_url();
+    let cause = innermost(&e);
+    // Whoever speaks HTTP where TLS is expected will do so the next time, too.
+    let tls = ["certificate", "UnknownIssuer", "corrupt message", "handshake", "received fatal alert"];
+    let final_word = e.is_connect() && tls.iter().any(|word| cause.contains(word));
+    let what = if final_word && cause.contains("certificate") {
+        match unread_ca {
+            Some(file) => {
+                let file = file.display();
+                format!(
+                    "the server's certificate is not trusted: {cause} (authorities in {file} could not be read)"
+                )
+            }
+            None => format!("the server's certificate is not trusted: {cause}"),
+        }
+    } else if final_word {
+        format!("no TLS connection: {cause}")
+    } else if e.is_timeout() {
+        format!("no answer in time: {cause}")
+    } else if e.is_connect() {
+        format!("cannot connect: {cause}")
+    } else {
+        format!("the connection broke: {cause}")
+    };
+    let error = BlobError::new(BlobErrorKind::Unavailable, what);
+    if final_word { error } else { error.transient() }
 }
 
 fn believe(
@@ -193,6 +218,27 @@ pub(crate) fn retry_after(text: Option<&str>) -> Duration {
         Duration::try_from(then.duration_since(jiff::Timestamp::now())).ok()
     };
     seconds.or_else(until).unwrap_or_default().min(Duration::from_secs(30))
+}
+
+/// The beginning of a refusal's text: errors are short, and nobody has to be believed about that.
+#[cfg(any(feature = "b2", feature = "object"))]
+pub(crate) async fn refusal_text(answer: &mut reqwest::Response) -> String {
+    const MOST: usize = 64 * 1024;
+    let mut text = Vec::new();
+    while let Ok(Some(part)) = answer.chunk().await {
+        text.extend_from_slice(&part);
+        if text.len() > MOST {
+            break;
+        }
+    }
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// A code from an answer is shown only when it looks like one.
+#[cfg(any(feature = "b2", feature = "object"))]
+pub(crate) fn plain_code(code: &str) -> &str {
+    let plain = code.len() <= 64 && code.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
+    if plain { code } else { "" }
 }
 
 /// `bytes 5-9/100` → 5..10

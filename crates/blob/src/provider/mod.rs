@@ -1,12 +1,26 @@
 //! One file per kind of storage.
 
+#[cfg(feature = "azure")]
+mod azure;
+#[cfg(feature = "b2")]
+pub mod b2;
+#[cfg(feature = "b2")]
+mod b2_answers;
+#[cfg(any(feature = "b2", feature = "object"))]
+mod collect;
 #[cfg(feature = "webdav")]
 mod dav_listing;
 pub mod filesystem;
 #[cfg(feature = "http")]
 mod fingerprint;
+#[cfg(feature = "gcp")]
+mod gcs;
 #[cfg(feature = "http")]
 pub(crate) mod http;
+#[cfg(feature = "object")]
+pub mod object;
+#[cfg(feature = "object")]
+mod object_http;
 #[cfg(feature = "rclone")]
 pub mod rclone;
 #[cfg(feature = "s3")]

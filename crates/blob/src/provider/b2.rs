@@ -1,0 +1,404 @@
+//! A repository in a bucket of Backblaze B2, through its own protocol (§1.7).
+//!
+//! Needs a key that may list and read files; one that is restricted to the bucket, or to names in it, will do.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use rekopia_format::BlobId;
+use reqwest::{Client, Method, Response, Url};
+use serde::de::DeserializeOwned;
+use tokio::sync::Mutex;
+
+use super::b2_answers::{Account, Buckets, Page, modified_ns};
+use super::collect::Collector;
+use super::http::{Trust, client, no_answer, parse_content_range, plain_code, refusal_text, retry_after};
+use crate::connect::{B2Settings, Secret};
+use crate::{BlobError, BlobErrorKind, BlobInfo, BlobReader, BoxFuture, StorageTraits};
+
+/// Reads blobs from a bucket.
+#[derive(Debug)]
+pub struct B2Blobs {
+    client: Client,
+    /// Where to sign in.
+    endpoint: String,
+    key_id: String,
+    key: Secret,
+    bucket: String,
+    prefix: String,
+    /// Where requests go, for messages.
+    place: String,
+    /// Made by the first request, made anew when its token has expired.
+    session: Mutex<Option<Arc<Session>>>,
+}
+
+/// What signing in gave.
+#[derive(Debug)]
+struct Session {
+    token: Secret,
+    api_url: String,
+    download_url: String,
+    bucket_id: String,
+}
+
+/// A refusal: what it means, and whether a fresh token may help.
+struct Refused {
+    error: BlobError,
+    expired: bool,
+}
+
+impl From<BlobError> for Refused {
+    fn from(error: BlobError) -> Self {
+        Refused { error, expired: false }
+    }
+}
+
+const ENDPOINT: &str = "https://api.backblazeb2.com";
+/// The longest answer that is not a blob.
+const MOST: usize = 64 << 20;
+/// Names of one page; the most that B2 gives.
+const PAGE: usize = 10_000;
+/// What stays as it is in a file's URL.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+impl B2Blobs {
+    /// Makes a client; sends nothing yet.
+    ///
+    /// # Errors
+    /// [`BlobErrorKind::Settings`] for fields that are missing or cannot be understood.
+    pub fn new(settings: &B2Settings) -> Result<Self, BlobError> {
+        let wrong = |what: &str| BlobError::new(BlobErrorKind::Settings, what);
+        if settings.key_id.is_empty() {
+            return Err(wrong("field \"keyID\" is missing; B2_KEY_ID sets it, too"));
+        }
+        if settings.key.is_empty() {
+            return Err(wrong("field \"key\" is missing; B2_KEY sets it, too"));
+        }
+        let endpoint = match settings.endpoint.trim_end_matches('/') {
+            "" => ENDPOINT,
+            text if text.starts_with("http://") || text.starts_with("https://") => text,
+            _ => return Err(wrong("field \"endpoint\" is neither http://… nor https://…")),
+        };
+        let at = if endpoint == ENDPOINT { String::new() } else { format!(" at {endpoint}") };
+        let trust = Trust { ca_file: settings.ca_file.as_deref(), ..Trust::default() };
+        Ok(B2Blobs {
+            client: client(trust)?,
+            endpoint: endpoint.to_owned(),
+            key_id: settings.key_id.clone(),
+            key: settings.key.clone(),
+            bucket: settings.bucket.clone(),
+            prefix: settings.prefix.clone(),
+            place: format!("b2://{}/{}{at}", settings.bucket, settings.prefix),
+            session: Mutex::new(None),
+        })
+    }
+
+    /// The current session; another one when `expired` is still the current one.
+    async fn session(&self, expired: Option<&Arc<Session>>) -> Result<Arc<Session>, BlobError> {
+        let mut current = self.session.lock().await;
+        if let Some(session) = current.as_ref()
+            && expired.is_none_or(|old| !Arc::ptr_eq(old, session))
+        {
+            return Ok(Arc::clone(session));
+        }
+        let fresh = Arc::new(self.sign_in().await?);
+        *current = Some(Arc::clone(&fresh));
+        Ok(fresh)
+    }
+
+    async fn sign_in(&self) -> Result<Session, BlobError> {
+        let url = self.url(&self.endpoint, "/b2api/v4/b2_authorize_account")?;
+        let request = self.client.get(url).basic_auth(&self.key_id, Some(self.key.expose()));
+        let answer =
+            self.answer(request, "signing in").await.map_err(|refused| match refused.error.kind() {
+                BlobErrorKind::Denied => {
+                    let what = format!("{}: signing in: check the key and its ID", self.place);
+                    BlobError::new(BlobErrorKind::Denied, what)
+                }
+                _ => refused.error,
+            })?;
+        let account: Account = self.json(answer, "signing in").await?;
+        let api = account.api_info.storage_api;
+        for url in [&api.api_url, &api.download_url] {
+            // Where a token is sent decides the service; only a plain endpoint may lead to plain addresses.
+            if !url.starts_with("https://") && !self.endpoint.starts_with("http://") {
+                let what = format!("{}: signing in led to an address without TLS", self.place);
+                return Err(BlobError::new(BlobErrorKind::Settings, what));
+            }
+        }
+        let names = api.allowed.name_prefix.unwrap_or_default();
+        if !self.prefix.starts_with(&names) {
+            let what = format!("{}: the key opens only names that begin with {names:?}", self.place);
+            return Err(BlobError::new(BlobErrorKind::Denied, what));
+        }
+        let token = Secret::new(account.authorization_token);
+        let bucket_id = match api.allowed.buckets {
+            Some(buckets) => {
+                buckets.into_iter().find(|b| b.name.as_deref() == Some(&self.bucket)).map(|b| b.id)
+            }
+            None => self.find_bucket(&api.api_url, &token, &account.account_id).await?,
+        };
+        let bucket_id = bucket_id.ok_or_else(|| {
+            let what = format!("{}: the key opens no bucket of this name", self.place);
+            BlobError::new(BlobErrorKind::Settings, what)
+        })?;
+        Ok(Session { token, api_url: api.api_url, download_url: api.download_url, bucket_id })
+    }
+
+    /// Asks for the bucket's ID: a key that is not restricted does not tell.
+    async fn find_bucket(
+        &self,
+        api: &str,
+        token: &Secret,
+        account: &str,
+    ) -> Result<Option<String>, BlobError> {
+        let body = serde_json::json!({ "accountId": account, "bucketName": self.bucket });
+        let request = self
+            .client
+            .post(self.url(api, "/b2api/v4/b2_list_buckets")?)
+            .header("authorization", token.expose())
+            .header("content-type", "application/json")
+            .body(body.to_string());
+        let doing = "looking for the bucket";
+        let answer = self.answer(request, doing).await.map_err(|refused| match refused.error.kind() {
+            BlobErrorKind::Denied => {
+                let what = format!(
+                    "{}: {doing}: the key must be allowed to list buckets or be restricted to this one",
+                    self.place
+                );
+                BlobError::new(BlobErrorKind::Denied, what)
+            }
+            _ => refused.error,
+        })?;
+        let buckets: Buckets = self.json(answer, doing).await?;
+        let named = |b: &super::b2_answers::Bucket| b.bucket_name == self.bucket;
+        Ok(buckets.buckets.into_iter().find(named).map(|b| b.bucket_id))
+    }
+
+    /// Sends a request that `build` makes for a session; once more with a fresh session when the token has expired.
+    async fn send(
+        &self,
+        doing: &str,
+        build: impl Fn(&Session) -> Result<(Method, Url, Option<String>), BlobError>,
+    ) -> Result<Response, BlobError> {
+        let mut session = self.session(None).await?;
+        let mut fresh = false;
+        loop {
+            let (method, url, range) = build(&session)?;
+            let mut request =
+                self.client.request(method, url).header("authorization", session.token.expose());
+            if let Some(range) = range {
+                request = request.header("range", range);
+            }
+            match self.answer(request, doing).await {
+                Ok(answer) => return Ok(answer),
+                Err(refused) if refused.expired && !fresh => {
+                    session = self.session(Some(&session)).await?;
+                    fresh = true;
+                }
+                Err(refused) => return Err(refused.error),
+            }
+        }
+    }
+
+    async fn answer(&self, request: reqwest::RequestBuilder, doing: &str) -> Result<Response, Refused> {
+        let doing = format!("{}: {doing}", self.place);
+        let mut answer = request.send().await.map_err(|e| no_answer(e).while_doing(&doing))?;
+        let status = answer.status().as_u16();
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        let wait = retry_after(answer.headers().get("retry-after").and_then(|v| v.to_str().ok()));
+        let text = refusal_text(&mut answer).await;
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        let code = plain_code(json.get("code").and_then(serde_json::Value::as_str).unwrap_or_default());
+        let (kind, advice) = classify(status, code);
+        let said = format!("{doing}: HTTP {status} {code}");
+        let error = BlobError::new(kind, format!("{}{advice}", said.trim_end()));
+        let error = match status {
+            429 | 503 => error.retry_after(wait),
+            408 | 500 | 502 | 504 => error.transient(),
+            _ => error,
+        };
+        // An answer to HEAD has no code.
+        let expired = status == 401 && matches!(code, "expired_auth_token" | "bad_auth_token" | "");
+        Err(Refused { error, expired })
+    }
+
+    async fn json<T: DeserializeOwned>(&self, mut answer: Response, doing: &str) -> Result<T, BlobError> {
+        let broken = |what: &str| {
+            let what = format!("{}: {doing}: {what}", self.place);
+            BlobError::new(BlobErrorKind::Unavailable, what)
+        };
+        let mut text = zeroize::Zeroizing::new(Vec::new());
+        while let Some(part) = answer.chunk().await.map_err(|e| no_answer(e).while_doing(&self.place))? {
+            if text.len() + part.len() > MOST {
+                return Err(broken("the answer does not end"));
+            }
+            text.extend_from_slice(&part);
+        }
+        // The parser's own message may quote a token.
+        serde_json::from_slice(&text).map_err(|e| {
+            let what = format!("an answer that cannot be understood (column {})", e.column());
+            broken(&what).transient()
+        })
+    }
+
+    fn url(&self, base: &str, path: &str) -> Result<Url, BlobError> {
+        let wrong = |e| {
+            let what = format!("{}: not an address", self.place);
+            BlobError::new(BlobErrorKind::Settings, what).because(e)
+        };
+        Url::parse(&format!("{base}{path}")).map_err(wrong)
+    }
+
+    fn file_url(&self, session: &Session, id: &BlobId) -> Result<Url, BlobError> {
+        let name = format!("{}{id}", self.prefix);
+        let path = format!(
+            "/file/{}/{}",
+            utf8_percent_encode(&self.bucket, PLAIN),
+            utf8_percent_encode(&name, PLAIN)
+        );
+        let url = self.url(&session.download_url, &path)?;
+        if url.path().ends_with(&path) {
+            return Ok(url);
+        }
+        let what = format!("{}: a prefix must not hold \".\" or \"..\" folders", self.place);
+        Err(BlobError::new(BlobErrorKind::Settings, what))
+    }
+
+    async fn get(
+        &self,
+        id: &BlobId,
+        range: Option<Range<u64>>,
+        mut into: Vec<u8>,
+    ) -> Result<Vec<u8>, BlobError> {
+        into.clear();
+        if range.as_ref().is_some_and(Range::is_empty) {
+            self.info(id).await?;
+            return Ok(into);
+        }
+        let header = range.as_ref().map(|r| format!("bytes={}-{}", r.start, r.end - 1));
+        let build = |session: &Session| Ok((Method::GET, self.file_url(session, id)?, header.clone()));
+        let mut answer = self.send("getting it", build).await?;
+        let odd = |what: &str| {
+            BlobError::new(BlobErrorKind::Unavailable, format!("{}: {what}", self.place)).transient()
+        };
+        let expected = match &range {
+            None => answer.content_length().ok_or_else(|| odd("an answer without a length"))?,
+            Some(range) => {
+                let given = answer.headers().get("content-range").and_then(|v| v.to_str().ok());
+                match given.and_then(parse_content_range) {
+                    Some(given) if given == *range => range.end - range.start,
+                    Some(given) if given.start == range.start && given.end < range.end => {
+                        return Err(BlobError::new(BlobErrorKind::Truncated, "it ends too early"));
+                    }
+                    _ => return Err(odd("another range than was asked for")),
+                }
+            }
+        };
+        let mut collected = Collector::new(into, expected)?;
+        while let Some(part) = answer.chunk().await.map_err(no_answer)? {
+            collected.push(&part)?;
+        }
+        collected.finish()
+    }
+
+    async fn info(&self, id: &BlobId) -> Result<BlobInfo, BlobError> {
+        let build = |session: &Session| Ok((Method::HEAD, self.file_url(session, id)?, None));
+        let answer = self.send("looking at it", build).await?;
+        let header = |name: &str| answer.headers().get(name).and_then(|v| v.to_str().ok());
+        let len = header("content-length").and_then(|v| v.parse().ok()).unwrap_or(0);
+        let uploaded_ms = header("x-bz-upload-timestamp").and_then(|v| v.parse().ok()).unwrap_or(0);
+        let modified_ns = modified_ns(uploaded_ms, header("x-bz-info-kopia-mtime"));
+        Ok(BlobInfo { id: id.clone(), len, modified_ns })
+    }
+
+    /// All blobs, or at least the first `limit`.
+    async fn names(&self, prefix: &str, limit: usize) -> Result<Vec<BlobInfo>, BlobError> {
+        let doing = format!("listing {prefix:?}");
+        let whole = format!("{}{prefix}", self.prefix);
+        let count = PAGE.min(limit.max(100)).to_string();
+        let mut found = Vec::new();
+        let mut next: Option<String> = None;
+        loop {
+            let build = |session: &Session| {
+                let mut url = self.url(&session.api_url, "/b2api/v4/b2_list_file_names")?;
+                let mut query = url.query_pairs_mut();
+                query.append_pair("bucketId", &session.bucket_id).append_pair("maxFileCount", &count);
+                query.append_pair("prefix", &whole).append_pair("delimiter", "/");
+                if let Some(next) = &next {
+                    query.append_pair("startFileName", next);
+                }
+                drop(query);
+                Ok((Method::GET, url, None))
+            };
+            let answer = self.send(&doing, build).await?;
+            let page: Page = self.json(answer, &doing).await?;
+            for file in page.files {
+                let name = file.file_name.strip_prefix(self.prefix.as_str());
+                let id = name.filter(|n| n.starts_with(prefix)).and_then(|n| BlobId::parse(n).ok());
+                if let (Some(id), Some("upload")) = (id, file.action.as_deref()) {
+                    let modified_ns = modified_ns(file.upload_timestamp.unwrap_or(0), file.copied_time());
+                    found.push(BlobInfo { id, len: file.content_length.unwrap_or(0), modified_ns });
+                }
+            }
+            match page.next_file_name {
+                Some(name) if found.len() < limit => {
+                    // Names come in order; a storage that does not go on would be asked for ever.
+                    if next.as_ref().is_some_and(|last| *last >= name) {
+                        let what = format!("{}: {doing}: it does not go on", self.place);
+                        return Err(BlobError::new(BlobErrorKind::Unavailable, what).transient());
+                    }
+                    next = Some(name);
+                }
+                _ => return Ok(found),
+            }
+        }
+    }
+}
+
+fn classify(status: u16, code: &str) -> (BlobErrorKind, &'static str) {
+    match (status, code) {
+        (_, "bad_bucket_id" | "no_such_bucket") => (BlobErrorKind::Settings, "; there is no such bucket"),
+        (_, "cap_exceeded" | "download_cap_exceeded" | "transaction_cap_exceeded") => {
+            (BlobErrorKind::Denied, "; raise the account's cap or wait for the next day")
+        }
+        (404, _) => (BlobErrorKind::NotFound, ""),
+        (416, _) => (BlobErrorKind::Truncated, ""),
+        (401 | 403, _) => (BlobErrorKind::Denied, "; the key must be allowed to list and read files"),
+        _ => (BlobErrorKind::Unavailable, ""),
+    }
+}
+
+impl BlobReader for B2Blobs {
+    fn read<'a>(
+        &'a self,
+        id: &'a BlobId,
+        range: Option<Range<u64>>,
+        into: Vec<u8>,
+    ) -> BoxFuture<'a, Result<Vec<u8>, BlobError>> {
+        Box::pin(async move { self.get(id, range, into).await.map_err(|e| e.of(id)) })
+    }
+
+    fn list<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<BlobInfo>, BlobError>> {
+        Box::pin(self.names(prefix, usize::MAX))
+    }
+
+    fn stat<'a>(&'a self, id: &'a BlobId) -> BoxFuture<'a, Result<BlobInfo, BlobError>> {
+        Box::pin(async move { self.info(id).await.map_err(|e| e.of(id)) })
+    }
+
+    fn any<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<bool, BlobError>> {
+        Box::pin(async move { Ok(!self.names(prefix, 1).await?.is_empty()) })
+    }
+
+    fn traits(&self) -> StorageTraits {
+        StorageTraits { in_flight: 32, gap: 128 * 1024, local: false }
+    }
+
+    fn describe(&self) -> String {
+        self.place.clone()
+    }
+}

@@ -1,0 +1,90 @@
+//! What B2 answers, as far as a reader needs it (API version 4).
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+
+/// `b2_authorize_account`
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Account {
+    pub(super) account_id: String,
+    pub(super) authorization_token: String,
+    pub(super) api_info: ApiInfo,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ApiInfo {
+    pub(super) storage_api: StorageApi,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct StorageApi {
+    pub(super) api_url: String,
+    pub(super) download_url: String,
+    #[serde(default)]
+    pub(super) allowed: Allowed,
+}
+
+/// What the key opens.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Allowed {
+    /// `None`: all.
+    pub(super) buckets: Option<Vec<AllowedBucket>>,
+    pub(super) name_prefix: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct AllowedBucket {
+    pub(super) id: String,
+    /// `None`: it was deleted.
+    pub(super) name: Option<String>,
+}
+
+/// `b2_list_buckets`
+#[derive(Deserialize)]
+pub(super) struct Buckets {
+    pub(super) buckets: Vec<Bucket>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Bucket {
+    pub(super) bucket_id: String,
+    pub(super) bucket_name: String,
+}
+
+/// `b2_list_file_names`
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Page {
+    pub(super) files: Vec<File>,
+    pub(super) next_file_name: Option<String>,
+}
+
+/// A file, or a folder when `action` says so.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct File {
+    pub(super) file_name: String,
+    pub(super) action: Option<String>,
+    pub(super) content_length: Option<u64>,
+    /// Milliseconds since 1970.
+    pub(super) upload_timestamp: Option<i64>,
+    file_info: Option<HashMap<String, String>>,
+}
+
+impl File {
+    /// The time that a copied blob had where it came from.
+    pub(super) fn copied_time(&self) -> Option<&str> {
+        self.file_info.as_ref()?.get("kopia-mtime").map(String::as_str)
+    }
+}
+
+/// Nanoseconds since 1970: the recorded time of a copied blob, or when it was uploaded.
+pub(super) fn modified_ns(uploaded_ms: i64, copied: Option<&str>) -> i64 {
+    copied.and_then(|text| text.parse().ok()).unwrap_or(uploaded_ms.saturating_mul(1_000_000))
+}
