@@ -209,7 +209,8 @@ fn a_run_ends_with_its_rclone() {
     let started = Instant::now();
     let output = program.wait_with_output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(15), "{text}");
+    // What had arrived by then is restored, the rest is named.
+    assert!(matches!(output.status.code(), Some(15 | 3)), "{text}");
     assert!(text.contains("rclone ended"), "{text}");
     assert!(started.elapsed() < Duration::from_secs(90));
 }

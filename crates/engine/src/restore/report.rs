@@ -61,7 +61,7 @@ pub struct Report {
     pub requests: u64,
     /// Bytes received from the storage.
     pub fetched_bytes: u64,
-    /// Packed bytes of distinct contents that were needed.
+    /// Packed bytes of the contents that were needed; one that is wanted again much later counts again.
     pub needed_bytes: u64,
     /// Of the requests, second and later tries.
     pub retries: u64,

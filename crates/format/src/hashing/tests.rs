@@ -110,7 +110,7 @@ fn streams_together_are_the_same_as_one_by_one() {
         // Pieces of uneven lengths, also empty ones, and streams that end before others.
         for piece in [1, 64, 128, 300, 5000] {
             let mut streams: Vec<HashStream> = inputs.iter().map(|_| keyed.start()).collect();
-            for round in 0..3000_usize.div_ceil(piece) + 1 {
+            for round in 0..inputs[22].len().div_ceil(piece) {
                 let rest = inputs.iter().map(|i| i.get(round * piece..).unwrap_or_default());
                 let pieces = rest.map(|rest| &rest[..piece.min(rest.len())]);
                 HashStream::update_many(streams.iter_mut().zip(pieces));
