@@ -39,7 +39,7 @@ impl Setting {
         let snapshot = &self.fixture.snapshots[0].manifest_id;
         Command::new(env!("CARGO_BIN_EXE_rekopia"))
             .env_clear()
-            .env("HOME", "/nonexistent")
+            .env("HOME", "/proc/nonexistent")
             .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
             .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
             .args(["--no-progress", "--password-file", password.to_str().unwrap(), "--repo", &url])

@@ -13,7 +13,7 @@ const EXE: &str = env!("CARGO_BIN_EXE_rekopia");
 
 fn rekopia(args: &[&str]) -> Output {
     let mut command = Command::new(EXE);
-    command.args(args).stdin(Stdio::null()).env_remove("KOPIA_PASSWORD").env("HOME", "/nonexistent");
+    command.args(args).stdin(Stdio::null()).env_remove("KOPIA_PASSWORD").env("HOME", "/proc/nonexistent");
     command.output().unwrap()
 }
 

@@ -56,7 +56,7 @@ impl Place {
         let password = testdata().join("quickstart/password");
         command
             .env_clear()
-            .env("HOME", "/nonexistent")
+            .env("HOME", "/proc/nonexistent")
             .env("PATH", std::env::var("PATH").unwrap())
             .env("REKOPIA_LOG", "trace")
             .args(["--no-progress", "--password-file", password.to_str().unwrap()])

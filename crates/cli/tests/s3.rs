@@ -31,7 +31,7 @@ fn serve(prefix: &str) -> Setting {
 fn rekopia(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rekopia"));
     let password = testdata().join("quickstart/password");
-    command.env_clear().env("HOME", "/nonexistent").stdin(Stdio::null());
+    command.env_clear().env("HOME", "/proc/nonexistent").stdin(Stdio::null());
     command.env("AWS_ACCESS_KEY_ID", ACCESS_KEY).env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
     command.args(["--no-progress", "--password-file", password.to_str().unwrap()]).args(args);
     command

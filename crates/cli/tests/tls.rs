@@ -18,7 +18,7 @@ const LATER: i32 = 2100;
 fn run(before: &[&str]) -> (Option<i32>, String) {
     let Output { status, stderr, .. } = Command::new(env!("CARGO_BIN_EXE_rekopia"))
         .env_clear()
-        .env("HOME", "/nonexistent")
+        .env("HOME", "/proc/nonexistent")
         .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
         .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
         .env("KOPIA_WEBDAV_PASSWORD", webdav::PASSWORD)

@@ -14,7 +14,7 @@ use rekopia_testkit::tree::Tree;
 fn restore(password: &str, before: &[&str], target: &Path) -> Output {
     let output = Command::new(env!("CARGO_BIN_EXE_rekopia"))
         .env_clear()
-        .env("HOME", "/nonexistent")
+        .env("HOME", "/proc/nonexistent")
         .env("KOPIA_WEBDAV_PASSWORD", password)
         .args(["--no-progress", "--password-file", testdata().join("quickstart/password").to_str().unwrap()])
         .args(before)

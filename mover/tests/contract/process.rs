@@ -146,7 +146,7 @@ fn debug_session() {
         place.untouched();
     }
     // Without a place for the file nobody could end the session.
-    Place::with("DEBUG_MOVER", "1").set("TMPDIR", "/nonexistent").refuses(1, "cannot be made");
+    Place::with("DEBUG_MOVER", "1").set("TMPDIR", "/proc/nonexistent").refuses(1, "cannot be made");
 }
 
 fn secrets_are_not_said() {

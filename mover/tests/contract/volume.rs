@@ -25,7 +25,7 @@ pub(crate) const CASES: &[Case] = &[
     ("T32", run(privileged)),
     ("T33", run(root_attributes)),
     ("T34", LAYOUT),
-    ("T34c", run(|| drop(Place::with("TMPDIR", "/nonexistent").restores(S3)))),
+    ("T34c", run(|| drop(Place::with("TMPDIR", "/proc/nonexistent").restores(S3)))),
 ];
 
 /// Owner and group of the snapshot of `own@ns:/data`.

@@ -70,7 +70,7 @@ impl<'a> Way<'a> {
     fn restore(&self, target: &Path) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rekopia"));
         let password = testdata().join("quickstart/password");
-        command.env_clear().env("HOME", "/nonexistent").env("REKOPIA_LOG", "debug").stdin(Stdio::null());
+        command.env_clear().env("HOME", "/proc/nonexistent").env("REKOPIA_LOG", "debug").stdin(Stdio::null());
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.args(["--no-progress", "--password-file", password.to_str().unwrap()]).args(&self.options);
         let output = command.args(["restore", SOURCE, target.to_str().unwrap()]).output().unwrap();
