@@ -222,7 +222,7 @@ pub(crate) fn retry_after(text: Option<&str>) -> Duration {
 
 /// The beginning of a refusal's text: errors are short, and nobody has to be believed about that.
 #[cfg(any(feature = "b2", feature = "object"))]
-pub(crate) async fn refusal_text(answer: &mut reqwest::Response) -> String {
+pub(crate) async fn refusal_text(answer: &mut Response) -> String {
     const MOST: usize = 64 * 1024;
     let mut text = Vec::new();
     while let Ok(Some(part)) = answer.chunk().await {
