@@ -1,7 +1,5 @@
 //! Repositories around a directory that holds none.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
-
 use rekopia_blob::{Settings, nearby};
 
 #[tokio::test]

@@ -174,7 +174,7 @@ impl Store {
         let (name, files) = buckets
             .iter()
             .find(|(name, _)| id_of(name) == text_of("bucketId"))
-            .ok_or_else(|| (400, "bad_bucket_id"))?;
+            .ok_or((400, "bad_bucket_id"))?;
         check(key, name, &prefix)?;
         let count: usize = text_of("maxFileCount").parse().unwrap_or(100);
         let count = count.min(usize::try_from(self.page.load(Ordering::SeqCst)).unwrap());
@@ -209,11 +209,10 @@ impl Store {
     fn download(&self, key: &Key, head: &Parts) -> Result<Answer, Refused> {
         let path = percent_decode_str(head.uri.path()).decode_utf8().map_err(|_| (400, "bad_request"))?;
         let place = path.strip_prefix("/file/").and_then(|p| p.split_once('/'));
-        let (bucket, name) = place.ok_or_else(|| (400, "bad_request"))?;
+        let (bucket, name) = place.ok_or((400, "bad_request"))?;
         check(key, bucket, name)?;
         let buckets = self.buckets.lock().unwrap();
-        let bytes =
-            buckets.get(bucket).and_then(|files| files.get(name)).ok_or_else(|| (404, "not_found"))?;
+        let bytes = buckets.get(bucket).and_then(|files| files.get(name)).ok_or((404, "not_found"))?;
         let range = head.headers.get("range").and_then(|v| v.to_str().ok());
         let (status, part) = match range.map(|r| within(r, bytes.len())) {
             None => (200, 0..bytes.len()),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use futures::stream;
@@ -247,5 +247,5 @@ impl S3 for Store {
 }
 
 fn timestamp(seconds: u64) -> Timestamp {
-    SystemTime::from(UNIX_EPOCH + Duration::from_secs(seconds)).into()
+    (UNIX_EPOCH + Duration::from_secs(seconds)).into()
 }
