@@ -251,12 +251,13 @@ fn structured() {
 
 fn proxies() {
     let cloud = Cloud::holding(&["volsync/"]);
-    let proxy = Listener::answering(DENIED);
-    let address = format!("http://{}", proxy.address);
     for (name, endpoint, expected) in [
         ("HTTP_PROXY", "http://s3.example.test", "http://s3.example.test/backups"),
         ("HTTPS_PROXY", "https://s3.example.test", "CONNECT s3.example.test:443"),
     ] {
+        // One for each: what is still on its way to the last one is not taken for this one's.
+        let proxy = Listener::answering(DENIED);
+        let address = format!("http://{}", proxy.address);
         let mut place = cloud.place("s3://backups/volsync");
         place.set("AWS_S3_ENDPOINT", endpoint).set(name, &address).set(&name.to_lowercase(), &address);
         let mut child = place.command().stdout(std::process::Stdio::null()).spawn().unwrap();
@@ -264,8 +265,9 @@ fn proxies() {
         assert!(head.contains(expected), "{name}: {head}");
         child.kill().unwrap();
         child.wait().unwrap();
-        while !proxy.is_quiet() {}
     }
+    let proxy = Listener::answering(DENIED);
+    let address = format!("http://{}", proxy.address);
     let mut place = cloud.place("s3://backups/volsync");
     place.set("HTTP_PROXY", &address).set("NO_PROXY", "127.0.0.1").restores(S3);
     assert!(proxy.is_quiet(), "the proxy was asked");
