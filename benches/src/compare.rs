@@ -51,9 +51,12 @@ pub(crate) struct Args {
     /// What `generate` made
     #[arg(long)]
     pub(crate) corpus: PathBuf,
-    /// Folder for targets, configuration and caches (a tmpfs, or the disk to measure)
+    /// Folder for targets (a tmpfs, or the disk to measure)
     #[arg(long)]
     pub(crate) dir: PathBuf,
+    /// Folder for configurations and caches; on a disk, as a user's home is [default: that of the targets]
+    #[arg(long)]
+    pub(crate) home: Option<PathBuf>,
     #[arg(long, value_enum, default_value = "fresh")]
     pub(crate) scenario: Scenario,
     #[arg(long, value_enum, default_value = "always")]
@@ -91,6 +94,9 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<()> {
     ensure!(args.runs > 0 && args.block > 0, "--runs and --block must not be 0");
     fs::create_dir_all(&args.dir)?;
+    if let Some(home) = &args.home {
+        fs::create_dir_all(home)?;
+    }
     fs::write(args.dir.join("password"), PASSWORD)?;
     let contest = Contest::new(args)?;
     let mut results: Vec<Vec<Sample>> = vec![Vec::new(); contest.programs.len()];
@@ -140,6 +146,9 @@ fn title(args: &Args) -> Result<String> {
     let name = corpus.file_name().unwrap_or_default().to_string_lossy();
     let from = if args.s3.s3 { args.s3.title() } else { table::file_system(&args.corpus)? };
     what += &format!(": {name}, {from} to {}", table::file_system(&args.dir)?);
+    if let Some(home) = &args.home {
+        what += &format!(", caches on {}", table::file_system(home)?);
+    }
     for (part, is) in [(", synced", args.sync == Sync::End), (", cold", args.cold)] {
         what += if is { part } else { "" };
     }

@@ -1,5 +1,6 @@
 //! One corpus, all programs that take part in a scenario, and the conditions of each run.
 
+use std::cell::Cell;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,9 @@ pub(crate) struct Contest<'a> {
     source: PathBuf,
     snapshots: usize,
     remote: Option<Remote>,
+    /// Where homes are made.
+    homes: PathBuf,
+    home: Cell<u32>,
 }
 
 impl<'a> Contest<'a> {
@@ -42,7 +46,7 @@ impl<'a> Contest<'a> {
         set("RUSTIC_REPO", corpus.join("rustic").into());
         set("SOURCE", source.clone().into());
         set("PASSWORD_FILE", dir.join("password").into());
-        set("HOME", dir.join("home").into());
+        let homes = args.home.as_ref().map_or(Ok(dir.clone()), fs::canonicalize)?;
         set("OPTIONS", args.options.clone().into());
         set("KOPIA_CHECK_FOR_UPDATES", "false".into());
         for key in ["KOPIA_PASSWORD", "RESTIC_PASSWORD", "RUSTIC_PASSWORD"] {
@@ -55,7 +59,8 @@ impl<'a> Contest<'a> {
         }
         let place = if args.s3.s3 { Place::S3 } else { Place::Local };
         let (scenario, overwrite, parallel) = (args.scenario, args.overwrite, args.parallel);
-        let mut programs = programs(&args.tools, Wanted { scenario, overwrite, place, parallel });
+        let synced = args.sync == Sync::End;
+        let mut programs = programs(&args.tools, Wanted { scenario, overwrite, place, parallel, synced });
         if !source.exists() {
             // Many indexes: nothing that others could back up.
             ensure!(
@@ -64,7 +69,8 @@ impl<'a> Contest<'a> {
             );
             programs.retain(|p| matches!(p.tool, Tool::Rekopia | Tool::Kopia));
         }
-        let mut contest = Contest { args, programs, environment, source, snapshots, remote: None };
+        let (remote, home) = (None, Cell::new(0));
+        let mut contest = Contest { args, programs, environment, source, snapshots, remote, homes, home };
         contest.prepare(&corpus)?;
         if args.s3.s3 {
             let remote = Remote::start(&args.s3, &corpus, &dir)?;
@@ -76,17 +82,18 @@ impl<'a> Contest<'a> {
 
     /// Makes what is missing of the others' repositories.
     fn prepare(&mut self, corpus: &Path) -> Result<()> {
-        self.fresh_home()?;
+        let mut environment = self.fresh()?;
         for (tool, name, script) in
             [(Tool::Restic, "restic", BACKUP_RESTIC), (Tool::Rustic, "rustic", BACKUP_RUSTIC)]
         {
             if self.programs.iter().any(|p| p.tool == tool) && !corpus.join(name).exists() {
-                timed(script, &self.environment, &self.args.dir, None)
+                timed(script, &environment, &self.args.dir, None)
                     .with_context(|| format!("{name} backup"))?;
+                environment = self.fresh()?;
             }
         }
         if self.args.scenario == Scenario::Ls && self.args.tools.kopia.is_some() {
-            timed(&list_kopia(), &self.environment, &self.args.dir, None)?;
+            timed(&list_kopia(), &environment, &self.args.dir, None)?;
             let list: Value = serde_json::from_slice(&fs::read(self.args.dir.join("stdout"))?)?;
             let root = list[0]["rootEntry"]["obj"].as_str().context("no root in Kopia's list")?;
             self.environment.push(("ROOT".to_owned(), root.into()));
@@ -106,12 +113,11 @@ impl<'a> Contest<'a> {
         } else if restores {
             ensure!(!target.exists(), "{} is there already", target.display());
         }
-        self.fresh_home()?;
+        let mut environment = self.fresh()?;
         if args.cold {
             let repository = if program.tool == Tool::Restic { "restic" } else { "kopia" };
             drop_pages(&args.corpus.join(if program.tool == Tool::Rustic { "rustic" } else { repository }))?;
         }
-        let mut environment = self.environment.clone();
         environment.push(("TARGET".to_owned(), target.clone().into()));
         let sync = (restores && args.sync == Sync::End).then_some(target.as_path());
         self.remote.as_ref().map(Remote::take_traffic);
@@ -140,13 +146,19 @@ impl<'a> Contest<'a> {
         Ok(rustix::fs::syncfs(fs::File::open(target)?)?)
     }
 
-    /// No configuration and no cache of an earlier run.
-    pub(crate) fn fresh_home(&self) -> Result<()> {
-        let home = self.args.dir.join("home");
-        if home.exists() {
-            fs::remove_dir_all(&home)?;
+    /// The environment of one run: no configuration and no cache of an earlier one, and nothing left to be written.
+    ///
+    /// The homes of earlier runs stay where they are: creating files is slow on ext4 for minutes after many were removed.
+    pub(crate) fn fresh(&self) -> Result<Vec<(String, OsString)>> {
+        let number = self.home.replace(self.home.get() + 1);
+        let home = self.homes.join(format!("home-{}-{number}", std::process::id()));
+        fs::create_dir(&home)?;
+        for folder in [&home, &self.args.dir] {
+            rustix::fs::syncfs(fs::File::open(folder)?)?;
         }
-        Ok(fs::create_dir_all(&home)?)
+        let mut environment = self.environment.clone();
+        environment.push(("HOME".to_owned(), home.into()));
+        Ok(environment)
     }
 
     /// A list must have every snapshot, or every name in the root.

@@ -31,8 +31,7 @@ impl Contest<'_> {
             }
             let (len, path) = candidates.into_iter().max().context("no data in the repository")?;
             let flip = Flip::new(&path, len / 2)?;
-            self.fresh_home()?;
-            let outcome = timed(&program.script, &self.environment, &self.args.dir, None);
+            let outcome = timed(&program.script, &self.fresh()?, &self.args.dir, None);
             drop(flip);
             if outcome.is_ok() {
                 bail!("{} did not notice a flipped bit in {}", program.name, path.display());

@@ -19,6 +19,8 @@ pub(crate) struct Wanted {
     pub(crate) place: Place,
     /// The others once more with so many requests at once.
     pub(crate) parallel: Option<u32>,
+    /// The time ends with a sync: ours does its own before.
+    pub(crate) synced: bool,
 }
 
 /// A program in one of its modes.
@@ -92,7 +94,8 @@ pub(crate) fn programs(tools: &Tools, wanted: Wanted) -> Vec<Program> {
 
 fn ours(wanted: Wanted) -> Vec<Program> {
     let overwrite = if wanted.overwrite == Overwrite::Always { "always" } else { "if-changed" };
-    let restore = format!(r#"-q restore --sync none --overwrite {overwrite} bench@host:/data "$TARGET""#);
+    let sync = if wanted.synced { "end" } else { "none" };
+    let restore = format!(r#"-q restore --sync {sync} --overwrite {overwrite} bench@host:/data "$TARGET""#);
     let modes: Vec<(&str, String)> = match wanted.scenario {
         Scenario::Fresh | Scenario::InPlace => {
             vec![("rekopia", restore.clone()), ("rekopia 24MiB", format!("--memory 24MiB {restore}"))]

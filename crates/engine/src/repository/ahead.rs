@@ -1,9 +1,10 @@
 //! Metadata read a little further than asked for: from far away a round trip costs more than half a megabyte.
 //!
 //! A snapshot's directories lie close together in few `q` packs, but each is known only when its parent has been
-//! read. Blocks of those packs are kept, so that a chain of directories is not a chain of requests.
+//! read. Blocks of those packs are kept, so that a chain of directories is not a chain of requests. Where they are
+//! scattered over the packs of many backups, most of a block is of no use: then just the contents are read.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -14,7 +15,19 @@ use super::index::{ContentIndex, Location, PackIdx};
 pub(crate) struct Ahead {
     /// Where contents lie in each metadata pack: nothing is read beyond.
     extents: OnceLock<HashMap<PackIdx, Range<u64>>>,
-    blocks: Mutex<VecDeque<Block>>,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// Oldest first.
+    blocks: VecDeque<Block>,
+    /// Blocks that were asked for, by their pack and start.
+    asked: HashSet<(PackIdx, u64)>,
+    /// Bytes of these.
+    asked_bytes: u64,
+    /// Bytes of the contents that they, and reads of single contents, were asked for.
+    wanted_bytes: u64,
 }
 
 #[derive(Debug)]
@@ -28,6 +41,8 @@ struct Block {
 const BLOCK: u64 = 512 << 10;
 /// Bytes of blocks that are kept.
 const KEPT: usize = 8 << 20;
+/// Bytes that may be read along before it is known whether they are of use.
+const TRUST: u64 = 1 << 20;
 
 impl Ahead {
     /// The block that a content of a metadata pack lies in; of any other pack, just the content.
@@ -37,27 +52,40 @@ impl Ahead {
         let Some(extent) = extents.get(&location.pack) else { return range };
         let start = (range.start / BLOCK * BLOCK).max(extent.start);
         let end = range.end.div_ceil(BLOCK).saturating_mul(BLOCK).min(extent.end);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.wanted_bytes += range.end - range.start;
+        if !kept.asked.contains(&(location.pack, start)) {
+            let asked_bytes = kept.asked_bytes + end.saturating_sub(start);
+            if asked_bytes > kept.wanted_bytes + kept.wanted_bytes / 4 + TRUST {
+                return range;
+            }
+            kept.asked_bytes = asked_bytes;
+            kept.asked.insert((location.pack, start));
+        }
         start..end
     }
 
     /// A kept block that holds the range, with its place in the pack.
     pub(crate) fn find(&self, pack: PackIdx, range: &Range<u64>) -> Option<(u64, Arc<Vec<u8>>)> {
-        let blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let holds = |b: &&Block| {
             b.pack == pack && b.start <= range.start && range.end <= b.start + b.bytes.len() as u64
         };
-        blocks.iter().rev().find(holds).map(|b| (b.start, Arc::clone(&b.bytes)))
+        kept.blocks.iter().rev().find(holds).map(|b| (b.start, Arc::clone(&b.bytes)))
     }
 
     /// Keeps a block, and drops the oldest when there are too many bytes.
     pub(crate) fn keep(&self, pack: PackIdx, start: u64, bytes: &Arc<Vec<u8>>) {
-        let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
-        if blocks.iter().any(|b| Arc::ptr_eq(&b.bytes, bytes)) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.blocks.iter().any(|b| Arc::ptr_eq(&b.bytes, bytes)) {
             return;
         }
-        blocks.push_back(Block { pack, start, bytes: Arc::clone(bytes) });
-        while blocks.iter().map(|b| b.bytes.len()).sum::<usize>() > KEPT && blocks.len() > 1 {
-            blocks.pop_front();
+        kept.blocks.push_back(Block { pack, start, bytes: Arc::clone(bytes) });
+        while kept.blocks.iter().map(|b| b.bytes.len()).sum::<usize>() > KEPT && kept.blocks.len() > 1 {
+            if let Some(oldest) = kept.blocks.pop_front() {
+                let range = oldest.start..oldest.start + oldest.bytes.len() as u64;
+                kept.asked.retain(|(pack, start)| *pack != oldest.pack || !range.contains(start));
+            }
         }
     }
 }
