@@ -36,7 +36,9 @@ type Transport = Box<dyn Held>;
 
 struct Shared {
     state: Mutex<State>,
-    received: Arc<AtomicU64>,
+    /// Bytes that have come in, here and altogether.
+    received: AtomicU64,
+    total: Arc<AtomicU64>,
     next: AtomicU32,
 }
 
@@ -62,19 +64,22 @@ const MAX_LISTING: u64 = 256 << 20;
 const MOST_PAGES: usize = 16;
 
 impl Session {
-    /// Greets the server; `received` counts the bytes that come in.
+    /// Greets the server; `total` counts the bytes that come in, with those of other sessions.
     pub(super) async fn start(
         stream: impl AsyncRead + AsyncWrite + Send + 'static,
         transport: Transport,
-        received: Arc<AtomicU64>,
+        total: Arc<AtomicU64>,
         silence: Duration,
     ) -> Result<Self, BlobError> {
         let (reading, mut writing) = tokio::io::split(stream);
         let mut reading = BufReader::with_capacity(PIECE as usize, reading);
+        let shared =
+            Shared { state: Mutex::default(), total, received: AtomicU64::new(0), next: AtomicU32::new(1) };
+        let shared = Arc::new(shared);
         let greeting = async {
             writing.write_all(&wire::hello()).await?;
             writing.flush().await?;
-            packet(&mut reading).await
+            packet(&mut reading, &shared).await
         };
         let none = |why: &str| BlobError::new(BlobErrorKind::Unavailable, format!("no SFTP session: {why}"));
         let answer = match tokio::time::timeout(silence, greeting).await {
@@ -87,7 +92,6 @@ impl Session {
         if version < 3 {
             return Err(none(&format!("the server speaks version {version} of SFTP only")));
         }
-        let shared = Arc::new(Shared { state: Mutex::default(), received, next: AtomicU32::new(1) });
         let (out, outgoing) = mpsc::unbounded_channel();
         let tasks = [
             tokio::spawn(write(writing, outgoing, Arc::clone(&shared))),
@@ -159,7 +163,8 @@ impl Session {
         let folder = self.open(&Ask::OpenFolder(path)).await?;
         let (mut members, mut bytes, mut ahead) = (Vec::new(), 0, 2);
         loop {
-            let pages = (0..ahead).map(|_| self.ask(&Ask::ReadFolder(&folder.handle)));
+            let page = Ask::ReadFolder(&folder.handle);
+            let pages = (0..ahead).map(|_| self.ask(&page));
             let mut end = false;
             for page in futures::future::join_all(pages).await {
                 asked();
@@ -287,6 +292,11 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn count(&self, bytes: usize) {
+        self.received.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.total.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
     /// Where the answer will come; or why none will.
     fn wait_for(&self, id: u32) -> Result<oneshot::Receiver<Answer>, String> {
         let mut state = self.state();
@@ -313,11 +323,10 @@ async fn read(
     out: mpsc::WeakUnboundedSender<Vec<u8>>,
 ) {
     let why = loop {
-        let packet = match packet(&mut from).await {
+        let packet = match packet(&mut from, &shared).await {
             Ok(packet) => packet,
             Err(e) => break ending(&e),
         };
-        shared.received.fetch_add(packet.len() as u64 + 4, Ordering::Relaxed);
         let (id, answer) = match wire::parse(packet) {
             Ok(parsed) => parsed,
             Err(e) => break e.to_string(),
@@ -357,13 +366,24 @@ async fn write(
     }
 }
 
-async fn packet(from: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Bytes> {
+async fn packet(from: &mut (impl AsyncRead + Unpin), shared: &Shared) -> std::io::Result<Bytes> {
     let len = from.read_u32().await?;
     if len > wire::MAX_PACKET {
         return Err(std::io::Error::other("a packet that is too long"));
     }
+    shared.count(4);
     let mut packet = vec![0; len as usize];
-    from.read_exact(&mut packet).await?;
+    let mut filled = 0;
+    // Part by part: a long packet over a slow connection is no silence.
+    while filled < packet.len() {
+        match from.read(&mut packet[filled..]).await? {
+            0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+            n => {
+                shared.count(n);
+                filled += n;
+            }
+        }
+    }
     Ok(packet.into())
 }
 

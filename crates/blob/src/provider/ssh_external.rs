@@ -110,9 +110,9 @@ impl Held for Running {
 /// What ssh says decides whether another try is worth it.
 fn judged(e: BlobError, said: &str) -> BlobError {
     let what = format!("{}; ssh says: {said}", e.what());
-    let kind = if said.contains("Host key verification failed") || said.contains("host key") {
+    let kind = if said.contains("Host key verification failed") {
         BlobErrorKind::Untrusted
-    } else if said.contains("Permission denied") || said.contains("authentication") {
+    } else if said.contains("Permission denied") || said.contains("Too many authentication failures") {
         BlobErrorKind::Denied
     } else {
         return BlobError::new(BlobErrorKind::Unavailable, what).transient();

@@ -32,11 +32,11 @@ impl Odd {
     /// What was closed is sent to `closed`.
     async fn serve(self, stream: DuplexStream, closed: mpsc::UnboundedSender<Vec<u8>>) {
         let (mut from, mut to) = tokio::io::split(stream);
-        packet(&mut from).await.unwrap();
+        next_packet(&mut from).await.unwrap();
         to.write_all(&framed(&[2, 0, 0, 0, 3])).await.unwrap();
         let (asking, mut questions) = mpsc::unbounded_channel();
         tokio::spawn(async move {
-            while let Ok(asked) = packet(&mut from).await {
+            while let Ok(asked) = next_packet(&mut from).await {
                 asking.send(asked).unwrap();
             }
         });
@@ -95,6 +95,12 @@ impl Odd {
             }
         }
     }
+}
+
+async fn next_packet(from: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Bytes> {
+    let mut packet = vec![0; from.read_u32().await? as usize];
+    from.read_exact(&mut packet).await?;
+    Ok(packet.into())
 }
 
 fn framed(packet: &[u8]) -> Vec<u8> {
@@ -199,7 +205,7 @@ async fn those_who_speak_something_else_are_noticed() {
         let (ours, mut theirs) = duplex(1 << 10);
         theirs.write_all(greeting).await.unwrap();
         // We listen, and leave after that.
-        let gone = tokio::spawn(async move { packet(&mut theirs).await });
+        let gone = tokio::spawn(async move { next_packet(&mut theirs).await });
         let refused = Session::start(ours, Box::new(Nothing), Arc::default(), SILENCE).await.err().unwrap();
         assert!(refused.to_string().contains(part), "{part}: {refused}");
         gone.await.unwrap().unwrap();
