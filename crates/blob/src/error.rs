@@ -15,6 +15,8 @@ pub enum BlobErrorKind {
     Truncated,
     /// The storage refuses us.
     Denied,
+    /// The server is not proven to be the one that is meant; nothing was told to it.
+    Untrusted,
     /// The settings cannot work (no such bucket, a path that is no directory, an unreadable layout file).
     Settings,
     /// The storage's own layout description is damaged.
@@ -81,13 +83,13 @@ impl BlobError {
     }
 
     /// The same of an error that stays where it is.
-    #[cfg(feature = "object")]
+    #[cfg(any(feature = "object", feature = "sftp"))]
     #[must_use]
-    pub(crate) fn within(&self, doing: &str) -> Self {
+    pub(crate) fn again(&self) -> Self {
         BlobError {
             kind: self.kind,
             blob: self.blob.clone(),
-            what: format!("{doing}: {}", self.what),
+            what: self.what.clone(),
             source: None,
             transient: self.transient,
             retry_after: self.retry_after,
@@ -138,6 +140,7 @@ impl fmt::Display for BlobError {
             BlobErrorKind::NotFound => "not found",
             BlobErrorKind::Truncated => "shorter than expected",
             BlobErrorKind::Denied => "access denied",
+            BlobErrorKind::Untrusted => "server not trusted",
             BlobErrorKind::Settings => "settings cannot work",
             BlobErrorKind::Damaged => "damaged layout",
             BlobErrorKind::Archived => "archived",

@@ -114,3 +114,21 @@ fn the_first_request_may_fail_in_passing() {
     assert_restored(&restore(PASSWORD, &["--repo", &url], &target), &target);
     assert!(proxy.broken() > 0);
 }
+
+/// What `.shards` would have said is seen in the folders.
+#[test]
+fn a_lost_layout_is_found_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let repo = dir.path().join("repo");
+    copy_dir(&testdata().join("quickstart/repo"), &repo);
+    let server = WebdavServer::nginx(dir.path());
+    let url = format!("webdav://{USER}@{}/repo", server.address);
+    std::fs::remove_file(repo.join(".shards")).unwrap();
+    for (name, url) in [("lost", url.clone()), ("misled", format!("{url}?dir-shards=2,2"))] {
+        let target = dir.path().join(name);
+        assert_restored(&restore(PASSWORD, &["--repo", &url], &target), &target);
+    }
+    std::fs::write(repo.join(".shards"), "{").unwrap();
+    let target = dir.path().join("broken");
+    assert_restored(&restore(PASSWORD, &["--repo", &url], &target), &target);
+}

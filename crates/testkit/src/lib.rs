@@ -7,6 +7,8 @@
     reason = "a test that cannot go on should stop where it stands"
 )]
 
+#[cfg(feature = "servers")]
+pub mod conformance;
 pub mod corpus;
 pub mod damage;
 pub mod fixture;

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rekopia_testkit::damage::Damaged;
+use rekopia_testkit::server::sshd::Sshd;
 use rekopia_testkit::tree::Tree;
 
 use crate::cloud::{Cloud, DENIED, Listener, closed};
@@ -31,6 +32,7 @@ pub(crate) const CASES: &[Case] = &[
     ("T52", run(bad_paths)),
     ("T53", run(read_only_mount)),
     ("T54", run(other_storages)),
+    ("T54s", run(sftp)),
     ("T55", run(bucket_before_directory)),
     ("T59", run(structured)),
     (
@@ -231,6 +233,23 @@ fn other_storages() {
         .refuses(2, "Google Drive");
     Place::with("KOPIA_REPOSITORY", "other://x").refuses(2, "No repository configuration found");
     Place::with("SFTP_HOST", "h").set("KOPIA_REPOSITORY", "x").refuses(2, "SFTP_PATH");
+}
+
+/// By the operator's key file and by the key itself; the server has to be known.
+fn sftp() {
+    let sshd = Sshd::start();
+    let key = sshd.key().display().to_string();
+    let mut place = Place::with("KOPIA_REPOSITORY", "sftp://ignored");
+    place
+        .set("SFTP_HOST", "127.0.0.1")
+        .set("SFTP_PORT", &sshd.port.to_string())
+        .set("SFTP_USERNAME", &sshd.user);
+    place.set("SFTP_PATH", crate::stock::repository().to_str().unwrap()).set("SFTP_KEY_FILE", &key);
+    let ended = place.refuses(15, "server not trusted");
+    assert!(ended.log.contains(&format!("[127.0.0.1]:{} ssh-ed25519 ", sshd.port)), "{}", ended.log);
+    place.set("SFTP_KNOWN_HOSTS_DATA", &sshd.known_hosts("ed25519")).restores(S3);
+    place.set("SFTP_KEY_FILE", &std::fs::read_to_string(sshd.key()).unwrap()).restores(S3);
+    place.set("SFTP_KEY_FILE", "/no/such/key").ends(2, "keyfile");
 }
 
 fn bucket_before_directory() {

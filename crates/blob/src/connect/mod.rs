@@ -164,6 +164,8 @@ pub async fn connect_with(
         Settings::S3(s) => Arc::new(crate::provider::s3::S3Blobs::open(s, options.deadlines).await?),
         #[cfg(feature = "rclone")]
         Settings::Rclone(s) => Arc::new(crate::provider::rclone::RcloneBlobs::open(s, options).await?),
+        #[cfg(feature = "sftp")]
+        Settings::Sftp(s) => Arc::new(crate::provider::sftp::SftpBlobs::open(s, options)?),
         #[cfg(feature = "webdav")]
         Settings::Webdav(s) => Arc::new(crate::provider::webdav::WebdavBlobs::open(s, options)?),
         #[allow(unreachable_patterns, reason = "with every provider built in there is none left")]

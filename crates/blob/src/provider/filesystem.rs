@@ -110,7 +110,10 @@ impl Inner {
         let path = self.layout.path(id);
         let opened = match File::open(self.root.join(&path)) {
             Err(e) if e.kind() == ErrorKind::NotFound => {
-                match self.layout.elsewhere(id, &path, || seen(&self.root)) {
+                if self.layout.is_unseen() {
+                    self.layout.saw(seen(&self.root));
+                }
+                match self.layout.elsewhere(id, &path) {
                     Some(other) => File::open(self.root.join(other)),
                     None => Err(e),
                 }

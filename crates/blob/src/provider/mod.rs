@@ -10,6 +10,8 @@ mod b2_answers;
 mod collect;
 #[cfg(feature = "webdav")]
 mod dav_listing;
+#[cfg(any(feature = "sftp", feature = "webdav"))]
+mod far_folders;
 pub mod filesystem;
 #[cfg(feature = "http")]
 mod fingerprint;
@@ -31,6 +33,18 @@ mod s3_http;
 mod s3_list;
 #[cfg(feature = "s3")]
 mod s3_role;
+#[cfg(feature = "sftp")]
+pub mod sftp;
+#[cfg(feature = "sftp")]
+mod sftp_session;
+#[cfg(feature = "sftp")]
+mod sftp_wire;
 mod sharded;
+#[cfg(feature = "sftp")]
+mod ssh;
+#[cfg(feature = "sftp")]
+mod ssh_external;
+#[cfg(feature = "sftp")]
+mod ssh_hosts;
 #[cfg(feature = "webdav")]
 pub mod webdav;

@@ -155,7 +155,7 @@ impl ObjectBlobs {
         let mut next: Option<&(dyn Error + 'static)> = Some(error);
         while let Some(cause) = next {
             if let Some(ours) = cause.downcast_ref::<BlobError>() {
-                return ours.within(&doing);
+                return ours.again().while_doing(&doing);
             }
             next = cause.source();
         }

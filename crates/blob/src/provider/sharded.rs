@@ -45,17 +45,18 @@ impl Layout {
         self.seen.get().and_then(Option::as_ref).unwrap_or(&self.sharding).path(id)
     }
 
-    /// Another path for a blob that is not at `path`: where the layout that can be seen has it.
-    pub(super) fn elsewhere(
-        &self,
-        id: &BlobId,
-        path: &str,
-        look: impl FnOnce() -> Option<Sharding>,
-    ) -> Option<String> {
-        if self.guessed && self.seen.get().is_none() {
-            // Whoever comes second may look as well and sees the same.
-            let _ = self.seen.set(look());
-        }
+    /// Whether it is worth a look when a blob is not where it should be.
+    pub(super) fn is_unseen(&self) -> bool {
+        self.guessed && self.seen.get().is_none()
+    }
+
+    /// What a look at the folders has shown. Whoever comes second may have looked as well, and seen the same.
+    pub(super) fn saw(&self, seen: Option<Sharding>) {
+        let _ = self.seen.set(seen);
+    }
+
+    /// Another path for a blob that is not at `path`: where the layout that was seen has it.
+    pub(super) fn elsewhere(&self, id: &BlobId, path: &str) -> Option<String> {
         Some(self.path(id)).filter(|other| self.guessed && other != path)
     }
 }

@@ -5,12 +5,12 @@ use std::pin::pin;
 
 use futures::StreamExt;
 use rekopia_format::BlobId;
-use rekopia_format::sharding::{Sharding, may_contain};
 use reqwest::{Method, Response, StatusCode, Url};
-use tokio::sync::OnceCell;
 
-use super::dav_listing::{self, Member};
+use super::dav_listing;
+use super::far_folders::{FarFolders, FarLayout, Member, walked};
 use super::http::{Http, Trust, parse_content_range, retry_after};
+use super::sharded::Walk;
 use crate::connect::{Secret, WebdavSettings};
 use crate::{BlobError, BlobErrorKind, BlobInfo, BlobReader, BoxFuture, LayerOptions, StorageTraits, Usage};
 
@@ -22,9 +22,7 @@ pub struct WebdavBlobs {
     root: Url,
     username: String,
     password: Secret,
-    dir_shards: Option<Vec<usize>>,
-    /// Read from the server when a blob is first asked for: a request like any other, with second tries.
-    sharding: OnceCell<Sharding>,
+    layout: FarLayout,
     /// Collections that are listed at once.
     in_flight: usize,
 }
@@ -61,28 +59,9 @@ impl WebdavBlobs {
             root,
             username: settings.username.clone(),
             password: settings.password.clone(),
-            dir_shards: settings.dir_shards.clone(),
-            sharding: OnceCell::new(),
+            layout: FarLayout::new(settings.dir_shards.clone()),
             in_flight: options.in_flight.unwrap_or(IN_FLIGHT).clamp(1, IN_FLIGHT),
         })
-    }
-
-    async fn path(&self, id: &BlobId) -> Result<String, BlobError> {
-        let sharding = self.sharding.get_or_try_init(async || {
-            let text = match self.get(".shards", None, Vec::new()).await {
-                Ok(text) => text,
-                Err(e) if e.is_not_found() => {
-                    return Ok(self
-                        .dir_shards
-                        .as_deref()
-                        .map_or_else(Sharding::legacy, Sharding::with_default));
-                }
-                Err(e) => return Err(e),
-            };
-            let what = || format!("{}: .shards cannot be understood", self.describe());
-            Sharding::parse(&text).map_err(|e| BlobError::new(BlobErrorKind::Damaged, what()).because(e))
-        });
-        Ok(sharding.await?.path(id))
     }
 
     /// `path` is below the collection, folders separated by `/`; whatever is in it stays there.
@@ -192,7 +171,7 @@ impl WebdavBlobs {
         }
     }
 
-    async fn members(&self, folder: &str) -> Result<Vec<Member>, BlobError> {
+    async fn listing(&self, folder: &str) -> Result<Vec<dav_listing::Member>, BlobError> {
         let method = Method::from_bytes(b"PROPFIND");
         let method = method.map_err(|e| BlobError::new(BlobErrorKind::Settings, "PROPFIND").because(e))?;
         let answer = self.send(method, folder, &[("depth", "1".into())]).await?;
@@ -212,66 +191,41 @@ impl WebdavBlobs {
         })
     }
 
-    /// The blobs and the collections of one collection that may matter. A collection that is gone has none.
-    async fn look_into(
-        &self,
-        folder: Folder,
-        prefix: &str,
-    ) -> Result<(Vec<Folder>, Vec<BlobInfo>), BlobError> {
-        let members = match self.members(&folder.path).await {
-            Err(e) if e.is_not_found() => return Ok((Vec::new(), Vec::new())),
+    async fn head(&self, path: &str) -> Result<(u64, i64), BlobError> {
+        let answer = self.send(Method::HEAD, path, &[]).await?;
+        let header = |name: &str| answer.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
+        let len = header("content-length").and_then(|v| v.parse().ok()).unwrap_or(0);
+        Ok((len, header("last-modified").map_or(0, |text| dav_listing::http_date(&text))))
+    }
+}
+
+impl FarFolders for WebdavBlobs {
+    async fn members(&self, path: &str) -> Result<Vec<Member>, BlobError> {
+        let listing = match self.listing(path).await {
+            Err(e) if e.is_not_found() => return Ok(Vec::new()),
             other => other?,
         };
-        let (mut folders, mut blobs) = (Vec::new(), Vec::new());
-        let own = dav_listing::own_path(&members, &dav_listing::decoded(self.url(&folder.path).path()));
-        for member in &members {
-            let Some(component) = own.and_then(|own| member.path.strip_prefix(own)) else { continue };
-            let component = component.trim_matches('/');
-            if component.is_empty() || component.contains('/') {
-                continue;
-            }
-            let name = format!("{}{component}", folder.name);
-            if member.is_collection {
-                if may_contain(&name, prefix) && name.len() <= MAX_NAME {
-                    folders.push(Folder { path: format!("{}{component}/", folder.path), name });
-                }
-            } else if let Some(id) = name.strip_suffix(".f").filter(|id| id.starts_with(prefix)) {
-                let Ok(id) = BlobId::parse(id) else { continue };
-                blobs.push(BlobInfo { id, len: member.len, modified_ns: member.modified_ns });
-            }
-        }
-        Ok((folders, blobs))
+        let own = dav_listing::own_path(&listing, &dav_listing::decoded(self.url(path).path()));
+        let member = |member: &dav_listing::Member| {
+            let name = member.path.strip_prefix(own?)?.trim_matches('/').to_owned();
+            let (len, modified_ns) = (member.len, member.modified_ns);
+            Some(Member { name, is_folder: member.is_collection, len, modified_ns })
+        };
+        Ok(listing.iter().filter_map(member).collect())
     }
 
-    /// Walks the collections, level by level: names are the concatenated path components (§1.3).
-    async fn walk(&self, prefix: &str, limit: usize) -> Result<Vec<BlobInfo>, BlobError> {
-        let mut found = Vec::new();
-        let mut level = vec![Folder::default()];
-        while !level.is_empty() {
-            let looks = level.drain(..).map(|folder| self.look_into(folder, prefix));
-            let mut looks = futures::stream::iter(looks.collect::<Vec<_>>()).buffer_unordered(self.in_flight);
-            while let Some(look) = looks.next().await {
-                let (folders, blobs) = look?;
-                level.extend(folders);
-                found.extend(blobs);
-                if found.len() >= limit {
-                    return Ok(found);
-                }
-            }
-        }
-        Ok(found)
+    async fn shards(&self) -> Result<Vec<u8>, BlobError> {
+        self.get(".shards", None, Vec::new()).await
+    }
+
+    fn looks(&self) -> usize {
+        self.in_flight
+    }
+
+    fn place(&self) -> String {
+        self.describe()
     }
 }
-
-/// A collection below the root: its path, and the part of blob names that its path makes up.
-#[derive(Debug, Default)]
-struct Folder {
-    path: String,
-    name: String,
-}
-
-/// Longer names are no blob's.
-const MAX_NAME: usize = 512;
 
 impl BlobReader for WebdavBlobs {
     fn read<'a>(
@@ -285,28 +239,39 @@ impl BlobReader for WebdavBlobs {
                 self.stat(id).await?;
                 return Ok(Vec::new());
             }
-            self.get(&self.path(id).await?, range, into).await.map_err(|e| e.of(id))
+            let path = self.layout.path(self, id).await?;
+            let read = match self.get(&path, range.clone(), into).await {
+                Err(e) if e.is_not_found() => match self.layout.elsewhere(self, id, &path).await? {
+                    Some(other) => self.get(&other, range, Vec::new()).await,
+                    None => Err(e),
+                },
+                other => other,
+            };
+            read.map_err(|e| e.of(id))
         })
     }
 
     fn list<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<BlobInfo>, BlobError>> {
-        Box::pin(self.walk(prefix, usize::MAX))
+        Box::pin(async move { Ok(walked(self, Walk::all(&[prefix])).await?.found()) })
     }
 
     fn stat<'a>(&'a self, id: &'a BlobId) -> BoxFuture<'a, Result<BlobInfo, BlobError>> {
         Box::pin(async move {
-            let path = self.path(id).await?;
-            let answer = self.send(Method::HEAD, &path, &[]).await.map_err(|e| e.of(id))?;
-            let header =
-                |name: &str| answer.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
-            let len = header("content-length").and_then(|v| v.parse().ok()).unwrap_or(0);
-            let modified_ns = header("last-modified").map_or(0, |text| dav_listing::http_date(&text));
+            let path = self.layout.path(self, id).await?;
+            let head = match self.head(&path).await {
+                Err(e) if e.is_not_found() => match self.layout.elsewhere(self, id, &path).await? {
+                    Some(other) => self.head(&other).await,
+                    None => Err(e),
+                },
+                other => other,
+            };
+            let (len, modified_ns) = head.map_err(|e| e.of(id))?;
             Ok(BlobInfo { id: id.clone(), len, modified_ns })
         })
     }
 
     fn any<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<bool, BlobError>> {
-        Box::pin(async move { Ok(!self.walk(prefix, 1).await?.is_empty()) })
+        Box::pin(async move { Ok(!walked(self, Walk::any(&[prefix])).await?.found().is_empty()) })
     }
 
     fn usage(&self) -> Usage {

@@ -12,7 +12,9 @@ pub mod identity;
 mod listing;
 mod program;
 pub mod s3;
+pub mod sshd;
 pub mod tls;
+pub mod tunnel;
 pub mod versioned;
 pub mod webdav;
 

@@ -1,0 +1,326 @@
+//! A repository in a directory behind an SSH server, in Kopia's sharded layout (§1.3, §1.5).
+//!
+//! A range is read by many small requests at once, because that is how long an answer may be. Several connections share
+//! the work: each is one process and one core on the other side. A further one is made when those that stand are busy,
+//! and one that is lost when it is next needed.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use futures::{StreamExt, TryStreamExt};
+use rekopia_format::BlobId;
+use tokio::time::Instant;
+
+use super::far_folders::{FarFolders, FarLayout, Member, walked};
+use super::sftp_session::Session;
+use super::sftp_wire::{Attributes, Named};
+use super::sharded::Walk;
+use super::ssh::Ssh;
+use super::ssh_external::External;
+use crate::connect::SftpSettings;
+use crate::{BlobError, BlobInfo, BlobReader, BoxFuture, Deadlines, LayerOptions, StorageTraits, Usage};
+
+/// Reads blobs from an SFTP server.
+pub struct SftpBlobs {
+    pool: Pool,
+    /// The directory on the server; ends with `/`.
+    root: String,
+    /// For messages.
+    place: String,
+    layout: FarLayout,
+    looks: usize,
+    requests: AtomicU64,
+}
+
+/// What suits a server that is one machine.
+const IN_FLIGHT: usize = 16;
+/// Servers begin to turn connections away at ten (`MaxStartups` of OpenSSH).
+const CONNECTIONS: usize = 4;
+/// Requests on one connection before another one is made.
+const BUSY: usize = 4;
+/// The longest `.shards`.
+const MAX_SHARDS: u64 = 1 << 20;
+
+impl SftpBlobs {
+    /// Reads keys and known hosts; connects to nothing yet.
+    ///
+    /// # Errors
+    /// [`BlobErrorKind::Settings`](crate::BlobErrorKind::Settings) that names the field.
+    pub fn open(settings: &SftpSettings, options: &LayerOptions) -> Result<Self, BlobError> {
+        let way = if settings.external_ssh {
+            Way::External(External::new(settings)?)
+        } else {
+            Way::Ssh(Box::new(Ssh::new(settings, options.deadlines)?))
+        };
+        Ok(SftpBlobs {
+            pool: Pool::new(way, options.deadlines),
+            root: format!("{}/", settings.path.trim_end_matches('/')),
+            place: place(settings),
+            layout: FarLayout::new(settings.dir_shards.clone()),
+            looks: options.in_flight.unwrap_or(IN_FLIGHT).clamp(1, IN_FLIGHT),
+            requests: AtomicU64::new(0),
+        })
+    }
+
+    /// `range` of a file; `None`: all of it.
+    async fn get(&self, path: &str, range: Option<Range<u64>>, into: Vec<u8>) -> Result<Vec<u8>, BlobError> {
+        let doing = |e: BlobError| e.while_doing(&format!("{}: reading {path}", self.place));
+        let session = self.session().await?;
+        self.count();
+        session.read(&format!("{}{path}", self.root), range, into).await.map_err(doing)
+    }
+
+    async fn attributes(&self, path: &str) -> Result<Attributes, BlobError> {
+        let doing = |e: BlobError| e.while_doing(&format!("{}: looking at {path}", self.place));
+        let session = self.session().await?;
+        self.count();
+        session.stat(&format!("{}{path}", self.root)).await.map_err(doing)
+    }
+
+    /// What a listing says of a member; of what leads elsewhere, what is there. `None`: nothing, or no name of ours.
+    async fn member(&self, folder: &str, named: Named) -> Result<Option<Member>, BlobError> {
+        let Ok(name) = String::from_utf8(named.name.into()) else { return Ok(None) };
+        let mut about = named.attributes;
+        if about.is_unclear() && !matches!(name.as_str(), "." | "..") {
+            about = match self.attributes(&format!("{folder}{name}")).await {
+                Err(e) if e.is_not_found() => return Ok(None),
+                other => other?,
+            };
+        }
+        let (len, modified_ns) = (about.len.unwrap_or(0), about.modified_ns());
+        Ok(Some(Member { name, is_folder: about.is_folder().unwrap_or(false), len, modified_ns }))
+    }
+
+    async fn session(&self) -> Result<Lease<'_>, BlobError> {
+        self.pool.session().await.map_err(|e| e.while_doing(&self.place))
+    }
+
+    fn count(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl FarFolders for SftpBlobs {
+    async fn members(&self, path: &str) -> Result<Vec<Member>, BlobError> {
+        let session = self.session().await?;
+        let folder = format!("{}{path}", self.root);
+        // Some servers know no folder of this name with a slash at its end.
+        let folder = if folder == "/" { "/" } else { folder.trim_end_matches('/') };
+        let named = match session.members(folder, || self.count()).await {
+            Err(e) if e.is_not_found() => return Ok(Vec::new()),
+            other => other.map_err(|e| e.while_doing(&format!("{}: listing {folder}", self.place)))?,
+        };
+        let members = named.into_iter().map(|named| self.member(path, named));
+        let members = futures::stream::iter(members).buffered(self.looks);
+        members.try_filter_map(|member| std::future::ready(Ok(member))).try_collect().await
+    }
+
+    async fn shards(&self) -> Result<Vec<u8>, BlobError> {
+        let len = self.attributes(".shards").await?.len.unwrap_or(0);
+        self.get(".shards", Some(0..len.min(MAX_SHARDS)), Vec::new()).await
+    }
+
+    fn looks(&self) -> usize {
+        self.looks
+    }
+
+    fn place(&self) -> String {
+        self.place.clone()
+    }
+}
+
+impl BlobReader for SftpBlobs {
+    fn read<'a>(
+        &'a self,
+        id: &'a BlobId,
+        range: Option<Range<u64>>,
+        into: Vec<u8>,
+    ) -> BoxFuture<'a, Result<Vec<u8>, BlobError>> {
+        Box::pin(async move {
+            let path = self.layout.path(self, id).await?;
+            let read = match self.get(&path, range.clone(), into).await {
+                Err(e) if e.is_not_found() => match self.layout.elsewhere(self, id, &path).await? {
+                    Some(other) => self.get(&other, range, Vec::new()).await,
+                    None => Err(e),
+                },
+                other => other,
+            };
+            read.map_err(|e| e.of(id))
+        })
+    }
+
+    fn list<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<BlobInfo>, BlobError>> {
+        Box::pin(async move { Ok(walked(self, Walk::all(&[prefix])).await?.found()) })
+    }
+
+    fn stat<'a>(&'a self, id: &'a BlobId) -> BoxFuture<'a, Result<BlobInfo, BlobError>> {
+        Box::pin(async move {
+            let path = self.layout.path(self, id).await?;
+            let about = match self.attributes(&path).await {
+                Err(e) if e.is_not_found() => match self.layout.elsewhere(self, id, &path).await? {
+                    Some(other) => self.attributes(&other).await,
+                    None => Err(e),
+                },
+                other => other,
+            };
+            let about = about.map_err(|e| e.of(id))?;
+            Ok(BlobInfo { id: id.clone(), len: about.len.unwrap_or(0), modified_ns: about.modified_ns() })
+        })
+    }
+
+    fn any<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<bool, BlobError>> {
+        Box::pin(async move { Ok(!walked(self, Walk::any(&[prefix])).await?.found().is_empty()) })
+    }
+
+    fn usage(&self) -> Usage {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Usage { requests: load(&self.requests), bytes: load(&self.pool.received), ..Usage::default() }
+    }
+
+    fn traits(&self) -> StorageTraits {
+        StorageTraits { in_flight: IN_FLIGHT, gap: 128 * 1024, local: false }
+    }
+
+    fn describe(&self) -> String {
+        self.place.clone()
+    }
+}
+
+/// Some connections to one server.
+struct Pool {
+    way: Way,
+    deadlines: Deadlines,
+    slots: [Slot; CONNECTIONS],
+    /// As many as the server allows.
+    usable: AtomicUsize,
+    received: Arc<AtomicU64>,
+}
+
+enum Way {
+    Ssh(Box<Ssh>),
+    External(External),
+}
+
+/// Room for a connection.
+#[derive(Default)]
+struct Slot {
+    busy: AtomicUsize,
+    state: tokio::sync::Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    session: Option<Arc<Session>>,
+    /// When and why there is none: whoever waited for it meanwhile need not try again.
+    failed: Option<(Instant, BlobError)>,
+}
+
+impl Pool {
+    fn new(way: Way, deadlines: Deadlines) -> Self {
+        let slots = std::array::from_fn(|_| Slot::default());
+        let usable = AtomicUsize::new(CONNECTIONS);
+        Pool { way, deadlines, slots, usable, received: Arc::default() }
+    }
+
+    /// A session that stands: the first that is not busy, or else the least busy one.
+    async fn session(&self) -> Result<Lease<'_>, BlobError> {
+        let came = Instant::now();
+        loop {
+            let slots = &self.slots[..self.usable.load(Ordering::Relaxed).clamp(1, CONNECTIONS)];
+            let busy = |at: &usize| slots[*at].busy.load(Ordering::Relaxed);
+            let free = (0..slots.len()).find(|at| busy(at) < BUSY);
+            let at = free.or_else(|| (0..slots.len()).min_by_key(busy)).unwrap_or_default();
+            let turn = Turn::new(&slots[at].busy);
+            let mut state = slots[at].state.lock().await;
+            if let Some(session) = state.session.as_ref().filter(|s| s.is_open()) {
+                return Ok(Lease { session: Arc::clone(session), _turn: turn });
+            }
+            state.session = None;
+            if let Some((when, why)) = &state.failed
+                && *when >= came
+            {
+                return Err(why.again());
+            }
+            match self.connect().await {
+                Ok(session) => {
+                    if at == 0 {
+                        self.usable.store(CONNECTIONS, Ordering::Relaxed);
+                    }
+                    let session = Arc::new(session);
+                    *state = State { session: Some(Arc::clone(&session)), failed: None };
+                    return Ok(Lease { session, _turn: turn });
+                }
+                // A server may allow fewer at once: then those have to do.
+                Err(e) if at > 0 && self.first_is_open() => {
+                    tracing::debug!("connection {at} failed, {at} have to do: {e}");
+                    self.usable.fetch_min(at, Ordering::Relaxed);
+                }
+                Err(e) => {
+                    state.failed = Some((Instant::now(), e.again()));
+                    return Err(e);
+                }
+            }
+        }
+    }
+
+    fn first_is_open(&self) -> bool {
+        let first = self.slots[0].state.try_lock();
+        first.is_ok_and(|state| state.session.as_ref().is_some_and(|s| s.is_open()))
+    }
+
+    async fn connect(&self) -> Result<Session, BlobError> {
+        let silence = self.deadlines.silence();
+        let received = Arc::clone(&self.received);
+        match &self.way {
+            Way::Ssh(ssh) => {
+                let (stream, connection) = ssh.connect().await?;
+                Session::start(stream, connection, received, silence).await
+            }
+            Way::External(ssh) => {
+                let (stream, program) = ssh.connect()?;
+                Session::start(stream, program, received, silence).await
+            }
+        }
+    }
+}
+
+/// The use of a session, for one request.
+struct Lease<'a> {
+    session: Arc<Session>,
+    _turn: Turn<'a>,
+}
+
+impl std::ops::Deref for Lease<'_> {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        &self.session
+    }
+}
+
+/// Counts as busy until it is dropped.
+struct Turn<'a>(&'a AtomicUsize);
+
+impl<'a> Turn<'a> {
+    fn new(busy: &'a AtomicUsize) -> Self {
+        busy.fetch_add(1, Ordering::Relaxed);
+        Turn(busy)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// `sftp://me@host:2222/path`, without credentials.
+fn place(settings: &SftpSettings) -> String {
+    let user = if settings.username.is_empty() { String::new() } else { format!("{}@", settings.username) };
+    let host =
+        if settings.host.contains(':') { format!("[{}]", settings.host) } else { settings.host.clone() };
+    let port = if matches!(settings.port, 0 | 22) { String::new() } else { format!(":{}", settings.port) };
+    let slash = if settings.path.starts_with('/') { "" } else { "/" };
+    format!("sftp://{user}{host}{port}{slash}{}", settings.path)
+}
