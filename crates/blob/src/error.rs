@@ -1,6 +1,7 @@
 //! What can go wrong between us and the storage.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rekopia_format::BlobId;
@@ -28,12 +29,12 @@ pub enum BlobErrorKind {
 }
 
 /// A failed request, with the blob that it was about.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct BlobError {
     kind: BlobErrorKind,
     blob: Option<BlobId>,
     what: String,
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
     /// Whether the same request may succeed a moment later.
     transient: bool,
     /// How long the storage asks us to wait.
@@ -56,7 +57,7 @@ impl BlobError {
     /// The same, caused by `source`.
     #[must_use]
     pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        self.source = Some(source.into());
+        self.source = Some(Arc::from(source.into()));
         self
     }
 
@@ -80,20 +81,6 @@ impl BlobError {
     pub(crate) fn while_doing(mut self, doing: &str) -> Self {
         self.what = format!("{doing}: {}", self.what);
         self
-    }
-
-    /// The same of an error that stays where it is.
-    #[cfg(any(feature = "object", feature = "sftp"))]
-    #[must_use]
-    pub(crate) fn again(&self) -> Self {
-        BlobError {
-            kind: self.kind,
-            blob: self.blob.clone(),
-            what: self.what.clone(),
-            source: None,
-            transient: self.transient,
-            retry_after: self.retry_after,
-        }
     }
 
     /// The same, given up after so many tries.

@@ -155,11 +155,11 @@ pub async fn connect_with(
     let provider: Arc<dyn BlobReader> = match settings {
         Settings::Filesystem(s) => Arc::new(FilesystemBlobs::open(&s.path, s.dir_shards.as_deref())?),
         #[cfg(feature = "azure")]
-        Settings::Azure(s) => Arc::new(crate::provider::object::ObjectBlobs::azure(s)?),
+        Settings::Azure(s) => Arc::new(crate::provider::object::ObjectBlobs::azure(s, options.deadlines)?),
         #[cfg(feature = "b2")]
-        Settings::B2(s) => Arc::new(crate::provider::b2::B2Blobs::new(s)?),
+        Settings::B2(s) => Arc::new(crate::provider::b2::B2Blobs::new(s, options.deadlines)?),
         #[cfg(feature = "gcp")]
-        Settings::Gcs(s) => Arc::new(crate::provider::object::ObjectBlobs::gcs(s)?),
+        Settings::Gcs(s) => Arc::new(crate::provider::object::ObjectBlobs::gcs(s, options.deadlines)?),
         #[cfg(feature = "s3")]
         Settings::S3(s) => Arc::new(crate::provider::s3::S3Blobs::open(s, options.deadlines).await?),
         #[cfg(feature = "rclone")]

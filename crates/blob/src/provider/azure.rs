@@ -5,10 +5,11 @@ use base64::prelude::BASE64_STANDARD;
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use percent_encoding::percent_decode_str;
 
-use super::http::{Trust, innermost};
+use super::http::{Http, Trust, innermost};
 use super::object::{ObjectBlobs, carrier, endpoint, once, wrong};
 use crate::BlobError;
 use crate::connect::AzureSettings;
+use crate::layer::Deadlines;
 
 const DOMAIN: &str = "blob.core.windows.net";
 
@@ -21,7 +22,7 @@ impl ObjectBlobs {
     /// # Errors
     /// [`Settings`](crate::BlobErrorKind::Settings) for fields that are missing, cannot be understood or are not
     /// supported.
-    pub fn azure(settings: &AzureSettings) -> Result<Self, BlobError> {
+    pub fn azure(settings: &AzureSettings, deadlines: Deadlines) -> Result<Self, BlobError> {
         if settings.point_in_time.is_some() {
             return Err(wrong(
                 "field \"pointInTime\" is not supported for Azure; leave it out to read what is there now",
@@ -36,12 +37,13 @@ impl ObjectBlobs {
         }
         let address = address(settings)?;
         let trust = Trust { ca_file: settings.ca_file.as_deref(), ..Trust::default() };
+        let http = Http::new(trust, deadlines)?;
         let builder = MicrosoftAzureBuilder::new()
             .with_account(account)
             .with_container_name(&settings.container)
             .with_endpoint(address.clone())
             .with_retry(once())
-            .with_http_connector(carrier(trust)?);
+            .with_http_connector(carrier(&http)?);
         let builder = credentials(builder, settings)?;
         let store = builder.build().map_err(|e| wrong(&innermost(&e)))?;
         let at = if settings.endpoint.is_empty() && settings.storage_domain.is_empty() {
@@ -51,6 +53,7 @@ impl ObjectBlobs {
         };
         ObjectBlobs::over(
             store,
+            http,
             &settings.prefix,
             format!("azblob://{}/{}{at}", settings.container, settings.prefix),
         )
@@ -171,7 +174,7 @@ mod tests {
         let refused = |change: &dyn Fn(&mut AzureSettings), part: &str| {
             let mut changed = settings();
             change(&mut changed);
-            let error = ObjectBlobs::azure(&changed).unwrap_err();
+            let error = ObjectBlobs::azure(&changed, Deadlines::default()).unwrap_err();
             let text = format!("{error} {error:?}");
             assert!(text.contains(part) && !text.contains("canary"), "{part}: {text}");
         };
@@ -198,7 +201,7 @@ mod tests {
             AzureSettings { client_secret: Secret::new("s"), ..principal.clone() },
             AzureSettings { azure_federated_token_file: file.path().to_str().unwrap().into(), ..principal },
         ] {
-            let blobs = ObjectBlobs::azure(&settings).unwrap();
+            let blobs = ObjectBlobs::azure(&settings, Deadlines::default()).unwrap();
             assert!(!format!("{blobs:?}").contains("a2V5"));
         }
     }

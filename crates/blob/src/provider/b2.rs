@@ -7,20 +7,21 @@ use std::sync::Arc;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rekopia_format::BlobId;
-use reqwest::{Client, Method, Response, Url};
+use reqwest::{Method, Response, Url};
 use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
 
 use super::b2_answers::{Account, Buckets, Page, modified_ns};
-use super::collect::Collector;
-use super::http::{Trust, client, no_answer, parse_content_range, plain_code, refusal_text, retry_after};
+use super::collect::collect;
+use super::http::{Http, Trust, by_status, check_range, header, plain_code};
 use crate::connect::{B2Settings, Secret};
-use crate::{BlobError, BlobErrorKind, BlobInfo, BlobReader, BoxFuture, StorageTraits};
+use crate::layer::Deadlines;
+use crate::{BlobError, BlobErrorKind, BlobInfo, BlobReader, BoxFuture, StorageTraits, Usage};
 
 /// Reads blobs from a bucket.
 #[derive(Debug)]
 pub struct B2Blobs {
-    client: Client,
+    http: Http,
     /// Where to sign in.
     endpoint: String,
     key_id: String,
@@ -67,7 +68,7 @@ impl B2Blobs {
     ///
     /// # Errors
     /// [`BlobErrorKind::Settings`] for fields that are missing or cannot be understood.
-    pub fn new(settings: &B2Settings) -> Result<Self, BlobError> {
+    pub fn new(settings: &B2Settings, deadlines: Deadlines) -> Result<Self, BlobError> {
         let wrong = |what: &str| BlobError::new(BlobErrorKind::Settings, what);
         if settings.key_id.is_empty() {
             return Err(wrong("field \"keyID\" is missing; B2_KEY_ID sets it, too"));
@@ -83,7 +84,7 @@ impl B2Blobs {
         let at = if endpoint == ENDPOINT { String::new() } else { format!(" at {endpoint}") };
         let trust = Trust { ca_file: settings.ca_file.as_deref(), ..Trust::default() };
         Ok(B2Blobs {
-            client: client(trust)?,
+            http: Http::new(trust, deadlines)?,
             endpoint: endpoint.to_owned(),
             key_id: settings.key_id.clone(),
             key: settings.key.clone(),
@@ -109,7 +110,7 @@ impl B2Blobs {
 
     async fn sign_in(&self) -> Result<Session, BlobError> {
         let url = self.url(&self.endpoint, "/b2api/v4/b2_authorize_account")?;
-        let request = self.client.get(url).basic_auth(&self.key_id, Some(self.key.expose()));
+        let request = self.http.request(Method::GET, url).basic_auth(&self.key_id, Some(self.key.expose()));
         let answer =
             self.answer(request, "signing in").await.map_err(|refused| match refused.error.kind() {
                 BlobErrorKind::Denied => {
@@ -155,8 +156,8 @@ impl B2Blobs {
     ) -> Result<Option<String>, BlobError> {
         let body = serde_json::json!({ "accountId": account, "bucketName": self.bucket });
         let request = self
-            .client
-            .post(self.url(api, "/b2api/v4/b2_list_buckets")?)
+            .http
+            .request(Method::POST, self.url(api, "/b2api/v4/b2_list_buckets")?)
             .header("authorization", token.expose())
             .header("content-type", "application/json")
             .body(body.to_string());
@@ -186,8 +187,7 @@ impl B2Blobs {
         let mut fresh = false;
         loop {
             let (method, url, range) = build(&session)?;
-            let mut request =
-                self.client.request(method, url).header("authorization", session.token.expose());
+            let mut request = self.http.request(method, url).header("authorization", session.token.expose());
             if let Some(range) = range {
                 request = request.header("range", range);
             }
@@ -204,40 +204,31 @@ impl B2Blobs {
 
     async fn answer(&self, request: reqwest::RequestBuilder, doing: &str) -> Result<Response, Refused> {
         let doing = format!("{}: {doing}", self.place);
-        let mut answer = request.send().await.map_err(|e| no_answer(e).while_doing(&doing))?;
+        let answer = self.http.send(request).await.map_err(|e| e.while_doing(&doing))?;
         let status = answer.status().as_u16();
         if answer.status().is_success() {
             return Ok(answer);
         }
-        let wait = retry_after(answer.headers().get("retry-after").and_then(|v| v.to_str().ok()));
-        let text = refusal_text(&mut answer).await;
+        let wait = header(&answer, "retry-after").map(str::to_owned);
+        let text = self.http.refusal(answer).await;
         let json: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
         let code = plain_code(json.get("code").and_then(serde_json::Value::as_str).unwrap_or_default());
         let (kind, advice) = classify(status, code);
         let said = format!("{doing}: HTTP {status} {code}");
         let error = BlobError::new(kind, format!("{}{advice}", said.trim_end()));
-        let error = match status {
-            429 | 503 => error.retry_after(wait),
-            408 | 500 | 502 | 504 => error.transient(),
-            _ => error,
-        };
+        let error = by_status(error, status, wait.as_deref());
         // An answer to HEAD has no code.
         let expired = status == 401 && matches!(code, "expired_auth_token" | "bad_auth_token" | "");
         Err(Refused { error, expired })
     }
 
-    async fn json<T: DeserializeOwned>(&self, mut answer: Response, doing: &str) -> Result<T, BlobError> {
+    async fn json<T: DeserializeOwned>(&self, answer: Response, doing: &str) -> Result<T, BlobError> {
         let broken = |what: &str| {
             let what = format!("{}: {doing}: {what}", self.place);
             BlobError::new(BlobErrorKind::Unavailable, what)
         };
-        let mut text = zeroize::Zeroizing::new(Vec::new());
-        while let Some(part) = answer.chunk().await.map_err(|e| no_answer(e).while_doing(&self.place))? {
-            if text.len() + part.len() > MOST {
-                return Err(broken("the answer does not end"));
-            }
-            text.extend_from_slice(&part);
-        }
+        let text = self.http.text(answer, MOST).await.map_err(|e| e.while_doing(&self.place))?;
+        let text = text.ok_or_else(|| broken("the answer does not end"))?;
         // The parser's own message may quote a token.
         serde_json::from_slice(&text).map_err(|e| {
             let what = format!("an answer that cannot be understood (column {})", e.column());
@@ -279,36 +270,20 @@ impl B2Blobs {
             self.info(id).await?;
             return Ok(into);
         }
-        let header = range.as_ref().map(|r| format!("bytes={}-{}", r.start, r.end - 1));
-        let build = |session: &Session| Ok((Method::GET, self.file_url(session, id)?, header.clone()));
-        let mut answer = self.send("getting it", build).await?;
-        let odd = |what: &str| {
-            BlobError::new(BlobErrorKind::Unavailable, format!("{}: {what}", self.place)).transient()
-        };
+        let wanted = range.as_ref().map(|r| format!("bytes={}-{}", r.start, r.end - 1));
+        let build = |session: &Session| Ok((Method::GET, self.file_url(session, id)?, wanted.clone()));
+        let answer = self.send("getting it", build).await?;
         let expected = match &range {
-            None => answer.content_length().ok_or_else(|| odd("an answer without a length"))?,
-            Some(range) => {
-                let given = answer.headers().get("content-range").and_then(|v| v.to_str().ok());
-                match given.and_then(parse_content_range) {
-                    Some(given) if given == *range => range.end - range.start,
-                    Some(given) if given.start == range.start && given.end < range.end => {
-                        return Err(BlobError::new(BlobErrorKind::Truncated, "it ends too early"));
-                    }
-                    _ => return Err(odd("another range than was asked for")),
-                }
-            }
+            None => answer.content_length(),
+            Some(range) => Some(check_range(range, header(&answer, "content-range"))?),
         };
-        let mut collected = Collector::new(into, expected)?;
-        while let Some(part) = answer.chunk().await.map_err(no_answer)? {
-            collected.push(&part)?;
-        }
-        collected.finish()
+        collect(self.http.body(answer), into, expected).await
     }
 
     async fn info(&self, id: &BlobId) -> Result<BlobInfo, BlobError> {
         let build = |session: &Session| Ok((Method::HEAD, self.file_url(session, id)?, None));
         let answer = self.send("looking at it", build).await?;
-        let header = |name: &str| answer.headers().get(name).and_then(|v| v.to_str().ok());
+        let header = |name| header(&answer, name);
         let len = header("content-length").and_then(|v| v.parse().ok()).unwrap_or(0);
         let uploaded_ms = header("x-bz-upload-timestamp").and_then(|v| v.parse().ok()).unwrap_or(0);
         let modified_ns = modified_ns(uploaded_ms, header("x-bz-info-kopia-mtime"));
@@ -392,6 +367,10 @@ impl BlobReader for B2Blobs {
 
     fn any<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<bool, BlobError>> {
         Box::pin(async move { Ok(!self.names(prefix, 1).await?.is_empty()) })
+    }
+
+    fn usage(&self) -> Usage {
+        self.http.usage()
     }
 
     fn traits(&self) -> StorageTraits {

@@ -4,10 +4,11 @@ use object_store::gcp::GoogleCloudStorageBuilder;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::http::{Trust, innermost};
+use super::http::{Http, Trust, innermost};
 use super::object::{ObjectBlobs, carrier, endpoint, once, wrong};
 use crate::BlobError;
 use crate::connect::GcsSettings;
+use crate::layer::Deadlines;
 
 impl ObjectBlobs {
     /// A bucket of Google Cloud Storage; sends nothing yet.
@@ -17,16 +18,17 @@ impl ObjectBlobs {
     ///
     /// # Errors
     /// [`Settings`](crate::BlobErrorKind::Settings) for fields that cannot be understood or are not supported.
-    pub fn gcs(settings: &GcsSettings) -> Result<Self, BlobError> {
+    pub fn gcs(settings: &GcsSettings, deadlines: Deadlines) -> Result<Self, BlobError> {
         if settings.point_in_time.is_some() {
             let what = "field \"pointInTime\" is not supported for Google Cloud Storage; leave it out to read what is there now";
             return Err(wrong(what));
         }
         let trust = Trust { ca_file: settings.ca_file.as_deref(), ..Trust::default() };
+        let http = Http::new(trust, deadlines)?;
         let mut builder = GoogleCloudStorageBuilder::new()
             .with_bucket_name(&settings.bucket)
             .with_retry(once())
-            .with_http_connector(carrier(trust)?);
+            .with_http_connector(carrier(&http)?);
         let mut at = String::new();
         if !settings.endpoint.is_empty() {
             let address = endpoint("endpoint", &settings.endpoint)?;
@@ -37,6 +39,7 @@ impl ObjectBlobs {
         let store = builder.build().map_err(|e| wrong(&format!("Google credentials: {}", innermost(&e))))?;
         ObjectBlobs::over(
             store,
+            http,
             &settings.prefix,
             format!("gs://{}/{}{at}", settings.bucket, settings.prefix),
         )
@@ -113,7 +116,7 @@ mod tests {
         let refused = |change: &dyn Fn(&mut GcsSettings), part: &str| {
             let mut changed = GcsSettings { bucket: "b".into(), ..GcsSettings::default() };
             change(&mut changed);
-            let error = ObjectBlobs::gcs(&changed).unwrap_err();
+            let error = ObjectBlobs::gcs(&changed, Deadlines::default()).unwrap_err();
             let text = format!("{error} {error:?}");
             assert!(text.contains(part) && !text.contains("canary"), "{part}: {text}");
         };

@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::Stream;
+use futures::{Stream, StreamExt};
 use reqwest::{Certificate, Client, ClientBuilder, Method, RequestBuilder, Response};
 use tokio::time::Instant;
+use zeroize::Zeroizing;
 
 use super::fingerprint;
 use crate::layer::Deadlines;
@@ -54,9 +55,8 @@ impl Http {
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("rekopia/", env!("CARGO_PKG_VERSION")));
         let (builder, unread_ca) = believe(builder, trust)?;
-        let client = builder.build().map_err(|e| wrong("the HTTP client cannot start").because(e))?;
         let (requests, bytes) = (Arc::default(), Arc::default());
-        Ok(Http { client, deadlines, unread_ca, requests, bytes })
+        Ok(Http { client: start(builder)?, deadlines, unread_ca, requests, bytes })
     }
 
     /// A request, to be given to [`Self::send`].
@@ -66,8 +66,13 @@ impl Http {
 
     /// Sends a request and waits for the head of the answer, whatever its status is.
     pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Response, BlobError> {
+        self.try_send(request).await.map_err(|e| self.no_answer(e))
+    }
+
+    /// The same with the client's own error.
+    pub(crate) async fn try_send(&self, request: RequestBuilder) -> Result<Response, reqwest::Error> {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        request.send().await.map_err(|e| self.no_answer(e))
+        request.send().await
     }
 
     /// The parts of an answer. It ends with an error when it breaks off, and when it only drips: silence has a deadline
@@ -86,6 +91,43 @@ impl Http {
         })
     }
 
+    /// The whole of a short answer; `None` when it has more than `most` bytes.
+    #[cfg(any(feature = "b2", feature = "object", feature = "webdav"))]
+    pub(crate) async fn text(
+        &self,
+        answer: Response,
+        most: usize,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, BlobError> {
+        let mut parts = std::pin::pin!(self.body(answer));
+        let mut text = Zeroizing::new(Vec::new());
+        while let Some(part) = parts.next().await {
+            let part = part?;
+            if text.len() + part.len() > most {
+                return Ok(None);
+            }
+            text.extend_from_slice(&part);
+        }
+        Ok(Some(text))
+    }
+
+    /// The text of a refusal, if there is one: errors are short, and nobody has to be believed about that.
+    #[cfg(any(feature = "b2", feature = "object"))]
+    pub(crate) async fn refusal(&self, answer: Response) -> String {
+        let text = self.text(answer, 64 * 1024).await.ok().flatten().unwrap_or_default();
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    /// A client for the metadata service of the machine: close by or not there at all, and never behind a proxy.
+    #[cfg(feature = "object")]
+    pub(crate) fn direct(&self) -> Result<Self, BlobError> {
+        let builder = Client::builder()
+            .connect_timeout(self.deadlines.connect().min(Duration::from_secs(3)))
+            .read_timeout(self.deadlines.silence())
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none());
+        Ok(Http { client: start(builder)?, unread_ca: None, ..self.clone() })
+    }
+
     /// Requests sent and bytes received so far.
     pub(crate) fn usage(&self) -> Usage {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -97,25 +139,8 @@ impl Http {
     }
 }
 
-/// A client for those who send by themselves.
-#[cfg(any(feature = "b2", feature = "object"))]
-pub(crate) fn client(trust: Trust<'_>) -> Result<Client, BlobError> {
-    Ok(Http::new(trust, Deadlines::default())?.client)
-}
-
-/// A client for the metadata service of the machine: close by or not there at all, and never behind a proxy.
-#[cfg(feature = "object")]
-pub(crate) fn direct_client() -> Result<Client, BlobError> {
-    let silence = Deadlines::default().silence();
-    let builder = Client::builder().connect_timeout(Duration::from_secs(3)).read_timeout(silence);
-    let builder = builder.no_proxy().redirect(reqwest::redirect::Policy::none());
+fn start(builder: ClientBuilder) -> Result<Client, BlobError> {
     builder.build().map_err(|e| wrong("the HTTP client cannot start").because(e))
-}
-
-/// The error of a request that got no answer.
-#[cfg(any(feature = "b2", feature = "object"))]
-pub(crate) fn no_answer(e: reqwest::Error) -> BlobError {
-    explained(e, None)
 }
 
 /// Why a request got no answer, in the words of its innermost cause.
@@ -210,8 +235,17 @@ impl Watch {
     }
 }
 
+/// The error of a refusal, worth another try when the server is busy or in trouble.
+pub(crate) fn by_status(error: BlobError, status: u16, retry_after: Option<&str>) -> BlobError {
+    match status {
+        429 | 503 => error.retry_after(wait(retry_after)),
+        408 | 500 | 502 | 504..=599 => error.transient(),
+        _ => error,
+    }
+}
+
 /// `Retry-After`: seconds, or the time when; never more than half a minute is waited.
-pub(crate) fn retry_after(text: Option<&str>) -> Duration {
+pub(crate) fn wait(text: Option<&str>) -> Duration {
     let seconds = text.and_then(|t| t.trim().parse().ok()).map(Duration::from_secs);
     let until = || {
         let then = jiff::fmt::rfc2822::parse(text?.trim()).ok()?.timestamp();
@@ -220,18 +254,10 @@ pub(crate) fn retry_after(text: Option<&str>) -> Duration {
     seconds.or_else(until).unwrap_or_default().min(Duration::from_secs(30))
 }
 
-/// The beginning of a refusal's text: errors are short, and nobody has to be believed about that.
-#[cfg(any(feature = "b2", feature = "object"))]
-pub(crate) async fn refusal_text(answer: &mut Response) -> String {
-    const MOST: usize = 64 * 1024;
-    let mut text = Vec::new();
-    while let Ok(Some(part)) = answer.chunk().await {
-        text.extend_from_slice(&part);
-        if text.len() > MOST {
-            break;
-        }
-    }
-    String::from_utf8_lossy(&text).into_owned()
+/// A header of an answer, if it is there and text.
+#[cfg(any(feature = "b2", feature = "object", feature = "webdav"))]
+pub(crate) fn header<'a>(answer: &'a Response, name: &str) -> Option<&'a str> {
+    answer.headers().get(name).and_then(|value| value.to_str().ok())
 }
 
 /// A code from an answer is shown only when it looks like one.
@@ -241,8 +267,21 @@ pub(crate) fn plain_code(code: &str) -> &str {
     if plain { code } else { "" }
 }
 
+/// How many bytes the answer to a request for `wanted` has, when its `Content-Range` says that it is the right one.
+pub(crate) fn check_range(wanted: &Range<u64>, given: Option<&str>) -> Result<u64, BlobError> {
+    let odd = |what: &str| Err(BlobError::new(BlobErrorKind::Unavailable, what).transient());
+    match given.map(parse_content_range) {
+        Some(Some(given)) if given == *wanted => Ok(wanted.end - wanted.start),
+        Some(Some(given)) if given.start == wanted.start && given.end < wanted.end => {
+            Err(BlobError::new(BlobErrorKind::Truncated, "it ends too early"))
+        }
+        Some(_) => odd("the storage answered with another range than it was asked for"),
+        None => odd("the storage ignored the range that it was asked for"),
+    }
+}
+
 /// `bytes 5-9/100` → 5..10
-pub(crate) fn parse_content_range(text: &str) -> Option<Range<u64>> {
+fn parse_content_range(text: &str) -> Option<Range<u64>> {
     let (first, last) = text.strip_prefix("bytes ")?.split('/').next()?.split_once('-')?;
     Some(first.trim().parse().ok()?..last.trim().parse::<u64>().ok()?.checked_add(1)?)
 }
@@ -272,15 +311,25 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_has_the_range_that_was_asked_for() {
+        let kind = |given| check_range(&(5..10), given).map_err(|e| (e.kind(), e.is_transient()));
+        assert_eq!(kind(Some("bytes 5-9/100")), Ok(5));
+        assert_eq!(kind(Some("bytes 5-8/9")), Err((BlobErrorKind::Truncated, false)));
+        for odd in [None, Some("bytes 4-9/100"), Some("bytes 5-10/100"), Some("5-9")] {
+            assert_eq!(kind(odd), Err((BlobErrorKind::Unavailable, true)), "{odd:?}");
+        }
+    }
+
+    #[test]
     fn reads_when_to_come_back() {
-        assert_eq!(retry_after(Some("7")), Duration::from_secs(7));
-        assert_eq!(retry_after(Some("99999")), Duration::from_secs(30));
-        assert_eq!(retry_after(Some("soon")), Duration::ZERO);
-        assert_eq!(retry_after(None), Duration::ZERO);
-        assert_eq!(retry_after(Some("Thu, 01 Jan 1970 00:00:07 GMT")), Duration::ZERO);
+        assert_eq!(wait(Some("7")), Duration::from_secs(7));
+        assert_eq!(wait(Some("99999")), Duration::from_secs(30));
+        assert_eq!(wait(Some("soon")), Duration::ZERO);
+        assert_eq!(wait(None), Duration::ZERO);
+        assert_eq!(wait(Some("Thu, 01 Jan 1970 00:00:07 GMT")), Duration::ZERO);
         let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(20);
         let soon = jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&soon).unwrap();
-        assert!((Duration::from_secs(15)..=Duration::from_secs(20)).contains(&retry_after(Some(&soon))));
+        assert!((Duration::from_secs(15)..=Duration::from_secs(20)).contains(&wait(Some(&soon))));
     }
 
     #[tokio::test]

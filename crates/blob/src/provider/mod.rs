@@ -6,7 +6,7 @@ mod azure;
 pub mod b2;
 #[cfg(feature = "b2")]
 mod b2_answers;
-#[cfg(any(feature = "b2", feature = "object"))]
+#[cfg(feature = "http")]
 mod collect;
 #[cfg(feature = "webdav")]
 mod dav_listing;

@@ -15,10 +15,10 @@ use object_store::path::Path;
 use object_store::{BackoffConfig, GetOptions, GetRange, ObjectStore, RetryConfig};
 use rekopia_format::BlobId;
 
-use super::collect::Collector;
-use super::http::{Trust, client, direct_client, innermost};
+use super::collect::collect;
+use super::http::{Http, innermost};
 use super::object_http::{BlobBytes, Carrier};
-use crate::{BlobError, BlobErrorKind, BlobInfo, BlobReader, BoxFuture, StorageTraits};
+use crate::{BlobError, BlobErrorKind, BlobInfo, BlobReader, BoxFuture, StorageTraits, Usage};
 
 /// What we need of a store. Its own listing takes prefixes for folders; the paginated one takes them as they are.
 pub(super) trait Store: ObjectStore + PaginatedListStore {}
@@ -28,6 +28,7 @@ impl<T: ObjectStore + PaginatedListStore> Store for T {}
 /// Reads blobs from a container or bucket.
 pub struct ObjectBlobs {
     store: Arc<dyn Store>,
+    http: Http,
     prefix: String,
     /// Where requests go, for messages.
     place: String,
@@ -39,8 +40,13 @@ const PAGE: Duration = Duration::from_secs(60);
 impl ObjectBlobs {
     /// # Errors
     /// [`BlobErrorKind::Settings`] for a prefix that `object_store` has no way to ask for.
-    pub(super) fn over(store: impl Store, prefix: &str, place: String) -> Result<Self, BlobError> {
-        let blobs = ObjectBlobs { store: Arc::new(store), prefix: prefix.to_owned(), place };
+    pub(super) fn over(
+        store: impl Store,
+        http: Http,
+        prefix: &str,
+        place: String,
+    ) -> Result<Self, BlobError> {
+        let blobs = ObjectBlobs { store: Arc::new(store), http, prefix: prefix.to_owned(), place };
         blobs.path("x")?;
         Ok(blobs)
     }
@@ -78,13 +84,8 @@ impl ObjectBlobs {
         if range.is_some_and(|wanted| wanted != given) {
             return Err(BlobError::new(BlobErrorKind::Truncated, "it ends too early").of(id));
         }
-        let mut collected = Collector::new(into, given.end.saturating_sub(given.start))?;
-        let mut parts = answer.into_stream();
-        while let Some(part) = parts.next().await {
-            let part = part.map_err(|e| self.failed(&e, "getting it").of(id))?;
-            collected.push(&part).map_err(|e| e.of(id))?;
-        }
-        collected.finish().map_err(|e| e.of(id))
+        let parts = answer.into_stream().map(|part| part.map_err(|e| self.failed(&e, "getting it")));
+        collect(parts, into, Some(given.end.saturating_sub(given.start))).await.map_err(|e| e.of(id))
     }
 
     async fn info(&self, id: &BlobId) -> Result<BlobInfo, BlobError> {
@@ -155,7 +156,7 @@ impl ObjectBlobs {
         let mut next: Option<&(dyn Error + 'static)> = Some(error);
         while let Some(cause) = next {
             if let Some(ours) = cause.downcast_ref::<BlobError>() {
-                return ours.again().while_doing(&doing);
+                return ours.clone().while_doing(&doing);
             }
             next = cause.source();
         }
@@ -164,9 +165,9 @@ impl ObjectBlobs {
     }
 }
 
-/// The clients for one store.
-pub(super) fn carrier(trust: Trust<'_>) -> Result<Carrier, BlobError> {
-    Ok(Carrier { client: client(trust)?, metadata: direct_client()? })
+/// What carries the requests of one store.
+pub(super) fn carrier(http: &Http) -> Result<Carrier, BlobError> {
+    Ok(Carrier { http: http.clone(), metadata: http.direct()? })
 }
 
 /// `object_store` tries once.
@@ -218,6 +219,10 @@ impl BlobReader for ObjectBlobs {
 
     fn any<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<bool, BlobError>> {
         Box::pin(async move { Ok(!self.names(prefix, 1).await?.is_empty()) })
+    }
+
+    fn usage(&self) -> Usage {
+        self.http.usage()
     }
 
     fn traits(&self) -> StorageTraits {

@@ -8,9 +8,9 @@ use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody,
     HttpService,
 };
-use reqwest::{Client, Method, Response};
+use reqwest::{Method, Response};
 
-use super::http::{no_answer, plain_code, refusal_text, retry_after};
+use super::http::{Http, by_status, header, plain_code};
 use crate::{BlobError, BlobErrorKind};
 
 /// Marks a request for a blob's bytes: its answer is as long as the blob, others are short.
@@ -21,9 +21,9 @@ pub(super) struct BlobBytes;
 #[derive(Debug, Clone)]
 pub(super) struct Carrier {
     /// To the storage and to the service that gives tokens.
-    pub(super) client: Client,
+    pub(super) http: Http,
     /// To the metadata service of the machine: never through a proxy.
-    pub(super) metadata: Client,
+    pub(super) metadata: Http,
 }
 
 /// The longest answer that is not a blob: a page of a listing, a token.
@@ -47,18 +47,22 @@ impl Carrier {
         let (head, body) = request.into_parts();
         let to_metadata = head.uri.host().is_some_and(is_metadata);
         let signing_in = to_metadata || head.method == Method::POST;
-        let client = if to_metadata { &self.metadata } else { &self.client };
-        let mut outgoing = client.request(head.method, head.uri.to_string()).headers(head.headers);
+        let http = if to_metadata { &self.metadata } else { &self.http };
+        let mut outgoing = http.request(head.method, head.uri.to_string()).headers(head.headers);
         if let Some(bytes) = body.as_bytes().filter(|b| !b.is_empty()) {
             outgoing = outgoing.body(bytes.clone());
         }
-        let answer = outgoing.send().await;
-        let answer = answer.map_err(|e| if to_metadata { no_metadata(e) } else { no_answer(e) })?;
+        let answer = if to_metadata {
+            http.try_send(outgoing).await.map_err(no_metadata)?
+        } else {
+            http.send(outgoing).await?
+        };
         if !answer.status().is_success() {
-            return Err(refused(answer, signing_in).await);
+            return Err(refused(http, answer, signing_in).await);
         }
         let (status, headers) = (answer.status(), answer.headers().clone());
-        let body = reqwest::Body::from(answer).map_err(|e| told(no_answer(e)));
+        let body = reqwest::Body::wrap_stream(http.body(answer));
+        let body = body.map_err(|e| HttpError::new(HttpErrorKind::Unknown, e));
         let body = if head.extensions.get::<BlobBytes>().is_some() {
             HttpResponseBody::new(body)
         } else {
@@ -96,22 +100,18 @@ fn no_metadata(e: reqwest::Error) -> BlobError {
     if refused { error.transient() } else { error }
 }
 
-async fn refused(mut answer: Response, signing_in: bool) -> BlobError {
+async fn refused(http: &Http, answer: Response, signing_in: bool) -> BlobError {
     let status = answer.status().as_u16();
-    let wait = retry_after(answer.headers().get("retry-after").and_then(|v| v.to_str().ok()));
-    let named = answer.headers().get("x-ms-error-code").and_then(|v| v.to_str().ok()).map(str::to_owned);
-    let text = refusal_text(&mut answer).await;
+    let wait = header(&answer, "retry-after").map(str::to_owned);
+    let named = header(&answer, "x-ms-error-code").map(str::to_owned);
+    let text = http.refusal(answer).await;
     let code = named.or_else(|| code_in(&text)).unwrap_or_default();
     let code = plain_code(&code);
     let (kind, advice) = if signing_in { classify_sign_in(status) } else { classify(status, code) };
     let doing = if signing_in { "signing in: " } else { "" };
     let said = format!("{doing}HTTP {status} {code}");
     let error = BlobError::new(kind, format!("{}{advice}", said.trim_end()));
-    match status {
-        429 | 503 => error.retry_after(wait),
-        408 | 500 | 502 | 504 => error.transient(),
-        _ => error,
-    }
+    by_status(error, status, wait.as_deref())
 }
 
 /// `<Code>BlobNotFound</Code>`, `{"error":"invalid_client"}`, `{"error":{"status":"NOT_FOUND"}}`

@@ -14,13 +14,15 @@ use aws_sdk_s3::config::{
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::DispatchFailure;
+use aws_smithy_types::byte_stream::error::Error as ByteStreamError;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use rekopia_format::BlobId;
 
-use super::http::{Http, Trust, parse_content_range, retry_after};
+use super::collect::collect;
+use super::http::{Http, Trust, by_status, check_range, innermost, wait};
 use super::s3_http::Carrier;
 use super::s3_list::Past;
 use crate::connect::{S3Settings, S3Style};
@@ -167,44 +169,15 @@ impl S3Blobs {
         let header = range.as_ref().map(|r| format!("bytes={}-{}", r.start, r.end - 1));
         let request = self.client.get_object().bucket(&self.bucket).key(self.key(id.as_str()));
         let answer = request.set_range(header).set_version_id(version).send().await;
-        let mut answer = answer.map_err(|e| self.failed(e, "getting it").of(id))?;
-        let expected = match (&range, answer.content_range()) {
-            (None, _) => answer.content_length().and_then(|n| u64::try_from(n).ok()),
-            (Some(range), Some(given)) => {
-                let given =
-                    parse_content_range(given).filter(|g| g.start == range.start && g.end <= range.end);
-                let Some(given) = given else {
-                    let what = "the storage answered with another range than it was asked for";
-                    return Err(BlobError::new(BlobErrorKind::Unavailable, what).of(id).transient());
-                };
-                if given.end < range.end {
-                    return Err(BlobError::new(BlobErrorKind::Truncated, "it ends too early").of(id));
-                }
-                Some(range.end - range.start)
-            }
-            (Some(_), None) => {
-                let what = "the storage ignored the range that it was asked for";
-                return Err(BlobError::new(BlobErrorKind::Unavailable, what).of(id).transient());
-            }
+        let answer = answer.map_err(|e| self.failed(e, "getting it").of(id))?;
+        let expected = match &range {
+            None => answer.content_length().and_then(|n| u64::try_from(n).ok()),
+            Some(range) => Some(check_range(range, answer.content_range()).map_err(|e| e.of(id))?),
         };
-        let broke = |e: Box<dyn std::error::Error + Send + Sync>| {
-            BlobError::new(BlobErrorKind::Unavailable, "the answer broke off").of(id).because(e).transient()
-        };
-        if let Some(expected) = expected {
-            let len = usize::try_from(expected).unwrap_or(usize::MAX);
-            into.try_reserve_exact(len.min(MOST_RESERVED)).map_err(|e| broke(e.into()))?;
-        }
-        while let Some(part) = answer.body.next().await {
-            let part = part.map_err(|e| broke(e.into()))?;
-            into.extend_from_slice(&part);
-            if expected.is_some_and(|n| into.len() as u64 > n) {
-                return Err(broke("more bytes than announced".into()));
-            }
-        }
-        match expected {
-            Some(n) if n != into.len() as u64 => Err(broke(format!("{} of {n} bytes", into.len()).into())),
-            _ => Ok(into),
-        }
+        let parts = futures::stream::try_unfold(answer.body, async |mut body| {
+            Ok(body.try_next().await.map_err(broke_off)?.map(|part| (part, body)))
+        });
+        collect(parts, into, expected).await.map_err(|e| e.of(id))
     }
 
     async fn info(&self, id: &BlobId) -> Result<BlobInfo, BlobError> {
@@ -243,7 +216,7 @@ impl S3Blobs {
             }
         };
         let status = answer.raw().status().as_u16();
-        let wait = retry_after(answer.raw().headers().get("retry-after"));
+        let asked = answer.raw().headers().get("retry-after");
         let code = answer.err().code().unwrap_or_default();
         let message = answer.err().message().unwrap_or_default();
         let (kind, advice) = classify(status, code);
@@ -251,14 +224,16 @@ impl S3Blobs {
         let what =
             format!("{place}: {doing}: {}{advice}", said.split_whitespace().collect::<Vec<_>>().join(" "));
         let error = BlobError::new(kind, what);
-        match (status, code) {
-            (429 | 503, _) | (_, "SlowDown" | "RequestLimitExceeded" | "TooManyRequests") => {
-                error.retry_after(wait)
-            }
-            (408 | 500 | 502 | 504, _) | (_, "RequestTimeout" | "InternalError") => error.transient(),
-            _ => error,
+        match code {
+            "SlowDown" | "RequestLimitExceeded" | "TooManyRequests" => error.retry_after(wait(asked)),
+            "RequestTimeout" | "InternalError" => error.transient(),
+            _ => by_status(error, status, asked),
         }
     }
+}
+
+fn broke_off(e: ByteStreamError) -> BlobError {
+    BlobError::new(BlobErrorKind::Unavailable, "the answer broke off").because(e).transient()
 }
 
 /// A request that was not answered: the network's fault, or there was nothing to sign it with.
@@ -267,8 +242,7 @@ fn undispatched(failure: &DispatchFailure, doing: &str) -> BlobError {
         return BlobError::new(BlobErrorKind::Unavailable, format!("{doing}: not sent")).transient();
     };
     if let Some(network) = cause.source().and_then(|e| e.downcast_ref::<BlobError>()) {
-        let error = BlobError::new(network.kind(), format!("{doing}: {}", network.what()));
-        return if network.is_transient() { error.transient() } else { error };
+        return network.clone().while_doing(doing);
     }
     let why = innermost(cause);
     if cause.is_io() || cause.is_timeout() {
@@ -343,9 +317,6 @@ impl BlobReader for S3Blobs {
     }
 }
 
-/// The most that is reserved on the word of a header.
-const MOST_RESERVED: usize = 64 << 20;
-
 fn static_key(settings: &S3Settings) -> Result<Option<Credentials>, BlobError> {
     match (settings.access_key_id.is_empty(), settings.secret_access_key.is_empty()) {
         (true, true) => Ok(None),
@@ -372,14 +343,6 @@ async fn bucket_region(client: &Client, bucket: &str) -> Option<String> {
 
 pub(super) fn nanos(time: Option<&aws_smithy_types::DateTime>) -> i64 {
     time.map_or(0, |t| i64::try_from(t.as_nanos()).unwrap_or(0))
-}
-
-fn innermost(e: &(dyn std::error::Error + 'static)) -> String {
-    let mut last = e;
-    while let Some(source) = last.source() {
-        last = source;
-    }
-    last.to_string()
 }
 
 fn wrong(what: &str) -> BlobError {

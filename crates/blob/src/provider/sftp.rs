@@ -240,7 +240,7 @@ impl Pool {
             if let Some((when, why)) = &state.failed
                 && *when >= came
             {
-                return Err(why.again());
+                return Err(why.clone());
             }
             match self.connect().await {
                 Ok(session) => {
@@ -257,7 +257,7 @@ impl Pool {
                     self.usable.fetch_min(at, Ordering::Relaxed);
                 }
                 Err(e) => {
-                    state.failed = Some((Instant::now(), e.again()));
+                    state.failed = Some((Instant::now(), e.clone()));
                     return Err(e);
                 }
             }

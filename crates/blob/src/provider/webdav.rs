@@ -1,15 +1,16 @@
 //! A repository in a collection of a WebDAV server, in Kopia's sharded layout (§1.3, §1.5).
 
 use std::ops::Range;
-use std::pin::pin;
 
-use futures::StreamExt;
+use bytes::Bytes;
+use futures::{Stream, TryStreamExt};
 use rekopia_format::BlobId;
 use reqwest::{Method, Response, StatusCode, Url};
 
+use super::collect::collect;
 use super::dav_listing;
 use super::far_folders::{FarFolders, FarLayout, Member, walked};
-use super::http::{Http, Trust, parse_content_range, retry_after};
+use super::http::{Http, Trust, by_status, check_range, header};
 use super::sharded::Walk;
 use crate::connect::{Secret, WebdavSettings};
 use crate::{BlobError, BlobErrorKind, BlobInfo, BlobReader, BoxFuture, LayerOptions, StorageTraits, Usage};
@@ -28,7 +29,7 @@ pub struct WebdavBlobs {
 }
 
 /// The longest listing of one collection, and the longest `.shards`.
-const MAX_LISTING: u64 = 256 << 20;
+const MAX_LISTING: usize = 256 << 20;
 /// What suits a server that is one machine.
 const IN_FLIGHT: usize = 16;
 
@@ -103,14 +104,10 @@ impl WebdavBlobs {
             StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => {
                 BlobError::new(BlobErrorKind::Settings, format!("{what}; is this a WebDAV server?"))
             }
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-                let wait = answer.headers().get("retry-after").and_then(|t| t.to_str().ok());
-                BlobError::new(BlobErrorKind::Unavailable, what).retry_after(retry_after(wait))
+            _ => {
+                let error = BlobError::new(BlobErrorKind::Unavailable, what);
+                by_status(error, status.as_u16(), header(&answer, "retry-after"))
             }
-            _ if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
-                BlobError::new(BlobErrorKind::Unavailable, what).transient()
-            }
-            _ => BlobError::new(BlobErrorKind::Unavailable, what),
         })
     }
 
@@ -127,48 +124,24 @@ impl WebdavBlobs {
             .collect();
         let answer = self.send(Method::GET, path, &headers).await?;
         let doing = format!("{}: GET {path}", self.describe());
-        let broke =
-            |what: String| BlobError::new(BlobErrorKind::Unavailable, format!("{doing}: {what}")).transient();
-        let short = || BlobError::new(BlobErrorKind::Truncated, format!("{doing}: it ends too early"));
-        let whole = answer.content_length();
-        let given = answer.headers().get("content-range").and_then(|v| v.to_str().ok());
-        // Bytes before those that are wanted, and how many are.
-        let (mut before, expected) = match (&range, given.map(parse_content_range)) {
-            (None, _) => (0, whole),
-            (Some(range), Some(Some(given))) if given == *range => (0, Some(range.end - range.start)),
-            (Some(range), Some(Some(given))) if given.start == range.start && given.end < range.end => {
-                return Err(short());
-            }
+        let (whole, given) = (answer.content_length(), header(&answer, "content-range"));
+        let bytes = match &range {
+            None => collect(self.http.body(answer), into, whole).await,
             // A server may not know ranges: then the blob comes from its beginning.
-            (Some(range), None) if answer.status() == StatusCode::OK => {
+            Some(range) if given.is_none() && answer.status() == StatusCode::OK => {
                 if whole.is_some_and(|n| n < range.end) {
-                    return Err(short());
+                    let what = format!("{doing}: it ends too early");
+                    return Err(BlobError::new(BlobErrorKind::Truncated, what));
                 }
-                (range.start, Some(range.end - range.start))
+                let parts = cut(self.http.body(answer), range.clone());
+                collect(parts, into, Some(range.end - range.start)).await
             }
-            _ => return Err(broke("another range than was asked for".into())),
+            Some(range) => match check_range(range, given) {
+                Ok(len) => collect(self.http.body(answer), into, Some(len)).await,
+                Err(e) => Err(e),
+            },
         };
-        let from_start = range.is_some() && given.is_none();
-        let mut parts = pin!(self.http.body(answer));
-        while let Some(part) = parts.next().await {
-            let mut part = part.map_err(|e| e.while_doing(&doing))?;
-            let skipped = before.min(part.len() as u64);
-            before -= skipped;
-            let _ = part.split_to(usize::try_from(skipped).unwrap_or(part.len()));
-            let room = expected.map_or(u64::MAX, |n| n - into.len() as u64);
-            if part.len() as u64 > room && !from_start {
-                return Err(broke("more bytes than announced".into()));
-            }
-            part.truncate(usize::try_from(room).unwrap_or(usize::MAX));
-            into.extend_from_slice(&part);
-            if from_start && expected == Some(into.len() as u64) {
-                break;
-            }
-        }
-        match expected {
-            Some(n) if n != into.len() as u64 => Err(broke(format!("{} of {n} bytes", into.len()))),
-            _ => Ok(into),
-        }
+        bytes.map_err(|e| e.while_doing(&doing))
     }
 
     async fn listing(&self, folder: &str) -> Result<Vec<dav_listing::Member>, BlobError> {
@@ -176,15 +149,9 @@ impl WebdavBlobs {
         let method = method.map_err(|e| BlobError::new(BlobErrorKind::Settings, "PROPFIND").because(e))?;
         let answer = self.send(method, folder, &[("depth", "1".into())]).await?;
         let doing = format!("{}: the listing of {folder:?}", self.describe());
-        let mut parts = pin!(self.http.body(answer));
-        let mut text = Vec::new();
-        while let Some(part) = parts.next().await {
-            let part = part.map_err(|e| e.while_doing(&doing))?;
-            if text.len() as u64 + part.len() as u64 > MAX_LISTING {
-                return Err(BlobError::new(BlobErrorKind::Unavailable, format!("{doing} does not end")));
-            }
-            text.extend_from_slice(&part);
-        }
+        let text = self.http.text(answer, MAX_LISTING).await.map_err(|e| e.while_doing(&doing))?;
+        let text =
+            text.ok_or_else(|| BlobError::new(BlobErrorKind::Unavailable, format!("{doing} does not end")))?;
         dav_listing::parse(&text).map_err(|e| {
             let what = format!("{doing} cannot be understood");
             BlobError::new(BlobErrorKind::Unavailable, what).because(e).transient()
@@ -193,10 +160,31 @@ impl WebdavBlobs {
 
     async fn head(&self, path: &str) -> Result<(u64, i64), BlobError> {
         let answer = self.send(Method::HEAD, path, &[]).await?;
-        let header = |name: &str| answer.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
-        let len = header("content-length").and_then(|v| v.parse().ok()).unwrap_or(0);
-        Ok((len, header("last-modified").map_or(0, |text| dav_listing::http_date(&text))))
+        let len = header(&answer, "content-length").and_then(|v| v.parse().ok()).unwrap_or(0);
+        Ok((len, header(&answer, "last-modified").map_or(0, dav_listing::http_date)))
     }
+}
+
+/// The bytes of `range`, out of the parts of a whole blob.
+fn cut(
+    parts: impl Stream<Item = Result<Bytes, BlobError>>,
+    range: Range<u64>,
+) -> impl Stream<Item = Result<Bytes, BlobError>> {
+    let start = (Box::pin(parts), range.start, range.end - range.start);
+    futures::stream::try_unfold(start, async |(mut parts, mut before, mut left)| {
+        while left > 0 {
+            let Some(mut part) = parts.try_next().await? else { break };
+            let skipped = before.min(part.len() as u64);
+            before -= skipped;
+            let _ = part.split_to(usize::try_from(skipped).unwrap_or(part.len()));
+            part.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+            left -= part.len() as u64;
+            if !part.is_empty() {
+                return Ok(Some((part, (parts, before, left))));
+            }
+        }
+        Ok(None)
+    })
 }
 
 impl FarFolders for WebdavBlobs {

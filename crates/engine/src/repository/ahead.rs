@@ -38,11 +38,11 @@ struct Block {
 }
 
 /// What is read around a content.
-const BLOCK: u64 = 512 << 10;
+const BLOCK: u64 = 256 << 10;
 /// Bytes of blocks that are kept.
 const KEPT: usize = 8 << 20;
 /// Bytes that may be read along before it is known whether they are of use.
-const TRUST: u64 = 1 << 20;
+const TRUST: u64 = 512 << 10;
 
 impl Ahead {
     /// The block that a content of a metadata pack lies in; of any other pack, just the content.
