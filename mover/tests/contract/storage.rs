@@ -3,6 +3,8 @@
 use std::time::{Duration, Instant};
 
 use rekopia_testkit::damage::Damaged;
+use rekopia_testkit::pod::which;
+use rekopia_testkit::server::webdav::{PASSWORD, USER, WebdavServer};
 use rekopia_testkit::tree::Tree;
 
 use crate::cloud::{Cloud, DENIED, Listener, closed};
@@ -187,9 +189,24 @@ fn read_only_mount() {
     assert!(before.diff(&Tree::read(&repo), &[]).is_empty(), "the repository was written to");
 }
 
+/// What has a server of its own here is restored from.
+fn served() {
+    let server = WebdavServer::rclone(&crate::stock::repository());
+    let mut place = Place::with("KOPIA_REPOSITORY", "webdav://x");
+    place.set("WEBDAV_URL", &format!("http://{}", server.address));
+    place.set("WEBDAV_USERNAME", USER).set("WEBDAV_PASSWORD", PASSWORD).restores(S3);
+    place.set("WEBDAV_PASSWORD", "canary-wrong-password").ends(15, "access denied");
+    let remote = format!("disk:{}", crate::stock::repository().display());
+    let mut place = Place::with("RCLONE_REMOTE_PATH", &remote);
+    let exe = which("rclone");
+    place.set("KOPIA_REPOSITORY", "rclone://x").set("RCLONE_EXE", exe.to_str().unwrap());
+    place.set("RCLONE_CONFIG", "[disk]\ntype = local\n").restores(S3);
+}
+
 /// Storages that no server stands in for here: what they are told is tested beside `src/backend.rs`. Here: they are
 /// refused or not reached, the volume stays as it was, and no secret is said.
 fn other_storages() {
+    served();
     let nobody = closed();
     let proxy = format!("http://{nobody}");
     let port = nobody.port().to_string();

@@ -1,15 +1,15 @@
 //! What is in the volume, and whose it is.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
+use rekopia_testkit::pod::{Pod, ROOT, install, libraries};
 use rekopia_testkit::tree::Tree;
 
 use crate::place::{Place, S3, is_root};
 use crate::stock;
-use crate::table::{Case, How, run};
-
-const LAYOUT: How = How::Reason("needs the container's layout: see the layout tests");
+use crate::table::{Case, run};
 
 pub(crate) const CASES: &[Case] = &[
     ("T26", run(file_deletion)),
@@ -20,11 +20,13 @@ pub(crate) const CASES: &[Case] = &[
     ("T30", run(directory_in_the_way)),
     ("T30f", run(link_in_the_way)),
     ("T31", run(unprivileged)),
+    ("T31b", run(root_without_capabilities)),
+    ("T31c", run(files_of_others)),
     ("T31h", run(repository_not_listable)),
     ("T31i", run(repository_not_writable)),
     ("T32", run(privileged)),
     ("T33", run(root_attributes)),
-    ("T34", LAYOUT),
+    ("T34", run(read_only_root_without_tmp)),
     ("T34c", run(|| drop(Place::with("TMPDIR", "/proc/nonexistent").restores(S3)))),
 ];
 
@@ -133,6 +135,50 @@ fn unprivileged() {
     }
 }
 
+/// Uid 0 as the operator's pods have it where nothing is set.
+fn root_without_capabilities() {
+    let place = Place::of_user("own");
+    let command = if is_root() { with_capabilities(&place, "-all") } else { place.command() };
+    place.end(command).with(0, "attributes not settable as this user");
+    let (uid, gid) = own();
+    assert_tree(&place, &owned_by(uid, gid));
+}
+
+/// The mover as root with these capabilities.
+fn with_capabilities(place: &Place, capabilities: &str) -> Command {
+    let inner = place.command();
+    let mut command = Command::new("setpriv");
+    command.args([&format!("--bounding-set={capabilities}"), "--inh-caps=-all", "--ambient-caps=-all"]);
+    command.arg(inner.get_program()).args(inner.get_args());
+    command.env_clear().envs(&place.env).current_dir("/").stdin(Stdio::null());
+    command
+}
+
+/// Files of another owner in our folders are replaced, whether they can be read or not.
+fn files_of_others() {
+    if !is_root() {
+        return;
+    }
+    for mode in [0o644, 0o600] {
+        let mut place = Place::of_user("own");
+        place.copied();
+        chown_data(&place, 1234);
+        place.end(place.command_as(1234)).with(0, "Snapshot restore completed");
+        let expected = Tree::read(&place.data());
+        for (path, text) in
+            [("sub/f1.txt", "other"), ("sub/f2.txt", ""), ("version.txt", "longer than it was")]
+        {
+            let file = place.data().join(path);
+            assert!(file.is_file(), "{path} is not in the snapshot");
+            std::fs::write(&file, text).unwrap();
+            chown(&file, Some(777), Some(777)).unwrap();
+            std::fs::set_permissions(&file, PermissionsExt::from_mode(mode)).unwrap();
+        }
+        place.end(place.command_as(1234)).with(0, "Snapshot restore completed");
+        assert_tree(&place, &expected);
+    }
+}
+
 /// A volume of root with the mover's group on it, as `fsGroup` makes it: its root is never made private.
 fn shared_by_group() {
     let mut place = Place::new();
@@ -164,6 +210,15 @@ fn repository_not_listable() {
     ended.with(15, "ermission denied");
     assert!(started.elapsed().as_secs() < 5);
     place.untouched();
+    // The same when they can be listed, and nothing in them read.
+    if is_root() {
+        let format = std::fs::read_dir(&repo).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_file());
+        for file in format {
+            std::fs::set_permissions(file, PermissionsExt::from_mode(0o600)).unwrap();
+        }
+        place.end(place.command_as(1234)).with(15, "ermission denied");
+        place.untouched();
+    }
 }
 
 fn repository_not_writable() {
@@ -189,7 +244,9 @@ fn privileged() {
     let mut place = Place::of_user("own");
     place.set("PRIVILEGED_MOVER", "1");
     if is_root() {
-        place.ends(0, "Snapshot restore completed");
+        place
+            .end(with_capabilities(&place, "-all,+chown,+fowner,+dac_override"))
+            .with(0, "restore completed");
         assert_tree(&place, &owned_by(OWNER.0, OWNER.1));
     } else {
         // Without the capability the files are there, and what they lack is said.
@@ -208,6 +265,40 @@ fn root_attributes() {
     if is_root() {
         assert_eq!((root.uid(), root.gid()), OWNER);
     }
+}
+
+/// Nothing but the mover in a root that cannot be written, which has no `/tmp` at all.
+fn read_only_root_without_tmp() {
+    let mut place = Place::new();
+    let repo = place.copied();
+    if !Pod::possible() {
+        place.set("TMPDIR", "/proc/nonexistent").set("HOME", "/").restores(S3);
+        return;
+    }
+    let root = place.folder("root");
+    for folder in ["mover-kopia", "restore/data", "cache", "mnt/repo"] {
+        std::fs::create_dir_all(root.join(folder)).unwrap();
+    }
+    let program = Path::new(env!("CARGO_BIN_EXE_rekopia-mover"));
+    std::fs::write(root.join("mover-kopia/entry.sh"), "").unwrap();
+    for library in libraries(program) {
+        install(&root, &library, library.to_str().unwrap());
+    }
+    let (data, cache) = (place.data(), place.folder("cache"));
+    let pod = Pod::start(
+        &root,
+        &format!(
+            "mount --bind {program:?} $R/mover-kopia/entry.sh\nmount --bind {data:?} $R/restore/data\n\
+             mount --bind {cache:?} $R/cache\nmount --bind {repo:?} $R/mnt/repo"
+        ),
+    );
+    assert!(!pod.path("/tmp").exists() && std::fs::write(pod.path("/file"), "").is_err());
+    place.set("DATA_DIR", "/restore/data").set("KOPIA_CACHE_DIR", "/cache").set("HOME", "/");
+    place.set("KOPIA_REPOSITORY", "filesystem:///mnt/repo");
+    let mut command = pod.command(ROOT, &["/mover-kopia/entry.sh", "restore"]);
+    command.envs(&place.env);
+    place.end(command).with(0, "Snapshot restore completed");
+    place.holds(S3);
 }
 
 fn own() -> (u32, u32) {
