@@ -9,10 +9,12 @@
 )]
 
 mod cloud;
+mod damage;
 mod emptiness;
 mod jobs;
 mod mount;
 mod operator;
+mod owners;
 mod place;
 mod process;
 mod selection;
@@ -27,10 +29,12 @@ use std::collections::BTreeSet;
 use place::{Place, S3};
 use table::{Case, check};
 
-const TABLES: [&[Case]; 7] = [
+const TABLES: [&[Case]; 9] = [
     selection::CASES,
     emptiness::CASES,
+    damage::CASES,
     volume::CASES,
+    owners::CASES,
     storage::CASES,
     settings::CASES,
     process::CASES,
@@ -68,6 +72,16 @@ fn emptiness_is_as_agreed() {
 #[test]
 fn volume_is_as_agreed() {
     check(volume::CASES);
+}
+
+#[test]
+fn damage_is_as_agreed() {
+    check(damage::CASES);
+}
+
+#[test]
+fn owners_are_as_agreed() {
+    check(owners::CASES);
 }
 
 #[test]

@@ -2,14 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use rekopia_testkit::damage::Damaged;
 use rekopia_testkit::pod::which;
 use rekopia_testkit::server::webdav::{PASSWORD, USER, WebdavServer};
 use rekopia_testkit::tree::Tree;
 
 use crate::cloud::{Cloud, DENIED, Listener, closed};
 use crate::mount::{can_mount, in_namespace};
-use crate::place::{Place, S2, S3};
+use crate::place::{Place, S3};
 use crate::table::{Case, run};
 
 pub(crate) const CASES: &[Case] = &[
@@ -20,7 +19,6 @@ pub(crate) const CASES: &[Case] = &[
         }),
     ),
     ("T19", run(unreachable)),
-    ("T21", run(damaged_packs)),
     ("T43", run(|| in_bucket("", "s3://backups"))),
     ("T44", run(prefixes)),
     ("T45", run(bad_names)),
@@ -62,47 +60,6 @@ fn unreachable() {
         }
     });
     assert!(started.elapsed() < Duration::from_secs(90));
-}
-
-fn damaged_packs() {
-    let mut place = Place::new();
-    let repo = Damaged::in_place(&place.copied());
-    let packs = repo.blobs("p");
-    for pack in &packs {
-        let len = std::fs::metadata(repo.path(pack)).unwrap().len();
-        for offset in (0..len).step_by(500) {
-            repo.flip(pack, offset);
-        }
-    }
-    place.ends(3, "in pack p");
-    for pack in &packs {
-        repo.delete(pack);
-    }
-    let ended = place.ends(3, "in pack p");
-    assert!(ended.log.contains("repair the cause, or set onMissing: accept"), "{}", ended.log);
-    place.set("REKOPIA_ON_MISSING", "accept").ends(0, "accepted losses");
-    damage_takes_nothing_away();
-}
-
-/// What was there before stays as it was, with file deletion too, whether data or listings are lost.
-fn damage_takes_nothing_away() {
-    for (kind, code) in [("p", 3), ("q", 14)] {
-        let mut place = Place::with("KOPIA_ENABLE_FILE_DELETION", "true");
-        let repo = Damaged::in_place(&place.copied());
-        place.set("KOPIA_PREVIOUS", "1").restores(S2);
-        place.put("old");
-        let before = Tree::read(&place.data());
-        for blob in repo.blobs(kind) {
-            repo.delete(&blob);
-        }
-        place.env.remove("KOPIA_PREVIOUS");
-        let ended = place.run();
-        assert_eq!(ended.code, code, "{}", ended.log);
-        let after = Tree::read(&place.data());
-        for (path, entry) in before.entries.iter().filter(|(_, entry)| entry.kind != 'd') {
-            assert_eq!(after.entries.get(path), Some(entry), "{kind}, {path}: {}", ended.log);
-        }
-    }
 }
 
 fn prefixes() {
