@@ -189,7 +189,7 @@ fn other_storages() {
     let nobody = closed();
     let proxy = format!("http://{nobody}");
     let port = nobody.port().to_string();
-    for settings in [
+    let storages = [
         &[
             ("KOPIA_AZURE_CONTAINER", "c"),
             ("KOPIA_AZURE_STORAGE_ACCOUNT", "a"),
@@ -209,7 +209,8 @@ fn other_storages() {
             ("RCLONE_EXE", "/no/rclone"),
             ("RCLONE_CONFIG", "[remote]\npass = canary-password\n"),
         ],
-    ] {
+    ];
+    let refused = |settings: &[(&str, &str)]| {
         let mut place = Place::with("KOPIA_REPOSITORY", "other://x");
         for (name, value) in settings.iter().chain(&[("HTTPS_PROXY", proxy.as_str())]) {
             place.set(name, value);
@@ -221,7 +222,13 @@ fn other_storages() {
         for secret in ["canary", "Y2FuYXJ5"] {
             assert!(!ended.log.contains(secret), "{settings:?}: {}", ended.log);
         }
-    }
+    };
+    // Side by side: each waits for nobody to answer.
+    std::thread::scope(|scope| {
+        for settings in storages {
+            scope.spawn(move || refused(settings));
+        }
+    });
     Place::with("KOPIA_REPOSITORY", "gdrive://x")
         .set("GOOGLE_DRIVE_FOLDER_ID", "f")
         .refuses(2, "Google Drive");
