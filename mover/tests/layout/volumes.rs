@@ -148,7 +148,7 @@ fn a_quota_that_is_used_up() {
         eprintln!("skipped: no file system with quotas here");
         return;
     }
-    let volume = "truncate -s 120M $R/../image; mkfs.btrfs -q $R/../image >&2; mount -o loop $R/../image $R/restore/data\n\
+    let volume = "truncate -s 120M $R/../image; mkfs.btrfs -q $R/../image >/dev/null 2>&1; mount -o loop $R/../image $R/restore/data\n\
                   btrfs quota enable $R/restore/data >&2; btrfs qgroup limit 4M $R/restore/data >&2\n\
                   chown 0:1234 $R/restore/data; chmod 2775 $R/restore/data";
     full(&Made::of(|root| small_files(root, 200, 60_000)), APP, volume, "Disk quota exceeded");
