@@ -111,6 +111,8 @@ fn restore(args: &Args, dir: &Path, corpus: &Path, script: &str, repository: &Pa
         ("KOPIA_PASSWORD", text(PASSWORD)),
         ("KOPIA_OVERRIDE_USERNAME", text("bench")),
         ("KOPIA_OVERRIDE_HOSTNAME", text("host")),
+        // Elsewhere than in a pod the script would look for the folder of the volume.
+        ("KOPIA_SOURCE_PATH_OVERRIDE", text("/data")),
         ("KOPIA_DISCOVER_SNAPSHOTS", text("true")),
         ("KOPIA_CACHE_CAPACITY_BYTES", text("8589934592")),
         ("PRIVILEGED_MOVER", text("1")),
