@@ -7,6 +7,7 @@ mod contest;
 mod corpora;
 mod floor;
 mod micro;
+mod mover;
 mod process;
 mod proof;
 mod raw;
@@ -40,6 +41,8 @@ enum Command {
     },
     /// Time this program and others in turn; print medians and ratios as a Markdown table
     Compare(Box<compare::Args>),
+    /// Time the mover and VolSync's stock script in turn on one repository
+    Mover(mover::Args),
     /// Time the single steps of a restore
     Micro(micro::Args),
     /// Time what the machine can do at best with the names and sizes of a corpus
@@ -62,6 +65,7 @@ fn main() -> Result<()> {
     match Args::parse().command {
         Command::Generate { shape, out, kopia } => corpora::generate(&shape, &out, kopia.as_deref()),
         Command::Compare(args) => compare::run(&args),
+        Command::Mover(args) => mover::run(&args),
         Command::Micro(args) => micro::run(&args),
         Command::Floor(args) => floor::run(&args),
         Command::Scale { files, dir, rekopia } => scale::scale(files, dir, &rekopia),

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use rekopia::Error;
 
-use crate::config::{Config, Operation};
+use crate::config::Config;
 use crate::env::Env;
 use crate::log::Log;
 use crate::outcome::Outcome;
@@ -28,11 +28,10 @@ pub(crate) async fn before(config: &Config) -> Outcome {
     }
 }
 
-/// The first backup of a new cluster makes the repository; maintenance never does.
+/// The first backup of a new cluster makes the repository.
 async fn refused(config: &Config, e: &Error) -> Outcome {
     match failure(config, e).await {
-        Outcome::NoRepositoryAccepted { .. } if config.operation == Operation::Backup => Outcome::HandOver,
-        Outcome::NoRepositoryAccepted { message } => Outcome::failed(10, "no-repository", message),
+        Outcome::NoRepositoryAccepted { .. } => Outcome::HandOver,
         refused => refused,
     }
 }

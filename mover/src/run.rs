@@ -88,6 +88,7 @@ async fn restore_inner(config: &Config, cancel: Cancel) -> rekopia::Result<Outco
     };
     let id = chosen.id.to_string();
     println!("INFO: Selected snapshot with id: {id} ({}, {})", when(chosen.start_ns), chosen.source);
+    println!("INFO: {} MiB of memory for data in flight", config.options.memory_bytes >> 20);
     let reference = Reference { root: RootReference::Id(id.clone()), sub_path: Vec::new() };
     let from = repository.resolve(&reference, &Selection::default()).await?;
     log.took("select", began.elapsed());

@@ -5,7 +5,7 @@ use std::time::Duration;
 use globset::GlobSetBuilder;
 use rekopia::{Error, ErrorKind, Report};
 
-use crate::config::Config;
+use crate::config::{Config, Operation};
 use crate::outcome::{Done, Outcome, failed_line, one_line};
 
 /// From the report to the outcome: losses may be accepted, nothing else.
@@ -87,7 +87,8 @@ pub(crate) async fn failure(config: &Config, e: &Error) -> Outcome {
 /// An empty place is what a mistyped and an unmounted one look like; so whatever lies around it is named.
 async fn no_repository(config: &Config, message: &str) -> Outcome {
     let pinned = config.settings.repository_unique_id.is_some();
-    if config.settings.continue_without_repository && !pinned {
+    let maintenance = config.operation == Operation::Maintenance;
+    if config.settings.continue_without_repository && !pinned && !maintenance {
         let message = format!("{message}; onNoRepository is continue");
         return Outcome::NoRepositoryAccepted { message };
     }
@@ -98,8 +99,12 @@ async fn no_repository(config: &Config, message: &str) -> Outcome {
         [one] => format!("; there is one at {one}"),
         several => format!("; there are some at {}", several[..several.len().min(3)].join(", ")),
     };
-    let remedy = "check URL, prefix and mount; for a first cluster ever add \
-                  KOPIA_MANUAL_CONFIG: '{\"rekopia\":{\"onNoRepository\":\"continue\"}}' to the Secret";
+    let remedy = if maintenance {
+        "check URL, prefix and mount; maintenance never makes a repository, the first backup does"
+    } else {
+        "check URL, prefix and mount; for a first cluster ever add \
+         KOPIA_MANUAL_CONFIG: '{\"rekopia\":{\"onNoRepository\":\"continue\"}}' to the Secret"
+    };
     Outcome::failed(10, "no-repository", format!("{message}{meant}; {remedy}"))
 }
 
@@ -109,7 +114,9 @@ fn with_remedy(kind: ErrorKind, message: String) -> String {
         ErrorKind::InvalidPassword => "check KOPIA_PASSWORD in the Secret",
         ErrorKind::Storage => "check endpoint, keys, mount and network policy",
         ErrorKind::Archived => "bring the objects back from the archive first",
-        ErrorKind::Destination => "check the volume: its size, its access mode, the uid of the mover",
+        ErrorKind::Destination => {
+            "check the volume: its size or quota, its access mode, the uid of the mover"
+        }
         ErrorKind::Corrupt => "repair the repository, or take another copy of it",
         ErrorKind::UnsupportedFormat | ErrorKind::Locked => {
             "finish the upgrade with Kopia, or use the stock mover"

@@ -13,8 +13,6 @@ pub(crate) const CASES: &[Case] = &[
     ("T16", run(empty_repository)),
     ("T17", run(no_repository)),
     ("T17b", run(no_directory)),
-    ("T20", run(listing_fails)),
-    ("T21f", run(no_index)),
 ];
 
 fn says_empty(ended: &Ended, identity: &str) {
@@ -74,25 +72,4 @@ fn no_directory() {
     let missing = place.dir.path().join("no/such/place");
     place.at(&missing).refuses(10, "onNoRepository");
     assert!(!place.dir.path().join("no").exists());
-}
-
-fn listing_fails() {
-    // The repository opens; then the packs that hold its manifests, or its listings, are refused.
-    for refused in ["/backups/volsync/q", "prefix=volsync%2Fx"] {
-        let cloud = Cloud::holding(&["volsync/"]);
-        cloud.server.break_answers(move |_, (_, path, query)| {
-            let hit = path.starts_with(refused) || query.contains(refused);
-            hit.then_some(rekopia_testkit::server::s3::Fault::Status(403, "AccessDenied"))
-        });
-        cloud.place("s3://backups/volsync").refuses(15, "access denied");
-    }
-}
-
-fn no_index() {
-    let mut place = Place::new();
-    let repo = rekopia_testkit::damage::Damaged::in_place(&place.copied());
-    for blob in repo.blobs("x").iter().chain(&repo.blobs("n")) {
-        repo.delete(blob);
-    }
-    place.refuses(14, "its index is lost");
 }

@@ -8,6 +8,7 @@ use rekopia_testkit::fixture::copy_dir;
 use rekopia_testkit::job::Job;
 use rekopia_testkit::server::s3::{ACCESS_KEY, SECRET_KEY};
 use rekopia_testkit::server::tls::AUTHORITY;
+use rekopia_testkit::server::webdav::{PASSWORD, USER, WebdavServer};
 use rekopia_testkit::tree::Tree;
 
 use crate::cloud::{Cloud, closed};
@@ -59,7 +60,8 @@ fn expected(name: &str) -> Ends {
     }
 }
 
-/// Jobs whose storage no server stands in for here; and the session, which restores nothing.
+/// Jobs whose storage is apart: no server stands in for it here, or one of its own; and the session, which restores
+/// nothing.
 const APART: [&str; 10] = [
     "rd-azure",
     "rd-azure-documented",
@@ -164,17 +166,10 @@ fn restores_end_as_expected() {
 fn storages_without_a_server_leave_the_volume_alone() {
     let cloud = Cloud::holding(&[]);
     let nobody = closed();
-    for name in APART.iter().filter(|name| **name != "rd-debug") {
-        let mut job = load(name, &cloud);
-        // Nothing leaves this machine: what is not on it goes through a proxy that is not there.
-        job.env.insert("HTTPS_PROXY".into(), format!("http://{nobody}"));
-        if let Some(host) = job.env.get_mut("SFTP_HOST") {
-            *host = nobody.ip().to_string();
-            job.env.insert("SFTP_PORT".into(), nobody.port().to_string());
-        }
-        let place = place(&job);
-        let ended = run(&job, &place);
-        let allowed: &[i32] = match *name {
+    let refused = |name: &str, job: &Job| {
+        let place = place(job);
+        let ended = run(job, &place);
+        let allowed: &[i32] = match name {
             "rd-gdrive" => &[2],
             // It may well start its program and find nothing.
             "rd-rclone" => &[2, 10, 15],
@@ -183,6 +178,41 @@ fn storages_without_a_server_leave_the_volume_alone() {
         assert!(allowed.contains(&ended.code), "{name}: {}", ended.log);
         assert!(ended.log.contains("ERROR: restore failed"), "{name}: {}", ended.log);
         assert_eq!(Tree::read(&place.data()).entries.len(), 3, "{name}: the volume was touched");
+    };
+    // Side by side: each waits for nobody to answer.
+    std::thread::scope(|scope| {
+        for name in APART.iter().filter(|name| **name != "rd-debug") {
+            let mut job = load(name, &cloud);
+            // Nothing leaves this machine: what is not on it goes through a proxy that is not there.
+            job.env.insert("HTTPS_PROXY".into(), format!("http://{nobody}"));
+            if let Some(host) = job.env.get_mut("SFTP_HOST") {
+                *host = nobody.ip().to_string();
+                job.env.insert("SFTP_PORT".into(), nobody.port().to_string());
+            }
+            scope.spawn(move || refused(name, &job));
+        }
+    });
+}
+
+#[test]
+fn storages_with_a_server_of_their_own_are_restored_from() {
+    let (cloud, server) = (Cloud::holding(&[]), WebdavServer::rclone(&stock::repository()));
+    for name in ["rd-webdav", "rd-rclone"] {
+        let mut job = load(name, &cloud);
+        for (variable, value) in &mut job.env {
+            match variable.as_str() {
+                "WEBDAV_URL" => *value = format!("http://{}", server.address),
+                "WEBDAV_USERNAME" => *value = USER.into(),
+                "WEBDAV_PASSWORD" => *value = PASSWORD.into(),
+                "RCLONE_REMOTE_PATH" => *value = format!("remote:{}", stock::repository().display()),
+                _ => {}
+            }
+        }
+        // What rclone serves has to be readable for it: root reads the checkout wherever it lies.
+        let place = place(&job);
+        let ended = place.run();
+        assert_eq!(ended.code, 0, "{name}: {}", ended.log);
+        assert_eq!(std::fs::read_to_string(place.data().join("who")).unwrap().trim(), "apps3", "{name}");
     }
 }
 

@@ -43,7 +43,7 @@ fn rerun_changes_nothing() {
     let ended = place.restores(S3);
     assert_eq!(before, inodes(&place), "something was changed");
     assert!(ended.log.contains("files were right already"), "{}", ended.log);
-    // Of the data nothing is fetched again but the targets of links, which are in one place.
+    // Of the data nothing is fetched again, not even where a link leads.
     let cloud = Cloud::holding(&["volsync/"]);
     let mut place = cloud.place("s3://backups/volsync");
     place.restores(S3);
@@ -54,7 +54,7 @@ fn rerun_changes_nothing() {
         .take_requests()
         .into_iter()
         .filter(|(_, path, _)| path.starts_with("/backups/volsync/p"));
-    assert!(packs.count() <= 1);
+    assert_eq!(packs.count(), 0);
 }
 
 /// Starts a restore from a slow bucket, and sends SIGTERM when the first request of this kind is there.
@@ -195,7 +195,10 @@ fn hand_over(operation: &str) {
     let start = if operation == "maintenance" { " maintenance /ca.crt file" } else { "backup  /ca.crt file" };
     assert!(seen.starts_with(start), "{seen}");
     std::fs::remove_file(&record).unwrap();
-    place.set("KOPIA_PASSWORD", "not-this-one").ends(12, "invalid repository password");
+    let ended = place.set("KOPIA_PASSWORD", "not-this-one").ends(12, "invalid repository password");
+    let verdict = format!("\nERROR: {operation} failed (wrong-password, exit 12): ");
+    assert!(ended.log.contains(&verdict) && !ended.log.contains("restore failed"), "{}", ended.log);
+    assert!(ended.log.contains(&format!("OPERATION_TYPE: {operation}\n")), "{}", ended.log);
     place
         .set("KOPIA_PASSWORD", "secret")
         .set("REKOPIA_REPOSITORY_UNIQUE_ID", "00ff")
@@ -210,11 +213,19 @@ fn hand_over_needs_a_repository(operation: &str) {
     let (script, record) = stand_in(&kept, "exit 7");
     let mut place = asked_for(operation, &script);
     let empty = place.folder("empty");
-    place.at(&empty).ends(10, "no-repository");
+    let remedy =
+        if operation == "maintenance" { "maintenance never makes a repository" } else { "onNoRepository" };
+    let ended = place.at(&empty).ends(10, remedy);
+    assert!(
+        ended.log.contains(&format!("ERROR: {operation} failed (no-repository, exit 10)")),
+        "{}",
+        ended.log
+    );
     assert!(!record.exists() && std::fs::read_dir(&empty).unwrap().count() == 0);
     // The first backup of a cluster makes the repository; maintenance never does.
     place.set("REKOPIA_ON_NO_REPOSITORY", "continue");
     assert_eq!(place.run().code, if operation == "maintenance" { 10 } else { 7 });
+    assert_eq!(record.exists(), operation == "backup");
 }
 
 fn empty_source() {

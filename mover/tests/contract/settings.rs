@@ -2,6 +2,7 @@
 
 use rekopia_testkit::tree::Tree;
 
+use crate::mount::{can_mount, in_namespace};
 use crate::place::{Place, S2, S3};
 use crate::table::{Case, run};
 
@@ -9,7 +10,7 @@ pub(crate) const CASES: &[Case] = &[
     ("T35", run(without_password)),
     ("T36", run(password_with_white_space)),
     ("T37", run(|| drop(Place::with("DATA_DIR", "/nope").ends(16, "Data directory /nope does not exist")))),
-    ("T38", run(|| drop(Place::with("KOPIA_CACHE_DIR", "/proc/nothing").restores(S3)))),
+    ("T38", run(cache_not_writable)),
     ("T39", run(|| asked(&["frobnicate"], "unknown operation: frobnicate"))),
     ("T40", run(|| asked(&["maintenance"], "DIRECTION=maintenance"))),
     ("T41", run(|| asked(&[], "no operation"))),
@@ -58,6 +59,18 @@ fn without_password() {
 fn password_with_white_space() {
     for value in ["secret\n", " secret\n", "\tsecret  "] {
         Place::with("KOPIA_PASSWORD", value).restores(S3);
+    }
+}
+
+fn cache_not_writable() {
+    let place = Place::with("KOPIA_CACHE_DIR", "/proc/nothing");
+    place.restores(S3);
+    if can_mount() {
+        let place = Place::new();
+        let cache = place.dir.path().join("cache").display().to_string();
+        let mounts = format!("mount --bind '{cache}' '{cache}'\nmount -o remount,bind,ro '{cache}'");
+        place.end(in_namespace(&place, &mounts)).with(0, "Snapshot restore completed");
+        place.holds(S3);
     }
 }
 

@@ -1,15 +1,12 @@
-//! What is in the volume, and whose it is.
+//! What is in the volume before.
 
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
-use std::path::PathBuf;
+use std::os::unix::fs::symlink;
+use std::path::Path;
 
-use rekopia_testkit::tree::Tree;
+use rekopia_testkit::pod::{Pod, ROOT, install, libraries};
 
-use crate::place::{Place, S3, is_root};
-use crate::stock;
-use crate::table::{Case, How, run};
-
-const LAYOUT: How = How::Reason("needs the container's layout: see the layout tests");
+use crate::place::{Place, S3};
+use crate::table::{Case, run};
 
 pub(crate) const CASES: &[Case] = &[
     ("T26", run(file_deletion)),
@@ -19,17 +16,9 @@ pub(crate) const CASES: &[Case] = &[
     ("T29", run(other_content_is_replaced)),
     ("T30", run(directory_in_the_way)),
     ("T30f", run(link_in_the_way)),
-    ("T31", run(unprivileged)),
-    ("T31h", run(repository_not_listable)),
-    ("T31i", run(repository_not_writable)),
-    ("T32", run(privileged)),
-    ("T33", run(root_attributes)),
-    ("T34", LAYOUT),
+    ("T34", run(read_only_root_without_tmp)),
     ("T34c", run(|| drop(Place::with("TMPDIR", "/proc/nonexistent").restores(S3)))),
 ];
-
-/// Owner and group of the snapshot of `own@ns:/data`.
-const OWNER: (u32, u32) = (10_000, 10_001);
 
 fn file_deletion() {
     let place = Place::with("KOPIA_ENABLE_FILE_DELETION", "true");
@@ -100,134 +89,36 @@ fn link_in_the_way() {
     assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 0, "a link was followed");
 }
 
-/// The tree of `own@ns:/data` with another owner everywhere.
-fn owned_by(uid: u32, gid: u32) -> Tree {
-    let mut tree = stock::tree("own-privileged");
-    for entry in tree.entries.values_mut() {
-        (entry.uid, entry.gid) = (uid, gid);
-    }
-    tree
-}
-
-#[track_caller]
-fn assert_tree(place: &Place, expected: &Tree) {
-    let diff = expected.diff(&Tree::read(&place.data()), &[]);
-    assert!(diff.is_empty(), "{diff}");
-}
-
-fn unprivileged() {
-    let mut place = Place::of_user("own");
-    place.copied();
-    let (uid, gid) = if is_root() { (1234, 1234) } else { own() };
-    let command = || if is_root() { place.command_as(1234) } else { place.command() };
-    chown(place.data(), Some(uid), Some(gid)).unwrap();
-    place.end(command()).with(0, "attributes not settable as this user");
-    assert_tree(&place, &owned_by(uid, gid));
-    if is_root() {
-        // A directory of somebody else is in the way.
-        let folder = place.data().join("sub");
-        std::fs::remove_file(folder.join("f1.txt")).unwrap();
-        chown(&folder, Some(777), Some(777)).unwrap();
-        place.end(command()).with(3, "sub/f1.txt");
-        shared_by_group();
-    }
-}
-
-/// A volume of root with the mover's group on it, as `fsGroup` makes it: its root is never made private.
-fn shared_by_group() {
-    let mut place = Place::new();
-    place.copied();
-    chown(place.data(), Some(0), Some(1234)).unwrap();
-    std::fs::set_permissions(place.data(), PermissionsExt::from_mode(0o2775)).unwrap();
-    for _ in 0..2 {
-        let ended = place.end(place.command_as(1234)).with(0, "Snapshot restore completed");
-        assert_eq!(std::fs::metadata(place.data()).unwrap().mode() & 0o7777, 0o2775, "{}", ended.log);
-        let file = std::fs::metadata(place.data().join("sub/f2.txt")).unwrap();
-        assert_eq!((file.uid(), file.gid(), file.mode() & 0o6000), (1234, 1234, 0), "{}", ended.log);
-    }
-}
-
-fn repository_not_listable() {
+/// Nothing but the mover in a root that cannot be written, which has no `/tmp` at all.
+fn read_only_root_without_tmp() {
     let mut place = Place::new();
     let repo = place.copied();
-    chown_data(&place, 1234);
-    let folders = folders(&repo);
-    let mode = if is_root() { 0o711 } else { 0o100 };
-    for folder in folders.iter().rev() {
-        std::fs::set_permissions(folder, PermissionsExt::from_mode(mode)).unwrap();
+    if !Pod::possible() {
+        place.set("TMPDIR", "/proc/nonexistent").set("HOME", "/").restores(S3);
+        return;
     }
-    let started = std::time::Instant::now();
-    let ended = place.end(if is_root() { place.command_as(1234) } else { place.command() });
-    for folder in &folders {
-        std::fs::set_permissions(folder, PermissionsExt::from_mode(0o755)).unwrap();
+    let root = place.folder("root");
+    for folder in ["mover-kopia", "restore/data", "cache", "mnt/repo"] {
+        std::fs::create_dir_all(root.join(folder)).unwrap();
     }
-    ended.with(15, "ermission denied");
-    assert!(started.elapsed().as_secs() < 5);
-    place.untouched();
-}
-
-fn repository_not_writable() {
-    let mut place = Place::new();
-    let repo = place.copied();
-    chown_data(&place, 1234);
-    for folder in folders(&repo) {
-        std::fs::set_permissions(folder, PermissionsExt::from_mode(0o555)).unwrap();
+    let program = Path::new(env!("CARGO_BIN_EXE_rekopia-mover"));
+    std::fs::write(root.join("mover-kopia/entry.sh"), "").unwrap();
+    for library in libraries(program) {
+        install(&root, &library, library.to_str().unwrap());
     }
-    let before = Tree::read(&repo);
-    let started = std::time::Instant::now();
-    let ended = place.end(if is_root() { place.command_as(1234) } else { place.command() });
-    ended.with(0, "Snapshot restore completed");
-    // Ten seconds of tries to write there is what the stock mover loses.
-    assert!(started.elapsed().as_secs() < 5);
-    assert!(before.diff(&Tree::read(&repo), &[]).is_empty(), "the repository was written to");
-    for folder in folders(&repo) {
-        std::fs::set_permissions(folder, PermissionsExt::from_mode(0o755)).unwrap();
-    }
-}
-
-fn privileged() {
-    let mut place = Place::of_user("own");
-    place.set("PRIVILEGED_MOVER", "1");
-    if is_root() {
-        place.ends(0, "Snapshot restore completed");
-        assert_tree(&place, &owned_by(OWNER.0, OWNER.1));
-    } else {
-        // Without the capability the files are there, and what they lack is said.
-        place.ends(0, "attributes not settable as this user");
-        assert_tree(&place, &owned_by(own().0, own().1));
-    }
-}
-
-fn root_attributes() {
-    let place = Place::of_user("own");
-    std::fs::set_permissions(place.data(), PermissionsExt::from_mode(0o777)).unwrap();
-    place.ends(0, "Snapshot restore completed");
-    let root = std::fs::metadata(place.data()).unwrap();
-    let expected = stock::tree("own-privileged").entries[""].clone();
-    assert_eq!((root.mode() & 0o7777, expected.mode), (0o750, 0o750));
-    if is_root() {
-        assert_eq!((root.uid(), root.gid()), OWNER);
-    }
-}
-
-fn own() -> (u32, u32) {
-    (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
-}
-
-fn chown_data(place: &Place, uid: u32) {
-    if is_root() {
-        chown(place.data(), Some(uid), Some(uid)).unwrap();
-    }
-}
-
-/// The folder and all below it, children last.
-fn folders(of: &std::path::Path) -> Vec<PathBuf> {
-    let mut all = vec![of.to_path_buf()];
-    let mut at = 0;
-    while let Some(folder) = all.get(at).cloned() {
-        let entries = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path());
-        all.extend(entries.filter(|p| p.is_dir()));
-        at += 1;
-    }
-    all
+    let (data, cache) = (place.data(), place.folder("cache"));
+    let pod = Pod::start(
+        &root,
+        &format!(
+            "mount --bind {program:?} $R/mover-kopia/entry.sh\nmount --bind {data:?} $R/restore/data\n\
+             mount --bind {cache:?} $R/cache\nmount --bind {repo:?} $R/mnt/repo"
+        ),
+    );
+    assert!(!pod.path("/tmp").exists() && std::fs::write(pod.path("/file"), "").is_err());
+    place.set("DATA_DIR", "/restore/data").set("KOPIA_CACHE_DIR", "/cache").set("HOME", "/");
+    place.set("KOPIA_REPOSITORY", "filesystem:///mnt/repo");
+    let mut command = pod.command(ROOT, &["/mover-kopia/entry.sh", "restore"]);
+    command.envs(&place.env);
+    place.end(command).with(0, "Snapshot restore completed");
+    place.holds(S3);
 }

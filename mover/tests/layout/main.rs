@@ -9,6 +9,7 @@
 mod fleet;
 mod handover;
 mod kills;
+mod limits;
 mod made;
 mod place;
 mod users;

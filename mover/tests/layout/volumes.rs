@@ -117,6 +117,67 @@ fn what_was_there_stays_when_its_change_does_not_fit() {
     only_whole_files(&made, &place, &["large-0"]);
 }
 
+/// There is room for what is new, but not for it and for the longer file: known before the old one is touched.
+#[test]
+fn what_was_there_stays_when_it_cannot_grow() {
+    let made = Made::of(|root| large_files(root, 1, 3 << 20));
+    let ours = "head -c 9000 /dev/zero > $R/restore/data/large-0; chown 1234:1234 $R/restore/data/large-0";
+    // Somebody else's is replaced, and stays until the new one is complete.
+    let other = "head -c 9000 /dev/zero > $R/restore/data/large-0; chown 777:777 $R/restore/data/large-0";
+    for (old, size, more) in [(ours, "5m", ""), (other, "2m", ""), (other, "2m", "umount -l $R/proc")] {
+        if old == other && !Pod::has_users() {
+            continue;
+        }
+        let touched = format!("{old}; touch -d 2020-02-02T02:02:02Z $R/restore/data/large-0");
+        let volume = format!("{}\n{touched}", tmpfs(&format!("size={size}")));
+        let Some(place) = Place::new(&made.repo(), APP, &volume, more) else { return };
+        let files = || {
+            let mut tree = place.tree();
+            tree.entries.remove("");
+            tree
+        };
+        let before = files();
+        let log = place.restore(APP, 16);
+        assert!(log.contains("the target is full"), "{log}");
+        let diff = before.diff(&files(), &[]);
+        assert!(diff.is_empty(), "an existing file was changed: {diff}");
+    }
+}
+
+/// Not the disk but the share of it is used up: nothing tells that before it happens.
+#[test]
+fn a_quota_that_is_used_up() {
+    let supported = std::fs::read_to_string("/proc/filesystems").is_ok_and(|list| list.contains("btrfs"));
+    if !Pod::has_users() || !supported {
+        eprintln!("skipped: no file system with quotas here");
+        return;
+    }
+    let volume = "truncate -s 120M $R/../image; mkfs.btrfs -q $R/../image >/dev/null 2>&1; mount -o loop $R/../image $R/restore/data\n\
+                  btrfs quota enable $R/restore/data >&2; btrfs qgroup limit 4M $R/restore/data >&2\n\
+                  chown 0:1234 $R/restore/data; chmod 2775 $R/restore/data";
+    full(&Made::of(|root| small_files(root, 200, 60_000)), APP, volume, "Disk quota exceeded");
+
+    // One file differs, and there is no room for what is new: in place, and replaced because it is somebody else's.
+    let made = Made::of(|root| small_files(root, 30, 60_000));
+    let source = made.dir.path().join("source");
+    let changed = "folder-001/file-00029";
+    for owner in [1234, 777] {
+        let volume = format!(
+            "{volume}\ncp -a {source:?}/* $R/restore/data; chown -R 1234:1234 $R/restore/data/folder-*\n\
+             head -c 1M /dev/urandom > $R/restore/data/{changed}; chown {owner}:1234 $R/restore/data/{changed}\n\
+             for n in 1 2 3 4; do head -c 1M /dev/urandom >> $R/restore/data/filler || true; sync; done 2>&-"
+        );
+        let Some(place) = Place::new(&made.repo(), APP, &volume, "") else { return };
+        let before = std::fs::read(place.data().join(changed)).unwrap();
+        let log = place.restore(APP, 16);
+        assert!(log.contains("the quota is used up"), "{log}");
+        // A file system that writes anew what it overwrites can promise nothing in place.
+        let kept = before == std::fs::read(place.data().join(changed)).unwrap();
+        assert!(kept || owner == 1234 && log.contains("left half-changed"), "{log}");
+        only_whole_files(&made, &place, &[changed, "filler"]);
+    }
+}
+
 #[test]
 fn a_read_only_volume() {
     let made = Made::of(|root| small_files(root, 3, 60));

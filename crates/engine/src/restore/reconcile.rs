@@ -107,7 +107,10 @@ impl Reconcile {
             Walked::Slices { slot, slices, .. } => (Some(slot), slices.as_slice()),
             _ => (None, &[][..]),
         };
-        let file = slot.and_then(|slot| self.sink.open_existing(&slot.folder.node, &slot.name).ok());
+        let file = slot.and_then(|slot| match slot.kind {
+            SlotKind::File => self.sink.open_existing(&slot.folder.node, &slot.name).ok(),
+            SlotKind::Symlink => self.sink.read_link(&slot.folder.node, &slot.name).ok(),
+        });
         let file = file.map(Arc::new);
         slices.iter().enumerate().filter_map(move |(place, slice)| {
             // What was compressed as a whole is named by the hash of the compressed stream.
@@ -138,6 +141,11 @@ impl Reconcile {
         }
         match slot.kind {
             SlotKind::File if !keeps && existing.kind == ExistingKind::File => Verdict::Hash,
+            // The beginning of a target is another target.
+            SlotKind::Symlink if !keeps && existing.kind == ExistingKind::Symlink => {
+                let whole = slices.len() == 1 && slices[0].len == Some(existing.size);
+                if whole { Verdict::Hash } else { Verdict::Done }
+            }
             _ => Verdict::Done,
         }
     }
@@ -172,9 +180,9 @@ impl Reconcile {
         slot.left_alone.store(self.leaves_alone(), Ordering::Relaxed);
         let bytes: u64 = slices.iter().filter_map(|s| s.len).sum();
         slot.kept_bytes.fetch_add(bytes, Ordering::Relaxed);
+        Tally::add(&self.outcome.tally.done_bytes, bytes);
         if slot.kind == SlotKind::File {
             Tally::add(&self.outcome.tally.kept_bytes, bytes);
-            Tally::add(&self.outcome.tally.done_bytes, bytes);
         }
     }
 }

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use rekopia_format::ContentId;
 use rekopia_format::hashing::{HashStream, KeyedHash};
 
-use crate::sink::ExistingFile;
+use crate::sink::ExistingBytes;
 
 /// A range of a file, and the content that it should hold.
 pub(crate) struct DiskRange<T> {
     /// `None`: the file cannot be read.
-    pub(crate) file: Option<Arc<ExistingFile>>,
+    pub(crate) file: Option<Arc<ExistingBytes>>,
     pub(crate) start: u64,
     pub(crate) len: u64,
     pub(crate) content: ContentId,

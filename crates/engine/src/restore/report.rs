@@ -155,7 +155,8 @@ impl Tally {
 
     /// Counts a failed entry and keeps it if there is room.
     pub(crate) fn fail(&self, path: String, error: &Error, mixed: bool) -> Failure {
-        let failure = Failure { path, kind: error.kind(), message: error.chain(), mixed };
+        let message = if mixed { format!("left half-changed: {}", error.chain()) } else { error.chain() };
+        let failure = Failure { path, kind: error.kind(), message, mixed };
         Tally::add(&self.failed, 1);
         self.with(|l| push(&mut l.failures, failure.clone()));
         failure

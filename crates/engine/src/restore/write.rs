@@ -153,19 +153,17 @@ impl Workshop {
             return Err(Error::cancelled());
         }
         let node = &slot.folder.node;
-        let dir = sink.dir(node)?;
         if slot.kind == SlotKind::Symlink {
             if !target.whole {
                 return Err(Error::new(ErrorKind::Corrupt, "the link's target is too long"));
             }
-            let issues =
-                sink.symlink(node, &dir, &slot.name, plain, &slot.attributes, slot.existing.get())?;
+            let issues = sink.symlink(node, &slot.name, plain, &slot.attributes, slot.existing.get())?;
             self.outcome.unset(issues);
             return Ok(());
         }
         Tally::add(&self.outcome.tally.written_bytes, plain.len() as u64);
         if target.whole && slot.existing.get().is_none() {
-            let issues = sink.write_new(node, &dir, &slot.name, &slot.attributes, plain)?;
+            let issues = sink.write_new(node, &slot.name, &slot.attributes, plain)?;
             self.outcome.unset(issues);
             return Ok(());
         }
@@ -256,20 +254,21 @@ impl Workshop {
         let issues = match writing {
             Some(Writing::New(file)) => file.finish(bytes, &slot.attributes)?,
             Some(Writing::Patched(patch)) => patch.commit(bytes, &slot.attributes)?,
-            None if slot.kind == SlotKind::Symlink => Vec::new(),
+            // One that was fetched has everything; of one that was right already only the target is known.
+            None if slot.kind == SlotKind::Symlink => match slot.existing.get() {
+                Some(existing) if slot.kept_bytes.load(Relaxed) > 0 => {
+                    sink.settle(&slot.folder.node, &slot.name, existing, &slot.attributes)?
+                }
+                _ => Vec::new(),
+            },
             None => match slot.existing.get() {
-                Some(existing) if existing.kind != ExistingKind::File => {
+                Some(existing) if existing.kind != ExistingKind::File || existing.size != bytes => {
                     Patch::start(sink, &slot.folder.node, &slot.name, existing)
                         .commit(bytes, &slot.attributes)?
                 }
-                // Everything was right already, but perhaps the length, or an attribute.
-                Some(existing) => {
-                    sink.settle(&slot.folder.node, &slot.name, existing, bytes, &slot.attributes)?
-                }
-                None if bytes == 0 => {
-                    let dir = sink.dir(&slot.folder.node)?;
-                    sink.write_new(&slot.folder.node, &dir, &slot.name, &slot.attributes, &[])?
-                }
+                // Everything was right already, but perhaps an attribute.
+                Some(existing) => sink.settle(&slot.folder.node, &slot.name, existing, &slot.attributes)?,
+                None if bytes == 0 => sink.write_new(&slot.folder.node, &slot.name, &slot.attributes, &[])?,
                 None => Vec::new(),
             },
         };

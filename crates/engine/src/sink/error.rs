@@ -9,8 +9,9 @@ use crate::error::{Error, ErrorKind};
 /// Why writing failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SinkErrorKind {
-    /// No space, or a quota is used up.
     Full,
+    /// There is space, but not for us.
+    Quota,
     ReadOnly,
     Permission,
     /// Something of another kind is in the way.
@@ -37,7 +38,8 @@ impl SinkError {
 
     pub(crate) fn sys(operation: &'static str, path: &str, errno: Errno) -> Self {
         let kind = match errno {
-            Errno::NOSPC | Errno::DQUOT => SinkErrorKind::Full,
+            Errno::NOSPC => SinkErrorKind::Full,
+            Errno::DQUOT => SinkErrorKind::Quota,
             Errno::ROFS => SinkErrorKind::ReadOnly,
             Errno::ACCESS | Errno::PERM => SinkErrorKind::Permission,
             _ => SinkErrorKind::Io,
@@ -70,13 +72,14 @@ impl SinkError {
 
     /// Whether going on with other entries makes no sense.
     pub(crate) fn stops_everything(&self) -> bool {
-        matches!(self.kind, SinkErrorKind::Full | SinkErrorKind::ReadOnly)
+        matches!(self.kind, SinkErrorKind::Full | SinkErrorKind::Quota | SinkErrorKind::ReadOnly)
     }
 }
 
 fn explain(kind: SinkErrorKind) -> &'static str {
     match kind {
         SinkErrorKind::Full => " (the target is full)",
+        SinkErrorKind::Quota => " (the quota is used up)",
         SinkErrorKind::ReadOnly => " (the target is read-only)",
         SinkErrorKind::Permission | SinkErrorKind::Io => "",
         SinkErrorKind::Conflict => " (--delete-extra removes what is in the way)",

@@ -20,11 +20,13 @@ pub(crate) struct Removed {
     pub(crate) mount_points: Vec<String>,
 }
 
-/// Removes every entry of `dir` that `keeps` does not name. At the root `lost+found` always stays.
+/// Removes every entry of `dir` that `keeps` does not name; `before` is called when there is one. At the root
+/// `lost+found` always stays.
 pub(crate) fn remove_extra(
     dir: &OwnedFd,
     keeps: &HashSet<String>,
     is_root: bool,
+    before: impl Fn(),
 ) -> Result<Removed, (String, Errno)> {
     let mut removed = Removed::default();
     for name in names(dir).map_err(|e| (String::new(), e))? {
@@ -42,6 +44,7 @@ pub(crate) fn remove_extra(
             removed.mount_points.push(shown);
             continue;
         }
+        before();
         removed.entries += remove(dir, name.as_c_str(), &stat).map_err(here)?;
     }
     Ok(removed)

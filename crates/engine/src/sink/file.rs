@@ -1,7 +1,7 @@
 //! New files: a small one in one call, a large one by many threads.
 
 use std::collections::VecDeque;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use rekopia_format::entry_name::EntryName;
@@ -27,13 +27,13 @@ impl Sink {
     pub(crate) fn write_new(
         &self,
         node: &Arc<DirNode>,
-        dir: &DirHandle,
         name: &EntryName,
         attributes: &Attributes,
         data: &[u8],
     ) -> Result<Vec<FidelityIssue>, SinkError> {
         let shown = || node.path_of(name.as_str());
-        let file = create(dir, name, &shown)?;
+        let dir = self.dir_to_change(node)?;
+        let file = create(&dir, name, &shown)?;
         let written = self.fill(node, &file, data, attributes, &shown);
         if written.is_err() {
             let _ = rustix::fs::unlinkat(&dir.fd, name.as_str(), AtFlags::empty());
@@ -72,7 +72,7 @@ impl Sink {
         size: u64,
     ) -> Result<LargeFile, SinkError> {
         let shown = || node.path_of(name.as_str());
-        let dir = self.dir(node)?;
+        let dir = self.dir_to_change(node)?;
         let file = create(&dir, name, &shown)?;
         let made =
             rustix::fs::ftruncate(&file, size.saturating_add(1)).and_then(|()| rustix::fs::fstat(&file));
@@ -222,7 +222,12 @@ fn create(dir: &DirHandle, name: &EntryName, shown: &impl Fn() -> String) -> Res
 }
 
 /// Writes all of `data`; with `sparse`, whole blocks of zeros are left out.
-pub(super) fn write_ranges(file: &OwnedFd, offset: u64, data: &[u8], sparse: bool) -> Result<(), Errno> {
+pub(super) fn write_ranges(
+    file: impl AsFd + Copy,
+    offset: u64,
+    data: &[u8],
+    sparse: bool,
+) -> Result<(), Errno> {
     if !sparse {
         return write_all_at(file, offset, data);
     }
@@ -245,7 +250,7 @@ pub(super) fn write_ranges(file: &OwnedFd, offset: u64, data: &[u8], sparse: boo
     Ok(())
 }
 
-fn write_all_at(file: &OwnedFd, mut offset: u64, mut data: &[u8]) -> Result<(), Errno> {
+fn write_all_at(file: impl AsFd + Copy, mut offset: u64, mut data: &[u8]) -> Result<(), Errno> {
     while !data.is_empty() {
         match rustix::io::pwrite(file, data, offset) {
             Ok(0) => return Err(Errno::IO),

@@ -9,9 +9,9 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::error::{SinkError, SinkErrorKind};
+use super::existing::Existing;
 use super::metadata;
 use super::node::{DirNode, Opened};
-use super::patch::Existing;
 
 /// A directory that is open, and whether anything foreign can be in it.
 #[derive(Debug, Clone)]
@@ -138,18 +138,30 @@ impl Handles {
         }
         let name = node.name();
         let shown = || node.path();
-        let made = match rustix::fs::mkdirat(&parent.fd, name, Mode::RWXU) {
+        let widen_parent = || {
+            if let Some(above) = node.parent() {
+                widen(above, parent);
+            }
+        };
+        let mut mkdir = rustix::fs::mkdirat(&parent.fd, name, Mode::RWXU);
+        if mkdir == Err(Errno::ACCESS) {
+            widen_parent();
+            mkdir = rustix::fs::mkdirat(&parent.fd, name, Mode::RWXU);
+        }
+        let made = match mkdir {
             Ok(()) => true,
             Err(Errno::EXIST) if node.opened().is_some() => false,
             Err(Errno::EXIST) if parent.fresh && node.parent().is_none_or(|p| p.parent().is_some()) => {
                 return Err(SinkError::created(&shown(), true, Errno::EXIST));
             }
-            Err(Errno::EXIST) => !clear_the_way(parent, name, delete_extra, &shown)?,
+            Err(Errno::EXIST) => !clear_the_way(parent, name, delete_extra, &shown, widen_parent)?,
             Err(e) => return Err(SinkError::created(&shown(), parent.fresh, e)),
         };
+        let mut closed = None;
         let fd = match rustix::fs::openat(&parent.fd, name, DIR_FLAGS, Mode::empty()) {
             // Ours, but not readable for us: it gets its mode back when it is finished.
             Err(Errno::ACCESS) => {
+                closed = rustix::fs::statat(&parent.fd, name, AtFlags::SYMLINK_NOFOLLOW).ok();
                 let _ = rustix::fs::chmodat(&parent.fd, name, Mode::RWXU, AtFlags::empty());
                 rustix::fs::openat(&parent.fd, name, DIR_FLAGS, Mode::empty())
             }
@@ -157,11 +169,10 @@ impl Handles {
         };
         let fd = fd.map_err(|e| SinkError::sys("opening", &shown(), e))?;
         let stat = rustix::fs::fstat(&fd).map_err(|e| SinkError::sys("looking at", &shown(), e))?;
-        let existed = (!made).then(|| metadata::of_stat(&stat));
-        if existed.is_some_and(|a| a.mode & 0o300 != 0o300) {
-            let mode = Mode::from_raw_mode(stat.st_mode | 0o700);
-            // Where it is not ours to change, writing will say what is wrong.
-            let _ = rustix::fs::fchmod(&fd, mode);
+        let existed = (!made).then(|| metadata::of_stat(closed.as_ref().unwrap_or(&stat)));
+        if existed.is_some_and(|a| a.mode & 0o100 == 0) {
+            // Without this nothing in it can even be looked at.
+            let _ = rustix::fs::fchmod(&fd, Mode::from_raw_mode(stat.st_mode | 0o700));
         }
         node.set_opened(Opened::of(&stat, made, existed));
         // `put` takes this lock itself.
@@ -177,6 +188,7 @@ fn clear_the_way(
     name: &str,
     delete_extra: bool,
     shown: &impl Fn() -> String,
+    widen: impl Fn(),
 ) -> Result<bool, SinkError> {
     let stat = rustix::fs::statat(&parent.fd, name, AtFlags::SYMLINK_NOFOLLOW);
     let stat = stat.map_err(|e| SinkError::sys("looking at", &shown(), e))?;
@@ -187,10 +199,21 @@ fn clear_the_way(
     if kind != rustix::fs::FileType::Symlink && !delete_extra {
         return Err(SinkError::conflict(&shown(), Existing::of(&stat).describe()));
     }
+    widen();
     rustix::fs::unlinkat(&parent.fd, name, AtFlags::empty())
         .map_err(|e| SinkError::sys("replacing", &shown(), e))?;
     rustix::fs::mkdirat(&parent.fd, name, Mode::RWXU).map_err(|e| SinkError::created(&shown(), false, e))?;
     Ok(false)
+}
+
+/// Before something is made in the directory or taken from it: one of ours that is closed for writing is opened, until
+/// it is finished. Where it is not ours to change, writing will say what is wrong.
+pub(super) fn widen(node: &DirNode, handle: &DirHandle) {
+    node.widened.get_or_init(|| {
+        if let Some(existed) = node.opened().and_then(|o| o.existed).filter(|a| a.mode & 0o200 == 0) {
+            let _ = rustix::fs::fchmod(&handle.fd, Mode::from_raw_mode((existed.mode | 0o700) as _));
+        }
+    });
 }
 
 fn ready(node: &DirNode) -> Option<DirHandle> {

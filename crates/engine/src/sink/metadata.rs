@@ -5,9 +5,9 @@ use rustix::io::Errno;
 
 use super::Sink;
 use super::error::SinkError;
+use super::existing::Existing;
 use super::handles::DirHandle;
 use super::node::DirNode;
-use super::patch::Existing;
 
 /// What an entry is to have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -227,6 +227,11 @@ fn tolerate(
 fn times(ns: i64) -> Timestamps {
     let time = Timespec { tv_sec: ns.div_euclid(1_000_000_000), tv_nsec: ns.rem_euclid(1_000_000_000) as _ };
     Timestamps { last_access: time, last_modification: time }
+}
+
+/// Sets the modification time alone.
+pub(super) fn set_time(file: &impl std::os::fd::AsFd, ns: i64) -> Result<(), Errno> {
+    rustix::fs::futimens(file, &times(ns))
 }
 
 /// The mask of this process, read once: reading it means setting it.

@@ -4,7 +4,9 @@
 //! links are never followed, and what was created is recognised by device and inode when it is opened again. Files are
 //! written under their final names, private until finished; no temporaries exist.
 
+mod beside;
 mod error;
+mod existing;
 pub(crate) mod extra;
 mod file;
 mod handles;
@@ -15,7 +17,7 @@ mod space;
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,11 +25,12 @@ use rekopia_format::entry_name::EntryName;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 
 pub(crate) use error::SinkError;
+pub(crate) use existing::{Existing, ExistingBytes, ExistingKind};
 pub(crate) use file::LargeFile;
 pub use metadata::OwnerPolicy;
 pub(crate) use metadata::{AttributePolicy, Attributes, FidelityIssue};
 pub(crate) use node::DirNode;
-pub(crate) use patch::{Existing, ExistingFile, ExistingKind, Patch};
+pub(crate) use patch::Patch;
 
 use error::SinkErrorKind;
 use handles::{DirHandle, Handles};
@@ -129,6 +132,13 @@ impl Sink {
         self.handles.open(node, self.options.delete_extra)
     }
 
+    /// The same, for something to be made in it or taken from it.
+    pub(crate) fn dir_to_change(&self, node: &Arc<DirNode>) -> Result<DirHandle, SinkError> {
+        let handle = self.dir(node)?;
+        handles::widen(node, &handle);
+        Ok(handle)
+    }
+
     /// What is at `name` now; `None`: nothing. What cannot stay is removed or refused (design: in the way).
     pub(crate) fn look(&self, dir: &Arc<DirNode>, name: &EntryName) -> Result<Option<Existing>, SinkError> {
         let handle = self.dir(dir)?;
@@ -152,6 +162,7 @@ impl Sink {
             };
             return Err(SinkError::conflict(&shown, what));
         }
+        handles::widen(dir, &handle);
         extra::remove(&handle.fd, name.as_str(), &stat).map_err(|e| SinkError::sys("removing", &shown, e))?;
         Ok(None)
     }
@@ -160,7 +171,6 @@ impl Sink {
     pub(crate) fn symlink(
         &self,
         node: &Arc<DirNode>,
-        dir: &DirHandle,
         name: &EntryName,
         target: &[u8],
         attributes: &Attributes,
@@ -175,7 +185,7 @@ impl Sink {
                 std::io::ErrorKind::InvalidInput.into(),
             ));
         }
-        let name = name.as_str();
+        let (name, dir) = (name.as_str(), &self.dir(node)?);
         match existing.map(|e| e.kind) {
             Some(ExistingKind::Symlink) => {
                 let now = rustix::fs::readlinkat(&dir.fd, name, Vec::new());
@@ -183,15 +193,17 @@ impl Sink {
                 if now.as_bytes() == target {
                     return metadata::set_link(self, dir, name, attributes, existing, &shown);
                 }
+                handles::widen(node, dir);
                 rustix::fs::unlinkat(&dir.fd, name, AtFlags::empty())
                     .map_err(|e| SinkError::sys("replacing", &shown(), e))?;
             }
             Some(_) if self.options.delete_extra => {
+                handles::widen(node, dir);
                 rustix::fs::unlinkat(&dir.fd, name, AtFlags::empty())
                     .map_err(|e| SinkError::sys("replacing", &shown(), e))?;
             }
             Some(_) => return Err(SinkError::conflict(&shown(), "file")),
-            None => {}
+            None => handles::widen(node, dir),
         }
         rustix::fs::symlinkat(target, &dir.fd, name)
             .map_err(|e| SinkError::created(&shown(), dir.fresh, e))?;
@@ -217,7 +229,7 @@ impl Sink {
         if handle.fresh && !is_root {
             return Ok(extra::Removed::default());
         }
-        extra::remove_extra(&handle.fd, keeps, is_root)
+        extra::remove_extra(&handle.fd, keeps, is_root, || handles::widen(node, &handle))
             .map_err(|(name, e)| SinkError::sys("removing", &node.path_of(&name), e))
     }
 
@@ -235,7 +247,7 @@ impl Sink {
         space::available_bytes(&self.path)
     }
 
-    fn fdatasync_if_needed(&self, file: &OwnedFd, shown: &impl Fn() -> String) -> Result<(), SinkError> {
+    fn fdatasync_if_needed(&self, file: impl AsFd, shown: &impl Fn() -> String) -> Result<(), SinkError> {
         if self.needs_fdatasync.get().copied().unwrap_or(false) {
             rustix::fs::fdatasync(file).map_err(|e| SinkError::sys("syncing", &shown(), e))?;
         }

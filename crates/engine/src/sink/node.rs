@@ -21,6 +21,8 @@ pub(crate) struct DirNode {
     opened: OnceLock<Opened>,
     pub(super) handle: Mutex<Option<Arc<OwnedFd>>>,
     pub(super) used: AtomicBool,
+    /// Set when something in it is about to change.
+    pub(super) widened: OnceLock<()>,
     /// What a file has that was just created here, as the first one shows: its owner follows from the process, the
     /// mount and the directory, its mode also from a default ACL.
     pub(super) new_file: OnceLock<Attributes>,
@@ -70,6 +72,7 @@ impl DirNode {
             opened: OnceLock::new(),
             handle: Mutex::new(None),
             used: AtomicBool::new(false),
+            widened: OnceLock::new(),
             new_file: OnceLock::new(),
         }
     }

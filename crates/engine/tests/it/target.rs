@@ -50,8 +50,35 @@ async fn a_run_onto_an_equal_tree_fetches_no_file_data_and_changes_nothing() {
         let report = restore(&repository, SOURCE, &target, &options).await.unwrap();
         assert!(report.is_complete(), "{:?}", report.failures);
         assert_eq!((report.written_bytes, report.kept_bytes), (0, report.bytes), "{overwrite:?}");
+        // Not even where a link leads.
+        assert_eq!((report.symlinks, report.needed_bytes), (1, 0), "{overwrite:?}");
         assert_eq!(ctimes(&target), before, "{overwrite:?}");
     }
+    assert_equal(&expected, &target);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_is_compared_by_where_it_leads() {
+    let (_, repository, expected) = quickstart().await;
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("t");
+    restore(&repository, SOURCE, &target, &quick()).await.unwrap();
+    let (path, entry) = expected.entries.iter().find(|(_, entry)| entry.kind == 's').unwrap();
+    let link = target.join(path);
+    let right = String::from_utf8(entry.target.clone().unwrap()).unwrap();
+    let same_length = right.replace(|c: char| c.is_alphanumeric(), "x");
+    for wrong in [same_length, format!("{right}/more"), right[..right.len() - 1].to_owned()] {
+        std::fs::remove_file(&link).unwrap();
+        symlink(&wrong, &link).unwrap();
+        let report = restore(&repository, SOURCE, &target, &quick()).await.unwrap();
+        assert!(report.needed_bytes > 0, "{wrong}");
+        assert_equal(&expected, &target);
+    }
+    // Only its time is another.
+    std::fs::remove_file(&link).unwrap();
+    symlink(&right, &link).unwrap();
+    let report = restore(&repository, SOURCE, &target, &quick()).await.unwrap();
+    assert_eq!(report.needed_bytes, 0);
     assert_equal(&expected, &target);
 }
 

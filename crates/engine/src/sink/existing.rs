@@ -1,0 +1,191 @@
+//! What is in the target already: looked at, read, given its attributes.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use rekopia_format::entry_name::EntryName;
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
+
+use super::error::SinkError;
+use super::handles::DirHandle;
+use super::metadata::{self, Attributes, FidelityIssue};
+use super::node::DirNode;
+use super::{Patch, Sink};
+
+/// What kind of thing is in the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ExistingKind {
+    File,
+    Symlink,
+    /// A directory or special file: never changed, only refused or removed.
+    Other,
+}
+
+/// An entry that is in the target already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Existing {
+    pub(crate) kind: ExistingKind,
+    pub(crate) size: u64,
+    pub(crate) attributes: Attributes,
+    /// The file has other names: it is replaced, so that they keep what they have.
+    pub(crate) shared: bool,
+}
+
+impl Existing {
+    pub(super) fn of(stat: &Stat) -> Self {
+        let kind = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => ExistingKind::File,
+            FileType::Symlink => ExistingKind::Symlink,
+            _ => ExistingKind::Other,
+        };
+        let size = u64::try_from(stat.st_size).unwrap_or(0);
+        let shared = kind == ExistingKind::File && stat.st_nlink > 1;
+        Existing { kind, size, attributes: metadata::of_stat(stat), shared }
+    }
+
+    pub(super) fn describe(&self) -> &'static str {
+        match self.kind {
+            ExistingKind::File => "file",
+            ExistingKind::Symlink => "symbolic link",
+            ExistingKind::Other => "directory or special file",
+        }
+    }
+}
+
+/// What an existing entry holds.
+#[derive(Debug)]
+pub(crate) enum ExistingBytes {
+    /// A file that is open for reading.
+    File(OwnedFd),
+    /// The target of a link.
+    Link(Vec<u8>),
+}
+
+impl ExistingBytes {
+    /// Fills `buffer` with the bytes at `offset`; false when there are no such bytes.
+    pub(crate) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<bool, Errno> {
+        let file = match self {
+            ExistingBytes::File(file) => file,
+            ExistingBytes::Link(target) => {
+                let from = usize::try_from(offset).ok().and_then(|at| target.get(at..));
+                let Some(from) = from.and_then(|from| from.get(..buffer.len())) else { return Ok(false) };
+                buffer.copy_from_slice(from);
+                return Ok(true);
+            }
+        };
+        let mut done = 0;
+        while done < buffer.len() {
+            match rustix::io::pread(file, &mut buffer[done..], offset + done as u64) {
+                Ok(0) => return Ok(false),
+                Ok(n) => done += n,
+                Err(Errno::INTR) => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(true)
+    }
+}
+
+impl Sink {
+    /// Opens an existing file for reading; one that is ours is made readable first.
+    pub(crate) fn open_existing(
+        &self,
+        node: &Arc<DirNode>,
+        name: &EntryName,
+    ) -> Result<ExistingBytes, SinkError> {
+        let dir = self.dir(node)?;
+        let file = open_with(&dir, name, OFlags::RDONLY, Mode::RUSR);
+        file.map(ExistingBytes::File).map_err(|e| SinkError::sys("opening", &node.path_of(name.as_str()), e))
+    }
+
+    /// Reads where an existing link leads.
+    pub(crate) fn read_link(
+        &self,
+        node: &Arc<DirNode>,
+        name: &EntryName,
+    ) -> Result<ExistingBytes, SinkError> {
+        let dir = self.dir(node)?;
+        let target = rustix::fs::readlinkat(&dir.fd, name.as_str(), Vec::new());
+        target
+            .map(|target| ExistingBytes::Link(target.into_bytes()))
+            .map_err(|e| SinkError::sys("reading", &node.path_of(name.as_str()), e))
+    }
+
+    /// Attributes of an existing file or link whose bytes are right.
+    pub(crate) fn settle(
+        self: &Arc<Self>,
+        node: &Arc<DirNode>,
+        name: &EntryName,
+        existing: &Existing,
+        attributes: &Attributes,
+    ) -> Result<Vec<FidelityIssue>, SinkError> {
+        let shown = || node.path_of(name.as_str());
+        let dir = self.dir(node)?;
+        if existing.kind == ExistingKind::Symlink {
+            return metadata::set_link(self, &dir, name.as_str(), attributes, Some(existing), &shown);
+        }
+        if self.has(existing, attributes) {
+            return Ok(Vec::new());
+        }
+        match open_with(&dir, name, OFlags::RDONLY, Mode::RUSR) {
+            Ok(file) => self.attributes_of_existing(&file, attributes, &shown),
+            // Nothing had to be read to know that it is right: it is empty, and somebody else's.
+            Err(Errno::ACCESS | Errno::PERM) => {
+                Patch::start(self, node, name, existing).commit(existing.size, attributes)
+            }
+            Err(e) => Err(SinkError::sys("opening", &shown(), e)),
+        }
+    }
+
+    fn has(&self, existing: &Existing, wanted: &Attributes) -> bool {
+        let (policy, now) = (&self.options.policy, &existing.attributes);
+        let owner = match policy.owner {
+            super::OwnerPolicy::Keep => (wanted.uid, wanted.gid) == (now.uid, now.gid),
+            super::OwnerPolicy::Set { uid, gid } => (uid, gid) == (now.uid, now.gid),
+            super::OwnerPolicy::Skip => true,
+        };
+        owner
+            && (!policy.mode || wanted.mode & 0o7777 == now.mode)
+            && (!policy.times || wanted.mtime_ns == now.mtime_ns)
+    }
+
+    pub(super) fn attributes_of_existing(
+        &self,
+        file: impl AsFd + Copy,
+        attributes: &Attributes,
+        shown: &impl Fn() -> String,
+    ) -> Result<Vec<FidelityIssue>, SinkError> {
+        let stat = rustix::fs::fstat(file).map_err(|e| SinkError::sys("looking at", &shown(), e))?;
+        let issues = metadata::set_file(self, &file, attributes, Some(&metadata::of_stat(&stat)), shown)?;
+        self.fdatasync_if_needed(file, shown)?;
+        Ok(issues)
+    }
+}
+
+/// Opens an existing file; when that is refused and the file is ours, its mode is widened first.
+pub(super) fn open_with(
+    dir: &DirHandle,
+    name: &EntryName,
+    flags: OFlags,
+    need: Mode,
+) -> Result<OwnedFd, Errno> {
+    let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let name = name.as_str();
+    match rustix::fs::openat(&dir.fd, name, flags, Mode::empty()) {
+        Err(Errno::ACCESS) => {
+            let stat = rustix::fs::statat(&dir.fd, name, AtFlags::SYMLINK_NOFOLLOW)?;
+            if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+                return Err(Errno::ACCESS);
+            }
+            let before = Mode::from_raw_mode(stat.st_mode);
+            rustix::fs::chmodat(&dir.fd, name, before | need, AtFlags::empty()).map_err(|_| Errno::ACCESS)?;
+            let opened = rustix::fs::openat(&dir.fd, name, flags, Mode::empty());
+            if flags.intersection(OFlags::RWMODE) == OFlags::RDONLY || opened.is_err() {
+                rustix::fs::chmodat(&dir.fd, name, before, AtFlags::empty())?;
+            }
+            opened
+        }
+        other => other,
+    }
+}
