@@ -244,7 +244,7 @@ fn what_is_wrong_with_keys_is_said() {
     refused(
         &|f| f["keyData"] = stranger.clone().into(),
         15,
-        &["access denied", "does not accept key", "keyfile"],
+        &["access denied", "does not accept the key", "keyfile"],
     );
     refused(&|f| f["keyData"] = encrypted.clone().into(), 2, &["keyData", "passphrase"]);
     refused(&|f| f["keyData"] = "canary".into(), 2, &["keyData", "no private key"]);
@@ -265,7 +265,7 @@ fn what_is_wrong_with_keys_is_said() {
             f["password"] = PASSWORD.into();
         },
         15,
-        &["does not accept password", "publickey"],
+        &["does not accept the password", "publickey"],
     );
 }
 
@@ -313,7 +313,7 @@ fn passwords_are_accepted_in_both_ways() {
         place.refused(
             &["--config", &place.config(&fields)],
             15,
-            &["access denied", "does not accept password"],
+            &["access denied", "does not accept the password"],
         );
     }
 }
@@ -455,40 +455,48 @@ fn a_connection_may_fail_at_any_byte() {
 /// it should be.
 #[test]
 fn a_server_may_be_killed_in_the_middle() {
+    let runtime = runtime();
     let mut place = Place::new();
-    let url = place.url("known_hosts");
-    let slowly = ["--repo", url.as_str(), "--limit-download", "40000"];
-    let start = |place: &Place, target: &str| {
-        let mut command = place.command(&slowly, target);
-        command.env("REKOPIA_LOG", "error").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
-    };
-    let began = |place: &Place, target: &str| {
-        until("the restore begins", || std::fs::read_dir(place.path(target)).is_ok_and(|d| d.count() > 0));
+    let tunnel = runtime.block_on(Tunnel::start(place.sshd.port));
+    let known_hosts =
+        place.sshd.known_hosts("ed25519").replace(&place.sshd.port.to_string(), &tunnel.port.to_string());
+    place.write("known_hosts", &known_hosts);
+    let url = place.url("known_hosts").replace(&place.sshd.port.to_string(), &tunnel.port.to_string());
+    // One request after the other, so that there always is one that waits.
+    let before = ["--repo", url.as_str(), "--parallel", "1"];
+    place.restores(&before, "clean");
+    assert_eq!(tunnel.connections(), 1);
+    let middle = tunnel.bytes() * 4 / 5;
+    // Starts, and comes to a halt where most of the bytes have arrived.
+    let halfway = |place: &Place, target: &str| {
+        let (first, begin) = (tunnel.connections(), tunnel.bytes());
+        tunnel.break_connections(move |connection| (connection == first).then_some(Break::Stall(middle)));
+        let mut command = place.command(&before, target);
+        command.env("REKOPIA_LOG", "error").stdout(Stdio::null()).stderr(Stdio::piped());
+        let program = command.spawn().unwrap();
+        until("it comes halfway", || tunnel.bytes() >= begin + middle);
+        program
     };
 
-    let program = start(&place, "reconnects");
-    began(&place, "reconnects");
+    let program = halfway(&place, "reconnects");
     place.sshd.drop_everybody();
-    let output = program.wait_with_output().unwrap();
-    place.assert_restored(&output, "reconnects");
+    place.assert_restored(&program.wait_with_output().unwrap(), "reconnects");
 
-    let program = start(&place, "comes back");
-    began(&place, "comes back");
+    let program = halfway(&place, "comes back");
     place.sshd.stop();
     std::thread::sleep(Duration::from_secs(2));
     place.sshd.start_again();
     place.assert_restored(&program.wait_with_output().unwrap(), "comes back");
 
-    let program = start(&place, "gone");
-    began(&place, "gone");
+    let program = halfway(&place, "gone");
     place.sshd.stop();
     let stopped = Instant::now();
     let output = place.shown(program.wait_with_output().unwrap());
     let text = String::from_utf8_lossy(&output.stderr);
     // What had arrived by then is restored, the rest is named.
     assert!(matches!(output.status.code(), Some(15 | 3)), "{text}");
-    assert!(text.contains("cannot connect") && stopped.elapsed() < Duration::from_secs(90), "{text}");
-    place.sshd.start_again();
+    assert!(text.contains("sftp://") && text.contains("connection"), "{text}");
+    assert!(stopped.elapsed() < Duration::from_secs(90), "{text}");
 }
 
 /// What `.shards` would have said is seen in the folders.

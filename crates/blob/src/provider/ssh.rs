@@ -138,7 +138,7 @@ impl Ssh {
                 AuthResult::Success => return Ok(()),
                 AuthResult::Failure { remaining_methods, partial_success } => {
                     left = Some(remaining_methods);
-                    refused.extend((!partial_success).then_some("key"));
+                    refused.extend((!partial_success).then_some("the key"));
                 }
             }
         }
@@ -153,7 +153,7 @@ impl Ssh {
             {
                 return Ok(());
             }
-            refused.push("password");
+            refused.push("the password");
         }
         let left = left.unwrap_or_else(MethodSet::empty);
         // A connection that breaks here looks like a refusal at first.

@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 pub enum Break {
     /// It is closed after so many bytes of the server's.
     Cut(u64),
-    /// Nothing more comes after so many bytes of the server's, and it stays.
+    /// Nothing more comes after so many bytes of the server's, and it stays as long as the server does.
     Stall(u64),
     /// After so many bytes of the server's, another one comes every now and then.
     Drip(u64),
@@ -98,7 +98,10 @@ async fn pass(
         let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
         if most == 0 {
             match fate {
-                Some(Break::Stall(_)) => return std::future::pending().await,
+                Some(Break::Stall(_)) => {
+                    while from.read(&mut buffer).await? > 0 {}
+                    return Ok(());
+                }
                 Some(Break::Drip(_)) => {
                     tokio::time::sleep(std::time::Duration::from_millis(200)).await;
                     left = 1;

@@ -40,7 +40,7 @@ impl Odd {
                 asking.send(asked).unwrap();
             }
         });
-        let (mut held, mut page) = (Vec::new(), 0);
+        let (mut held, mut page) = (Vec::<Vec<u8>>::new(), 0);
         loop {
             let asked = tokio::time::timeout(Duration::from_millis(20), questions.recv());
             let mut asked = match asked.await {
