@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use rekopia_testkit::damage::Damaged;
 use rekopia_testkit::pod::which;
 use rekopia_testkit::server::sshd::Sshd;
 use rekopia_testkit::server::webdav::{PASSWORD, USER, WebdavServer};

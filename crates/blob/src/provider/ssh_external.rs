@@ -26,6 +26,9 @@ pub(super) struct External {
 /// What ssh may know and must not pass on.
 const SECRETS: &[&str] = &["KOPIA_PASSWORD", "KOPIA_SFTP_PASSWORD"];
 
+/// What it says and what it is told.
+type Pipes = Join<ChildStdout, ChildStdin>;
+
 impl External {
     /// Puts the command together; starts nothing yet.
     ///
@@ -52,7 +55,7 @@ impl External {
     }
 
     /// Starts it; whether it gets through shows in the stream.
-    pub(super) fn connect(&self) -> Result<(Join<ChildStdout, ChildStdin>, Box<dyn Held>), BlobError> {
+    pub(super) fn connect(&self) -> Result<(Pipes, Box<dyn Held>), BlobError> {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).kill_on_drop(true);
         for name in SECRETS {
