@@ -53,8 +53,8 @@ pub(crate) fn judge(config: &Config, done: Done) -> Outcome {
 }
 
 fn accepted(config: &Config, report: &Report) -> bool {
-    // A full disk or a refused permission is no loss of the repository's.
-    if report.failures.iter().any(|f| f.kind != ErrorKind::Corrupt) {
+    // A full disk or a refused permission is no loss of the repository's, and neither is a file left half-changed.
+    if report.failures.iter().any(|f| f.kind != ErrorKind::Corrupt || f.mixed) {
         return false;
     }
     if config.settings.accept_missing {

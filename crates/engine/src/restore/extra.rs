@@ -6,12 +6,11 @@ use std::sync::Arc;
 use rekopia_format::directory::Entry;
 use tokio::sync::mpsc;
 
-use super::filter::Filter;
 use super::finish::Outcome;
 use super::options::RestoreOptions;
 use super::report::Tally;
 use super::slot::Folder;
-use super::walk::{Walk, WalkOptions, Walked, attributes};
+use super::walk::{Walk, WalkOptions, Walked};
 use crate::error::{Error, Result};
 use crate::repository::Repository;
 use crate::sink::{DirNode, Sink};
@@ -26,7 +25,7 @@ pub(crate) async fn delete_extra(
 ) -> Result<()> {
     let (found, mut walked) = mpsc::channel(8);
     let walk_options = WalkOptions {
-        filter: Filter::default(),
+        filter: Default::default(),
         max_depth: options.max_depth,
         read_ahead_bytes: options.memory_bytes / 4,
         clock: Arc::clone(&outcome.tally.clock),
@@ -36,7 +35,6 @@ pub(crate) async fn delete_extra(
     let walk = Walk::new(repository.contents(), walk_options, found);
     let entry = Entry { ..root.clone() };
     let walking = tokio::spawn(async move { walk.run_directory(folder, &entry).await });
-    let filter = Filter::new(&options.include, &options.exclude)?;
     let mut names: HashMap<*const Folder, HashSet<String>> = HashMap::new();
     while let Some(batch) = walked.recv().await {
         for item in batch {
@@ -54,7 +52,7 @@ pub(crate) async fn delete_extra(
                 Walked::Slices { .. } | Walked::Failed { .. } => {}
                 Walked::Listed { folder, whole } => {
                     let keeps = names.remove(&Arc::as_ptr(&folder)).unwrap_or_default();
-                    if whole && !folder.has_unlisted() && filter.is_empty() {
+                    if whole && !folder.has_unlisted() {
                         remove(sink, &folder.node, keeps, folder.parent().is_none(), outcome).await?;
                     }
                     outcome.refinish(sink, &folder);
@@ -63,7 +61,6 @@ pub(crate) async fn delete_extra(
         }
     }
     walking.await.map_err(|_| Error::internal("the walk panicked"))?;
-    let _ = attributes;
     Ok(())
 }
 

@@ -43,8 +43,8 @@ impl Outcome {
 
     /// An entry failed. Ends the run when it is to stop at errors, or when going on makes no sense.
     pub(crate) fn failed(&self, path: String, error: &Error, mixed: bool) {
-        if self.fatal().is_some() {
-            // The run is over; what fails now fails because of that.
+        // The run is over; what fails now fails because of that. A file that it leaves half-changed is still told of.
+        if self.fatal().is_some() && !mixed {
             return;
         }
         let always =

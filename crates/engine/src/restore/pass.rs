@@ -1,7 +1,7 @@
 //! One pass over a tree: wires the stages and keeps them fed.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rekopia_blob::{BlobError, BlobErrorKind};
@@ -82,14 +82,19 @@ impl Pass<'_> {
                 .run(walked)
                 .await
         };
-        let gone = self.stages(&contents, &costs, true, planner).await?;
+        // A file may be begun in the first round and finished in the second.
+        let unfinished = Arc::default();
+        let gone = self.stages(&contents, &costs, &unfinished, true, planner).await?;
         walking.await.map_err(|_| Error::internal("the walk panicked"))?;
         if gone.is_empty() {
             return Ok(());
         }
         // Maintenance may have moved contents since the index was read: look once more, then it is damage.
-        self.repository.reload_index().await?;
-        let (old, contents) = (contents, self.repository.contents());
+        let (old, reloaded) = (contents, self.repository.reload_index().await);
+        if let Err(e) = &reloaded {
+            self.outcome.tally.warn(format!("the index could not be read once more: {}", e.chain()));
+        }
+        let contents = self.repository.contents();
         let again = async |reads: &mpsc::Sender<PackRead<Target>>, work: &crossbeam_channel::Sender<Work>| {
             for read in plan(relocated(&old, &contents, gone, work), costs.plan_options()) {
                 if reads.send(read).await.is_err() {
@@ -97,7 +102,7 @@ impl Pass<'_> {
                 }
             }
         };
-        self.stages(&contents, &costs, false, again).await.map(drop)
+        self.stages(&contents, &costs, &unfinished, false, again).await.map(drop)
     }
 
     /// Runs fetch and the workers for what `feed` plans; gives the contents whose packs were gone.
@@ -105,6 +110,7 @@ impl Pass<'_> {
         &self,
         contents: &Contents,
         costs: &CostModel,
+        unfinished: &Arc<Mutex<Vec<Arc<FileSlot>>>>,
         may_retry: bool,
         feed: impl AsyncFnOnce(&mpsc::Sender<PackRead<Target>>, &crossbeam_channel::Sender<Work>),
     ) -> Result<Vec<WantedContent<Target>>> {
@@ -114,7 +120,7 @@ impl Pass<'_> {
             outcome: Arc::clone(&self.outcome),
             hash: self.options.hash,
             gone: may_retry.then(Default::default),
-            unfinished: Default::default(),
+            unfinished: Arc::clone(unfinished),
         });
         let (work, queue) = crossbeam_channel::unbounded();
         let threads = match self.options.threads {

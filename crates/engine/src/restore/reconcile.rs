@@ -122,17 +122,12 @@ impl Reconcile {
 
     /// Keeps what is right without a look at its bytes, or says what remains to be done.
     fn compare(&self, slot: &Arc<FileSlot>, slices: &mut Vec<Slice>) -> Verdict {
-        let existing = match slot.existing.get() {
-            Some(existing) => Some(existing.clone()),
-            None => self.look(slot),
-        };
-        let Some(existing) = existing else { return Verdict::Done };
-        let _ = slot.existing.set(existing.clone());
+        let Some(existing) = slot.before.get_or_init(|| self.look(slot)) else { return Verdict::Done };
         let keeps = match slot.kind {
             SlotKind::Symlink => existing.kind == ExistingKind::Symlink && self.leaves_alone(),
             SlotKind::File => {
                 self.overwrite == Overwrite::Never
-                    || existing.kind == ExistingKind::File && self.trusts(slot, &existing)
+                    || existing.kind == ExistingKind::File && self.trusts(slot, existing)
             }
         };
         if keeps {

@@ -61,7 +61,8 @@ pub struct Report {
     pub requests: u64,
     /// Bytes received from the storage.
     pub fetched_bytes: u64,
-    /// Packed bytes of the contents that were needed; one that is wanted again much later counts again.
+    /// Packed bytes of the file contents that were needed, listings left out; one that is wanted again much later
+    /// counts again.
     pub needed_bytes: u64,
     /// Of the requests, second and later tries.
     pub retries: u64,
@@ -158,7 +159,13 @@ impl Tally {
         let message = if mixed { format!("left half-changed: {}", error.chain()) } else { error.chain() };
         let failure = Failure { path, kind: error.kind(), message, mixed };
         Tally::add(&self.failed, 1);
-        self.with(|l| push(&mut l.failures, failure.clone()));
+        self.with(|l| {
+            // However much of the repository is damaged, trouble at the target must show.
+            if l.failures.len() == KEPT && (mixed || failure.kind != ErrorKind::Corrupt) {
+                l.failures.pop();
+            }
+            push(&mut l.failures, failure.clone());
+        });
         failure
     }
 

@@ -85,7 +85,11 @@ impl Repository {
                 && outcome.tally.failed.load(Ordering::Relaxed) == 0
         };
         if options.delete_extra && is_dir && !options.dry_run && !sink.was_absent() {
-            if done(&outcome) {
+            if !options.include.is_empty() || !options.exclude.is_empty() {
+                outcome
+                    .tally
+                    .warn("nothing extra was deleted, because only a part was to be restored".into());
+            } else if done(&outcome) {
                 extra::delete_extra(self, &sink, &from.entry, options, &outcome).await?;
             } else {
                 outcome.tally.warn("nothing extra was deleted, because not everything was restored".into());

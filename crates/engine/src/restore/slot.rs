@@ -98,8 +98,8 @@ pub(crate) struct FileSlot {
     pub(crate) attributes: Attributes,
     /// As recorded, in bytes.
     pub(crate) size: u64,
-    /// What is in the target already; set by reconcile.
-    pub(crate) existing: OnceLock<Existing>,
+    /// What was in the target before, looked at once: later something of our own may be there.
+    pub(crate) before: OnceLock<Option<Existing>>,
     /// Bytes of slices seen by the plan: the length of the object.
     pub(crate) object_bytes: AtomicU64,
     /// Whatever is there stays as it is, attributes included.
@@ -130,7 +130,7 @@ impl FileSlot {
             kind,
             attributes,
             size,
-            existing: OnceLock::new(),
+            before: OnceLock::new(),
             object_bytes: AtomicU64::new(0),
             left_alone: AtomicBool::new(false),
             kept_bytes: AtomicU64::new(0),
@@ -144,6 +144,11 @@ impl FileSlot {
     /// Relative to the root.
     pub(crate) fn path(&self) -> String {
         self.folder.path_of(self.name.as_str())
+    }
+
+    /// What was in the target before, where that was looked at.
+    pub(crate) fn existing(&self) -> Option<&Existing> {
+        self.before.get()?.as_ref()
     }
 
     /// `n` more slices are on their way.

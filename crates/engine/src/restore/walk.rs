@@ -273,6 +273,7 @@ impl Walk {
         match &entry.kind {
             EntryKind::Directory => {
                 if self.options.max_depth.is_some_and(|max| depth >= max) {
+                    folder.keep_unlisted();
                     return Ok(());
                 }
                 let child = Folder::below(folder, name, attributes(&entry));

@@ -54,7 +54,7 @@ pub(crate) struct Workshop {
     /// Slices whose pack was not there; `None` when that is final.
     pub(crate) gone: Option<Mutex<Vec<WantedContent<Target>>>>,
     /// Slots that are being written.
-    pub(crate) unfinished: Mutex<Vec<Arc<FileSlot>>>,
+    pub(crate) unfinished: Arc<Mutex<Vec<Arc<FileSlot>>>>,
 }
 
 /// Contents that are tried once more with a fresh index at most; more is damage.
@@ -157,12 +157,12 @@ impl Workshop {
             if !target.whole {
                 return Err(Error::new(ErrorKind::Corrupt, "the link's target is too long"));
             }
-            let issues = sink.symlink(node, &slot.name, plain, &slot.attributes, slot.existing.get())?;
+            let issues = sink.symlink(node, &slot.name, plain, &slot.attributes, slot.existing())?;
             self.outcome.unset(issues);
             return Ok(());
         }
         Tally::add(&self.outcome.tally.written_bytes, plain.len() as u64);
-        if target.whole && slot.existing.get().is_none() {
+        if target.whole && slot.existing().is_none() {
             let issues = sink.write_new(node, &slot.name, &slot.attributes, plain)?;
             self.outcome.unset(issues);
             return Ok(());
@@ -172,7 +172,7 @@ impl Workshop {
             match &*open {
                 Some(writing) => Arc::clone(writing),
                 None => {
-                    let started = match slot.existing.get() {
+                    let started = match slot.existing() {
                         Some(existing) => Writing::Patched(Patch::start(sink, node, &slot.name, existing)),
                         None => Writing::New(sink.create_large(node, &slot.name, slot.size)?),
                     };
@@ -233,8 +233,11 @@ impl Workshop {
             Ok(bytes) => self.outcome.slot_done(slot, bytes),
             Err((e, mixed)) => {
                 let mixed = mixed | writing.is_some_and(|w| w.abandon());
+                let cancelled = stopped && e.kind() == ErrorKind::Cancelled;
                 // What was merely not finished when the run was stopped is no failure of its own.
-                if !(stopped && e.kind() == ErrorKind::Cancelled) {
+                if mixed && cancelled {
+                    self.outcome.failed(slot.path(), &half_changed(), true);
+                } else if !cancelled {
                     self.outcome.failed(slot.path(), &e, mixed);
                 }
             }
@@ -255,13 +258,13 @@ impl Workshop {
             Some(Writing::New(file)) => file.finish(bytes, &slot.attributes)?,
             Some(Writing::Patched(patch)) => patch.commit(bytes, &slot.attributes)?,
             // One that was fetched has everything; of one that was right already only the target is known.
-            None if slot.kind == SlotKind::Symlink => match slot.existing.get() {
+            None if slot.kind == SlotKind::Symlink => match slot.existing() {
                 Some(existing) if slot.kept_bytes.load(Relaxed) > 0 => {
                     sink.settle(&slot.folder.node, &slot.name, existing, &slot.attributes)?
                 }
                 _ => Vec::new(),
             },
-            None => match slot.existing.get() {
+            None => match slot.existing() {
                 Some(existing) if existing.kind != ExistingKind::File || existing.size != bytes => {
                     Patch::start(sink, &slot.folder.node, &slot.name, existing)
                         .commit(bytes, &slot.attributes)?
@@ -282,9 +285,12 @@ impl Workshop {
         for slot in unfinished {
             let writing = slot.open.lock().unwrap_or_else(PoisonError::into_inner).take();
             if writing.is_some_and(|w| w.abandon()) {
-                let what = "stopped while an existing file was being changed";
-                self.outcome.failed(slot.path(), &Error::new(ErrorKind::Destination, what), true);
+                self.outcome.failed(slot.path(), &half_changed(), true);
             }
         }
     }
+}
+
+fn half_changed() -> Error {
+    Error::new(ErrorKind::Destination, "stopped while an existing file was being changed")
 }

@@ -1,6 +1,6 @@
 //! Trees of unusual shapes.
 
-use rekopia::RestoreOptions;
+use rekopia::{Overwrite, RestoreOptions};
 use rekopia_testkit::writer::{DirectoryWriter, WriterOptions};
 
 use crate::damage::{METADATA, built, file};
@@ -66,4 +66,52 @@ async fn zeros_become_holes_when_asked() {
         assert!(std::fs::metadata(&path).unwrap().blocks() * 512 <= 8192, "{name}");
     }
     assert_eq!(std::fs::metadata(dir.path().join("zeros")).unwrap().blocks(), 0);
+}
+
+/// A file so large that its parts are compared with the target one after the other, while the first are written.
+fn many_parts() -> Vec<u8> {
+    (0..40u32 << 18).flat_map(|n| (n.wrapping_mul(2_654_435_761)).to_le_bytes()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_own_half_of_a_file_is_not_taken_for_an_existing_one() {
+    let options = WriterOptions { splitter: "FIXED-128K".into(), ..WriterOptions::default() };
+    let data = many_parts();
+    let (_, repository) = built(options, |w| vec![file(w, "big", &data)]).await;
+    for (overwrite, delete_extra) in [(Overwrite::Never, false), (Overwrite::Always, true)] {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("mine"), "kept").unwrap();
+        if delete_extra {
+            std::fs::create_dir_all(dir.path().join("big/in/the/way")).unwrap();
+        }
+        let options = RestoreOptions { overwrite, delete_extra, memory_bytes: 16 << 20, ..quick() };
+        let report = restore(&repository, "u@h", dir.path(), &options).await.unwrap();
+        assert!(report.is_complete(), "{overwrite:?}: {:?}", report.failures().first());
+        assert_eq!((report.files, report.skipped), (1, 0), "{overwrite:?}");
+        assert!(std::fs::read(dir.path().join("big")).unwrap() == data, "{overwrite:?}");
+        assert_eq!(dir.path().join("mine").exists(), !delete_extra);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_lies_below_the_depth_is_not_extra() {
+    let (_, repository) = built(WriterOptions::default(), |w| {
+        let mut directory = DirectoryWriter::new(w);
+        let inner = file(w, "inner", b"data");
+        directory.add(w, &inner).unwrap();
+        vec![directory.finish(w, b"d", METADATA).unwrap(), file(w, "top", b"data")]
+    })
+    .await;
+    let dir = tempfile::tempdir().unwrap();
+    restore(&repository, "u@h", dir.path(), &quick()).await.unwrap();
+    let options = RestoreOptions { delete_extra: true, max_depth: Some(0), ..quick() };
+    let report = restore(&repository, "u@h", dir.path(), &options).await.unwrap();
+    assert_eq!((report.is_complete(), report.deleted), (true, 0));
+    assert_eq!(std::fs::read(dir.path().join("d/inner")).unwrap(), b"data");
+    // A part of a snapshot says nothing of the rest, and makes no directories that it does not need.
+    std::fs::remove_dir_all(dir.path().join("d")).unwrap();
+    let options = RestoreOptions { delete_extra: true, include: vec!["top".into()], ..quick() };
+    let report = restore(&repository, "u@h", dir.path(), &options).await.unwrap();
+    assert_eq!((report.deleted, report.warnings.len()), (0, 1));
+    assert!(!dir.path().join("d").exists());
 }
