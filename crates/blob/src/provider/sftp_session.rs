@@ -32,7 +32,8 @@ pub(super) trait Held: Send + Sync {
     /// The same error, with what this side knows about the end of the stream.
     fn explained(&self, e: BlobError) -> BoxFuture<'_, BlobError>;
 }
-type Transport = Box<dyn Held>;
+/// It, whatever it is.
+pub(super) type Transport = Box<dyn Held>;
 
 struct Shared {
     state: Mutex<State>,

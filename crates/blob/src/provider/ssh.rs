@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use super::sftp_session::Held;
+use super::sftp_session::{Held, Transport};
 use super::sftp_wire::plain;
 use super::ssh_hosts::KnownHosts;
 use crate::connect::{Secret, SftpSettings};
@@ -77,7 +77,7 @@ impl Ssh {
     }
 
     /// Connects; everything after the connection itself has to be done within one silence.
-    pub(super) async fn connect(&self) -> Result<(ChannelStream<Msg>, Box<dyn Held>), BlobError> {
+    pub(super) async fn connect(&self) -> Result<(ChannelStream<Msg>, Transport), BlobError> {
         let dialled = timeout(self.deadlines.connect(), TcpStream::connect((self.host.as_str(), self.port)));
         let socket = match dialled.await {
             Ok(socket) => socket.map_err(|e| passing(format!("cannot connect: {e}")))?,
@@ -89,7 +89,7 @@ impl Ssh {
         signed_in.await.unwrap_or_else(|_| Err(passing("no SSH connection: no answer in time".into())))
     }
 
-    async fn sign_in(&self, socket: TcpStream) -> Result<(ChannelStream<Msg>, Box<dyn Held>), BlobError> {
+    async fn sign_in(&self, socket: TcpStream) -> Result<(ChannelStream<Msg>, Transport), BlobError> {
         let defaults = Preferred::default();
         let config = client::Config {
             window_size: WINDOW,

@@ -12,7 +12,7 @@ use tokio::io::{AsyncBufReadExt, BufReader, Join};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
 
-use super::sftp_session::Held;
+use super::sftp_session::{Held, Transport};
 use super::sftp_wire::plain;
 use crate::connect::SftpSettings;
 use crate::{BlobError, BlobErrorKind, BoxFuture};
@@ -23,11 +23,11 @@ pub(super) struct External {
     arguments: Vec<String>,
 }
 
+/// Its output and input.
+pub(super) type Stream = Join<ChildStdout, ChildStdin>;
+
 /// What ssh may know and must not pass on.
 const SECRETS: &[&str] = &["KOPIA_PASSWORD", "KOPIA_SFTP_PASSWORD"];
-
-/// What it says and what it is told.
-type Pipes = Join<ChildStdout, ChildStdin>;
 
 impl External {
     /// Puts the command together; starts nothing yet.
@@ -55,7 +55,7 @@ impl External {
     }
 
     /// Starts it; whether it gets through shows in the stream.
-    pub(super) fn connect(&self) -> Result<(Pipes, Box<dyn Held>), BlobError> {
+    pub(super) fn connect(&self) -> Result<(Stream, Transport), BlobError> {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).kill_on_drop(true);
         for name in SECRETS {
