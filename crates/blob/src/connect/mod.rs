@@ -80,7 +80,7 @@ impl Settings {
             "azureBlob" => Settings::Azure(fields(kind, config)?),
             "b2" => Settings::B2(fields(kind, config)?),
             "sftp" => Settings::Sftp(fields(kind, config)?),
-            "webdav" => Settings::Webdav(fields(kind, config)?),
+            "webdav" => Settings::Webdav(fields::<WebdavSettings>(kind, config)?.tidy()),
             "rclone" => Settings::Rclone(fields(kind, config)?),
             "gdrive" => {
                 let what =
@@ -230,6 +230,15 @@ mod tests {
             panic!()
         };
         assert_eq!(rclone.remote_path, "drive:backup/kopia");
+    }
+
+    #[test]
+    fn what_a_url_says_of_a_user_is_not_shown() {
+        let config = serde_json::json!({"url": "http://me:ca%40nary@nas:8080/dav/"});
+        let Settings::Webdav(dav) = Settings::from_kopia("webdav", config).unwrap() else { panic!() };
+        assert_eq!((dav.url.as_str(), dav.username.as_str()), ("http://nas:8080/dav/", "me"));
+        assert_eq!(dav.password.expose(), "ca@nary");
+        assert!(!format!("{dav:?}").contains("nary"), "{dav:?}");
     }
 
     #[test]

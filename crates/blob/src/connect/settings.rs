@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Deserializer};
 
 use super::secret::Secret;
@@ -230,6 +231,25 @@ pub struct WebdavSettings {
     /// Believe any certificate (not a field of Kopia's).
     #[serde(rename = "doNotVerifyTLS")]
     pub do_not_verify_tls: bool,
+}
+
+impl WebdavSettings {
+    /// The same, with a user and a password that stand in the URL moved to their own fields: URLs are shown.
+    pub(crate) fn tidy(mut self) -> Self {
+        let Some((scheme, rest)) = self.url.split_once("://") else { return self };
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let Some((named, host)) = rest[..end].rsplit_once('@') else { return self };
+        let (user, password) = named.split_once(':').unwrap_or((named, ""));
+        let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        if self.username.is_empty() {
+            self.username = decoded(user);
+        }
+        if self.password.is_empty() {
+            self.password = Secret::new(decoded(password));
+        }
+        self.url = format!("{scheme}://{host}{}", &rest[end..]);
+        self
+    }
 }
 
 /// A remote of the user's own `rclone`, which is started for it.

@@ -78,6 +78,7 @@ impl B2Blobs {
         }
         let endpoint = match settings.endpoint.trim_end_matches('/') {
             "" => ENDPOINT,
+            text if text.contains('@') => return Err(wrong("field \"endpoint\" must be an address alone")),
             text if text.starts_with("http://") || text.starts_with("https://") => text,
             _ => return Err(wrong("field \"endpoint\" is neither http://… nor https://…")),
         };

@@ -9,6 +9,8 @@ use crate::{BlobError, BlobErrorKind};
 
 /// The most that is reserved on the word of a header.
 const MOST_RESERVED: usize = 64 << 20;
+/// The most that is taken of an answer that does not say how long it is.
+const MOST_UNANNOUNCED: u64 = 1 << 30;
 
 /// The bytes of `parts` in `into`, which is empty and whose capacity is reused; `expected` is what was announced.
 pub(super) async fn collect(
@@ -21,7 +23,7 @@ pub(super) async fn collect(
     let mut parts = pin!(parts);
     while let Some(part) = parts.next().await {
         let part = part?;
-        if expected.is_some_and(|n| (into.len() + part.len()) as u64 > n) {
+        if (into.len() + part.len()) as u64 > expected.unwrap_or(MOST_UNANNOUNCED) {
             return Err(broke("more bytes than announced"));
         }
         into.extend_from_slice(&part);

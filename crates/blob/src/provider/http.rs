@@ -149,7 +149,9 @@ fn explained(e: reqwest::Error, unread_ca: Option<&PathBuf>) -> BlobError {
     let cause = innermost(&e);
     // Whoever speaks HTTP where TLS is expected will do so the next time, too.
     let tls = ["certificate", "UnknownIssuer", "corrupt message", "handshake", "received fatal alert"];
-    let final_word = e.is_connect() && tls.iter().any(|word| cause.contains(word));
+    // A server that is being restarted, or has too much to do, hangs up in the middle of it.
+    let cut = ["handshake eof", "InternalError"].iter().any(|word| cause.contains(word));
+    let final_word = e.is_connect() && !cut && tls.iter().any(|word| cause.contains(word));
     let what = if final_word && cause.contains("certificate") {
         match unread_ca {
             Some(file) => {
@@ -330,6 +332,18 @@ mod tests {
         let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(20);
         let soon = jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&soon).unwrap();
         assert!((Duration::from_secs(15)..=Duration::from_secs(20)).contains(&wait(Some(&soon))));
+    }
+
+    #[tokio::test]
+    async fn a_handshake_that_is_cut_is_worth_another_try() {
+        use std::io::Read;
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = std::thread::spawn(move || listener.accept().unwrap().0.read(&mut [0; 16]).unwrap());
+        let http = Http::new(Trust::default(), Deadlines::default()).unwrap();
+        let error = http.send(http.request(Method::GET, format!("https://{address}/"))).await.unwrap_err();
+        server.join().unwrap();
+        assert!(error.is_transient(), "{error}");
     }
 
     #[tokio::test]

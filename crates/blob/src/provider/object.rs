@@ -3,6 +3,7 @@
 //! A blob is the object whose name is the prefix, as it is, and the blob's own name. Needs only permission to list and
 //! to get. Second tries are the retry layer's: `object_store`'s own are switched off.
 
+use std::collections::HashSet;
 use std::error::Error;
 use std::fmt;
 use std::ops::Range;
@@ -104,7 +105,7 @@ impl ObjectBlobs {
             let what = format!("{}: listing {prefix:?}: {what}", self.place);
             BlobError::new(BlobErrorKind::Unavailable, what).transient()
         };
-        let mut found = Vec::new();
+        let (mut found, mut seen) = (Vec::new(), HashSet::new());
         let mut next = None;
         loop {
             let options = PaginatedListOptions {
@@ -128,7 +129,7 @@ impl ObjectBlobs {
             match page.page_token {
                 Some(token) if found.len() < limit => {
                     // A storage that says "more" without going on would be asked for ever.
-                    if next.as_ref() == Some(&token) {
+                    if !seen.insert(token.clone()) {
                         return Err(broken("it does not go on"));
                     }
                     next = Some(token);

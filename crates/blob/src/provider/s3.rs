@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use aws_config::{AppName, BehaviorVersion, Region};
 use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{
     RequestChecksumCalculation, ResponseChecksumValidation, StalledStreamProtectionConfig,
@@ -218,7 +219,8 @@ impl S3Blobs {
         let status = answer.raw().status().as_u16();
         let asked = answer.raw().headers().get("retry-after");
         let code = answer.err().code().unwrap_or_default();
-        let message = answer.err().message().unwrap_or_default();
+        let message = answer.err().message().unwrap_or_default().chars().filter(|c| !c.is_control());
+        let message: String = message.take(300).collect();
         let (kind, advice) = classify(status, code);
         let said = format!("HTTP {status} {code} {message}");
         let what =
@@ -241,8 +243,16 @@ fn undispatched(failure: &DispatchFailure, doing: &str) -> BlobError {
     let Some(cause) = failure.as_connector_error() else {
         return BlobError::new(BlobErrorKind::Unavailable, format!("{doing}: not sent")).transient();
     };
-    if let Some(network) = cause.source().and_then(|e| e.downcast_ref::<BlobError>()) {
-        return network.clone().while_doing(doing);
+    let mut next = cause.source();
+    while let Some(e) = next {
+        if let Some(network) = e.downcast_ref::<BlobError>() {
+            return network.clone().while_doing(doing);
+        }
+        if let Some(CredentialsError::ProviderTimedOut(_)) = e.downcast_ref() {
+            return BlobError::new(BlobErrorKind::Unavailable, format!("{doing}: {}", innermost(e)))
+                .transient();
+        }
+        next = e.source();
     }
     let why = innermost(cause);
     if cause.is_io() || cause.is_timeout() {

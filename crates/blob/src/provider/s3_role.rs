@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::{Region, SdkConfig};
 
@@ -14,7 +15,8 @@ use crate::{BlobError, BlobErrorKind};
 /// [`BlobErrorKind::Settings`] for a token given inline: only a file can be renewed.
 pub(super) async fn assume(settings: &S3Settings, shared: SdkConfig) -> Result<SdkConfig, BlobError> {
     let session = if settings.session_name.is_empty() { "rekopia" } else { &settings.session_name };
-    let mut base = shared.to_builder();
+    // The layers around us know nothing of these requests.
+    let mut base = shared.to_builder().retry_config(RetryConfig::standard());
     if !settings.role_endpoint.is_empty() {
         let endpoint = &settings.role_endpoint;
         let url = if endpoint.contains("://") { endpoint.clone() } else { format!("https://{endpoint}") };

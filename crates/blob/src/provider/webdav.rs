@@ -28,8 +28,10 @@ pub struct WebdavBlobs {
     in_flight: usize,
 }
 
-/// The longest listing of one collection, and the longest `.shards`.
+/// The longest listing of one collection.
 const MAX_LISTING: usize = 256 << 20;
+/// The longest `.shards`.
+const MAX_SHARDS: usize = 1 << 20;
 /// What suits a server that is one machine.
 const IN_FLIGHT: usize = 16;
 
@@ -40,6 +42,7 @@ impl WebdavBlobs {
     /// [`BlobErrorKind::Settings`] for a URL that is none, or certificates that are none.
     pub fn open(settings: &WebdavSettings, options: &LayerOptions) -> Result<Self, BlobError> {
         let wrong = |what: &str| BlobError::new(BlobErrorKind::Settings, what);
+        let settings = settings.clone().tidy();
         let mut root =
             Url::parse(&settings.url).map_err(|e| wrong("field \"url\" is not a URL").because(e))?;
         if !matches!(root.scheme(), "http" | "https") {
@@ -58,9 +61,9 @@ impl WebdavBlobs {
         Ok(WebdavBlobs {
             http: Http::new(trust, options.deadlines)?,
             root,
-            username: settings.username.clone(),
-            password: settings.password.clone(),
-            layout: FarLayout::new(settings.dir_shards.clone()),
+            username: settings.username,
+            password: settings.password,
+            layout: FarLayout::new(settings.dir_shards),
             in_flight: options.in_flight.unwrap_or(IN_FLIGHT).clamp(1, IN_FLIGHT),
         })
     }
@@ -194,6 +197,10 @@ impl FarFolders for WebdavBlobs {
             other => other?,
         };
         let own = dav_listing::own_path(&listing, &dav_listing::decoded(self.url(path).path()));
+        if own.is_none() && !listing.is_empty() {
+            let what = format!("{}: the listing of {path:?} does not have itself", self.describe());
+            return Err(BlobError::new(BlobErrorKind::Unavailable, what));
+        }
         let member = |member: &dav_listing::Member| {
             let name = member.path.strip_prefix(own?)?.trim_matches('/').to_owned();
             let (len, modified_ns) = (member.len, member.modified_ns);
@@ -203,7 +210,12 @@ impl FarFolders for WebdavBlobs {
     }
 
     async fn shards(&self) -> Result<Vec<u8>, BlobError> {
-        self.get(".shards", None, Vec::new()).await
+        let answer = self.send(Method::GET, ".shards", &[]).await?;
+        let doing = || format!("{}: GET .shards", self.describe());
+        let text = self.http.text(answer, MAX_SHARDS).await.map_err(|e| e.while_doing(&doing()))?;
+        let text = text
+            .ok_or_else(|| BlobError::new(BlobErrorKind::Damaged, format!("{}: it does not end", doing())))?;
+        Ok(text.to_vec())
     }
 
     fn looks(&self) -> usize {
