@@ -103,6 +103,12 @@ impl Patch {
             Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOENT) => {
                 self.open_target(&dir).map(|target| Place::Target(Arc::new(target)))
             }
+            // What is written aside is copied anyway, so that it can be elsewhere.
+            Err(e @ (Errno::ACCESS | Errno::PERM)) => {
+                let root = self.sink.dir_to_change(self.sink.root())?;
+                let file = rustix::fs::openat(&root.fd, ".", flags, Mode::RUSR | Mode::WUSR);
+                file.map(|file| Place::Aside(Arc::new(file))).map_err(|_| self.failed("writing beside", e))
+            }
             Err(e) => Err(self.failed("writing beside", e)),
         }
     }
@@ -116,13 +122,25 @@ impl Patch {
             return self.replace(&dir, &staged, size, attributes);
         }
         let target = match &staged.place {
-            Some(Place::Target(target)) => Arc::clone(target),
-            _ => Arc::new(self.open_target(&dir)?),
+            Some(Place::Target(target)) => {
+                // It holds changes already: whatever fails now leaves it mixed.
+                self.touched.store(true, Ordering::Relaxed);
+                Arc::clone(target)
+            }
+            _ => {
+                let target = Arc::new(self.open_target(&dir)?);
+                self.reserve(&target, &staged)?;
+                target
+            }
         };
-        self.reserve(&target, &staged)?;
         // No size rule may take a half-changed file for a whole one.
         let unfinished = size.max(self.existing.size).saturating_add(1);
-        rustix::fs::ftruncate(&target, unfinished).map_err(|e| self.failed("writing", e))?;
+        rustix::fs::ftruncate(&target, unfinished).map_err(|e| {
+            if !self.touched.load(Ordering::Relaxed) {
+                self.give_back(&target);
+            }
+            self.failed("writing", e)
+        })?;
         self.touched.store(true, Ordering::Relaxed);
         self.write_pieces(&staged, target.as_fd())?;
         if let Some(Place::Aside(from)) = &staged.place {
@@ -162,8 +180,14 @@ impl Patch {
             }
         }
         rustix::fs::ftruncate(beside.as_fd(), size).map_err(|e| self.failed("writing", e))?;
-        let wanted = self.sink.file_attributes(attributes);
-        let issues = self.sink.attributes_of_existing(beside.as_fd(), &wanted, &|| self.path())?;
+        beside.give_name().map_err(|e| self.failed("replacing", e))?;
+        let mut wanted = self.sink.file_attributes(attributes);
+        if !self.sink.options.policy.mode && self.existing.kind == ExistingKind::File {
+            wanted.mode = self.existing.attributes.mode & !0o6000;
+        }
+        let (file, shown) = (beside.as_fd(), || self.path());
+        let issues = metadata::set_new_file(self.sink.as_ref(), &file, &wanted, None, &shown)?;
+        self.sink.fdatasync_if_needed(file, &shown)?;
         beside.put(self.name.as_str()).map_err(|e| self.failed("replacing", e))?;
         Ok(issues)
     }
@@ -180,13 +204,20 @@ impl Patch {
         for (offset, len) in staged.ranges.iter().filter(|(_, len)| *len > 0) {
             let taken = rustix::fs::fallocate(target, FallocateFlags::KEEP_SIZE, *offset, *len);
             if let Err(e @ (Errno::NOSPC | Errno::DQUOT)) = taken {
-                // What was taken goes back. That counts as a change of the file, which there was none.
-                let _ = rustix::fs::ftruncate(target, self.existing.size);
-                let _ = metadata::set_time(target, self.existing.attributes.mtime_ns);
+                self.give_back(target);
                 return Err(self.failed("writing", e));
             }
         }
         Ok(())
+    }
+
+    /// Makes a file of which no byte was changed what it was: the room that was taken, the time that this changes, and
+    /// the mode that it was opened with.
+    fn give_back(&self, target: &OwnedFd) {
+        let was = &self.existing.attributes;
+        let _ = rustix::fs::ftruncate(target, self.existing.size);
+        let _ = metadata::set_time(target, was.mtime_ns);
+        let _ = rustix::fs::fchmod(target, Mode::from_raw_mode(was.mode as _));
     }
 
     fn write_pieces(&self, staged: &Staged, to: BorrowedFd<'_>) -> Result<(), SinkError> {
@@ -231,7 +262,7 @@ impl Patch {
 
     fn beside(&self) -> Result<Beside, SinkError> {
         let dir = self.sink.dir_to_change(&self.node)?;
-        Beside::create(&dir.fd).map_err(|e| self.failed("writing beside", e))
+        Beside::create(&self.node, &dir).map_err(|e| self.failed("writing beside", e))
     }
 
     fn open_target(&self, dir: &DirHandle) -> Result<OwnedFd, SinkError> {
