@@ -148,9 +148,8 @@ fn is_leftover(dir: &OwnedFd, name: &str) -> bool {
         FileType::Symlink => true,
         FileType::RegularFile => {
             let flags = FLAGS | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-            rustix::fs::openat(dir, name, flags, Mode::empty()).is_ok_and(|file| {
-                rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
-            })
+            rustix::fs::openat(dir, name, flags, Mode::empty())
+                .is_ok_and(|file| rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok())
         }
         _ => false,
     }

@@ -14,11 +14,7 @@ pub(super) struct Closed {
 
 impl Closed {
     /// Refuses with `ACCESS` what is of another kind or of somebody else.
-    pub(super) fn hold(
-        dir: impl AsFd,
-        name: impl rustix::path::Arg,
-        kind: FileType,
-    ) -> Result<Self, Errno> {
+    pub(super) fn hold(dir: impl AsFd, name: impl rustix::path::Arg, kind: FileType) -> Result<Self, Errno> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let held = rustix::fs::openat(dir, name, flags, Mode::empty())?;
         let stat = rustix::fs::fstat(&held)?;
@@ -59,7 +55,8 @@ mod tests {
     #[test]
     fn a_link_that_takes_the_name_changes_nothing_elsewhere() {
         let dir = tempfile::tempdir().unwrap();
-        let mode = |name: &str| std::fs::metadata(dir.path().join(name)).unwrap().permissions().mode() & 0o777;
+        let mode =
+            |name: &str| std::fs::metadata(dir.path().join(name)).unwrap().permissions().mode() & 0o777;
         for (name, kind) in [("file", FileType::RegularFile), ("folder", FileType::Directory)] {
             let path = dir.path().join(name);
             match kind {

@@ -161,13 +161,11 @@ impl Handles {
         let mut closed = None;
         let fd = match rustix::fs::openat(&parent.fd, name, DIR_FLAGS, Mode::empty()) {
             // Ours, but not readable for us: it gets its mode back when it is finished.
-            Err(Errno::ACCESS) => {
-                Closed::hold(&parent.fd, name, FileType::Directory).and_then(|held| {
-                    held.chmod(Mode::RWXU)?;
-                    closed = Some(held.stat);
-                    held.open(DIR_FLAGS)
-                })
-            }
+            Err(Errno::ACCESS) => Closed::hold(&parent.fd, name, FileType::Directory).and_then(|held| {
+                held.chmod(Mode::RWXU)?;
+                closed = Some(held.stat);
+                held.open(DIR_FLAGS)
+            }),
             other => other,
         };
         let fd = fd.map_err(|e| SinkError::sys("opening", &shown(), e))?;

@@ -16,6 +16,7 @@ mod metadata;
 mod node;
 mod patch;
 mod space;
+mod staged;
 
 use std::collections::HashSet;
 use std::fs::File;

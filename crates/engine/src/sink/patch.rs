@@ -16,6 +16,7 @@ use super::file::write_ranges;
 use super::handles::DirHandle;
 use super::metadata::{self, Attributes, FidelityIssue};
 use super::node::DirNode;
+use super::staged::{Place, Staged, gaps};
 
 /// The changed ranges of an existing file, kept aside until all of them are there.
 #[derive(Debug)]
@@ -29,27 +30,6 @@ pub(crate) struct Patch {
     staged: Mutex<Staged>,
     /// The target is being changed.
     touched: AtomicBool,
-}
-
-#[derive(Debug, Default)]
-struct Staged {
-    /// Offset and length of what has arrived.
-    ranges: Vec<(u64, u64)>,
-    /// Small changes stay in memory.
-    pieces: Vec<(u64, Vec<u8>)>,
-    bytes: usize,
-    /// Larger ones are here, at their offsets.
-    place: Option<Place>,
-}
-
-#[derive(Debug, Clone)]
-enum Place {
-    /// An unnamed file: it vanishes by itself.
-    Aside(Arc<OwnedFd>),
-    /// The file that takes the target's place.
-    Beside(Arc<Beside>),
-    /// Without unnamed files the target is written as data arrives, and stays mixed when that fails.
-    Target(Arc<OwnedFd>),
 }
 
 /// Bytes of a patch that stay in memory.
@@ -279,15 +259,6 @@ impl Patch {
     }
 }
 
-impl AsFd for Place {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Place::Aside(file) | Place::Target(file) => file.as_fd(),
-            Place::Beside(beside) => beside.as_fd(),
-        }
-    }
-}
-
 /// Whether the file can be written, after its mode is widened if need be. A running program cannot.
 fn is_changeable(dir: &DirHandle, name: &EntryName, existing: &Existing) -> bool {
     let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
@@ -298,31 +269,28 @@ fn is_changeable(dir: &DirHandle, name: &EntryName, existing: &Existing) -> bool
     }
 }
 
-/// What `ranges` leave out of the first `size` bytes.
-fn gaps(ranges: &[(u64, u64)], size: u64) -> Vec<(u64, u64)> {
-    let mut sorted = ranges.to_vec();
-    sorted.sort_unstable();
-    let (mut gaps, mut at) = (Vec::new(), 0);
-    for (offset, len) in sorted.into_iter().chain([(size, 0)]) {
-        let offset = offset.min(size);
-        if offset > at {
-            gaps.push((at, offset - at));
-        }
-        at = at.max(offset.saturating_add(len));
-    }
-    gaps
-}
-
 #[cfg(test)]
 mod tests {
-    use super::gaps;
+    use super::*;
+    use crate::sink::{AttributePolicy, OwnerPolicy, SinkOptions};
 
     #[test]
-    fn gaps_are_what_is_left_out() {
-        assert!(gaps(&[], 0).is_empty());
-        assert_eq!(gaps(&[], 7), [(0, 7)]);
-        assert_eq!(gaps(&[(4, 2), (0, 3)], 9), [(3, 1), (6, 3)]);
-        assert!(gaps(&[(0, 5), (2, 1), (5, 90)], 9).is_empty());
-        assert_eq!(gaps(&[(20, 5)], 9), [(0, 9)]);
+    fn a_target_that_took_changes_directly_is_mixed_whatever_fails_then() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        std::fs::write(&path, "changed in part").unwrap();
+        let policy = AttributePolicy { owner: OwnerPolicy::Skip, mode: true, times: true };
+        let options = SinkOptions { policy, delete_extra: false, sparse: false };
+        let sink = Arc::new(Sink::open(dir.path(), None, options).unwrap());
+        sink.begin().unwrap();
+        let name = EntryName::parse("file").unwrap();
+        let existing = sink.look(sink.root(), &name).unwrap().unwrap();
+        let patch = Patch::start(&sink, sink.root(), &name, &existing);
+        // Nothing more can be done to it: it is only open for reading.
+        let target = Arc::new(std::fs::File::open(&path).unwrap().into());
+        let (ranges, place) = (vec![(0, 7)], Some(Place::Target(target)));
+        *patch.staged.lock().unwrap() = Staged { ranges, place, ..Staged::default() };
+        patch.commit(existing.size + 1, &existing.attributes).unwrap_err();
+        assert!(patch.abandon());
     }
 }
