@@ -114,6 +114,32 @@ fn a_root_of_ours_that_is_closed_for_writing() {
 }
 
 #[test]
+fn what_is_opened_to_be_read_back_is_closed_again() {
+    if !Pod::has_users() {
+        return;
+    }
+    let made = Made::of(|root| {
+        for (name, mode) in [("none", 0o000), ("search", 0o111), ("list", 0o555)] {
+            let folder = root.join(name).join("deeper");
+            std::fs::create_dir_all(&folder).unwrap();
+            for folder in [folder.as_path(), folder.parent().unwrap()] {
+                std::fs::write(folder.join("file"), name).unwrap();
+                std::fs::set_permissions(folder, Permissions::from_mode(mode)).unwrap();
+            }
+        }
+    });
+    let Some(mut place) = Place::new(&made.repo(), APP, FS_GROUP, "") else { return };
+    place.env.insert("REKOPIA_VERIFY".into(), "true".into());
+    for _ in 0..2 {
+        place.restore(APP, 0);
+        let mut tree = place.tree();
+        tree.entries.remove("");
+        let diff = made.as_made_by(1234, 1234).diff(&tree, &[]);
+        assert!(diff.is_empty(), "{diff}");
+    }
+}
+
+#[test]
 fn a_file_that_all_may_write_in_a_folder_of_somebody_else() {
     if !Pod::has_users() {
         return;
