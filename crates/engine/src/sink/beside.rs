@@ -47,7 +47,8 @@ impl Beside {
             let flags = FLAGS | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
             let file = rustix::fs::openat(&dir.fd, name, flags, PRIVATE)?;
             lock_file(&file)?;
-            Ok(file)
+            // Another run may have taken it for a leftover before it was locked.
+            if rustix::fs::fstat(&file)?.st_nlink == 0 { Err(Errno::WOULDBLOCK) } else { Ok(file) }
         })?;
         Ok(made(file, Some(name)))
     }
@@ -125,8 +126,7 @@ fn under_free_name<T>(
     for number in 0..NAMES {
         let name = format!("{PREFIX}{number}");
         let mut made = make(&name);
-        if made.as_ref().is_err_and(|e| *e == Errno::EXIST) && !*spares && is_leftover(dir, &name) {
-            rustix::fs::unlinkat(dir, &name, AtFlags::empty())?;
+        if made.as_ref().is_err_and(|e| *e == Errno::EXIST) && !*spares && remove_leftover(dir, &name) {
             made = make(&name);
         }
         match made {
@@ -138,18 +138,23 @@ fn under_free_name<T>(
     Err(Errno::EXIST)
 }
 
-/// Whether our user made this and no running process writes it.
-fn is_leftover(dir: &OwnedFd, name: &str) -> bool {
-    let Ok(stat) = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) else { return false };
+/// Removes what our user made and no running process writes; whether it did.
+fn remove_leftover(dir: &OwnedFd, name: &str) -> bool {
+    let look = || rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW);
+    let Ok(stat) = look() else { return false };
     if stat.st_uid != rustix::process::geteuid().as_raw() {
         return false;
     }
+    let remove = || rustix::fs::unlinkat(dir, name, AtFlags::empty()).is_ok();
     match FileType::from_raw_mode(stat.st_mode) {
-        FileType::Symlink => true,
+        FileType::Symlink => remove(),
         FileType::RegularFile => {
             let flags = FLAGS | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-            rustix::fs::openat(dir, name, flags, Mode::empty())
-                .is_ok_and(|file| rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok())
+            let Ok(file) = rustix::fs::openat(dir, name, flags, Mode::empty()) else { return false };
+            // Locked until it is gone, and looked at again: another run may be at the same.
+            rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
+                && look().is_ok_and(|now| rustix::fs::fstat(&file).is_ok_and(|it| it.st_ino == now.st_ino))
+                && remove()
         }
         _ => false,
     }

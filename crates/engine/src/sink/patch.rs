@@ -166,7 +166,9 @@ impl Patch {
             wanted.mode = self.existing.attributes.mode & !0o6000;
         }
         let (file, shown) = (beside.as_fd(), || self.path());
-        let issues = metadata::set_new_file(self.sink.as_ref(), &file, &wanted, None, &shown)?;
+        let now = rustix::fs::fstat(file).map_err(|e| self.failed("looking at", e))?;
+        let now = metadata::of_stat(&now);
+        let issues = metadata::set_new_file(self.sink.as_ref(), &file, &wanted, Some(&now), &shown)?;
         self.sink.fdatasync_if_needed(file, &shown)?;
         beside.put(self.name.as_str()).map_err(|e| self.failed("replacing", e))?;
         Ok(issues)
