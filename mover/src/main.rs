@@ -31,6 +31,7 @@ fn main() -> ExitCode {
     println!("Starting kopia mover container");
     println!("INFO: rekopia-mover {}", std::env!("CARGO_PKG_VERSION"));
     start_log();
+    rekopia::raise_open_files();
     let env = Env::of_process();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let asked = config::operation(&env, &arguments);

@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         }
     };
     start_log(&args.global);
+    rekopia::raise_open_files();
     let json = args.global.json;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)

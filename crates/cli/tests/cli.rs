@@ -174,6 +174,18 @@ fn a_read_only_repository_as_somebody_else() {
     assert!(stderr(&output).contains("could not be set") || !rustix::process::geteuid().is_root());
 }
 
+/// What it starts with is all taken before the first file is opened.
+#[test]
+fn a_small_limit_of_open_files_is_raised() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = testdata().join("quickstart");
+    let mut command = Command::new("sh");
+    command.args(["-ec", "ulimit -Sn 8; exec \"$0\" \"$@\"", EXE, "--no-progress", "--repo"]);
+    command.arg(root.join("repo")).arg("--password-file").arg(root.join("password"));
+    let output = command.args(["restore", "latest"]).arg(dir.path().join("t")).output().unwrap();
+    assert_code(&output, 0);
+}
+
 #[test]
 fn listings_agree_with_kopia() {
     for name in ["quickstart", "identities", "volsync", "epochs", "format-v1", "maintained"] {

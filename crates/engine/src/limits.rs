@@ -1,4 +1,4 @@
-//! How much memory a run may take by default: less where the machine or its container has less.
+//! How much a run may take: memory by default, less where the machine or its container has less; open files.
 
 use std::path::Path;
 
@@ -8,6 +8,14 @@ const DEFAULT_BYTES: u64 = 80 << 20;
 /// 80 MiB, or a third of the memory limit of this process's control group.
 pub fn memory_bytes() -> u64 {
     limit().map_or(DEFAULT_BYTES, |limit| DEFAULT_BYTES.min(limit / 3))
+}
+
+/// Lets this process have as many open files as it may. A restore has hundreds: directories, files, packs.
+pub fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // Where it is refused the old limit is what there is.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }
 
 fn limit() -> Option<u64> {

@@ -12,5 +12,6 @@ mod kills;
 mod limits;
 mod made;
 mod place;
+mod rights;
 mod users;
 mod volumes;

@@ -43,10 +43,24 @@ pub(crate) async fn reread(
     });
     while let Some(batch) = walked.recv().await {
         let (sink, outcome, contents) = (Arc::clone(sink), Arc::clone(outcome), contents.clone());
-        let compared = tokio::task::spawn_blocking(move || compare(&sink, &contents, &outcome, &batch));
+        let compared = tokio::task::spawn_blocking(move || {
+            compare(&sink, &contents, &outcome, &batch);
+            close(&sink, &outcome, &batch);
+        });
         compared.await.map_err(|_| Error::internal("reading back panicked"))?;
     }
     walking.await.map_err(|_| Error::internal("the walk panicked"))
+}
+
+/// What had to be opened to be read gets its mode back. A directory is listed after everything below it.
+fn close(sink: &Sink, outcome: &Outcome, batch: &[Walked]) {
+    for item in batch {
+        if let Walked::Listed { folder, .. } = item
+            && folder.node.is_opened()
+        {
+            outcome.refinish(sink, folder);
+        }
+    }
 }
 
 /// Reports every file of the batch whose bytes on the disk are not those of its contents, once.

@@ -1,63 +1,81 @@
-//! A new file in place of an old one: made beside it, put there when it is complete.
+//! A new file or link in place of an old one: made beside it, put there when it is complete.
+//!
+//! What has a name meanwhile is called `.rekopia-new-N`. A run that is killed can leave such a name behind; a later one
+//! that wants it removes it, if it is its own user's, nobody is writing it, and it is not of the snapshot.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
-/// It has no name, so that nothing of it stays when the run is killed. Where the file system has no such files it has
-/// one of its own until it is put.
+use super::handles::DirHandle;
+use super::node::DirNode;
+
+/// A file that is being written. It has no name until it is complete, where the file system has such files.
 #[derive(Debug)]
 pub(super) struct Beside {
     file: OwnedFd,
+    node: Arc<DirNode>,
     dir: Arc<OwnedFd>,
-    name: Option<String>,
+    name: Mutex<Option<String>>,
     placed: AtomicBool,
 }
 
 const FLAGS: OFlags = OFlags::RDWR.union(OFlags::CLOEXEC);
 const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
+const PREFIX: &str = ".rekopia-new-";
 /// Names that are tried before it is said that they are taken.
 const NAMES: u32 = 10_000;
 
 impl Beside {
-    /// An empty file in `dir`, private.
-    pub(super) fn create(dir: &Arc<OwnedFd>) -> Result<Self, Errno> {
-        let made = |file, name| Beside { file, dir: Arc::clone(dir), name, placed: AtomicBool::new(false) };
-        if let Ok(file) = rustix::fs::openat(dir, ".", FLAGS | OFlags::TMPFILE, PRIVATE)
-            // Whether it could be linked: this name is always there.
-            && link(&file, dir, ".") == Err(Errno::EXIST)
+    /// An empty file in the directory, private.
+    pub(super) fn create(node: &Arc<DirNode>, dir: &DirHandle) -> Result<Self, Errno> {
+        let made = |file, name| {
+            let (name, placed) = (Mutex::new(name), AtomicBool::new(false));
+            Beside { file, node: Arc::clone(node), dir: Arc::clone(&dir.fd), name, placed }
+        };
+        if let Ok(file) = rustix::fs::openat(&dir.fd, ".", FLAGS | OFlags::TMPFILE, PRIVATE)
+            // Whether `/proc` is there to link it: this name is always taken.
+            && link(&file, &dir.fd, ".") == Err(Errno::EXIST)
         {
+            lock_file(&file)?;
             return Ok(made(file, None));
         }
-        for number in 0..NAMES {
-            let name = format!(".rekopia-new-{number}");
+        let (name, file) = under_free_name(node, &dir.fd, |name| {
             let flags = FLAGS | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
-            match rustix::fs::openat(dir, &name, flags, PRIVATE) {
-                Err(Errno::EXIST) => {}
-                other => return other.map(|file| made(file, Some(name))),
-            }
-        }
-        Err(Errno::EXIST)
+            let file = rustix::fs::openat(&dir.fd, name, flags, PRIVATE)?;
+            lock_file(&file)?;
+            // Another run may have taken it for a leftover before it was locked.
+            if rustix::fs::fstat(&file)?.st_nlink == 0 { Err(Errno::WOULDBLOCK) } else { Ok(file) }
+        })?;
+        Ok(made(file, Some(name)))
     }
 
-    /// Takes the place of `name`.
+    /// Gives it a name of its own, while it is still ours: a file that was given away may not be linked.
+    pub(super) fn give_name(&self) -> Result<(), Errno> {
+        let mut own = self.own_name();
+        if own.is_none() {
+            let (name, ()) =
+                under_free_name(&self.node, &self.dir, |name| link(&self.file, &self.dir, name))?;
+            *own = Some(name);
+        }
+        Ok(())
+    }
+
+    /// Takes the place of `name`: in one step, so that the old one or the new one is there at any moment.
     pub(super) fn put(&self, name: &str) -> Result<(), Errno> {
-        match &self.name {
-            Some(own) => rustix::fs::renameat(&self.dir, own, &self.dir, name)?,
-            // An unnamed file cannot be renamed: the old one goes when the new one is complete.
-            None => match link(&self.file, &self.dir, name) {
-                Err(Errno::EXIST) => {
-                    rustix::fs::unlinkat(&self.dir, name, AtFlags::empty())?;
-                    link(&self.file, &self.dir, name)?;
-                }
-                other => other?,
-            },
+        self.give_name()?;
+        if let Some(own) = &*self.own_name() {
+            rustix::fs::renameat(&self.dir, own, &self.dir, name)?;
         }
         self.placed.store(true, Ordering::Relaxed);
         Ok(())
+    }
+
+    fn own_name(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+        self.name.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -69,13 +87,88 @@ impl AsFd for Beside {
 
 impl Drop for Beside {
     fn drop(&mut self) {
-        if let Some(own) = self.name.as_ref().filter(|_| !self.placed.load(Ordering::Relaxed)) {
+        if !self.placed.load(Ordering::Relaxed)
+            && let Some(own) = &*self.own_name()
+        {
             let _ = rustix::fs::unlinkat(&self.dir, own, AtFlags::empty());
         }
     }
 }
 
-/// Gives an unnamed file its name; the way through `/proc` is the one that needs no privilege.
+/// A symbolic link to `target` takes the place of `name`, in one step.
+pub(super) fn put_link(node: &DirNode, dir: &DirHandle, name: &str, target: &[u8]) -> Result<(), Errno> {
+    // A link cannot be locked: none is made while leftovers are removed.
+    let (_, placed) = under_free_name(node, &dir.fd, |own| {
+        rustix::fs::symlinkat(target, &dir.fd, own)?;
+        let placed = rustix::fs::renameat(&dir.fd, own, &dir.fd, name);
+        if placed.is_err() {
+            let _ = rustix::fs::unlinkat(&dir.fd, own, AtFlags::empty());
+        }
+        Ok(placed)
+    })?;
+    placed
+}
+
+/// An entry of the snapshot in this directory has such a name, so that none is taken for a leftover.
+pub(super) fn spare(node: &DirNode, name: &str) {
+    if name.starts_with(PREFIX) {
+        *node.spares_leftovers.lock().unwrap_or_else(PoisonError::into_inner) = true;
+    }
+}
+
+/// The first name that `make` can make something of.
+fn under_free_name<T>(
+    node: &DirNode,
+    dir: &OwnedFd,
+    mut make: impl FnMut(&str) -> Result<T, Errno>,
+) -> Result<(String, T), Errno> {
+    let spares = node.spares_leftovers.lock().unwrap_or_else(PoisonError::into_inner);
+    for number in 0..NAMES {
+        let name = format!("{PREFIX}{number}");
+        let mut made = make(&name);
+        if made.as_ref().is_err_and(|e| *e == Errno::EXIST) && !*spares && remove_leftover(dir, &name) {
+            made = make(&name);
+        }
+        match made {
+            // Taken, or another run is at it.
+            Err(Errno::EXIST | Errno::WOULDBLOCK) => {}
+            other => return other.map(|made| (name, made)),
+        }
+    }
+    Err(Errno::EXIST)
+}
+
+/// Removes what our user made and no running process writes; whether it did.
+fn remove_leftover(dir: &OwnedFd, name: &str) -> bool {
+    let look = || rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW);
+    let Ok(stat) = look() else { return false };
+    if stat.st_uid != rustix::process::geteuid().as_raw() {
+        return false;
+    }
+    let remove = || rustix::fs::unlinkat(dir, name, AtFlags::empty()).is_ok();
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Symlink => remove(),
+        FileType::RegularFile => {
+            let flags = FLAGS | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+            let Ok(file) = rustix::fs::openat(dir, name, flags, Mode::empty()) else { return false };
+            // Locked until it is gone, and looked at again: another run may be at the same.
+            rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
+                && look().is_ok_and(|now| rustix::fs::fstat(&file).is_ok_and(|it| it.st_ino == now.st_ino))
+                && remove()
+        }
+        _ => false,
+    }
+}
+
+/// Says to others that the file is being written, where that can be said.
+fn lock_file(file: &OwnedFd) -> Result<(), Errno> {
+    match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => Err(Errno::WOULDBLOCK),
+        _ => Ok(()),
+    }
+}
+
+/// Gives an unnamed file a name; the way through `/proc` is the one that needs no privilege.
 fn link(file: &OwnedFd, dir: &OwnedFd, name: &str) -> Result<(), Errno> {
     let from = format!("/proc/self/fd/{}", file.as_raw_fd());
     rustix::fs::linkat(CWD, from, dir, name, AtFlags::SYMLINK_FOLLOW)

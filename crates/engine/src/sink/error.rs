@@ -70,6 +70,11 @@ impl SinkError {
         SinkError::new(SinkErrorKind::Conflict, "replacing", path.to_owned(), source)
     }
 
+    /// Whether it was a matter of rights.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.kind == SinkErrorKind::Permission
+    }
+
     /// Whether going on with other entries makes no sense.
     pub(crate) fn stops_everything(&self) -> bool {
         matches!(self.kind, SinkErrorKind::Full | SinkErrorKind::Quota | SinkErrorKind::ReadOnly)

@@ -4,9 +4,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use rekopia_format::entry_name::EntryName;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
+use super::closed::Closed;
 use super::error::SinkError;
 use super::handles::DirHandle;
 use super::metadata::{self, Attributes, FidelityIssue};
@@ -112,7 +113,7 @@ impl Sink {
             .map_err(|e| SinkError::sys("reading", &node.path_of(name.as_str()), e))
     }
 
-    /// Attributes of an existing file or link whose bytes are right.
+    /// Attributes of an existing file or link whose bytes are right. Other names of a file keep theirs.
     pub(crate) fn settle(
         self: &Arc<Self>,
         node: &Arc<DirNode>,
@@ -127,6 +128,9 @@ impl Sink {
         }
         if self.has(existing, attributes) {
             return Ok(Vec::new());
+        }
+        if existing.shared {
+            return Patch::start(self, node, name, existing).commit(existing.size, attributes);
         }
         match open_with(&dir, name, OFlags::RDONLY, Mode::RUSR) {
             Ok(file) => self.attributes_of_existing(&file, attributes, &shown),
@@ -174,15 +178,11 @@ pub(super) fn open_with(
     let name = name.as_str();
     match rustix::fs::openat(&dir.fd, name, flags, Mode::empty()) {
         Err(Errno::ACCESS) => {
-            let stat = rustix::fs::statat(&dir.fd, name, AtFlags::SYMLINK_NOFOLLOW)?;
-            if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-                return Err(Errno::ACCESS);
-            }
-            let before = Mode::from_raw_mode(stat.st_mode);
-            rustix::fs::chmodat(&dir.fd, name, before | need, AtFlags::empty()).map_err(|_| Errno::ACCESS)?;
-            let opened = rustix::fs::openat(&dir.fd, name, flags, Mode::empty());
+            let closed = Closed::hold(&dir.fd, name, FileType::RegularFile)?;
+            closed.chmod(closed.mode() | need)?;
+            let opened = closed.open(flags);
             if flags.intersection(OFlags::RWMODE) == OFlags::RDONLY || opened.is_err() {
-                rustix::fs::chmodat(&dir.fd, name, before, AtFlags::empty())?;
+                closed.chmod(closed.mode())?;
             }
             opened
         }

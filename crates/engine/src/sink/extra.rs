@@ -7,6 +7,8 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
+use super::closed::Closed;
+
 const DIR_FLAGS: OFlags =
     OFlags::DIRECTORY.union(OFlags::RDONLY).union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
 /// Directories below one another that are open at once while a tree is removed.
@@ -112,8 +114,9 @@ fn open_dir<N: rustix::path::Arg + Copy>(dir: &OwnedFd, name: N) -> Result<Owned
             return Ok(fd);
         }
     }
-    rustix::fs::chmodat(dir, name, Mode::RWXU, AtFlags::empty())?;
-    rustix::fs::openat(dir, name, DIR_FLAGS, Mode::empty())
+    let closed = Closed::hold(dir, name, FileType::Directory)?;
+    closed.chmod(Mode::RWXU)?;
+    closed.open(DIR_FLAGS)
 }
 
 fn names(dir: &OwnedFd) -> Result<Vec<CString>, Errno> {

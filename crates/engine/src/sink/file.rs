@@ -59,7 +59,7 @@ impl Sink {
         let now = new_file(node, file).map_err(|e| SinkError::sys("looking at", &shown(), e))?;
         // Its time is the time of writing, whatever is wanted.
         let now = Attributes { mtime_ns: !wanted.mtime_ns, ..now };
-        let issues = metadata::set_file(self, file, &wanted, Some(&now), shown)?;
+        let issues = metadata::set_new_file(self, file, &wanted, Some(&now), shown)?;
         self.fdatasync_if_needed(file, shown)?;
         Ok(issues)
     }
@@ -134,7 +134,7 @@ impl LargeFile {
         let file = self.file()?;
         rustix::fs::ftruncate(&file, size).map_err(|e| self.failed("finishing", e))?;
         let wanted = self.sink.file_attributes(attributes);
-        let issues = metadata::set_file(&self.sink, &file, &wanted, None, &shown)?;
+        let issues = metadata::set_new_file(&self.sink, &file, &wanted, None, &shown)?;
         self.sink.fdatasync_if_needed(&file, &shown)?;
         self.close();
         Ok(issues)

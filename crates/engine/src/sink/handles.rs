@@ -5,9 +5,10 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::closed::Closed;
 use super::error::{SinkError, SinkErrorKind};
 use super::existing::Existing;
 use super::metadata;
@@ -160,11 +161,11 @@ impl Handles {
         let mut closed = None;
         let fd = match rustix::fs::openat(&parent.fd, name, DIR_FLAGS, Mode::empty()) {
             // Ours, but not readable for us: it gets its mode back when it is finished.
-            Err(Errno::ACCESS) => {
-                closed = rustix::fs::statat(&parent.fd, name, AtFlags::SYMLINK_NOFOLLOW).ok();
-                let _ = rustix::fs::chmodat(&parent.fd, name, Mode::RWXU, AtFlags::empty());
-                rustix::fs::openat(&parent.fd, name, DIR_FLAGS, Mode::empty())
-            }
+            Err(Errno::ACCESS) => Closed::hold(&parent.fd, name, FileType::Directory).and_then(|held| {
+                held.chmod(Mode::RWXU)?;
+                closed = Some(held.stat);
+                held.open(DIR_FLAGS)
+            }),
             other => other,
         };
         let fd = fd.map_err(|e| SinkError::sys("opening", &shown(), e))?;
@@ -192,11 +193,11 @@ fn clear_the_way(
 ) -> Result<bool, SinkError> {
     let stat = rustix::fs::statat(&parent.fd, name, AtFlags::SYMLINK_NOFOLLOW);
     let stat = stat.map_err(|e| SinkError::sys("looking at", &shown(), e))?;
-    let kind = rustix::fs::FileType::from_raw_mode(stat.st_mode);
-    if kind == rustix::fs::FileType::Directory {
+    let kind = FileType::from_raw_mode(stat.st_mode);
+    if kind == FileType::Directory {
         return Ok(true);
     }
-    if kind != rustix::fs::FileType::Symlink && !delete_extra {
+    if kind != FileType::Symlink && !delete_extra {
         return Err(SinkError::conflict(&shown(), Existing::of(&stat).describe()));
     }
     widen();
@@ -209,11 +210,15 @@ fn clear_the_way(
 /// Before something is made in the directory or taken from it: one of ours that is closed for writing is opened, until
 /// it is finished. Where it is not ours to change, writing will say what is wrong.
 pub(super) fn widen(node: &DirNode, handle: &DirHandle) {
-    node.widened.get_or_init(|| {
-        if let Some(existed) = node.opened().and_then(|o| o.existed).filter(|a| a.mode & 0o200 == 0) {
-            let _ = rustix::fs::fchmod(&handle.fd, Mode::from_raw_mode((existed.mode | 0o700) as _));
-        }
-    });
+    if node.widened.load(Ordering::Acquire) {
+        return;
+    }
+    if let Ok(stat) = rustix::fs::fstat(&handle.fd)
+        && stat.st_mode & 0o200 == 0
+    {
+        let _ = rustix::fs::fchmod(&handle.fd, Mode::from_raw_mode(stat.st_mode | 0o700));
+    }
+    node.widened.store(true, Ordering::Release);
 }
 
 fn ready(node: &DirNode) -> Option<DirHandle> {

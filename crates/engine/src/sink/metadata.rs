@@ -110,6 +110,18 @@ pub(super) fn set_file(
     set(&sink.options.policy, &Opened(file), wanted, now, shown)
 }
 
+/// The same for a file that we made, private at first: it gets a mode whatever is restored.
+pub(super) fn set_new_file(
+    sink: &Sink,
+    file: &impl std::os::fd::AsFd,
+    wanted: &Attributes,
+    now: Option<&Attributes>,
+    shown: &impl Fn() -> String,
+) -> Result<Vec<FidelityIssue>, SinkError> {
+    let policy = AttributePolicy { mode: true, ..sink.options.policy };
+    set(&policy, &Opened(file), wanted, now, shown)
+}
+
 /// The same for a symbolic link.
 pub(super) fn set_link(
     sink: &Sink,

@@ -2,9 +2,11 @@
 //!
 //! Everything is done through directory handles: a name is one checked component below an open directory, symbolic
 //! links are never followed, and what was created is recognised by device and inode when it is opened again. Files are
-//! written under their final names, private until finished; no temporaries exist.
+//! written under their final names, private until finished; what replaces something is made beside it, without a name or
+//! as `.rekopia-new-N`, and takes its place in one step.
 
 mod beside;
+mod closed;
 mod error;
 mod existing;
 pub(crate) mod extra;
@@ -14,10 +16,12 @@ mod metadata;
 mod node;
 mod patch;
 mod space;
+mod staged;
 
 use std::collections::HashSet;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -145,6 +149,7 @@ impl Sink {
         if handle.fresh {
             return Ok(None);
         }
+        beside::spare(dir, name.as_str());
         let shown = dir.path_of(name.as_str());
         let stat = match rustix::fs::statat(&handle.fd, name.as_str(), AtFlags::SYMLINK_NOFOLLOW) {
             Err(rustix::io::Errno::NOENT) => return Ok(None),
@@ -193,20 +198,18 @@ impl Sink {
                 if now.as_bytes() == target {
                     return metadata::set_link(self, dir, name, attributes, existing, &shown);
                 }
-                handles::widen(node, dir);
-                rustix::fs::unlinkat(&dir.fd, name, AtFlags::empty())
-                    .map_err(|e| SinkError::sys("replacing", &shown(), e))?;
             }
-            Some(_) if self.options.delete_extra => {
-                handles::widen(node, dir);
-                rustix::fs::unlinkat(&dir.fd, name, AtFlags::empty())
-                    .map_err(|e| SinkError::sys("replacing", &shown(), e))?;
-            }
-            Some(_) => return Err(SinkError::conflict(&shown(), "file")),
-            None => handles::widen(node, dir),
+            Some(_) if !self.options.delete_extra => return Err(SinkError::conflict(&shown(), "file")),
+            Some(_) | None => {}
         }
-        rustix::fs::symlinkat(target, &dir.fd, name)
-            .map_err(|e| SinkError::created(&shown(), dir.fresh, e))?;
+        handles::widen(node, dir);
+        if existing.is_some() {
+            beside::put_link(node, dir, name, target)
+                .map_err(|e| SinkError::sys("replacing", &shown(), e))?;
+        } else {
+            rustix::fs::symlinkat(target, &dir.fd, name)
+                .map_err(|e| SinkError::created(&shown(), dir.fresh, e))?;
+        }
         metadata::set_link(self, dir, name, attributes, None, &shown)
     }
 
@@ -214,6 +217,7 @@ impl Sink {
     pub(crate) fn finish_dir(&self, node: &Arc<DirNode>) -> Result<Vec<FidelityIssue>, SinkError> {
         let handle = self.dir(node)?;
         let issues = metadata::finish_dir(self, node, &handle)?;
+        node.widened.store(false, std::sync::atomic::Ordering::Release);
         self.handles.climb(node, &handle);
         Ok(issues)
     }
@@ -275,7 +279,13 @@ fn look_at_root(target: &Path) -> Result<Start, SinkError> {
     if !meta.is_dir() {
         return Err(SinkError::conflict(&shown, "file"));
     }
-    writable(target)?;
+    if let Err(e) = writable(target) {
+        // What is closed to us and ours is opened when something in it changes.
+        let is_ours = meta.uid() == rustix::process::geteuid().as_raw();
+        if !is_ours || meta.mode() & 0o500 != 0o500 || !e.is_refused() {
+            return Err(e);
+        }
+    }
     let mut entries = std::fs::read_dir(target).map_err(|e| SinkError::std("listing", &shown, e))?;
     // Every new ext4 volume has this one.
     let filled = entries.any(|e| e.is_ok_and(|e| e.file_name() != "lost+found"));

@@ -21,8 +21,10 @@ pub(crate) struct DirNode {
     opened: OnceLock<Opened>,
     pub(super) handle: Mutex<Option<Arc<OwnedFd>>>,
     pub(super) used: AtomicBool,
-    /// Set when something in it is about to change.
-    pub(super) widened: OnceLock<()>,
+    /// Set when something in it is about to change, until it is finished.
+    pub(super) widened: AtomicBool,
+    /// The snapshot has names here as leftovers of ours have them; held while one is looked for.
+    pub(super) spares_leftovers: Mutex<bool>,
     /// What a file has that was just created here, as the first one shows: its owner follows from the process, the
     /// mount and the directory, its mode also from a default ACL.
     pub(super) new_file: OnceLock<Attributes>,
@@ -72,7 +74,8 @@ impl DirNode {
             opened: OnceLock::new(),
             handle: Mutex::new(None),
             used: AtomicBool::new(false),
-            widened: OnceLock::new(),
+            widened: AtomicBool::new(false),
+            spares_leftovers: Mutex::new(false),
             new_file: OnceLock::new(),
         }
     }
@@ -84,7 +87,12 @@ impl DirNode {
 
     /// Whether the directory exists for itself, or something was restored in it.
     pub(crate) fn is_wanted(&self) -> bool {
-        self.wanted.load(Ordering::Relaxed) || self.opened.get().is_some()
+        self.wanted.load(Ordering::Relaxed) || self.is_opened()
+    }
+
+    /// Whether it was opened.
+    pub(crate) fn is_opened(&self) -> bool {
+        self.opened.get().is_some()
     }
 
     pub(super) fn parent(&self) -> Option<&Arc<DirNode>> {

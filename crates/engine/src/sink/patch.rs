@@ -16,6 +16,7 @@ use super::file::write_ranges;
 use super::handles::DirHandle;
 use super::metadata::{self, Attributes, FidelityIssue};
 use super::node::DirNode;
+use super::staged::{Place, Staged, gaps};
 
 /// The changed ranges of an existing file, kept aside until all of them are there.
 #[derive(Debug)]
@@ -29,27 +30,6 @@ pub(crate) struct Patch {
     staged: Mutex<Staged>,
     /// The target is being changed.
     touched: AtomicBool,
-}
-
-#[derive(Debug, Default)]
-struct Staged {
-    /// Offset and length of what has arrived.
-    ranges: Vec<(u64, u64)>,
-    /// Small changes stay in memory.
-    pieces: Vec<(u64, Vec<u8>)>,
-    bytes: usize,
-    /// Larger ones are here, at their offsets.
-    place: Option<Place>,
-}
-
-#[derive(Debug, Clone)]
-enum Place {
-    /// An unnamed file: it vanishes by itself.
-    Aside(Arc<OwnedFd>),
-    /// The file that takes the target's place.
-    Beside(Arc<Beside>),
-    /// Without unnamed files the target is written as data arrives, and stays mixed when that fails.
-    Target(Arc<OwnedFd>),
 }
 
 /// Bytes of a patch that stay in memory.
@@ -103,6 +83,12 @@ impl Patch {
             Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOENT) => {
                 self.open_target(&dir).map(|target| Place::Target(Arc::new(target)))
             }
+            // What is written aside is copied anyway, so that it can be elsewhere.
+            Err(e @ (Errno::ACCESS | Errno::PERM)) => {
+                let root = self.sink.dir_to_change(self.sink.root())?;
+                let file = rustix::fs::openat(&root.fd, ".", flags, Mode::RUSR | Mode::WUSR);
+                file.map(|file| Place::Aside(Arc::new(file))).map_err(|_| self.failed("writing beside", e))
+            }
             Err(e) => Err(self.failed("writing beside", e)),
         }
     }
@@ -116,13 +102,25 @@ impl Patch {
             return self.replace(&dir, &staged, size, attributes);
         }
         let target = match &staged.place {
-            Some(Place::Target(target)) => Arc::clone(target),
-            _ => Arc::new(self.open_target(&dir)?),
+            Some(Place::Target(target)) => {
+                // It holds changes already: whatever fails now leaves it mixed.
+                self.touched.store(true, Ordering::Relaxed);
+                Arc::clone(target)
+            }
+            _ => {
+                let target = Arc::new(self.open_target(&dir)?);
+                self.reserve(&target, &staged)?;
+                target
+            }
         };
-        self.reserve(&target, &staged)?;
         // No size rule may take a half-changed file for a whole one.
         let unfinished = size.max(self.existing.size).saturating_add(1);
-        rustix::fs::ftruncate(&target, unfinished).map_err(|e| self.failed("writing", e))?;
+        rustix::fs::ftruncate(&target, unfinished).map_err(|e| {
+            if !self.touched.load(Ordering::Relaxed) {
+                self.give_back(&target);
+            }
+            self.failed("writing", e)
+        })?;
         self.touched.store(true, Ordering::Relaxed);
         self.write_pieces(&staged, target.as_fd())?;
         if let Some(Place::Aside(from)) = &staged.place {
@@ -162,8 +160,16 @@ impl Patch {
             }
         }
         rustix::fs::ftruncate(beside.as_fd(), size).map_err(|e| self.failed("writing", e))?;
-        let wanted = self.sink.file_attributes(attributes);
-        let issues = self.sink.attributes_of_existing(beside.as_fd(), &wanted, &|| self.path())?;
+        beside.give_name().map_err(|e| self.failed("replacing", e))?;
+        let mut wanted = self.sink.file_attributes(attributes);
+        if !self.sink.options.policy.mode && self.existing.kind == ExistingKind::File {
+            wanted.mode = self.existing.attributes.mode & !0o6000;
+        }
+        let (file, shown) = (beside.as_fd(), || self.path());
+        let now = rustix::fs::fstat(file).map_err(|e| self.failed("looking at", e))?;
+        let now = metadata::of_stat(&now);
+        let issues = metadata::set_new_file(self.sink.as_ref(), &file, &wanted, Some(&now), &shown)?;
+        self.sink.fdatasync_if_needed(file, &shown)?;
         beside.put(self.name.as_str()).map_err(|e| self.failed("replacing", e))?;
         Ok(issues)
     }
@@ -180,13 +186,20 @@ impl Patch {
         for (offset, len) in staged.ranges.iter().filter(|(_, len)| *len > 0) {
             let taken = rustix::fs::fallocate(target, FallocateFlags::KEEP_SIZE, *offset, *len);
             if let Err(e @ (Errno::NOSPC | Errno::DQUOT)) = taken {
-                // What was taken goes back. That counts as a change of the file, which there was none.
-                let _ = rustix::fs::ftruncate(target, self.existing.size);
-                let _ = metadata::set_time(target, self.existing.attributes.mtime_ns);
+                self.give_back(target);
                 return Err(self.failed("writing", e));
             }
         }
         Ok(())
+    }
+
+    /// Makes a file of which no byte was changed what it was: the room that was taken, the time that this changes, and
+    /// the mode that it was opened with.
+    fn give_back(&self, target: &OwnedFd) {
+        let was = &self.existing.attributes;
+        let _ = rustix::fs::ftruncate(target, self.existing.size);
+        let _ = metadata::set_time(target, was.mtime_ns);
+        let _ = rustix::fs::fchmod(target, Mode::from_raw_mode(was.mode as _));
     }
 
     fn write_pieces(&self, staged: &Staged, to: BorrowedFd<'_>) -> Result<(), SinkError> {
@@ -231,7 +244,7 @@ impl Patch {
 
     fn beside(&self) -> Result<Beside, SinkError> {
         let dir = self.sink.dir_to_change(&self.node)?;
-        Beside::create(&dir.fd).map_err(|e| self.failed("writing beside", e))
+        Beside::create(&self.node, &dir).map_err(|e| self.failed("writing beside", e))
     }
 
     fn open_target(&self, dir: &DirHandle) -> Result<OwnedFd, SinkError> {
@@ -248,15 +261,6 @@ impl Patch {
     }
 }
 
-impl AsFd for Place {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Place::Aside(file) | Place::Target(file) => file.as_fd(),
-            Place::Beside(beside) => beside.as_fd(),
-        }
-    }
-}
-
 /// Whether the file can be written, after its mode is widened if need be. A running program cannot.
 fn is_changeable(dir: &DirHandle, name: &EntryName, existing: &Existing) -> bool {
     let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
@@ -267,31 +271,28 @@ fn is_changeable(dir: &DirHandle, name: &EntryName, existing: &Existing) -> bool
     }
 }
 
-/// What `ranges` leave out of the first `size` bytes.
-fn gaps(ranges: &[(u64, u64)], size: u64) -> Vec<(u64, u64)> {
-    let mut sorted = ranges.to_vec();
-    sorted.sort_unstable();
-    let (mut gaps, mut at) = (Vec::new(), 0);
-    for (offset, len) in sorted.into_iter().chain([(size, 0)]) {
-        let offset = offset.min(size);
-        if offset > at {
-            gaps.push((at, offset - at));
-        }
-        at = at.max(offset.saturating_add(len));
-    }
-    gaps
-}
-
 #[cfg(test)]
 mod tests {
-    use super::gaps;
+    use super::*;
+    use crate::sink::{AttributePolicy, OwnerPolicy, SinkOptions};
 
     #[test]
-    fn gaps_are_what_is_left_out() {
-        assert!(gaps(&[], 0).is_empty());
-        assert_eq!(gaps(&[], 7), [(0, 7)]);
-        assert_eq!(gaps(&[(4, 2), (0, 3)], 9), [(3, 1), (6, 3)]);
-        assert!(gaps(&[(0, 5), (2, 1), (5, 90)], 9).is_empty());
-        assert_eq!(gaps(&[(20, 5)], 9), [(0, 9)]);
+    fn a_target_that_took_changes_directly_is_mixed_whatever_fails_then() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        std::fs::write(&path, "changed in part").unwrap();
+        let policy = AttributePolicy { owner: OwnerPolicy::Skip, mode: true, times: true };
+        let options = SinkOptions { policy, delete_extra: false, sparse: false };
+        let sink = Arc::new(Sink::open(dir.path(), None, options).unwrap());
+        sink.begin().unwrap();
+        let name = EntryName::parse("file").unwrap();
+        let existing = sink.look(sink.root(), &name).unwrap().unwrap();
+        let patch = Patch::start(&sink, sink.root(), &name, &existing);
+        // Nothing more can be done to it: it is only open for reading.
+        let target = Arc::new(std::fs::File::open(&path).unwrap().into());
+        let (ranges, place) = (vec![(0, 7)], Some(Place::Target(target)));
+        *patch.staged.lock().unwrap() = Staged { ranges, place, ..Staged::default() };
+        patch.commit(existing.size + 1, &existing.attributes).unwrap_err();
+        assert!(patch.abandon());
     }
 }

@@ -7,6 +7,7 @@ mod damage;
 mod far;
 mod golden;
 mod layers;
+mod replaced;
 mod shapes;
 mod support;
 mod target;
