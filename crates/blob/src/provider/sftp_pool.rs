@@ -4,7 +4,7 @@
 //! one it matters why it cannot be made: a server may not allow more, and does not always notice at once that one is lost.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -81,7 +81,7 @@ impl Pool {
             match connected {
                 Ok(session) => {
                     if at == 0 {
-                        self.allow(CONNECTIONS);
+                        *self.noted() = (CONNECTIONS, Instant::now());
                     }
                     let session = Arc::new(session);
                     state.session = Some(Arc::clone(&session));
@@ -104,20 +104,22 @@ impl Pool {
     }
 
     fn usable(&self) -> usize {
-        let (usable, since) = *self.usable.lock().unwrap_or_else(PoisonError::into_inner);
+        let (usable, since) = *self.noted();
         if since.elapsed() < AGAIN { usable } else { CONNECTIONS }
     }
 
-    fn allow(&self, usable: usize) {
-        *self.usable.lock().unwrap_or_else(PoisonError::into_inner) = (usable, Instant::now());
+    fn noted(&self) -> MutexGuard<'_, (usize, Instant)> {
+        self.usable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A server may allow fewer at once: then those before this one have to do, for a while.
     fn make_do(&self, at: usize, why: &BlobError) {
-        if self.usable() <= at {
+        let mut noted = self.noted();
+        if noted.0 <= at && noted.1.elapsed() < AGAIN {
             return;
         }
-        self.allow(at);
+        *noted = (at, Instant::now());
+        drop(noted);
         if why.kind() == BlobErrorKind::Untrusted {
             tracing::warn!("a further connection is not trusted, {at} have to do: {why}");
         } else {
@@ -230,7 +232,7 @@ mod tests {
         assert_eq!(pool.usable(), 2);
         pool.make_do(1, &refused);
         assert_eq!(pool.usable(), 1);
-        pool.usable.lock().unwrap().1 -= AGAIN;
+        pool.noted().1 -= AGAIN;
         assert_eq!(pool.usable(), CONNECTIONS);
     }
 }

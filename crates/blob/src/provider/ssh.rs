@@ -316,7 +316,7 @@ mod tests {
             host: "127.0.0.1".into(),
             port: listener.local_addr().unwrap().port(),
             username: "me".into(),
-            password: "canary".to_owned().into(),
+            password: Secret::new("canary"),
             ..SftpSettings::default()
         };
         let ssh = Ssh::new(&settings, Deadlines { patience: Duration::from_millis(900) }).unwrap();

@@ -182,7 +182,7 @@ async fn a_folder_has_as_many_pages_as_it_has() {
 #[tokio::test]
 async fn silence_ends_a_session() {
     let (session, _closings) = session(Odd { deaf_at: Some(u64::from(PIECE)), ..PLAIN }).await;
-    let began = tokio::time::Instant::now();
+    let began = Instant::now();
     let lost = session.read("/x", Some(0..200_000), Vec::new()).await.unwrap_err();
     assert!(lost.is_transient() && lost.to_string().contains("in time"), "{lost}");
     assert!(began.elapsed() <= SILENCE * 3 && !session.is_open(), "{:?}", began.elapsed());
