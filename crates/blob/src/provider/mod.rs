@@ -36,6 +36,8 @@ mod s3_role;
 #[cfg(feature = "sftp")]
 pub mod sftp;
 #[cfg(feature = "sftp")]
+mod sftp_pool;
+#[cfg(feature = "sftp")]
 mod sftp_session;
 #[cfg(feature = "sftp")]
 mod sftp_wire;

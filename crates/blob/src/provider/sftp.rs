@@ -1,25 +1,22 @@
 //! A repository in a directory behind an SSH server, in Kopia's sharded layout (§1.3, §1.5).
 //!
-//! A range is read by many small requests at once, because that is how long an answer may be. Several connections share
-//! the work: each is one process and one core on the other side. A further one is made when those that stand are busy,
-//! and one that is lost when it is next needed.
+//! A range is read by many small requests at once, because that is how long an answer may be, over several connections
+//! (`sftp_pool.rs`).
 
 use std::ops::Range;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::{StreamExt, TryStreamExt};
 use rekopia_format::BlobId;
-use tokio::time::Instant;
 
 use super::far_folders::{FarFolders, FarLayout, Member, walked};
-use super::sftp_session::Session;
+use super::sftp_pool::{Lease, Pool, Way};
 use super::sftp_wire::{Attributes, Named};
 use super::sharded::Walk;
 use super::ssh::Ssh;
 use super::ssh_external::External;
 use crate::connect::SftpSettings;
-use crate::{BlobError, BlobInfo, BlobReader, BoxFuture, Deadlines, LayerOptions, StorageTraits, Usage};
+use crate::{BlobError, BlobInfo, BlobReader, BoxFuture, LayerOptions, StorageTraits, Usage};
 
 /// Reads blobs from an SFTP server.
 pub struct SftpBlobs {
@@ -35,10 +32,6 @@ pub struct SftpBlobs {
 
 /// What suits a server that is one machine.
 const IN_FLIGHT: usize = 16;
-/// Servers begin to turn connections away at ten (`MaxStartups` of OpenSSH).
-const CONNECTIONS: usize = 4;
-/// Requests on one connection before another one is made.
-const BUSY: usize = 4;
 /// The longest `.shards`.
 const MAX_SHARDS: u64 = 1 << 20;
 
@@ -175,7 +168,7 @@ impl BlobReader for SftpBlobs {
 
     fn usage(&self) -> Usage {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Usage { requests: load(&self.requests), bytes: load(&self.pool.received), ..Usage::default() }
+        Usage { requests: load(&self.requests), bytes: self.pool.received(), ..Usage::default() }
     }
 
     fn traits(&self) -> StorageTraits {
@@ -184,134 +177,6 @@ impl BlobReader for SftpBlobs {
 
     fn describe(&self) -> String {
         self.place.clone()
-    }
-}
-
-/// Some connections to one server.
-struct Pool {
-    way: Way,
-    deadlines: Deadlines,
-    slots: [Slot; CONNECTIONS],
-    /// As many as the server allows.
-    usable: AtomicUsize,
-    received: Arc<AtomicU64>,
-}
-
-enum Way {
-    Ssh(Box<Ssh>),
-    External(External),
-}
-
-/// Room for a connection.
-#[derive(Default)]
-struct Slot {
-    busy: AtomicUsize,
-    state: tokio::sync::Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    session: Option<Arc<Session>>,
-    /// When and why there is none: whoever waited for it meanwhile need not try again.
-    failed: Option<(Instant, BlobError)>,
-}
-
-impl Pool {
-    fn new(way: Way, deadlines: Deadlines) -> Self {
-        let slots = std::array::from_fn(|_| Slot::default());
-        let usable = AtomicUsize::new(CONNECTIONS);
-        Pool { way, deadlines, slots, usable, received: Arc::default() }
-    }
-
-    /// A session that stands: the first that is not busy, or else the least busy one.
-    async fn session(&self) -> Result<Lease<'_>, BlobError> {
-        let came = Instant::now();
-        loop {
-            let slots = &self.slots[..self.usable.load(Ordering::Relaxed).clamp(1, CONNECTIONS)];
-            let busy = |at: &usize| slots[*at].busy.load(Ordering::Relaxed);
-            let free = (0..slots.len()).find(|at| busy(at) < BUSY);
-            let at = free.or_else(|| (0..slots.len()).min_by_key(busy)).unwrap_or_default();
-            let turn = Turn::new(&slots[at].busy);
-            let mut state = slots[at].state.lock().await;
-            if let Some(session) = state.session.as_ref().filter(|s| s.is_open()) {
-                return Ok(Lease { session: Arc::clone(session), _turn: turn });
-            }
-            state.session = None;
-            if let Some((when, why)) = &state.failed
-                && *when >= came
-            {
-                return Err(why.clone());
-            }
-            match self.connect().await {
-                Ok(session) => {
-                    if at == 0 {
-                        self.usable.store(CONNECTIONS, Ordering::Relaxed);
-                    }
-                    let session = Arc::new(session);
-                    *state = State { session: Some(Arc::clone(&session)), failed: None };
-                    return Ok(Lease { session, _turn: turn });
-                }
-                // A server may allow fewer at once: then those have to do.
-                Err(e) if at > 0 && self.first_is_open() => {
-                    tracing::debug!("connection {at} failed, {at} have to do: {e}");
-                    self.usable.fetch_min(at, Ordering::Relaxed);
-                }
-                Err(e) => {
-                    state.failed = Some((Instant::now(), e.clone()));
-                    return Err(e);
-                }
-            }
-        }
-    }
-
-    fn first_is_open(&self) -> bool {
-        let first = self.slots[0].state.try_lock();
-        first.is_ok_and(|state| state.session.as_ref().is_some_and(|s| s.is_open()))
-    }
-
-    async fn connect(&self) -> Result<Session, BlobError> {
-        let silence = self.deadlines.silence();
-        let received = Arc::clone(&self.received);
-        match &self.way {
-            Way::Ssh(ssh) => {
-                let (stream, connection) = ssh.connect().await?;
-                Session::start(stream, connection, received, silence).await
-            }
-            Way::External(ssh) => {
-                let (stream, program) = ssh.connect()?;
-                Session::start(stream, program, received, silence).await
-            }
-        }
-    }
-}
-
-/// The use of a session, for one request.
-struct Lease<'a> {
-    session: Arc<Session>,
-    _turn: Turn<'a>,
-}
-
-impl std::ops::Deref for Lease<'_> {
-    type Target = Session;
-
-    fn deref(&self) -> &Session {
-        &self.session
-    }
-}
-
-/// Counts as busy until it is dropped.
-struct Turn<'a>(&'a AtomicUsize);
-
-impl<'a> Turn<'a> {
-    fn new(busy: &'a AtomicUsize) -> Self {
-        busy.fetch_add(1, Ordering::Relaxed);
-        Turn(busy)
-    }
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

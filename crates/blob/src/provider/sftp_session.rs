@@ -1,6 +1,6 @@
 //! Questions and answers of one SFTP session, many at once over one stream of bytes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,6 +11,7 @@ use futures::{StreamExt, TryStreamExt};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::sftp_wire::{self as wire, Answer, Ask, Attributes, Named};
 use crate::{BlobError, BlobErrorKind, BoxFuture};
@@ -29,8 +30,8 @@ pub(super) struct Session {
 
 /// What a stream comes from; it ends the stream when it is dropped.
 pub(super) trait Held: Send + Sync {
-    /// The same error, with what this side knows about the end of the stream.
-    fn explained(&self, e: BlobError) -> BoxFuture<'_, BlobError>;
+    /// The same error, with what this side knows about the end of the stream; `greeted`: the server had been reached.
+    fn explained(&self, e: BlobError, greeted: bool) -> BoxFuture<'_, BlobError>;
 }
 /// It, whatever it is.
 pub(super) type Transport = Box<dyn Held>;
@@ -46,6 +47,8 @@ struct Shared {
 #[derive(Default)]
 struct State {
     waiting: HashMap<u32, oneshot::Sender<Answer>>,
+    /// Questions that nobody waits for any more; they are answered all the same.
+    left: HashSet<u32>,
     /// Why nothing more will come.
     ended: Option<String>,
 }
@@ -59,6 +62,10 @@ const AHEAD: u32 = 4 << 20;
 const LEAST: u64 = 4096;
 /// A request that so many bytes of others have overtaken will not be answered any more.
 const OVERTAKEN: u64 = 256 << 20;
+/// Nobody waits longer than so many silences, and one more for every [`SLOW`] bytes that others may wait for.
+const MOST_SILENCES: u32 = 8;
+/// What the slowest connection brings in the time of a silence.
+const SLOW: u64 = 1 << 20;
 /// The longest listing of one folder.
 const MAX_LISTING: u64 = 256 << 20;
 /// Pages of a listing that are asked for at once, in the end.
@@ -85,8 +92,8 @@ impl Session {
         let none = |why: &str| BlobError::new(BlobErrorKind::Unavailable, format!("no SFTP session: {why}"));
         let answer = match tokio::time::timeout(silence, greeting).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(e)) => return Err(transport.explained(none(&ending(&e)).transient()).await),
-            Err(_) => return Err(transport.explained(none("no answer in time").transient()).await),
+            Ok(Err(e)) => return Err(transport.explained(none(&ending(&e)).transient(), false).await),
+            Err(_) => return Err(transport.explained(none("no answer in time").transient(), false).await),
         };
         let (version, says_limits) =
             wire::parse_hello(answer).map_err(|_| none("the server speaks something else"))?;
@@ -172,7 +179,8 @@ impl Session {
                 match page {
                     Ok(Answer::Names(names)) => {
                         end |= names.is_empty();
-                        bytes += names.iter().map(|n| n.name.len() as u64 + 32).sum::<u64>();
+                        bytes +=
+                            names.iter().map(|n| (n.name.len() + size_of::<Named>()) as u64).sum::<u64>();
                         members.extend(names);
                     }
                     Ok(Answer::Status { code: wire::EOF, .. }) => end = true,
@@ -200,7 +208,14 @@ impl Session {
     /// Servers may answer less than was asked for; shorter than `len` is only the end.
     async fn piece(&self, file: &Open, offset: u64, len: u32) -> Result<Vec<u8>, BlobError> {
         let mut got = Vec::new();
+        let (mut since, mut had) = (Instant::now(), 0);
         while got.len() < len as usize {
+            if since.elapsed() > self.silence {
+                if ((got.len() - had) as u64) < LEAST {
+                    return Err(self.give_up("too few bytes in time").await);
+                }
+                (since, had) = (Instant::now(), got.len());
+            }
             let left = len - u32::try_from(got.len()).unwrap_or(len);
             let ask = Ask::Read { handle: &file.handle, offset: offset + got.len() as u64, len: left };
             match self.ask(&ask).await? {
@@ -220,8 +235,8 @@ impl Session {
     /// Refusals are errors, but for the end of something.
     async fn ask(&self, ask: &Ask<'_>) -> Result<Answer, BlobError> {
         let id = self.shared.next.fetch_add(1, Ordering::Relaxed);
-        let mut answer = match self.shared.wait_for(id) {
-            Ok(answer) => answer,
+        let (mut answer, waiting) = match self.shared.wait_for(id) {
+            Ok(it) => it,
             Err(why) => return Err(self.lost(&why).await),
         };
         let _waiting = Waiting { shared: &self.shared, id };
@@ -229,6 +244,9 @@ impl Session {
         let _ = self.out.send(ask.packet(id));
         let received = || self.shared.received.load(Ordering::Relaxed);
         let asked_at = received();
+        let asked = Instant::now();
+        let others = waiting as u64 * u64::from(self.piece) / SLOW;
+        let longest = self.silence * u32::try_from(others).unwrap_or(0).saturating_add(MOST_SILENCES);
         loop {
             let before = received();
             match tokio::time::timeout(self.silence, &mut answer).await {
@@ -240,18 +258,23 @@ impl Session {
                     let why = self.shared.state().ended.clone();
                     return Err(self.lost(&why.unwrap_or_default()).await);
                 }
-                Err(_) if received() - before >= LEAST && received() - asked_at < OVERTAKEN => {}
-                Err(_) => {
-                    // Whoever else waits waits in vain, too.
-                    self.shared.end("no answer in time".into());
-                    return Err(self.lost("no answer in time").await);
-                }
+                Err(_)
+                    if received() - before >= LEAST
+                        && received() - asked_at < OVERTAKEN
+                        && asked.elapsed() < longest => {}
+                Err(_) => return Err(self.give_up("no answer in time").await),
             }
         }
     }
 
+    /// Whoever else waits waits in vain, too.
+    async fn give_up(&self, why: &str) -> BlobError {
+        self.shared.end(why.into());
+        self.lost(why).await
+    }
+
     async fn lost(&self, why: &str) -> BlobError {
-        self.transport.explained(broke(format!("the connection broke: {why}"))).await
+        self.transport.explained(broke(format!("the connection broke: {why}")), true).await
     }
 }
 
@@ -284,7 +307,10 @@ struct Waiting<'a> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.shared.state().waiting.remove(&self.id);
+        let mut state = self.shared.state();
+        if state.waiting.remove(&self.id).is_some() {
+            state.left.insert(self.id);
+        }
     }
 }
 
@@ -298,15 +324,15 @@ impl Shared {
         self.total.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Where the answer will come; or why none will.
-    fn wait_for(&self, id: u32) -> Result<oneshot::Receiver<Answer>, String> {
+    /// Where the answer will come, and how many are waited for; or why none will.
+    fn wait_for(&self, id: u32) -> Result<(oneshot::Receiver<Answer>, usize), String> {
         let mut state = self.state();
         if let Some(why) = &state.ended {
             return Err(why.clone());
         }
         let (sender, answer) = oneshot::channel();
         state.waiting.insert(id, sender);
-        Ok(answer)
+        Ok((answer, state.waiting.len()))
     }
 
     /// Nobody will be answered any more.
@@ -332,10 +358,15 @@ async fn read(
             Ok(parsed) => parsed,
             Err(e) => break e.to_string(),
         };
-        let waiting = shared.state().waiting.remove(&id);
+        let (waiting, left) = {
+            let mut state = shared.state();
+            (state.waiting.remove(&id), state.left.remove(&id))
+        };
         let unwanted = match waiting {
             Some(waiting) => waiting.send(answer).err(),
-            None => Some(answer),
+            None if left => Some(answer),
+            None if id == CLOSING => None,
+            None => break "an answer that nobody asked for".into(),
         };
         // Who opened it has left in the meantime.
         if let (Some(Answer::Handle(handle)), Some(out)) = (unwanted, out.upgrade()) {

@@ -186,6 +186,8 @@ pub(super) fn parse(mut packet: Bytes) -> Result<(u32, Answer), Error> {
             let mut names = Vec::new();
             for _ in 0..count {
                 let (name, _long_name) = (string(from)?, string(from)?);
+                // A slice would keep the whole packet, however short the name is.
+                let name = Bytes::copy_from_slice(&name);
                 names.push(Named { name, attributes: Attributes::parse(from)? });
             }
             Answer::Names(names)
@@ -270,6 +272,8 @@ mod tests {
         );
         assert!(!known.is_unclear() && names[1].attributes.is_unclear());
         assert_eq!((&names[0].name[..], &names[1].name[..]), (&b"\xff\xfe"[..], &b"plain"[..]));
+        // Names do not hold what came with them.
+        assert!(two.is_unique());
         for short in 1..two.len() {
             assert_eq!(parse(two.slice(..short)), Err(Error::Short), "{short}");
         }

@@ -1,5 +1,6 @@
 //! A connection to an SSH server: its key is checked first, then we sign in, then it starts its SFTP service.
 
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -85,14 +86,25 @@ impl Ssh {
         };
         // Questions are small and many.
         let _ = socket.set_nodelay(true);
-        let signed_in = timeout(self.deadlines.silence(), self.sign_in(socket));
-        signed_in.await.unwrap_or_else(|_| Err(passing("no SSH connection: no answer in time".into())))
+        let line = socket.as_fd().try_clone_to_owned().map(std::net::TcpStream::from);
+        match timeout(self.deadlines.silence(), self.sign_in(socket)).await {
+            Ok(signed_in) => signed_in,
+            Err(_) => {
+                // A task of russh's has the socket, and does not always notice that nobody wants it any more.
+                let _ = line.and_then(|line| line.shutdown(std::net::Shutdown::Both));
+                Err(passing("no SSH connection: no answer in time".into()))
+            }
+        }
     }
 
     async fn sign_in(&self, socket: TcpStream) -> Result<(ChannelStream<Msg>, Transport), BlobError> {
         let defaults = Preferred::default();
+        let silence = self.deadlines.silence();
         let config = client::Config {
             window_size: WINDOW,
+            // A connection that nobody uses stands as long as the server answers these.
+            keepalive_interval: Some(silence),
+            inactivity_timeout: Some(silence * 4),
             preferred: Preferred {
                 key: self.hosts.prefer(&self.host, self.port, &defaults.key).into(),
                 cipher: CIPHERS.into(),
@@ -192,7 +204,7 @@ impl Ssh {
 struct Connection(#[expect(dead_code, reason = "it ends when it is dropped")] Handle<Visitor>);
 
 impl Held for Connection {
-    fn explained(&self, e: BlobError) -> BoxFuture<'_, BlobError> {
+    fn explained(&self, e: BlobError, _greeted: bool) -> BoxFuture<'_, BlobError> {
         std::future::ready(e).boxed()
     }
 }
@@ -287,4 +299,52 @@ fn wrong(what: impl Into<String>) -> BlobError {
 
 fn passing(what: String) -> BlobError {
     BlobError::new(BlobErrorKind::Unavailable, what).transient()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A server that never agrees on keys, be it silent or talkative: nothing of the connection is left.
+    #[tokio::test]
+    async fn who_is_given_up_is_hung_up_on() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let settings = SftpSettings {
+            host: "127.0.0.1".into(),
+            port: listener.local_addr().unwrap().port(),
+            username: "me".into(),
+            password: Secret::new("canary"),
+            ..SftpSettings::default()
+        };
+        let ssh = Ssh::new(&settings, Deadlines { patience: Duration::from_millis(900) }).unwrap();
+        // SSH_MSG_IGNORE
+        let ignore: &[u8] = &[0, 0, 0, 12, 6, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        for is_talkative in [false, true] {
+            let server = async {
+                let (mut socket, _) = listener.accept().await.unwrap();
+                socket.write_all(b"SSH-2.0-odd\r\n").await.unwrap();
+                let (mut from, mut to) = socket.split();
+                let talking = async {
+                    while is_talkative && to.write_all(ignore).await.is_ok() {
+                        tokio::time::sleep(Duration::from_millis(10)).await;
+                    }
+                };
+                let mut said = Vec::new();
+                let listening = timeout(Duration::from_secs(60), from.read_to_end(&mut said));
+                futures::future::join(talking, listening).await.1.is_ok()
+            };
+            let client = async {
+                if is_talkative {
+                    assert!(ssh.connect().await.err().unwrap().is_transient());
+                } else {
+                    // Whoever wanted it leaves.
+                    assert!(timeout(Duration::from_millis(100), ssh.connect()).await.is_err());
+                }
+            };
+            assert!(futures::future::join(server, client).await.0, "talkative: {is_talkative}");
+        }
+    }
 }

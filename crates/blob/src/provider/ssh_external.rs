@@ -8,8 +8,8 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, BufReader, Join};
-use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader, Join};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
 
 use super::sftp_session::{Held, Transport};
@@ -28,6 +28,8 @@ pub(super) type Stream = Join<ChildStdout, ChildStdin>;
 
 /// What ssh may know and must not pass on.
 const SECRETS: &[&str] = &["KOPIA_PASSWORD", "KOPIA_SFTP_PASSWORD"];
+/// Longer lines are taken in in parts.
+const LONGEST_LINE: u64 = 4096;
 
 impl External {
     /// Puts the command together; starts nothing yet.
@@ -95,7 +97,7 @@ impl Drop for Running {
 }
 
 impl Held for Running {
-    fn explained(&self, e: BlobError) -> BoxFuture<'_, BlobError> {
+    fn explained(&self, e: BlobError, greeted: bool) -> BoxFuture<'_, BlobError> {
         Box::pin(async move {
             // Its last words come on another way than the end of its output.
             for _ in 0..20 {
@@ -105,29 +107,32 @@ impl Held for Running {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
             let said = self.said.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            if said.is_empty() { e } else { judged(e, &said) }
+            if said.is_empty() { e } else { judged(e, &said, greeted) }
         })
     }
 }
 
-/// What ssh says decides whether another try is worth it.
-fn judged(e: BlobError, said: &str) -> BlobError {
+/// What ssh says decides whether another try is worth it: its own closing words, and only until it has got through.
+/// Other programs speak through it, too, on this side and on the other.
+fn judged(e: BlobError, said: &str, greeted: bool) -> BlobError {
     let what = format!("{}; ssh says: {said}", e.what());
-    let kind = if said.contains("Host key verification failed") {
-        BlobErrorKind::Untrusted
-    } else if said.contains("Permission denied") || said.contains("Too many authentication failures") {
-        BlobErrorKind::Denied
-    } else {
-        return BlobError::new(BlobErrorKind::Unavailable, what).transient();
-    };
-    BlobError::new(kind, what)
+    let is_denied =
+        said.contains(": Permission denied (") || said.contains("Too many authentication failures");
+    match said {
+        _ if greeted => BlobError::new(BlobErrorKind::Unavailable, what).transient(),
+        _ if said.starts_with("Host key verification failed") => {
+            BlobError::new(BlobErrorKind::Untrusted, what)
+        }
+        _ if is_denied => BlobError::new(BlobErrorKind::Denied, what),
+        _ => BlobError::new(BlobErrorKind::Unavailable, what).transient(),
+    }
 }
 
 /// Until the end, so that it never waits for us to listen.
-async fn listen(stderr: ChildStderr, said: Arc<Mutex<String>>) {
+async fn listen(stderr: impl AsyncRead + Unpin, said: Arc<Mutex<String>>) {
     let mut reader = BufReader::new(stderr);
     let mut line = Vec::new();
-    while reader.read_until(b'\n', &mut line).await.is_ok_and(|n| n > 0) {
+    while (&mut reader).take(LONGEST_LINE).read_until(b'\n', &mut line).await.is_ok_and(|n| n > 0) {
         let text = plain(&line);
         if !text.is_empty() {
             *said.lock().unwrap_or_else(PoisonError::into_inner) = text;
@@ -138,6 +143,8 @@ async fn listen(stderr: ChildStderr, said: Arc<Mutex<String>>) {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncWriteExt;
+
     use super::*;
 
     #[test]
@@ -158,10 +165,27 @@ mod tests {
     #[test]
     fn what_ssh_says_is_judged() {
         let lost = || BlobError::new(BlobErrorKind::Unavailable, "it ended").transient();
-        let judge = |said: &str| judged(lost(), said);
+        let judge = |said: &str| judged(lost(), said, false);
         assert_eq!(judge("Host key verification failed.").kind(), BlobErrorKind::Untrusted);
         assert_eq!(judge("me@nas: Permission denied (publickey).").kind(), BlobErrorKind::Denied);
         let refused = judge("ssh: connect to host nas port 22: Connection refused");
         assert!(refused.is_transient() && refused.to_string().contains("Connection refused"));
+        // Not about the server.
+        assert!(judge("Could not create directory '/.ssh' (Permission denied).").is_transient());
+        let after = judged(lost(), "me@nas: Permission denied (publickey).", true);
+        assert!(after.is_transient() && after.to_string().contains("publickey"));
+    }
+
+    /// What never comes to the end of a line is not kept.
+    #[tokio::test]
+    async fn ssh_may_say_anything() {
+        let (mut theirs, ours) = tokio::io::duplex(64);
+        let said = Arc::new(Mutex::default());
+        let listening = tokio::spawn(listen(ours, Arc::clone(&said)));
+        // All but the last 64 bytes of it have been read after that.
+        theirs.write_all(&[b'x'; 10_000]).await.unwrap();
+        assert!(said.lock().unwrap().starts_with("xxx"));
+        drop(theirs);
+        listening.await.unwrap();
     }
 }

@@ -42,17 +42,19 @@ impl KnownHosts {
     /// # Errors
     /// [`BlobErrorKind::Untrusted`], with what to do, when it is not known, is another one, or is revoked.
     pub(super) fn check(&self, host: &str, port: u16, key: &PublicKey) -> Result<(), BlobError> {
-        let name = name(host, port);
+        let (name, bare) = (name(host, port), host.to_ascii_lowercase());
         let shown = format!("{} {}", key.algorithm(), key.fingerprint(HashAlg::Sha256));
         let untrusted = |what: String| Err(BlobError::new(BlobErrorKind::Untrusted, what));
         let place = &self.place;
         let same = |line: &&Line| line.key.key_data() == key.key_data();
-        if let Some(line) = self.of(&name, Mark::Revoked).find(same) {
+        let mut revoked = self.of(&name, Mark::Revoked).chain(self.of(&bare, Mark::Revoked));
+        if let Some(line) = revoked.find(same) {
             return untrusted(format!("its host key {shown} is revoked by line {} of {place}", line.number));
         }
         let known: Vec<_> = self.of(&name, Mark::None).collect();
-        // A key that is known for the host alone is as good, as it is for ssh.
-        if known.iter().any(same) || self.of(&host.to_ascii_lowercase(), Mark::None).any(|line| same(&line)) {
+        // As for ssh, a key that is known for the host alone is as good when none is known for this port.
+        let is_of_host = || known.is_empty() && self.of(&bare, Mark::None).any(|line| same(&line));
+        if known.iter().any(same) || is_of_host() {
             return Ok(());
         }
         let key_line = format!("{name} {}", key.to_openssh().unwrap_or_default());
@@ -77,12 +79,11 @@ impl KnownHosts {
 
     /// What to ask the server for, so that it shows a key that is known if it has one: `all`, the known ones first.
     pub(super) fn prefer(&self, host: &str, port: u16, all: &[Algorithm]) -> Vec<Algorithm> {
-        let names = [name(host, port), host.to_ascii_lowercase()];
-        let known: Vec<_> = names
-            .iter()
-            .flat_map(|name| self.of(name, Mark::None))
-            .map(|line| line.key.algorithm())
-            .collect();
+        let kinds = |name: &str| self.of(name, Mark::None).map(|line| line.key.algorithm()).collect();
+        let mut known: Vec<_> = kinds(&name(host, port));
+        if known.is_empty() {
+            known = kinds(&host.to_ascii_lowercase());
+        }
         // There are many signatures with one and the same kind of RSA key.
         let is_rsa = |a: &Algorithm| matches!(a, Algorithm::Rsa { .. });
         let is_known = |a: &&Algorithm| known.iter().any(|k| k == *a || (is_rsa(k) && is_rsa(a)));
@@ -213,6 +214,15 @@ mod tests {
         assert!(changed.contains("line 2 of known_hosts") && changed.contains("SHA256:"), "{changed}");
         let revoked = format!("* ssh-ed25519 {ED}\n@revoked * ssh-ed25519 {ED}\n");
         assert!(check(&revoked, "nas", 22).unwrap_err().contains("revoked by line 2"));
+        // Whatever the port, and in whichever form.
+        for (known, revoked) in [("nas", "nas"), ("[nas]:2222", "nas"), ("nas", "[nas]:2222")] {
+            let text = format!("{known} ssh-ed25519 {ED}\n@revoked {revoked} ssh-ed25519 {ED}\n");
+            assert!(check(&text, "nas", 2222).unwrap_err().contains("revoked by line 2"), "{text}");
+        }
+        // Another server may answer at another port: what is known of that one counts.
+        let other_port = format!("nas ssh-ed25519 {ED}\n[nas]:2222 ssh-ed25519 {OTHER}\n");
+        assert!(check(&other_port, "nas", 2222).unwrap_err().contains("line 2 of known_hosts"));
+        assert_eq!(check(&other_port, "nas", 22), Ok(()));
         let authority = format!("@cert-authority * ssh-ed25519 {ED}\n");
         assert!(check(&authority, "nas", 22).unwrap_err().contains("certificates"));
         for text in [
@@ -231,7 +241,8 @@ mod tests {
         let rsa_256 = Algorithm::Rsa { hash: Some(HashAlg::Sha256) };
         let all = [rsa_256.clone(), Algorithm::Ed25519];
         let hosts = KnownHosts::parse(&format!("nas ssh-ed25519 {ED}"), String::new());
-        assert_eq!(hosts.prefer("nas", 22, &all), [Algorithm::Ed25519, rsa_256]);
+        assert_eq!(hosts.prefer("nas", 22, &all), [Algorithm::Ed25519, rsa_256.clone()]);
+        assert_eq!(hosts.prefer("nas", 2222, &all), [Algorithm::Ed25519, rsa_256]);
         assert_eq!(hosts.prefer("other", 22, &all), all);
     }
 

@@ -17,9 +17,11 @@ struct Odd {
     deaf_at: Option<u64>,
     /// Members of the folder.
     members: u32,
+    /// It takes its time with every answer.
+    pause: Duration,
 }
 
-const PLAIN: Odd = Odd { most: 1 << 20, together: 1, deaf_at: None, members: 0 };
+const PLAIN: Odd = Odd { most: 1 << 20, together: 1, deaf_at: None, members: 0, pause: Duration::ZERO };
 const LEN: usize = 300_000;
 /// No text: OpenSSH's 128th handle is none, either.
 const HANDLE: &[u8] = &[0, 0, 0, 0x80, 0xff];
@@ -89,6 +91,9 @@ impl Odd {
             };
             held.push(framed(&answer));
             held.rotate_right(1);
+            if !self.pause.is_zero() {
+                tokio::time::sleep(self.pause).await;
+            }
             if held.len() >= self.together {
                 to.write_all(&held.concat()).await.unwrap();
                 held.clear();
@@ -114,7 +119,7 @@ fn status(id: u32, code: u32) -> Vec<u8> {
 struct Nothing;
 
 impl Held for Nothing {
-    fn explained(&self, e: BlobError) -> BoxFuture<'_, BlobError> {
+    fn explained(&self, e: BlobError, _greeted: bool) -> BoxFuture<'_, BlobError> {
         std::future::ready(e).boxed()
     }
 }
@@ -122,10 +127,14 @@ impl Held for Nothing {
 const SILENCE: Duration = Duration::from_secs(2);
 
 async fn session(odd: Odd) -> (Session, mpsc::UnboundedReceiver<Vec<u8>>) {
+    session_with(odd, SILENCE).await
+}
+
+async fn session_with(odd: Odd, silence: Duration) -> (Session, mpsc::UnboundedReceiver<Vec<u8>>) {
     let (ours, theirs) = duplex(1 << 20);
     let (closed, closings) = mpsc::unbounded_channel();
     tokio::spawn(odd.serve(theirs, closed));
-    (Session::start(ours, Box::new(Nothing), Arc::default(), SILENCE).await.unwrap(), closings)
+    (Session::start(ours, Box::new(Nothing), Arc::default(), silence).await.unwrap(), closings)
 }
 
 #[tokio::test]
@@ -173,12 +182,62 @@ async fn a_folder_has_as_many_pages_as_it_has() {
 #[tokio::test]
 async fn silence_ends_a_session() {
     let (session, _closings) = session(Odd { deaf_at: Some(u64::from(PIECE)), ..PLAIN }).await;
-    let began = tokio::time::Instant::now();
+    let began = Instant::now();
     let lost = session.read("/x", Some(0..200_000), Vec::new()).await.unwrap_err();
     assert!(lost.is_transient() && lost.to_string().contains("in time"), "{lost}");
     assert!(began.elapsed() <= SILENCE * 3 && !session.is_open(), "{:?}", began.elapsed());
     let lost = session.stat("/x").await.unwrap_err();
     assert!(lost.is_transient(), "{lost}");
+}
+
+/// Who answers with one byte each time is no better than who does not answer.
+#[tokio::test]
+async fn a_drip_ends_a_session() {
+    let odd = Odd { most: 1, pause: Duration::from_millis(20), ..PLAIN };
+    let (session, _closings) = session_with(odd, Duration::from_millis(200)).await;
+    let lost = session.read("/x", Some(0..200), Vec::new()).await.unwrap_err();
+    assert!(lost.is_transient() && lost.to_string().contains("in time"), "{lost}");
+    assert!(!session.is_open());
+}
+
+/// Nor is who says something all the time, but not what was asked.
+#[tokio::test]
+async fn chatter_is_no_answer() {
+    let (ours, mut theirs) = duplex(1 << 20);
+    theirs.write_all(&framed(&[2, 0, 0, 0, 3])).await.unwrap();
+    let chatter = framed(&[&status(CLOSING, 0)[..], &[0; 8192]].concat());
+    tokio::spawn(async move {
+        while theirs.write_all(&chatter).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    let silence = Duration::from_millis(50);
+    let session = Session::start(ours, Box::new(Nothing), Arc::default(), silence).await.unwrap();
+    let lost = session.stat("/x").await.unwrap_err();
+    assert!(lost.is_transient() && lost.to_string().contains("in time"), "{lost}");
+    assert!(session.shared.received.load(Ordering::Relaxed) < OVERTAKEN / 2);
+}
+
+/// Somebody who sends files that nobody opened is not asked to close them, one by one and without end.
+#[tokio::test]
+async fn what_was_not_asked_for_ends_a_session() {
+    let (ours, mut theirs) = duplex(1 << 20);
+    theirs.write_all(&framed(&[2, 0, 0, 0, 3])).await.unwrap();
+    let session = Session::start(ours, Box::new(Nothing), Arc::default(), SILENCE).await.unwrap();
+    next_packet(&mut theirs).await.unwrap();
+    // Answers to what closes something say nothing.
+    for id in [CLOSING, 77] {
+        assert!(session.is_open());
+        let handle = [&[102][..], &id.to_be_bytes(), &[0, 0, 0, 5], HANDLE].concat();
+        theirs.write_all(&framed(&handle)).await.unwrap();
+    }
+    let lost = session.stat("/x").await.unwrap_err();
+    assert!(lost.is_transient() && lost.to_string().contains("nobody asked for"), "{lost}");
+    drop(session);
+    // At most the question itself.
+    while let Ok(asked) = next_packet(&mut theirs).await {
+        assert_eq!(asked[0], 17);
+    }
 }
 
 /// Somebody who does not wait for a file any more does not leave it open.
@@ -191,7 +250,8 @@ async fn what_is_opened_is_closed_whoever_has_left() {
         assert!(opening.now_or_never().is_none());
     }
     assert_eq!(closings.recv().await.unwrap(), HANDLE);
-    assert!(session.shared.state().waiting.is_empty());
+    let state = session.shared.state();
+    assert!(state.waiting.is_empty() && state.left.is_empty() && state.ended.is_none());
 }
 
 #[tokio::test]
