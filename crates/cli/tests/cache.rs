@@ -25,6 +25,7 @@ impl Setting {
         std::fs::create_dir(&root).unwrap();
         let server = runtime.block_on(S3Server::start(&root));
         server.upload(&fixture.repo(), "bucket", "");
+        std::fs::write(dir.path().join("password"), &fixture.password).unwrap();
         Setting { fixture, server, dir, _runtime: runtime }
     }
 
@@ -34,7 +35,6 @@ impl Setting {
 
     fn start(&self, cache: &Path, target: &Path) -> Child {
         let password = self.path("password");
-        std::fs::write(&password, &self.fixture.password).unwrap();
         let url = format!("s3://bucket?endpoint=http://{}&region=us-east-1", self.server.endpoint);
         let snapshot = &self.fixture.snapshots[0].manifest_id;
         Command::new(env!("CARGO_BIN_EXE_rekopia"))
