@@ -47,8 +47,26 @@ impl FarLayout {
         FarLayout { dir_shards, layout: OnceCell::new() }
     }
 
-    /// Path of a blob below the root.
-    pub(super) async fn path(&self, folders: &impl FarFolders, id: &BlobId) -> Result<String, BlobError> {
+    /// What `ask` gets for the path of a blob below the root; where nothing is there, for the path in the layout that can
+    /// be seen.
+    pub(super) async fn find<T, F: Future<Output = Result<T, BlobError>>>(
+        &self,
+        folders: &impl FarFolders,
+        id: &BlobId,
+        mut ask: impl FnMut(String) -> F,
+    ) -> Result<T, BlobError> {
+        let path = self.path(folders, id).await?;
+        let found = match ask(path.clone()).await {
+            Err(e) if e.is_not_found() => match self.elsewhere(folders, id, &path).await? {
+                Some(other) => ask(other).await,
+                None => Err(e),
+            },
+            other => other,
+        };
+        found.map_err(|e| e.of(id))
+    }
+
+    async fn path(&self, folders: &impl FarFolders, id: &BlobId) -> Result<String, BlobError> {
         let layout = self.layout.get_or_try_init(async || {
             let shards = match folders.shards().await {
                 Ok(text) => Some(text),
@@ -67,7 +85,7 @@ impl FarLayout {
     }
 
     /// Another path for a blob that is not at `path`: where the layout that can be seen has it.
-    pub(super) async fn elsewhere(
+    async fn elsewhere(
         &self,
         folders: &impl FarFolders,
         id: &BlobId,

@@ -131,15 +131,12 @@ impl BlobReader for SftpBlobs {
         into: Vec<u8>,
     ) -> BoxFuture<'a, Result<Vec<u8>, BlobError>> {
         Box::pin(async move {
-            let path = self.layout.path(self, id).await?;
-            let read = match self.get(&path, range.clone(), into).await {
-                Err(e) if e.is_not_found() => match self.layout.elsewhere(self, id, &path).await? {
-                    Some(other) => self.get(&other, range, Vec::new()).await,
-                    None => Err(e),
-                },
-                other => other,
+            let mut into = into;
+            let ask = |path: String| {
+                let (range, into) = (range.clone(), std::mem::take(&mut into));
+                async move { self.get(&path, range, into).await }
             };
-            read.map_err(|e| e.of(id))
+            self.layout.find(self, id, ask).await
         })
     }
 
@@ -149,15 +146,8 @@ impl BlobReader for SftpBlobs {
 
     fn stat<'a>(&'a self, id: &'a BlobId) -> BoxFuture<'a, Result<BlobInfo, BlobError>> {
         Box::pin(async move {
-            let path = self.layout.path(self, id).await?;
-            let about = match self.attributes(&path).await {
-                Err(e) if e.is_not_found() => match self.layout.elsewhere(self, id, &path).await? {
-                    Some(other) => self.attributes(&other).await,
-                    None => Err(e),
-                },
-                other => other,
-            };
-            let about = about.map_err(|e| e.of(id))?;
+            let ask = |path: String| async move { self.attributes(&path).await };
+            let about = self.layout.find(self, id, ask).await?;
             Ok(BlobInfo { id: id.clone(), len: about.len.unwrap_or(0), modified_ns: about.modified_ns() })
         })
     }

@@ -201,7 +201,8 @@ mod tests {
                 while ! [ -e refused ]; do sleep 0.02; done
                 sleep 0.5
                 printf '\000\000\000\005\002\000\000\000\003'
-                exec cat >/dev/null
+                # The stream to us must stay open.
+                exec cat 3>&1 >/dev/null
             fi
             mkdir -p refused
             echo 'me@nas: Permission denied (publickey).' >&2

@@ -239,15 +239,12 @@ impl BlobReader for WebdavBlobs {
                 self.stat(id).await?;
                 return Ok(Vec::new());
             }
-            let path = self.layout.path(self, id).await?;
-            let read = match self.get(&path, range.clone(), into).await {
-                Err(e) if e.is_not_found() => match self.layout.elsewhere(self, id, &path).await? {
-                    Some(other) => self.get(&other, range, Vec::new()).await,
-                    None => Err(e),
-                },
-                other => other,
+            let mut into = into;
+            let ask = |path: String| {
+                let (range, into) = (range.clone(), std::mem::take(&mut into));
+                async move { self.get(&path, range, into).await }
             };
-            read.map_err(|e| e.of(id))
+            self.layout.find(self, id, ask).await
         })
     }
 
@@ -257,15 +254,8 @@ impl BlobReader for WebdavBlobs {
 
     fn stat<'a>(&'a self, id: &'a BlobId) -> BoxFuture<'a, Result<BlobInfo, BlobError>> {
         Box::pin(async move {
-            let path = self.layout.path(self, id).await?;
-            let head = match self.head(&path).await {
-                Err(e) if e.is_not_found() => match self.layout.elsewhere(self, id, &path).await? {
-                    Some(other) => self.head(&other).await,
-                    None => Err(e),
-                },
-                other => other,
-            };
-            let (len, modified_ns) = head.map_err(|e| e.of(id))?;
+            let ask = |path: String| async move { self.head(&path).await };
+            let (len, modified_ns) = self.layout.find(self, id, ask).await?;
             Ok(BlobInfo { id: id.clone(), len, modified_ns })
         })
     }

@@ -33,7 +33,7 @@ pub(crate) async fn delete_extra(
     };
     let folder = Folder::root(Arc::clone(sink.root()));
     let walk = Walk::new(repository.contents(), walk_options, found);
-    let entry = Entry { ..root.clone() };
+    let entry = root.clone();
     let walking = tokio::spawn(async move { walk.run_directory(folder, &entry).await });
     let mut names: HashMap<*const Folder, HashSet<String>> = HashMap::new();
     while let Some(batch) = walked.recv().await {

@@ -90,11 +90,10 @@ impl Pass<'_> {
             return Ok(());
         }
         // Maintenance may have moved contents since the index was read: look once more, then it is damage.
-        let (old, reloaded) = (contents, self.repository.reload_index().await);
-        if let Err(e) = &reloaded {
+        if let Err(e) = self.repository.reload_index().await {
             self.outcome.tally.warn(format!("the index could not be read once more: {}", e.chain()));
         }
-        let contents = self.repository.contents();
+        let (old, contents) = (contents, self.repository.contents());
         let again = async |reads: &mpsc::Sender<PackRead<Target>>, work: &crossbeam_channel::Sender<Work>| {
             for read in plan(relocated(&old, &contents, gone, work), costs.plan_options()) {
                 if reads.send(read).await.is_err() {
