@@ -30,6 +30,8 @@ pub(crate) enum Kind {
     SmallFiles,
     /// One compressible file, zstd.
     BigFile,
+    /// One file of which every second 64 KiB compresses, zstd.
+    BigFileHalf,
     /// One file of noise, not compressed.
     BigFileNoise,
     /// All files in one directory.
@@ -123,6 +125,7 @@ fn tree(shape: &Shape, target: &mut dyn Target) -> writer::Result<()> {
     match shape.kind {
         Kind::SmallFiles => corpus::small_files(target, count, shape.median.into(), seed),
         Kind::BigFile => corpus::big_file(target, count << 20, Texture::Text, seed),
+        Kind::BigFileHalf => corpus::big_file(target, count << 20, Texture::Half, seed),
         Kind::BigFileNoise => corpus::big_file(target, count << 20, Texture::Noise, seed),
         Kind::Wide => corpus::wide_directory(target, count, seed),
         Kind::Deep | Kind::ManyIndexes => corpus::tiny_files(target, count, seed),
@@ -240,6 +243,7 @@ mod tests {
         for (kind, count) in [
             (Kind::SmallFiles, 120),
             (Kind::BigFile, 9),
+            (Kind::BigFileHalf, 3),
             (Kind::BigFileNoise, 3),
             (Kind::Wide, 300),
             (Kind::Deep, 300),

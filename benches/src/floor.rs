@@ -1,6 +1,7 @@
 //! What the machine can do at best: the unavoidable part of a restore of a corpus, by bare system calls.
 
 use std::fs;
+use std::io::Read;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -9,7 +10,6 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use rekopia_format::compression::{Decoder, split_header};
 use rekopia_format::encryption::ContentCipher;
-use rekopia_testkit::corpus::{Filling, Texture};
 use rekopia_testkit::random::Random;
 use rekopia_testkit::writer::{Compressor, Sealer};
 
@@ -52,7 +52,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     ensure!(!base.exists(), "{} is there already", base.display());
     fs::create_dir_all(&base)?;
     let big = base.join("big");
-    let decoding = Decoding::new(compresses(&args.corpus, tree.bytes)?)?;
+    let decoding =
+        Decoding::new(beginning(&args.corpus.join("source"))?, compresses(&args.corpus, tree.bytes)?)?;
     let mut rows = vec![["what", "seconds", "with syncfs", "rate"].map(str::to_owned).to_vec()];
     let (count, threads) = (tree.files, args.threads);
     measure(
@@ -168,19 +169,13 @@ struct Decoding {
 const IV: [u8; 16] = [1; 16];
 
 impl Decoding {
-    fn new(compressed: bool) -> Result<Self> {
+    fn new(mut plaintext: Vec<u8>, compressed: bool) -> Result<Self> {
         let (name, key) = ("AES256-GCM-HMAC-SHA256", [7; 32]);
-        let texture = if compressed { Texture::Text } else { Texture::Noise };
-        let (mut filling, mut plaintext, mut block) =
-            (Filling::new(4, CHUNK as u64, texture), Vec::new(), Vec::new());
-        while filling.next_block(&mut block) {
-            plaintext.extend_from_slice(&block);
-        }
         if compressed {
             let mut shorter = Vec::new();
             ensure!(
                 Compressor::new("zstd-fastest")?.compress(&plaintext, &mut shorter),
-                "text must compress"
+                "the beginning of the corpus does not compress"
             );
             plaintext = shorter;
         }
@@ -237,6 +232,20 @@ fn on_threads(threads: usize, work: impl Fn() -> Result<()> + Sync) -> Result<()
             Err(panic) => std::panic::resume_unwind(panic),
         })
     })
+}
+
+/// The first bytes of the corpus, as long as a content; a short corpus repeats.
+fn beginning(source: &Path) -> Result<Vec<u8>> {
+    let (mut bytes, files) = (Vec::with_capacity(CHUNK), files(source)?);
+    for path in files.iter().cycle().take(CHUNK) {
+        let left = (CHUNK - bytes.len()) as u64;
+        fs::File::open(path)?.take(left).read_to_end(&mut bytes)?;
+        if bytes.len() == CHUNK {
+            break;
+        }
+    }
+    ensure!(bytes.len() == CHUNK, "{} has no data", source.display());
+    Ok(bytes)
 }
 
 /// Whether the corpus was stored compressed.

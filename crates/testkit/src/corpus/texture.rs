@@ -11,6 +11,8 @@ pub enum Texture {
     Noise,
     /// Words out of a small vocabulary; compresses to about a third.
     Text,
+    /// Noise and text in turn, 64 KiB of each; compresses to about two thirds.
+    Half,
     /// Pages of 4 KiB, each with a header, some text, and zeros.
     Database,
     /// Nothing but zeros.
@@ -29,6 +31,8 @@ pub struct Filling {
 
 const BLOCK: usize = 1 << 20;
 const PAGE: usize = 4096;
+/// Noise, or text, of [`Texture::Half`] at a stretch.
+const RUN: usize = 64 << 10;
 
 /// 256 words of eight bytes.
 static WORDS: LazyLock<[[u8; 8]; 256]> = LazyLock::new(|| {
@@ -56,6 +60,10 @@ impl Filling {
         match self.texture {
             Texture::Noise => self.random.fill(out),
             Texture::Text => self.text(out),
+            Texture::Half => out.chunks_mut(RUN).enumerate().for_each(|(number, run)| match number % 2 {
+                0 => self.random.fill(run),
+                _ => self.text(run),
+            }),
             Texture::Database => out.chunks_mut(PAGE).for_each(|page| self.page(page)),
             Texture::Zeros => {}
         }
@@ -101,6 +109,7 @@ mod tests {
         };
         assert!(share(Texture::Noise) > 0.99);
         assert!((0.15..0.5).contains(&share(Texture::Text)), "{}", share(Texture::Text));
+        assert!((0.6..0.75).contains(&share(Texture::Half)), "{}", share(Texture::Half));
         assert!((0.05..0.4).contains(&share(Texture::Database)), "{}", share(Texture::Database));
         assert!(share(Texture::Zeros) < 0.001);
     }
