@@ -34,14 +34,16 @@ struct Measured {
 
 /// Bytes of one read.
 const READ: std::ops::RangeInclusive<u64> = 1 << 20..=8 << 20;
+/// The same before anything is measured, where more is wanted than may fly at once: each connection may be slow.
+const FIRST_READ: u64 = 4 << 20;
 /// The same from a local file system: what was read is decoded while it is in the processor's cache.
 const LOCAL_READ: u64 = 2 << 20;
 /// Gaps that are always read along from far away, and the largest one that ever is.
 const FAR_GAP: std::ops::RangeInclusive<u64> = 64 << 10..=4 << 20;
 /// Bytes of a read from which on it tells the bandwidth.
 const LARGE: u64 = 256 << 10;
-/// Requests in flight to a far storage.
-const FAR_IN_FLIGHT: std::ops::RangeInclusive<u64> = 16..=128;
+/// Requests in flight to a far storage: the bytes in flight bound long reads, this bounds the scattered short ones.
+const FAR_IN_FLIGHT: usize = 128;
 /// Unwanted bytes that a window may have read along, as a part of the wanted ones: one eighth.
 const WASTE: u64 = 8;
 
@@ -67,16 +69,17 @@ impl CostModel {
         }
     }
 
-    /// How the next window is to be cut into reads.
-    pub(crate) fn plan_options(&self) -> PlanOptions {
+    /// How the next window is to be cut into reads; `wanted` are its bytes.
+    pub(crate) fn plan_options(&self, wanted: u64) -> PlanOptions {
         let most = (self.budget / 4).clamp(*READ.start(), *READ.end());
         if self.traits.local {
             return PlanOptions { gap: self.traits.gap, max_read: most.min(LOCAL_READ), waste: u64::MAX };
         }
         let (max_read, gap) = match self.round_trip_bytes() {
             Some(bytes) => (bytes.clamp(*READ.start(), most), bytes.clamp(*FAR_GAP.start(), *FAR_GAP.end())),
-            // Few requests are right for a small snapshot; a large one soon tells more.
-            None => (most, self.traits.gap),
+            // Few requests are right for a small snapshot.
+            None if wanted <= self.budget => (most, self.traits.gap),
+            None => (most.min(FIRST_READ), self.traits.gap),
         };
         PlanOptions { gap, max_read, waste: WASTE }
     }
@@ -86,11 +89,7 @@ impl CostModel {
         if self.parallel > 0 {
             return self.parallel;
         }
-        if self.traits.local {
-            return self.traits.in_flight;
-        }
-        let fit = self.budget / self.plan_options().max_read;
-        usize::try_from(fit.clamp(*FAR_IN_FLIGHT.start(), *FAR_IN_FLIGHT.end())).unwrap_or(usize::MAX)
+        if self.traits.local { self.traits.in_flight } else { FAR_IN_FLIGHT }
     }
 
     /// How long the walk may take for its next entries before a window goes out as it is.
@@ -118,15 +117,15 @@ mod tests {
     #[test]
     fn reads_and_gaps_follow_what_is_measured() {
         let model = CostModel::new(FAR, 60 << 20, 0);
-        assert_eq!(model.plan_options().max_read, 8 << 20);
-        assert_eq!(model.in_flight(), 16);
+        assert_eq!(model.plan_options(60 << 20).max_read, 8 << 20);
+        assert_eq!(model.plan_options(61 << 20).max_read, FIRST_READ);
+        assert_eq!(model.in_flight(), 128);
         // 30 ms and 50 MB/s: a round trip is worth 1.5 MB.
         model.observe(100, Duration::from_millis(30));
         model.observe(5_000_000, Duration::from_millis(130));
-        let options = model.plan_options();
+        let options = model.plan_options(u64::MAX);
         assert!((1_400_000..1_600_000).contains(&options.max_read), "{options:?}");
         assert_eq!(options.gap, options.max_read);
-        assert!((38..=45).contains(&model.in_flight()));
         assert_eq!(model.patience(), Duration::from_millis(60));
     }
 
@@ -135,10 +134,10 @@ mod tests {
         let near = CostModel::new(FAR, 60 << 20, 0);
         near.observe(1000, Duration::from_micros(300));
         near.observe(1 << 20, Duration::from_millis(10));
-        assert_eq!(near.plan_options().gap, *FAR_GAP.start());
+        assert_eq!(near.plan_options(0).gap, *FAR_GAP.start());
         let local = CostModel::new(StorageTraits { local: true, ..FAR }, 16 << 20, 0);
         local.observe(1 << 20, Duration::from_secs(1));
-        assert_eq!(local.plan_options().max_read, LOCAL_READ);
+        assert_eq!(local.plan_options(0).max_read, LOCAL_READ);
         assert_eq!(local.in_flight(), 32);
         assert_eq!(CostModel::new(FAR, 60 << 20, 3).in_flight(), 3);
     }

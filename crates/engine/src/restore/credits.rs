@@ -1,8 +1,9 @@
 //! The byte budget: whatever grows with the snapshot is paid for before it is asked for.
 //!
-//! Two pools, a quarter for metadata and three for data, so that the walk can always go on while data waits. A credit
-//! is taken once, before a request is sent, travels inside the message and comes back when the message is dropped:
-//! channels behind it can be unbounded without a deadlock and hold no more than the budget.
+//! Two pools, a quarter for metadata and five eighths for data, so that the walk can always go on while data waits; the
+//! last eighth is for what workers and idle buffers hold. A credit is taken once, before a request is sent, travels inside
+//! the message and comes back when the message is dropped: channels behind it can be unbounded without a deadlock and
+//! hold no more than the budget.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -50,9 +51,9 @@ impl Credits {
 pub(crate) struct BufferPool(Arc<Mutex<Vec<Vec<u8>>>>);
 
 impl BufferPool {
-    /// Buffers that are kept at most, and the largest one worth keeping. What is kept is nobody's credit.
+    /// Buffers that are kept at most, and their bytes together: what is kept is nobody's credit.
     const MAX_BUFFERS: usize = 4;
-    const MAX_BYTES: usize = 8 << 20;
+    const MAX_BYTES: usize = 4 << 20;
 
     /// The kept buffer that fits `bytes` best, or a new one.
     pub(crate) fn take(&self, bytes: usize) -> Vec<u8> {
@@ -70,10 +71,14 @@ impl BufferPool {
         }
     }
 
-    /// Keeps a buffer for later.
+    /// Keeps a buffer for later, where there is room for it.
     pub(crate) fn give(&self, buffer: Vec<u8>) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() < Self::MAX_BUFFERS && (1..=Self::MAX_BYTES).contains(&buffer.capacity()) {
+        let bytes: usize = kept.iter().map(Vec::capacity).sum();
+        if buffer.capacity() > 0
+            && kept.len() < Self::MAX_BUFFERS
+            && bytes + buffer.capacity() <= Self::MAX_BYTES
+        {
             kept.push(buffer);
         }
     }
@@ -82,6 +87,23 @@ impl BufferPool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn kept_buffers_are_few_and_bounded_together() {
+        let pool = BufferPool::default();
+        for mib in [5, 1, 2, 2, 1] {
+            pool.give(Vec::with_capacity(mib << 20));
+        }
+        let mut kept: Vec<usize> = pool.0.lock().unwrap().iter().map(|b| b.capacity() >> 20).collect();
+        kept.sort_unstable();
+        assert_eq!(kept, [1, 1, 2]);
+        assert_eq!(pool.take(3 << 19).capacity(), 2 << 20);
+        assert_eq!(pool.take(3 << 20).capacity(), 0);
+        for _ in 0..9 {
+            pool.give(Vec::with_capacity(4096));
+        }
+        assert_eq!(pool.0.lock().unwrap().len(), BufferPool::MAX_BUFFERS);
+    }
 
     #[tokio::test]
     async fn an_oversized_item_takes_everything_and_gives_it_back() {

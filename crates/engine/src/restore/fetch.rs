@@ -73,26 +73,28 @@ pub(crate) async fn fetch(
     let pool = BufferPool::default();
     let mut flying = FuturesUnordered::new();
     let mut open = true;
-    while open || !flying.is_empty() {
+    // The next read; what is behind it stays in the plan until its bytes are paid for.
+    let mut next: Option<(PackRead<Target>, Instant)> = None;
+    while open || next.is_some() || !flying.is_empty() {
+        let cost = next.as_ref().map_or(0, |(read, _)| read.cost());
         tokio::select! {
             biased;
             Some(fetched) = flying.next(), if !flying.is_empty() => {
                 for part in fetched { out(part); }
             }
-            next = reads.recv(), if open && flying.len() < costs.in_flight() => match next {
+            credit = credits.take(cost), if next.is_some() && flying.len() < costs.in_flight() => {
                 // A cancelled run drains: what is in flight arrives, nothing new is asked for.
-                Some(_) if cancel.is_cancelled() => {}
-                Some(read) => {
-                    let pool = pool.clone();
-                    flying.push(async move {
-                        let asked = Instant::now();
-                        let credit = credits.take(read.cost()).await;
-                        let started = clock.add(Stage::Stall, asked);
-                        let fetched = read_one(contents, costs, read, pool, credit).await;
-                        clock.add(Stage::Fetch, started);
-                        fetched
-                    });
-                }
+                let Some((read, asked)) = next.take().filter(|_| !cancel.is_cancelled()) else { continue };
+                let started = clock.add(Stage::Stall, asked);
+                let pool = pool.clone();
+                flying.push(async move {
+                    let fetched = read_one(contents, costs, read, pool, credit).await;
+                    clock.add(Stage::Fetch, started);
+                    fetched
+                });
+            }
+            read = reads.recv(), if open && next.is_none() => match read {
+                Some(read) => next = Some((read, Instant::now())),
                 None => open = false,
             },
         }

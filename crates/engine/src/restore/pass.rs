@@ -95,7 +95,9 @@ impl Pass<'_> {
         }
         let (old, contents) = (contents, self.repository.contents());
         let again = async |reads: &mpsc::Sender<PackRead<Target>>, work: &crossbeam_channel::Sender<Work>| {
-            for read in plan(relocated(&old, &contents, gone, work), costs.plan_options()) {
+            let slices = relocated(&old, &contents, gone, work);
+            let options = costs.plan_options(packed_bytes(&slices));
+            for read in plan(slices, options) {
                 if reads.send(read).await.is_err() {
                     break;
                 }
@@ -181,7 +183,7 @@ impl Pass<'_> {
 
     /// Bytes of the budget for packs and plaintext in flight.
     fn data_bytes(&self, contents: &Contents) -> u64 {
-        let budget = self.options.memory_bytes / 4 * 3;
+        let budget = self.options.memory_bytes / 8 * 5;
         // A local read takes no time that would have to be bridged: more in flight would only cool the caches.
         if contents.blobs.traits().local { budget.min(LOCAL_BYTES) } else { budget }
     }
@@ -328,7 +330,7 @@ impl Planner<'_> {
         if slices.is_empty() {
             return;
         }
-        let options = self.costs.plan_options();
+        let options = self.costs.plan_options(packed_bytes(&slices));
         let started = Instant::now();
         let reads = plan(slices, PlanOptions { gap: options.gap.min(gap), ..options });
         self.pass.outcome.tally.clock.add(Stage::Plan, started);
@@ -341,6 +343,10 @@ impl Planner<'_> {
             }
         }
     }
+}
+
+fn packed_bytes(slices: &[PlannedSlice<Target>]) -> u64 {
+    slices.iter().map(|slice| u64::from(slice.location.packed.packed_len)).sum()
 }
 
 /// The same wants, at the places that a fresh index names.
