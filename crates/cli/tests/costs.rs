@@ -282,3 +282,21 @@ async fn a_deep_history_costs_little_more() {
     // How many requests it takes depends on how fast the walk is: on a busy machine windows go out early.
     assert!(cost.requests >= cost.packs.len(), "{cost}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scattered_short_reads_fly_together() {
+    let options = WriterOptions { max_pack_size: 4 << 10, ..WriterOptions::default() };
+    let (blobs, snapshot) = repository(options, tree(|target| corpus::small_files(target, 2000, 4096.0, 1)));
+    let rounds = Rounds::new(blobs);
+    let repository = open(layer::around(rounds.clone(), &LayerOptions::default())).await;
+    let opened = rounds.rounds.load(Ordering::Relaxed);
+    let dir = tempfile::tempdir().unwrap();
+    restore_from(&repository, &snapshot, &dir.path().join("target")).await;
+    let (packs, waited) = (repository.info().packs, rounds.rounds.load(Ordering::Relaxed) - opened);
+    println!("scattered: {packs} packs in {waited} round trips");
+    assert!(packs > 1000, "{packs} packs");
+    assert!(
+        waited <= packs.div_ceil(IN_FLIGHT as u64) * 3 / 2 + 20,
+        "{waited} round trips for {packs} packs"
+    );
+}
