@@ -50,6 +50,8 @@ pub(crate) struct Config {
     pub(crate) chosen_by_user: bool,
     /// The volume.
     pub(crate) data_dir: PathBuf,
+    /// For an index that does not fit in memory.
+    pub(crate) cache_dir: Option<PathBuf>,
     /// How to restore.
     pub(crate) options: RestoreOptions,
     /// What the policy may do.
@@ -117,6 +119,7 @@ impl Config {
             selection,
             chosen_by_user,
             data_dir,
+            cache_dir: env.path("KOPIA_CACHE_DIR"),
             options,
             settings,
             stock_entry: env

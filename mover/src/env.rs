@@ -9,7 +9,6 @@ use std::path::PathBuf;
 pub(crate) const UNREAD: &[(&str, &str)] = &[
     ("KOPIA_DISCOVER_SNAPSHOTS", "always true; what may be meant is always named"),
     ("KOPIA_SKIP_CACHE_CONFIG", "no cache is configured"),
-    ("KOPIA_CACHE_DIR", "nothing is kept between runs"),
     ("KOPIA_CACHE_CAPACITY_BYTES", "nothing is kept between runs"),
     ("KOPIA_METADATA_CACHE_SIZE_LIMIT_MB", "nothing is kept between runs"),
     ("KOPIA_CONTENT_CACHE_SIZE_LIMIT_MB", "nothing is kept between runs"),

@@ -51,7 +51,11 @@ pub(crate) async fn open(config: &Config, log: &Log) -> rekopia::Result<Reposito
     let limits = LayerOptions { in_flight: Some(in_flight), ..LayerOptions::default() };
     let blobs = rekopia_blob::connect_with(&config.storage, &limits).await;
     let blobs = blobs.map_err(|e| Error::from_storage(e, "cannot reach the repository"))?;
-    let options = OpenOptions { ignore_upgrade_lock: true };
+    let options = OpenOptions {
+        ignore_upgrade_lock: true,
+        index_memory_bytes: rekopia::index_memory_bytes(),
+        index_dir: config.cache_dir.clone(),
+    };
     let repository = Repository::open(blobs, &config.password, &options, log).await?;
     let info = repository.info();
     println!("INFO: Repository connected: {} ({})", one_line(&info.location, 300), info.unique_id);

@@ -14,7 +14,7 @@ use crate::table;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Folder for the rows that write files (a tmpfs, or the disk to measure)
+    /// Folder for the rows that write files (a tmpfs, or the disk to measure; an index only goes to a disk)
     #[arg(long)]
     dir: PathBuf,
     /// Rounds of each
@@ -47,7 +47,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     codec::decryption(&mut steps)?;
     codec::decompression(&mut steps)?;
     codec::hashing(&mut steps)?;
-    index::reading(&mut steps, args.entries)?;
+    index::reading(&mut steps, args.entries, &args.dir)?;
     files::creation(&mut steps, &args.dir, args.files)?;
     let head = ["step", "one takes", "rate", "note"].map(str::to_owned).to_vec();
     let rows: Vec<_> = std::iter::once(head).chain(steps.rows).collect();

@@ -54,7 +54,8 @@ pub(crate) struct Global {
     /// Memory for data in flight
     #[arg(long, global = true, value_name = "SIZE", value_parser = crate::text::parse_size)]
     pub(crate) memory: Option<u64>,
-    /// Warn when the index takes more memory than this
+    /// Memory for the index; a larger one goes to a file in the cache folder
+    /// (default: a quarter of what the process may use, where that is limited)
     #[arg(long, global = true, value_name = "SIZE", value_parser = crate::text::parse_size)]
     pub(crate) index_memory: Option<u64>,
     /// Requests in flight

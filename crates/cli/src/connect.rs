@@ -35,29 +35,32 @@ pub(crate) async fn open(global: &Global, observer: &Arc<dyn Observer>) -> Resul
         cache: global.cache.clone().map(|dir| CacheOptions { dir, max_bytes: CACHE_BYTES }),
         ..LayerOptions::default()
     };
-    let options = OpenOptions { ignore_upgrade_lock: global.ignore_upgrade_lock };
+    let options = OpenOptions {
+        ignore_upgrade_lock: global.ignore_upgrade_lock,
+        index_memory_bytes: global.index_memory.unwrap_or_else(rekopia::index_memory_bytes),
+        index_dir: global.cache.clone().or_else(cache_folder),
+    };
     let blobs = rekopia_blob::connect_with(&settings, &layers).await?;
     let opened = Repository::open(blobs, &password, &options, observer.as_ref()).await;
-    let repository = match (opened, settings.in_folder()) {
+    match (opened, settings.in_folder()) {
         // `s3://bucket/name` may mean the folder `name/`: Kopia's prefixes are put before names as they are.
         (Err(e), Some(folder)) if e.kind() == rekopia::ErrorKind::NoRepository => {
             let blobs = rekopia_blob::connect_with(&folder, &layers).await?;
             let inside = Repository::open(blobs, &password, &options, observer.as_ref()).await;
-            inside.map_err(|second| match second.kind() {
+            Ok(inside.map_err(|second| match second.kind() {
                 rekopia::ErrorKind::NoRepository => e,
                 _ => second,
-            })?
+            })?)
         }
-        (opened, _) => opened?,
-    };
-    let index_bytes = repository.info().index_bytes;
-    if global.index_memory.is_some_and(|limit| index_bytes > limit) {
-        let size = crate::text::size(index_bytes);
-        let message =
-            format!("the index takes {size}, more than --index-memory; it stays in memory all the same");
-        observer.event(rekopia::Event::Warning { message });
+        (opened, _) => Ok(opened?),
     }
-    Ok(repository)
+}
+
+/// Where an index that is too large for memory goes when no folder is named.
+fn cache_folder() -> Option<PathBuf> {
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    let folder = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home)?;
+    Some(folder.join("rekopia"))
 }
 
 fn token_at(path: &Path) -> Result<Token> {

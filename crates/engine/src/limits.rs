@@ -10,6 +10,11 @@ pub fn memory_bytes() -> u64 {
     limit().map_or(DEFAULT_BYTES, |limit| DEFAULT_BYTES.min(limit / 3))
 }
 
+/// A quarter of the memory limit of this process's control group; 0 when there is none.
+pub fn index_memory_bytes() -> u64 {
+    limit().map_or(0, |limit| limit / 4)
+}
+
 /// Lets this process have as many open files as it may. A restore has hundreds: directories, files, packs.
 pub fn raise_open_files() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

@@ -34,7 +34,8 @@ pub(super) async fn run(global: &Global) -> Result<u8> {
             "objectFormat": {"splitter": info.splitter},
             "keyDerivation": info.key_algorithm,
             "blobRetention": {"retentionMode": info.retention_mode},
-            "index": {"blobs": info.index_blobs, "contents": info.contents, "packs": info.packs, "bytes": info.index_bytes},
+            "index": {"blobs": info.index_blobs, "contents": info.contents, "packs": info.packs,
+                "bytes": info.index_bytes, "fileBytes": info.index_file_bytes},
         });
         writeln!(out, "{}", serde_json::to_string_pretty(&document)?)?;
         return Ok(0);
@@ -58,6 +59,7 @@ pub(super) async fn run(global: &Global) -> Result<u8> {
         ("Index", index),
         ("Packs", info.packs.to_string()),
         ("Index memory", text::size(info.index_bytes)),
+        ("Index file", text::size(info.index_file_bytes)),
     ] {
         writeln!(out, "{what:<18} {value}")?;
     }

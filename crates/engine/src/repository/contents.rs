@@ -45,9 +45,14 @@ impl Contents {
     /// Where a content is.
     ///
     /// # Errors
-    /// [`ErrorKind::Corrupt`] when the index does not have it.
+    /// [`ErrorKind::Corrupt`] when the index does not have it; those of [`ContentIndex::find`].
     pub(crate) fn locate(&self, id: &ContentId) -> Result<Location> {
-        self.index.find(id).ok_or_else(|| Error::new(ErrorKind::Corrupt, "not in the index").of_content(id))
+        self.index.find(id)?.ok_or_else(|| Error::new(ErrorKind::Corrupt, "not in the index").of_content(id))
+    }
+
+    /// Plaintext bytes of a content; 0 when it cannot be located, which is found out when it is read.
+    pub(crate) fn plain_len(&self, id: &ContentId) -> u64 {
+        self.locate(id).map_or(0, |location| u64::from(location.packed.original_len))
     }
 
     /// Reads one content.

@@ -9,6 +9,7 @@ mod open;
 pub(crate) mod reference;
 pub(crate) mod snapshots;
 
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -19,6 +20,7 @@ use zeroize::Zeroizing;
 use crate::error::{ErrorKind, Result};
 use crate::observer::{Event, Observer};
 use contents::{Contents, Traffic};
+use index::IndexLimit;
 use snapshots::Snapshots;
 
 /// The password of a repository; wiped when dropped, never printed.
@@ -47,6 +49,17 @@ impl std::fmt::Debug for Password {
 pub struct OpenOptions {
     /// Read although an upgrade lock is in force: a crashed upgrade leaves its lock for ever.
     pub ignore_upgrade_lock: bool,
+    /// Bytes of memory for the index; 0: as many as it takes. See [`index_memory_bytes`](crate::index_memory_bytes).
+    pub index_memory_bytes: u64,
+    /// A folder on a disk for an index that needs more, made when only it is missing. Nothing stays in it. Without one
+    /// such an index stays in memory, with a warning.
+    pub index_dir: Option<PathBuf>,
+}
+
+impl OpenOptions {
+    fn index_limit(&self) -> IndexLimit {
+        IndexLimit { bytes: self.index_memory_bytes, dir: self.index_dir.clone() }
+    }
 }
 
 /// What a repository is: the facts that `status` shows.
@@ -88,12 +101,15 @@ pub struct RepositoryInfo {
     pub packs: u64,
     /// Memory that the index takes, in bytes.
     pub index_bytes: u64,
+    /// Bytes of the index that are in a file, because there is too little memory for them.
+    pub index_file_bytes: u64,
 }
 
 /// An open repository. Reads only; cheap to share.
 pub struct Repository {
     blobs: Arc<dyn BlobReader>,
     config: RepositoryConfig,
+    index_limit: IndexLimit,
     contents: RwLock<Contents>,
     snapshots: tokio::sync::Mutex<Option<Arc<Snapshots>>>,
     info: RepositoryInfo,
@@ -133,6 +149,7 @@ impl Repository {
             contents: opened.index.len() as u64,
             packs: opened.index.pack_count() as u64,
             index_bytes: opened.index.bytes(),
+            index_file_bytes: opened.index.file_bytes(),
         };
         observer.event(Event::Opened {
             repository: info.unique_id.clone(),
@@ -147,7 +164,8 @@ impl Repository {
             ahead: Arc::default(),
         };
         let (contents, snapshots) = (RwLock::new(contents), tokio::sync::Mutex::new(None));
-        Ok(Repository { blobs, config, contents, snapshots, info })
+        let index_limit = options.index_limit();
+        Ok(Repository { blobs, config, index_limit, contents, snapshots, info })
     }
 
     /// What this repository is.
@@ -196,7 +214,8 @@ impl Repository {
     /// Replaces the index by a fresh one; work that holds the old one goes on with it.
     pub(crate) async fn reload_index(&self) -> Result<()> {
         let old = self.contents();
-        let index = open::reload_index(&self.blobs, &old.opener, &self.config, &old.traffic).await?;
+        let (opener, limit) = (&old.opener, &self.index_limit);
+        let index = open::reload_index(&self.blobs, opener, &self.config, &old.traffic, limit).await?;
         let fresh = Contents { index: Arc::new(index), ahead: Arc::default(), ..old };
         *self.contents.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         Ok(())

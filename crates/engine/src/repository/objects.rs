@@ -44,7 +44,7 @@ impl ReadAhead {
             if self.ready.contains_key(&id) || wanted.contains(&id) {
                 continue;
             }
-            bytes += contents.index.find(&id).map_or(0, |l| u64::from(l.packed.original_len));
+            bytes += contents.plain_len(&id);
             if bytes > max_bytes && !wanted.is_empty() {
                 break;
             }

@@ -18,7 +18,7 @@ use rekopia_format::key::{self, FormatKey};
 use rekopia_format::{ContentOpener, format_blob};
 
 use super::contents::Traffic;
-use super::index::{ContentIndex, IndexBuilder};
+use super::index::{ContentIndex, IndexBuilder, IndexError, IndexLimit};
 use super::{OpenOptions, Password};
 use crate::error::{Error, ErrorKind, Result};
 use crate::observer::{Event, Observer};
@@ -49,8 +49,12 @@ pub(crate) async fn open(
     let blobcfg = open_blobcfg(blobcfg, &format, &format_key, observer);
 
     let opener = Arc::new(content_opener(&config)?);
-    let loader = IndexLoader { blobs, opener: &opener, traffic, epochs: config.epoch_parameters.enabled };
+    let (epochs, limit) = (config.epoch_parameters.enabled, &options.index_limit());
+    let loader = IndexLoader { blobs, opener: &opener, traffic, epochs, limit };
     let (index, index_blobs) = loader.load(early?).await?;
+    if let Some(warning) = index.warning() {
+        observer.event(Event::Warning { message: warning.to_owned() });
+    }
     Ok(Opened { format, config, blobcfg, opener, index: Arc::new(index), index_blobs })
 }
 
@@ -60,8 +64,9 @@ pub(crate) async fn reload_index(
     opener: &Arc<ContentOpener>,
     config: &RepositoryConfig,
     traffic: &Traffic,
+    limit: &IndexLimit,
 ) -> Result<ContentIndex> {
-    let loader = IndexLoader { blobs, opener, traffic, epochs: config.epoch_parameters.enabled };
+    let loader = IndexLoader { blobs, opener, traffic, epochs: config.epoch_parameters.enabled, limit };
     Ok(loader.load(Early::default()).await?.0)
 }
 
@@ -217,6 +222,7 @@ struct IndexLoader<'a> {
     opener: &'a Arc<ContentOpener>,
     traffic: &'a Traffic,
     epochs: bool,
+    limit: &'a IndexLimit,
 }
 
 /// Times that the listing is repeated when a listed index blob is gone (§4.9).
@@ -248,7 +254,8 @@ impl IndexLoader<'_> {
             match self.read_all(active, &early).await {
                 Ok(builder) => {
                     let frozen = tokio::task::spawn_blocking(move || builder.freeze(watermark)).await;
-                    return Ok((frozen.map_err(|_| Error::internal("merging the index panicked"))?, count));
+                    let frozen = frozen.map_err(|_| Error::internal("merging the index panicked"))?;
+                    return Ok((frozen.map_err(not_merged)?, count));
                 }
                 Err(ReadIndexError::Gone(id)) => tracing::debug!("index blob {id} is gone, listing again"),
                 Err(ReadIndexError::Failed(e)) => return Err(e),
@@ -290,7 +297,7 @@ impl IndexLoader<'_> {
         active: Vec<BlobInfo>,
         early: &Early,
     ) -> std::result::Result<IndexBuilder, ReadIndexError> {
-        let mut builder = IndexBuilder::default();
+        let mut builder = IndexBuilder::new(self.limit.clone());
         // The shortest entry of either layout has 33 bytes with 16-byte hashes.
         builder.reserve(usize::try_from(active.iter().map(|b| b.len).sum::<u64>() / 33).unwrap_or(0));
         let builder = Arc::new(Mutex::new(builder));
@@ -306,7 +313,10 @@ impl IndexLoader<'_> {
                         let file = IndexFile::parse(&plain, overhead).map_err(|e| damaged(&blob.id, e))?;
                         let mut builder =
                             builder.lock().map_err(|_| Error::internal("index table poisoned"))?;
-                        builder.add(&file).map_err(|e| damaged(&blob.id, e))
+                        builder.add(&file).map_err(|e| match e {
+                            IndexError::ReadBack { .. } => not_merged(e),
+                            damage => damaged(&blob.id, damage),
+                        })
                     });
                     let parsed = parsed.await.map_err(|_| Error::internal(format!("parsing {id} panicked")));
                     parsed.and_then(|r| r).map_err(ReadIndexError::Failed)
@@ -394,6 +404,10 @@ async fn read_optional(
         Err(e) if e.is_not_found() => Ok(None),
         Err(e) => Err(e),
     }
+}
+
+fn not_merged(e: IndexError) -> Error {
+    Error::new(ErrorKind::Storage, "the index cannot be merged").because(e)
 }
 
 fn damaged(id: &BlobId, e: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {

@@ -188,7 +188,7 @@ impl Repository {
         {
             return Ok((Root::Entry(root), Some(snapshot.clone())));
         }
-        if self.contents().index.find(object.content()).is_none() {
+        if self.contents().index.find(object.content())?.is_none() {
             return Err(not_found());
         }
         Ok((Root::Object(bare_entry(&object)), None))

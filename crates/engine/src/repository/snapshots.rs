@@ -38,7 +38,7 @@ impl Snapshots {
     /// Reads every manifest: none is known before all are (§6.1).
     pub(crate) async fn read(contents: &Contents) -> Result<Self> {
         let mut manifests = Manifests::default();
-        let ids = contents.index.manifest_contents();
+        let ids = contents.index.manifest_contents()?;
         let mut rest = ids.as_slice();
         while !rest.is_empty() {
             let (round, later) = rest.split_at(round_len(contents, rest));
@@ -136,7 +136,7 @@ impl Selection {
 fn round_len(contents: &Contents, ids: &[ContentId]) -> usize {
     let mut bytes = 0;
     for (n, id) in ids.iter().enumerate() {
-        bytes += contents.index.find(id).map_or(0, |l| u64::from(l.packed.original_len));
+        bytes += contents.plain_len(id);
         if bytes > ROUND_BYTES && n > 0 {
             return n;
         }

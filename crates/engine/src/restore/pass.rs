@@ -358,17 +358,19 @@ fn relocated(
 ) -> Vec<PlannedSlice<Target>> {
     let mut slices = Vec::new();
     for wanted in gone {
-        let Some(location) = fresh.index.find(&wanted.content) else {
-            let pack = old.index.pack(wanted.location.pack).clone();
-            let error = BlobError::new(BlobErrorKind::NotFound, "its contents are not in the index any more")
-                .of(&pack);
-            let lost = Fetched::Lost { contents: vec![wanted], gone: false, error: Arc::new(error), pack };
-            let _ = work.send(Work::Fetched(lost));
-            continue;
+        let (kind, why) = match fresh.index.find(&wanted.content) {
+            Ok(Some(location)) => {
+                let place = |target| PlannedSlice { content: wanted.content, location, target };
+                slices.extend(wanted.targets.into_iter().map(place));
+                continue;
+            }
+            Ok(None) => (BlobErrorKind::NotFound, "its contents are not in the index any more".into()),
+            Err(e) => (BlobErrorKind::Unavailable, e.chain()),
         };
-        for target in wanted.targets {
-            slices.push(PlannedSlice { content: wanted.content, location, target });
-        }
+        let pack = old.index.pack(wanted.location.pack).clone();
+        let error = Arc::new(BlobError::new(kind, why).of(&pack));
+        let lost = Fetched::Lost { contents: vec![wanted], gone: false, error, pack };
+        let _ = work.send(Work::Fetched(lost));
     }
     slices
 }

@@ -1,0 +1,316 @@
+//! Index blobs → records → the frozen index, in memory or, where that is too small, through sorted runs in a file.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::io;
+use std::ops::Range;
+
+use rekopia_format::index::{IndexFile, RawIndexEntry};
+use rekopia_format::{BlobId, ContentId};
+
+use super::fanout::FanOut;
+use super::record::{DELETED, Key, LEN_BITS, LEN_MASK, Record, is_gone, tail, winner};
+use super::spill::{RecordFile, RunReader, SortedFile};
+use super::{ContentIndex, Extents, IndexError, IndexLimit, Records, extend};
+
+/// Collects the entries of index blobs.
+#[derive(Debug)]
+pub(crate) struct IndexBuilder {
+    records: Vec<Record>,
+    /// Records that may be in memory.
+    pub(super) max_records: usize,
+    pub(super) limit: IndexLimit,
+    runs: Option<Runs>,
+    warning: Option<String>,
+    packs: Vec<BlobId>,
+    pack_numbers: HashMap<BlobId, u32>,
+    compressions: Vec<u32>,
+    manifests: Vec<ContentId>,
+}
+
+/// Sorted runs, one after the other in a file.
+#[derive(Debug)]
+struct Runs {
+    file: RecordFile,
+    runs: Vec<Range<usize>>,
+}
+
+/// Fewer records than this are never too many.
+const MIN_RECORDS: usize = 1 << 10;
+/// Records per fan-out bucket, on average, as powers of two: in memory, and in a file.
+const BUCKET_BITS: u32 = 3;
+const FILE_BUCKET_BITS: u32 = 7;
+/// Bytes that are read of a run at once.
+const RUN_READ: std::ops::RangeInclusive<u64> = 1 << 10..=256 << 10;
+
+impl IndexBuilder {
+    /// Nothing yet.
+    pub(crate) fn new(limit: IndexLimit) -> Self {
+        let max_records = match limit.bytes {
+            0 => usize::MAX,
+            bytes => usize::try_from(bytes).unwrap_or(usize::MAX) / size_of::<Record>(),
+        };
+        IndexBuilder {
+            records: Vec::new(),
+            max_records: max_records.max(MIN_RECORDS),
+            limit,
+            runs: None,
+            warning: None,
+            packs: Vec::new(),
+            pack_numbers: HashMap::new(),
+            compressions: Vec::new(),
+            manifests: Vec::new(),
+        }
+    }
+
+    /// Room for about `entries` more entries, so that the table does not move while it grows.
+    pub(crate) fn reserve(&mut self, entries: usize) {
+        self.records.reserve_exact(entries.min(self.max_records));
+    }
+
+    /// Adds all entries of an index blob.
+    pub(crate) fn add(&mut self, file: &IndexFile<'_>) -> Result<(), IndexError> {
+        let mut last_pack: Option<(&str, u32)> = None;
+        for i in 0..file.len() {
+            let entry = file.entry(i)?;
+            let name = file.pack_name(entry.pack)?;
+            // Neighbours mostly share a pack, and a name is much longer than its number.
+            let pack = match last_pack {
+                Some((last, number)) if last == name => number,
+                _ => self.pack_number(name)?,
+            };
+            last_pack = Some((name, pack));
+            let record = self.record(&entry, pack)?;
+            if record.prefix() == b'm' {
+                self.manifests.push(ContentId::from_key(entry.key)?);
+            }
+            if self.records.len() >= self.max_records {
+                self.make_room()?;
+            }
+            self.records.push(record);
+        }
+        Ok(())
+    }
+
+    /// Keeps the winner of each content (§4.5) and drops what was deleted up to the watermark.
+    ///
+    /// # Errors
+    /// [`IndexError::ReadBack`] when a file was written and is needed, but cannot be read.
+    pub(crate) fn freeze(mut self, watermark: Option<u64>) -> Result<ContentIndex, IndexError> {
+        self.manifests.sort_unstable();
+        self.manifests.dedup();
+        if self.runs.is_some() {
+            let merged = self.write_run().and_then(|()| self.merge(watermark));
+            match merged {
+                Ok((sorted, fanout, extents)) => {
+                    return Ok(self.frozen(Records::File { sorted, extents }, fanout));
+                }
+                Err(why) => self.stay_in_memory(&why)?,
+            }
+        }
+        self.sort_and_keep_winners(watermark);
+        if self.records.capacity() > self.records.len() + self.records.len() / 4 {
+            self.records.shrink_to_fit();
+        }
+        let mut fanout = FanOut::new(self.records.len(), BUCKET_BITS);
+        self.records.iter().for_each(|record| fanout.push(record.key().0));
+        let records = Records::Memory(std::mem::take(&mut self.records));
+        Ok(self.frozen(records, fanout.finish()))
+    }
+
+    fn frozen(self, records: Records, fanout: FanOut) -> ContentIndex {
+        let IndexBuilder { packs, compressions, manifests, warning, .. } = self;
+        ContentIndex { records, fanout, packs, compressions, manifests, warning }
+    }
+
+    /// Takes records out of memory, where there is a place for them.
+    fn make_room(&mut self) -> Result<(), IndexError> {
+        self.sort_and_keep_winners(None);
+        // Entries that say the same as others made room.
+        if self.records.len() <= self.max_records / 2 {
+            return Ok(());
+        }
+        self.write_run().or_else(|why| self.stay_in_memory(&why))
+    }
+
+    fn write_run(&mut self) -> io::Result<()> {
+        self.sort_and_keep_winners(None);
+        if self.runs.is_none() {
+            let dir =
+                self.limit.dir.as_deref().ok_or_else(|| io::Error::other("there is no cache folder"))?;
+            self.runs = Some(Runs { file: RecordFile::begin(dir)?, runs: Vec::new() });
+        }
+        let Some(Runs { file, runs }) = &mut self.runs else { return Ok(()) };
+        let start = file.len();
+        for record in &self.records {
+            file.push(*record)?;
+        }
+        file.flush()?;
+        runs.push(start..file.len());
+        self.records.clear();
+        Ok(())
+    }
+
+    /// All runs in one file; they are not needed any more.
+    fn merge(&mut self, watermark: Option<u64>) -> io::Result<(SortedFile, FanOut, Extents)> {
+        let dir = self.limit.dir.as_deref().ok_or_else(|| io::Error::other("there is no cache folder"))?;
+        let Some(Runs { file, runs }) = &self.runs else { return Err(io::Error::other("there are no runs")) };
+        let mut merging = Merging::new(file, runs, self.limit.bytes)?;
+        let (mut sorted, mut extents) = (RecordFile::begin(dir)?, Extents::new());
+        let mut fanout = FanOut::new(file.len(), FILE_BUCKET_BITS);
+        while let Some(mut record) = merging.next()? {
+            while let Some(other) = merging.next_if(record.key())? {
+                record = winner(record, other, &self.packs);
+            }
+            if !is_gone(&record, watermark) {
+                fanout.push(record.key().0);
+                extend(&mut extents, &record, &self.packs);
+                sorted.push(record)?;
+            }
+        }
+        Ok((sorted.finish()?, fanout.finish(), extents))
+    }
+
+    /// Gives up the file: what is in it comes back.
+    fn stay_in_memory(&mut self, why: &io::Error) -> Result<(), IndexError> {
+        let place = self.limit.dir.as_ref().map_or_else(String::new, |dir| format!(" ({})", dir.display()));
+        self.warning = Some(format!(
+            "the index is larger than the memory it should take, and stays in memory all the same: \
+             it cannot be written to the cache folder{place}: {why}"
+        ));
+        self.max_records = usize::MAX;
+        if let Some(Runs { file, runs }) = self.runs.take() {
+            let mut reader = file.run(0..runs.last().map_or(0, |run| run.end), 256 << 10);
+            while let Some(record) = reader.next().map_err(|source| IndexError::ReadBack { source })? {
+                self.records.push(record);
+            }
+        }
+        Ok(())
+    }
+
+    fn sort_and_keep_winners(&mut self, watermark: Option<u64>) {
+        sort(&mut self.records);
+        let packs = &self.packs;
+        let (mut kept, mut i) = (0usize, 0usize);
+        while let Some(&first) = self.records.get(i) {
+            let mut best = first;
+            i += 1;
+            while let Some(next) = self.records.get(i).filter(|r| r.key() == first.key()) {
+                best = winner(best, *next, packs);
+                i += 1;
+            }
+            if !is_gone(&best, watermark) {
+                self.records[kept] = best;
+                kept += 1;
+            }
+        }
+        self.records.truncate(kept);
+    }
+
+    fn record(&mut self, entry: &RawIndexEntry<'_>, pack: u32) -> Result<Record, IndexError> {
+        if entry.key_id != 0 {
+            return Err(IndexError::UnknownKey(entry.key_id));
+        }
+        for len in [entry.packed_len, entry.original_len] {
+            if len > LEN_MASK {
+                return Err(IndexError::TooLong(len));
+            }
+        }
+        let in_file = self.runs.as_ref().map_or(0, |runs| runs.file.len());
+        if in_file + self.records.len() >= u32::MAX as usize {
+            return Err(IndexError::TooMany("four billion entries"));
+        }
+        let id = ContentId::from_key(entry.key)?;
+        let compression = self.compression_number(entry.compression)?;
+        Ok(Record {
+            tail: tail(&id),
+            // Times beyond 2106 cannot be written in layout 2 either.
+            timestamp: u32::try_from(entry.timestamp).unwrap_or(u32::MAX),
+            offset: entry.offset & !DELETED | if entry.deleted { DELETED } else { 0 },
+            pack: pack << 8 | compression,
+            packed: u32::from(id.prefix() >> 4) << LEN_BITS | entry.packed_len,
+            original: u32::from(id.prefix() & 15) << LEN_BITS | entry.original_len,
+        })
+    }
+
+    fn pack_number(&mut self, name: &str) -> Result<u32, IndexError> {
+        let id = BlobId::parse(name)?;
+        if let Some(&number) = self.pack_numbers.get(&id) {
+            return Ok(number);
+        }
+        let number = u32::try_from(self.packs.len()).ok().filter(|n| *n < 1 << 24);
+        let number = number.ok_or(IndexError::TooMany("16 million packs"))?;
+        self.packs.push(id.clone());
+        self.pack_numbers.insert(id, number);
+        Ok(number)
+    }
+
+    fn compression_number(&mut self, header: u32) -> Result<u32, IndexError> {
+        let found = self.compressions.iter().position(|c| *c == header);
+        let number = found.unwrap_or_else(|| {
+            self.compressions.push(header);
+            self.compressions.len() - 1
+        });
+        u32::try_from(number)
+            .ok()
+            .filter(|n| *n < 256)
+            .ok_or(IndexError::TooMany("256 compression algorithms"))
+    }
+}
+
+/// Several sorted runs as one.
+struct Merging<'a> {
+    runs: Vec<RunReader<'a>>,
+    /// The next record of each run that has one.
+    heads: Vec<Option<Record>>,
+    order: BinaryHeap<Reverse<(Key, usize)>>,
+}
+
+impl<'a> Merging<'a> {
+    fn new(file: &'a RecordFile, runs: &[Range<usize>], bytes: u64) -> io::Result<Self> {
+        let each = (bytes / runs.len().max(1) as u64).clamp(*RUN_READ.start(), *RUN_READ.end()) as usize;
+        let runs: Vec<_> = runs.iter().map(|run| file.run(run.clone(), each)).collect();
+        let mut merging = Merging { heads: vec![None; runs.len()], runs, order: BinaryHeap::new() };
+        for run in 0..merging.runs.len() {
+            merging.advance(run)?;
+        }
+        Ok(merging)
+    }
+
+    fn next(&mut self) -> io::Result<Option<Record>> {
+        let Some(Reverse((_, run))) = self.order.pop() else { return Ok(None) };
+        let next = self.heads[run].take();
+        self.advance(run)?;
+        Ok(next)
+    }
+
+    fn next_if(&mut self, key: Key) -> io::Result<Option<Record>> {
+        match self.order.peek() {
+            Some(Reverse((next, _))) if *next == key => self.next(),
+            _ => Ok(None),
+        }
+    }
+
+    fn advance(&mut self, run: usize) -> io::Result<()> {
+        self.heads[run] = self.runs[run].next()?;
+        if let Some(head) = &self.heads[run] {
+            self.order.push(Reverse((head.key(), run)));
+        }
+        Ok(())
+    }
+}
+
+/// Sorts by key, on two threads when that pays.
+fn sort(records: &mut [Record]) {
+    if records.len() < 200_000 {
+        records.sort_unstable_by_key(Record::key);
+        return;
+    }
+    let middle = records.len() / 2;
+    let (low, pivot, high) = records.select_nth_unstable_by_key(middle, Record::key);
+    let _ = pivot;
+    std::thread::scope(|scope| {
+        scope.spawn(|| low.sort_unstable_by_key(Record::key));
+        high.sort_unstable_by_key(Record::key);
+    });
+}

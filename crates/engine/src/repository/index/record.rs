@@ -1,0 +1,121 @@
+//! One index entry, packed: what a lookup needs, in 36 bytes whatever the hash.
+
+use std::cmp::Ordering;
+
+use rekopia_format::content::Packed;
+use rekopia_format::{BlobId, ContentId};
+
+use super::{Location, PackIdx};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Record {
+    /// Last 16 bytes of the hash: what the encryption binds (§3.3).
+    pub(super) tail: [u8; 16],
+    pub(super) timestamp: u32,
+    /// Bit 31: deleted; below: offset in the pack.
+    pub(super) offset: u32,
+    /// Bits 8..32: pack; bits 0..8: position in the table of compression IDs.
+    pub(super) pack: u32,
+    /// Bits 28..32: high nibble of the prefix letter; below: packed length.
+    pub(super) packed: u32,
+    /// Bits 28..32: low nibble of the prefix letter; below: original length.
+    pub(super) original: u32,
+}
+
+/// What records are sorted by: the hash's tail, then the prefix letter.
+pub(super) type Key = (u128, u8);
+
+pub(super) const LEN_BITS: u32 = 28;
+pub(super) const LEN_MASK: u32 = (1 << LEN_BITS) - 1;
+pub(super) const DELETED: u32 = 1 << 31;
+
+impl Record {
+    /// Bytes of a record in a file.
+    pub(super) const BYTES: usize = 36;
+
+    pub(super) fn prefix(&self) -> u8 {
+        ((self.packed >> LEN_BITS) as u8) << 4 | (self.original >> LEN_BITS) as u8
+    }
+
+    pub(super) fn key(&self) -> Key {
+        (u128::from_be_bytes(self.tail), self.prefix())
+    }
+
+    pub(super) fn is_deleted(&self) -> bool {
+        self.offset & DELETED != 0
+    }
+
+    pub(super) fn pack(&self) -> PackIdx {
+        PackIdx(self.pack >> 8)
+    }
+
+    /// Where the content is; `None` when its compression is not in the table.
+    pub(super) fn location(&self, compressions: &[u32]) -> Option<Location> {
+        Some(Location {
+            pack: self.pack(),
+            offset: self.offset & !DELETED,
+            packed: Packed {
+                packed_len: self.packed & LEN_MASK,
+                original_len: self.original & LEN_MASK,
+                compression: compressions.get((self.pack & 0xff) as usize).copied()?,
+            },
+            deleted: self.is_deleted(),
+        })
+    }
+
+    /// As it stands in a file.
+    pub(super) fn to_bytes(self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        let (tail, rest) = bytes.split_at_mut(16);
+        tail.copy_from_slice(&self.tail);
+        let words = [self.timestamp, self.offset, self.pack, self.packed, self.original];
+        for (place, word) in rest.chunks_exact_mut(4).zip(words) {
+            place.copy_from_slice(&word.to_le_bytes());
+        }
+        bytes
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8; Self::BYTES]) -> Self {
+        let mut tail = [0; 16];
+        tail.copy_from_slice(&bytes[..16]);
+        let mut words = [0u32; 5];
+        for (word, place) in words.iter_mut().zip(bytes[16..].as_chunks().0) {
+            *word = u32::from_le_bytes(*place);
+        }
+        let [timestamp, offset, pack, packed, original] = words;
+        Record { tail, timestamp, offset, pack, packed, original }
+    }
+}
+
+/// The key that a content is looked up by.
+pub(super) fn key_of(id: &ContentId) -> Key {
+    (u128::from_be_bytes(tail(id)), id.prefix())
+}
+
+pub(super) fn tail(id: &ContentId) -> [u8; 16] {
+    let iv = id.iv();
+    let mut tail = [0; 16];
+    tail[16 - iv.len()..].copy_from_slice(iv);
+    tail
+}
+
+/// §4.5: the later entry wins, then the one that is not deleted, then the greater pack name. Between entries that agree
+/// in all of these, the place in the pack decides, so that the order in which blobs arrive never does.
+fn precedence(a: &Record, b: &Record, packs: &[BlobId]) -> Ordering {
+    let name = |r: &Record| &packs[r.pack().0 as usize];
+    a.timestamp
+        .cmp(&b.timestamp)
+        .then_with(|| b.is_deleted().cmp(&a.is_deleted()))
+        .then_with(|| name(a).cmp(name(b)))
+        .then_with(|| (a.offset, a.packed, a.original, a.pack).cmp(&(b.offset, b.packed, b.original, b.pack)))
+}
+
+/// Of two records of one content, the one that counts.
+pub(super) fn winner(a: Record, b: Record, packs: &[BlobId]) -> Record {
+    if precedence(&b, &a, packs) == Ordering::Greater { b } else { a }
+}
+
+/// Whether the content was deleted so long ago that it is gone.
+pub(super) fn is_gone(record: &Record, watermark: Option<u64>) -> bool {
+    record.is_deleted() && watermark.is_some_and(|w| u64::from(record.timestamp) <= w)
+}
