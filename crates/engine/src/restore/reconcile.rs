@@ -29,8 +29,8 @@ pub(crate) struct Reconcile {
 const SKIP_EXISTING_NS: u64 = 2_000_000_000;
 /// Entries that one blocking task compares.
 const ENTRIES_PER_TASK: usize = 64;
-/// Bytes of slices that one blocking task hashes.
-const BYTES_PER_TASK: u64 = 16 << 20;
+/// Bytes of slices that one blocking task hashes: contents of some megabytes side by side, and the next when one ends.
+const BYTES_PER_TASK: u64 = 64 << 20;
 
 impl Reconcile {
     pub(crate) fn new(

@@ -86,7 +86,15 @@ impl BlakeStream {
                 BlakeStream::B3(hasher) => drop(hasher.update(bytes)),
             }
         }
+        let mut spare =
+            vec![blake2b_simd::State::new(); spare_lanes(b2b.len(), blake2b_simd::many::degree())];
+        let shortest = shortest(&b2b);
+        b2b.extend(spare.iter_mut().map(|state| (state, shortest)));
         blake2b_simd::many::update_many(b2b);
+        let mut spare =
+            vec![blake2s_simd::State::new(); spare_lanes(b2s.len(), blake2s_simd::many::degree())];
+        let shortest = self::shortest(&b2s);
+        b2s.extend(spare.iter_mut().map(|state| (state, shortest)));
         blake2s_simd::many::update_many(b2s);
     }
 
@@ -97,6 +105,17 @@ impl BlakeStream {
             BlakeStream::B3(hasher) => *hasher.finalize().as_bytes(),
         }
     }
+}
+
+/// Streams beside `streams` real ones that make it faster: three of four lanes are hashed as two and one, which takes
+/// half as long again as all four.
+fn spare_lanes(streams: usize, degree: usize) -> usize {
+    let lanes = if 2 * streams > degree { degree } else { streams.next_power_of_two() };
+    lanes.saturating_sub(streams.max(1))
+}
+
+fn shortest<'a, T>(streams: &[(T, &'a [u8])]) -> &'a [u8] {
+    streams.iter().map(|(_, bytes)| *bytes).min_by_key(|bytes| bytes.len()).unwrap_or_default()
 }
 
 fn widen(hash: &[u8]) -> [u8; 32] {
