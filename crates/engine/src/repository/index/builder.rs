@@ -1,7 +1,6 @@
 //! Index blobs → records → the frozen index, in memory or, where that is too small, through sorted runs in a file.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::HashMap;
 use std::io;
 use std::ops::Range;
 
@@ -9,8 +8,9 @@ use rekopia_format::index::{IndexFile, RawIndexEntry};
 use rekopia_format::{BlobId, ContentId};
 
 use super::fanout::FanOut;
-use super::record::{DELETED, Key, LEN_BITS, LEN_MASK, Record, is_gone, tail, winner};
-use super::spill::{RecordFile, RunReader, SortedFile};
+use super::merge::Merging;
+use super::record::{DELETED, LEN_BITS, LEN_MASK, Record, is_gone, tail, winner};
+use super::spill::{RecordFile, SortedFile};
 use super::{ContentIndex, Extents, IndexError, IndexLimit, Records, extend};
 
 /// Collects the entries of index blobs.
@@ -40,8 +40,6 @@ const MIN_RECORDS: usize = 1 << 10;
 /// Records per fan-out bucket, on average, as powers of two: in memory, and in a file.
 const BUCKET_BITS: u32 = 3;
 const FILE_BUCKET_BITS: u32 = 7;
-/// Bytes that are read of a run at once.
-const RUN_READ: std::ops::RangeInclusive<u64> = 1 << 10..=256 << 10;
 
 impl IndexBuilder {
     /// Nothing yet.
@@ -255,48 +253,6 @@ impl IndexBuilder {
             .ok()
             .filter(|n| *n < 256)
             .ok_or(IndexError::TooMany("256 compression algorithms"))
-    }
-}
-
-/// Several sorted runs as one.
-struct Merging<'a> {
-    runs: Vec<RunReader<'a>>,
-    /// The next record of each run that has one.
-    heads: Vec<Option<Record>>,
-    order: BinaryHeap<Reverse<(Key, usize)>>,
-}
-
-impl<'a> Merging<'a> {
-    fn new(file: &'a RecordFile, runs: &[Range<usize>], bytes: u64) -> io::Result<Self> {
-        let each = (bytes / runs.len().max(1) as u64).clamp(*RUN_READ.start(), *RUN_READ.end()) as usize;
-        let runs: Vec<_> = runs.iter().map(|run| file.run(run.clone(), each)).collect();
-        let mut merging = Merging { heads: vec![None; runs.len()], runs, order: BinaryHeap::new() };
-        for run in 0..merging.runs.len() {
-            merging.advance(run)?;
-        }
-        Ok(merging)
-    }
-
-    fn next(&mut self) -> io::Result<Option<Record>> {
-        let Some(Reverse((_, run))) = self.order.pop() else { return Ok(None) };
-        let next = self.heads[run].take();
-        self.advance(run)?;
-        Ok(next)
-    }
-
-    fn next_if(&mut self, key: Key) -> io::Result<Option<Record>> {
-        match self.order.peek() {
-            Some(Reverse((next, _))) if *next == key => self.next(),
-            _ => Ok(None),
-        }
-    }
-
-    fn advance(&mut self, run: usize) -> io::Result<()> {
-        self.heads[run] = self.runs[run].next()?;
-        if let Some(head) = &self.heads[run] {
-            self.order.push(Reverse((head.key(), run)));
-        }
-        Ok(())
     }
 }
 

@@ -11,6 +11,7 @@
 
 mod builder;
 mod fanout;
+mod merge;
 mod record;
 mod spill;
 
