@@ -110,7 +110,7 @@ impl BlakeStream {
 /// Streams beside `streams` real ones that make it faster: three of four lanes are hashed as two and one, which takes
 /// half as long again as all four.
 fn spare_lanes(streams: usize, degree: usize) -> usize {
-    let lanes = if 2 * streams > degree { degree } else { streams.next_power_of_two() };
+    let lanes = if streams > degree / 2 { degree } else { streams.next_power_of_two() };
     lanes.saturating_sub(streams.max(1))
 }
 
