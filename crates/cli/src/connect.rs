@@ -58,9 +58,13 @@ pub(crate) async fn open(global: &Global, observer: &Arc<dyn Observer>) -> Resul
 
 /// Where an index that is too large for memory goes when no folder is named.
 fn cache_folder() -> Option<PathBuf> {
-    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-    let folder = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home)?;
-    Some(folder.join("rekopia"))
+    Some(user_folder("XDG_CACHE_HOME", ".cache")?.join("rekopia"))
+}
+
+/// The folder that a variable of the XDG specification names, or its usual place below the home.
+fn user_folder(variable: &str, below_home: &str) -> Option<PathBuf> {
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(below_home));
+    std::env::var_os(variable).map(PathBuf::from).or_else(home)
 }
 
 fn token_at(path: &Path) -> Result<Token> {
@@ -77,8 +81,7 @@ fn config_path(global: &Global) -> Result<PathBuf> {
     {
         return Ok(path.to_owned());
     }
-    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".config"));
-    let Some(folder) = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).or_else(home) else {
+    let Some(folder) = user_folder("XDG_CONFIG_HOME", ".config") else {
         bail!(UsageError("no repository: name one with --repo or --config".into()));
     };
     let path = folder.join("kopia").join(named.unwrap_or(Path::new("repository.config")));

@@ -88,14 +88,10 @@ impl BlakeStream {
         }
         let mut spare =
             vec![blake2b_simd::State::new(); spare_lanes(b2b.len(), blake2b_simd::many::degree())];
-        let shortest = shortest(&b2b);
-        b2b.extend(spare.iter_mut().map(|state| (state, shortest)));
-        blake2b_simd::many::update_many(b2b);
+        blake2b_simd::many::update_many(fill(b2b, &mut spare));
         let mut spare =
             vec![blake2s_simd::State::new(); spare_lanes(b2s.len(), blake2s_simd::many::degree())];
-        let shortest = self::shortest(&b2s);
-        b2s.extend(spare.iter_mut().map(|state| (state, shortest)));
-        blake2s_simd::many::update_many(b2s);
+        blake2s_simd::many::update_many(fill(b2s, &mut spare));
     }
 
     pub(super) fn finish(&self) -> [u8; 32] {
@@ -114,8 +110,12 @@ fn spare_lanes(streams: usize, degree: usize) -> usize {
     lanes.saturating_sub(streams.max(1))
 }
 
-fn shortest<'a, T>(streams: &[(T, &'a [u8])]) -> &'a [u8] {
-    streams.iter().map(|(_, bytes)| *bytes).min_by_key(|bytes| bytes.len()).unwrap_or_default()
+/// Gives the spare lanes bytes that are never more than a real stream has.
+fn fill<'a, S>(mut streams: Vec<(&'a mut S, &'a [u8])>, spare: &'a mut [S]) -> Vec<(&'a mut S, &'a [u8])> {
+    let shortest =
+        streams.iter().map(|(_, bytes)| *bytes).min_by_key(|bytes| bytes.len()).unwrap_or_default();
+    streams.extend(spare.iter_mut().map(|state| (state, shortest)));
+    streams
 }
 
 fn widen(hash: &[u8]) -> [u8; 32] {

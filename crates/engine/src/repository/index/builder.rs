@@ -9,7 +9,7 @@ use rekopia_format::{BlobId, ContentId};
 
 use super::fanout::FanOut;
 use super::merge::Merging;
-use super::record::{DELETED, LEN_BITS, LEN_MASK, Record, is_gone, tail, winner};
+use super::record::{DELETED, LEN_BITS, LEN_MASK, Record, is_there, tail, winner};
 use super::spill::{RecordFile, SortedFile};
 use super::{ContentIndex, Extents, IndexError, IndexLimit, Records, extend};
 
@@ -98,6 +98,7 @@ impl IndexBuilder {
         self.manifests.sort_unstable();
         self.manifests.dedup();
         if self.runs.is_some() {
+            self.sort_and_keep_winners(None);
             let merged = self.write_run().and_then(|()| self.merge(watermark));
             match merged {
                 Ok((sorted, fanout, extents)) => {
@@ -131,14 +132,13 @@ impl IndexBuilder {
         self.write_run().or_else(|why| self.stay_in_memory(&why))
     }
 
+    /// Writes what is in memory, sorted.
     fn write_run(&mut self) -> io::Result<()> {
-        self.sort_and_keep_winners(None);
-        if self.runs.is_none() {
-            let dir =
-                self.limit.dir.as_deref().ok_or_else(|| io::Error::other("there is no cache folder"))?;
-            self.runs = Some(Runs { file: RecordFile::begin(dir)?, runs: Vec::new() });
-        }
-        let Some(Runs { file, runs }) = &mut self.runs else { return Ok(()) };
+        let runs = match self.runs.take() {
+            Some(runs) => runs,
+            None => Runs { file: self.begin_file()?, runs: Vec::new() },
+        };
+        let Runs { file, runs } = self.runs.insert(runs);
         let start = file.len();
         for record in &self.records {
             file.push(*record)?;
@@ -150,23 +150,27 @@ impl IndexBuilder {
     }
 
     /// All runs in one file; they are not needed any more.
-    fn merge(&mut self, watermark: Option<u64>) -> io::Result<(SortedFile, FanOut, Extents)> {
-        let dir = self.limit.dir.as_deref().ok_or_else(|| io::Error::other("there is no cache folder"))?;
+    fn merge(&self, watermark: Option<u64>) -> io::Result<(SortedFile, FanOut, Extents)> {
         let Some(Runs { file, runs }) = &self.runs else { return Err(io::Error::other("there are no runs")) };
         let mut merging = Merging::new(file, runs, self.limit.bytes)?;
-        let (mut sorted, mut extents) = (RecordFile::begin(dir)?, Extents::new());
+        let (mut sorted, mut extents) = (self.begin_file()?, Extents::new());
         let mut fanout = FanOut::new(file.len(), FILE_BUCKET_BITS);
         while let Some(mut record) = merging.next()? {
             while let Some(other) = merging.next_if(record.key())? {
                 record = winner(record, other, &self.packs);
             }
-            if !is_gone(&record, watermark) {
+            if is_there(&record, watermark) {
                 fanout.push(record.key().0);
                 extend(&mut extents, &record, &self.packs);
                 sorted.push(record)?;
             }
         }
         Ok((sorted.finish()?, fanout.finish(), extents))
+    }
+
+    fn begin_file(&self) -> io::Result<RecordFile> {
+        let dir = self.limit.dir.as_deref();
+        RecordFile::begin(dir.ok_or_else(|| io::Error::other("there is no cache folder"))?)
     }
 
     /// Gives up the file: what is in it comes back.
@@ -197,7 +201,7 @@ impl IndexBuilder {
                 best = winner(best, *next, packs);
                 i += 1;
             }
-            if !is_gone(&best, watermark) {
+            if is_there(&best, watermark) {
                 self.records[kept] = best;
                 kept += 1;
             }

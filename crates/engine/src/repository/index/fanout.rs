@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 /// `starts[b]..starts[b + 1]` are the records whose leading `bits` bits are `b`.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct FanOut {
     starts: Vec<u32>,
     bits: u32,

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A record is 36 bytes whatever the hash. The fan-out adds half a byte per entry in memory, so that the table stays
-//! under 40 bytes per entry; of a table in a file only the fan-out is in memory, 0.03 bytes per entry.
+//! under 40 bytes per entry; of a table in a file only the fan-out is in memory, 0.05 bytes per entry.
 
 mod builder;
 mod fanout;

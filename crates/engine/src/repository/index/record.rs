@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use rekopia_format::content::Packed;
+use rekopia_format::index::merge::{Candidate, exists, wins};
 use rekopia_format::{BlobId, ContentId};
 
 use super::{Location, PackIdx};
@@ -99,14 +100,15 @@ pub(super) fn tail(id: &ContentId) -> [u8; 16] {
     tail
 }
 
-/// §4.5: the later entry wins, then the one that is not deleted, then the greater pack name. Between entries that agree
-/// in all of these, the place in the pack decides, so that the order in which blobs arrive never does.
+/// Between entries that agree in all that §4.5 names, the place in the pack decides, so that the order in which blobs
+/// arrive never does.
 fn precedence(a: &Record, b: &Record, packs: &[BlobId]) -> Ordering {
-    let name = |r: &Record| &packs[r.pack().0 as usize];
-    a.timestamp
-        .cmp(&b.timestamp)
-        .then_with(|| b.is_deleted().cmp(&a.is_deleted()))
-        .then_with(|| name(a).cmp(name(b)))
+    let candidate = |r: &Record| Candidate {
+        timestamp: r.timestamp.into(),
+        deleted: r.is_deleted(),
+        pack: &packs[r.pack().0 as usize],
+    };
+    wins(&candidate(a), &candidate(b))
         .then_with(|| (a.offset, a.packed, a.original, a.pack).cmp(&(b.offset, b.packed, b.original, b.pack)))
 }
 
@@ -115,7 +117,7 @@ pub(super) fn winner(a: Record, b: Record, packs: &[BlobId]) -> Record {
     if precedence(&b, &a, packs) == Ordering::Greater { b } else { a }
 }
 
-/// Whether the content was deleted so long ago that it is gone.
-pub(super) fn is_gone(record: &Record, watermark: Option<u64>) -> bool {
-    record.is_deleted() && watermark.is_some_and(|w| u64::from(record.timestamp) <= w)
+/// Whether the content of a winner exists (§4.5).
+pub(super) fn is_there(winner: &Record, watermark: Option<u64>) -> bool {
+    exists(winner.timestamp.into(), winner.is_deleted(), watermark)
 }

@@ -3,9 +3,12 @@
 //! The file has no name, is its user's alone and vanishes with the process. It holds ids of contents and where they are:
 //! no keys, no data. It is never made in memory: a pod's `/tmp` may be just that.
 
-use std::io;
+use std::cmp::Ordering;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
 use std::ops::Range;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, Mode, OFlags};
@@ -16,23 +19,21 @@ use super::record::{Key, Record};
 /// Records that are written front to back.
 #[derive(Debug)]
 pub(super) struct RecordFile {
-    file: OwnedFd,
+    file: BufWriter<File>,
     /// Records, also those that are not written yet.
     len: usize,
-    /// What is not written yet.
-    buffer: Vec<u8>,
 }
 
 /// Sorted records, one for each content.
 #[derive(Debug)]
 pub(super) struct SortedFile {
-    file: OwnedFd,
+    file: File,
     len: usize,
 }
 
 /// Reads a run of records from front to back.
 pub(super) struct RunReader<'a> {
-    file: &'a OwnedFd,
+    file: &'a File,
     /// Records that are not in the buffer yet.
     rest: Range<usize>,
     buffer: Vec<u8>,
@@ -64,7 +65,7 @@ impl RecordFile {
         if kind == TMPFS || kind == RAMFS {
             return Err(io::Error::other("it is memory, not a disk"));
         }
-        Ok(RecordFile { file: nameless(&dir)?, len: 0, buffer: Vec::with_capacity(WRITE + Record::BYTES) })
+        Ok(RecordFile { file: BufWriter::with_capacity(WRITE, nameless(&dir)?.into()), len: 0 })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -72,37 +73,24 @@ impl RecordFile {
     }
 
     pub(super) fn push(&mut self, record: Record) -> io::Result<()> {
-        self.buffer.extend_from_slice(&record.to_bytes());
         self.len += 1;
-        if self.buffer.len() >= WRITE { self.flush() } else { Ok(()) }
+        self.file.write_all(&record.to_bytes())
     }
 
     /// Writes what is not written yet.
     pub(super) fn flush(&mut self) -> io::Result<()> {
-        let mut at = (self.len * Record::BYTES - self.buffer.len()) as u64;
-        let mut rest = &self.buffer[..];
-        while !rest.is_empty() {
-            match rustix::io::pwrite(&self.file, rest, at) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(n) => (rest, at) = (&rest[n..], at + n as u64),
-                Err(Errno::INTR) => {}
-                Err(e) => return Err(e.into()),
-            }
-        }
-        self.buffer.clear();
-        Ok(())
+        self.file.flush()
     }
 
     /// Reads a part of what is written, up to `bytes` at once.
     pub(super) fn run(&self, records: Range<usize>, bytes: usize) -> RunReader<'_> {
         let at_once = (bytes / Record::BYTES).max(1);
-        RunReader { file: &self.file, rest: records, buffer: Vec::new(), given: 0, at_once }
+        RunReader { file: self.file.get_ref(), rest: records, buffer: Vec::new(), given: 0, at_once }
     }
 
     /// Ready for lookups.
-    pub(super) fn finish(mut self) -> io::Result<SortedFile> {
-        self.flush()?;
-        Ok(SortedFile { file: self.file, len: self.len })
+    pub(super) fn finish(self) -> io::Result<SortedFile> {
+        Ok(SortedFile { file: self.file.into_inner()?, len: self.len })
     }
 }
 
@@ -113,25 +101,26 @@ impl SortedFile {
 
     /// The record with this key among those of a range.
     pub(super) fn search(&self, records: Range<usize>, key: Key) -> io::Result<Option<Record>> {
-        let (mut first, mut last) = (records.start, records.end.min(self.len));
-        let mut buffer = [0; TOGETHER * Record::BYTES];
-        loop {
-            let many = last.saturating_sub(first);
-            let (at, count) = if many > TOGETHER { (first + many / 2, 1) } else { (first, many) };
-            let bytes = &mut buffer[..count * Record::BYTES];
-            read_exact_at(&self.file, bytes, (at * Record::BYTES) as u64)?;
-            let found = bytes.as_chunks().0;
-            if many <= TOGETHER {
-                let place = found.binary_search_by_key(&key, |bytes| Record::from_bytes(bytes).key());
-                return Ok(place.ok().map(|place| Record::from_bytes(&found[place])));
-            }
-            // So many share their first bits only in an index that somebody has made up.
-            match found.first().map(Record::from_bytes) {
-                Some(record) if record.key() < key => first = at + 1,
-                Some(record) if record.key() == key => return Ok(Some(record)),
-                _ => last = at,
+        let Range { mut start, end } = records;
+        let mut end = end.min(self.len);
+        // So many share their first bits only in an index that somebody has made up.
+        while end.saturating_sub(start) > TOGETHER {
+            let middle = start + (end - start) / 2;
+            let mut bytes = [0; Record::BYTES];
+            self.file.read_exact_at(&mut bytes, (middle * Record::BYTES) as u64)?;
+            let record = Record::from_bytes(&bytes);
+            match record.key().cmp(&key) {
+                Ordering::Less => start = middle + 1,
+                Ordering::Equal => return Ok(Some(record)),
+                Ordering::Greater => end = middle,
             }
         }
+        let mut buffer = [0; TOGETHER * Record::BYTES];
+        let bytes = &mut buffer[..end.saturating_sub(start) * Record::BYTES];
+        self.file.read_exact_at(bytes, (start * Record::BYTES) as u64)?;
+        let found = bytes.as_chunks().0;
+        let place = found.binary_search_by_key(&key, |bytes| Record::from_bytes(bytes).key());
+        Ok(place.ok().map(|place| Record::from_bytes(&found[place])))
     }
 }
 
@@ -140,7 +129,7 @@ impl RunReader<'_> {
         if self.given == self.buffer.len() {
             let count = self.rest.len().min(self.at_once);
             self.buffer.resize(count * Record::BYTES, 0);
-            read_exact_at(self.file, &mut self.buffer, (self.rest.start * Record::BYTES) as u64)?;
+            self.file.read_exact_at(&mut self.buffer, (self.rest.start * Record::BYTES) as u64)?;
             self.rest.start += count;
             self.given = 0;
         }
@@ -175,16 +164,4 @@ fn nameless(dir: &OwnedFd) -> io::Result<OwnedFd> {
             Err(e) => return Err(e.into()),
         }
     }
-}
-
-fn read_exact_at(file: &OwnedFd, mut buffer: &mut [u8], mut at: u64) -> io::Result<()> {
-    while !buffer.is_empty() {
-        match rustix::io::pread(file, &mut *buffer, at) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(n) => (buffer, at) = (&mut buffer[n..], at + n as u64),
-            Err(Errno::INTR) => {}
-            Err(e) => return Err(e.into()),
-        }
-    }
-    Ok(())
 }
