@@ -17,7 +17,9 @@ use super::plan::PlanOptions;
 pub(crate) struct CostModel {
     traits: StorageTraits,
     /// Bytes of packs that may be in flight.
-    budget: u64,
+    flying_bytes: u64,
+    /// Bytes of buffers that may lie idle.
+    idle_bytes: u64,
     /// Requests in flight, when the caller has set them.
     parallel: usize,
     measured: Mutex<Measured>,
@@ -38,6 +40,11 @@ const READ: std::ops::RangeInclusive<u64> = 1 << 20..=8 << 20;
 const FIRST_READ: u64 = 4 << 20;
 /// The same from a local file system: what was read is decoded while it is in the processor's cache.
 const LOCAL_READ: u64 = 2 << 20;
+/// Bytes in flight from there. No time has to be bridged, and more would only cool the caches; but each thread wants a
+/// read in hand and one ahead, also where contents are longer than a usual read.
+const LOCAL_FLYING: u64 = 20 << 20;
+/// Idle buffers that are a matter of course.
+const IDLE: u64 = 4 << 20;
 /// Gaps that are always read along from far away, and the largest one that ever is.
 const FAR_GAP: std::ops::RangeInclusive<u64> = 64 << 10..=4 << 20;
 /// Bytes of a read from which on it tells the bandwidth.
@@ -48,9 +55,21 @@ const FAR_IN_FLIGHT: usize = 128;
 const WASTE: u64 = 8;
 
 impl CostModel {
-    /// For a storage that is read with `budget` bytes in flight; `parallel` is the caller's limit, 0: none.
-    pub(crate) fn new(traits: StorageTraits, budget: u64, parallel: usize) -> Self {
-        CostModel { traits, budget, parallel, measured: Mutex::default() }
+    /// For a storage that is read with up to `share` bytes of packs in memory; `parallel` is the caller's limit, 0: none.
+    pub(crate) fn new(traits: StorageTraits, share: u64, parallel: usize) -> Self {
+        let flying_bytes = if traits.local { share.min(LOCAL_FLYING) } else { share };
+        let idle_bytes = share.saturating_sub(flying_bytes).max(IDLE);
+        CostModel { traits, flying_bytes, idle_bytes, parallel, measured: Mutex::default() }
+    }
+
+    /// Bytes of packs that may be in flight.
+    pub(crate) fn flying_bytes(&self) -> u64 {
+        self.flying_bytes
+    }
+
+    /// Bytes of buffers that may be kept for the next reads.
+    pub(crate) fn idle_bytes(&self) -> u64 {
+        self.idle_bytes
     }
 
     /// Takes note of a read.
@@ -71,14 +90,14 @@ impl CostModel {
 
     /// How the next window is to be cut into reads; `wanted` are its bytes.
     pub(crate) fn plan_options(&self, wanted: u64) -> PlanOptions {
-        let most = (self.budget / 4).clamp(*READ.start(), *READ.end());
+        let most = (self.flying_bytes / 4).clamp(*READ.start(), *READ.end());
         if self.traits.local {
             return PlanOptions { gap: self.traits.gap, max_read: most.min(LOCAL_READ), waste: u64::MAX };
         }
         let (max_read, gap) = match self.round_trip_bytes() {
             Some(bytes) => (bytes.clamp(*READ.start(), most), bytes.clamp(*FAR_GAP.start(), *FAR_GAP.end())),
             // Few requests are right for a small snapshot.
-            None if wanted <= self.budget => (most, self.traits.gap),
+            None if wanted <= self.flying_bytes => (most, self.traits.gap),
             None => (most.min(FIRST_READ), self.traits.gap),
         };
         PlanOptions { gap, max_read, waste: WASTE }

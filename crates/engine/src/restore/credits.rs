@@ -47,17 +47,25 @@ impl Credits {
 }
 
 /// Buffers that go round between fetch and the workers, so that memory is touched for the first time only once.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct BufferPool(Arc<Mutex<Vec<Vec<u8>>>>);
+#[derive(Debug, Clone)]
+pub(crate) struct BufferPool {
+    kept: Arc<Mutex<Vec<Vec<u8>>>>,
+    /// Bytes of all that are kept: they are nobody's credit.
+    max_bytes: usize,
+}
 
 impl BufferPool {
-    /// Buffers that are kept at most, and their bytes together: what is kept is nobody's credit.
-    const MAX_BUFFERS: usize = 4;
-    const MAX_BYTES: usize = 4 << 20;
+    /// Buffers that are kept at most.
+    const MAX_BUFFERS: usize = 8;
+
+    /// Keeps up to `max_bytes`.
+    pub(crate) fn new(max_bytes: u64) -> Self {
+        BufferPool { kept: Arc::default(), max_bytes: usize::try_from(max_bytes).unwrap_or(usize::MAX) }
+    }
 
     /// The kept buffer that fits `bytes` best, or a new one.
     pub(crate) fn take(&self, bytes: usize) -> Vec<u8> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let fits = kept.iter().enumerate().filter(|(_, b)| b.capacity() >= bytes);
         match fits.min_by_key(|(_, b)| b.capacity()).map(|(i, _)| i) {
             Some(i) => kept.swap_remove(i),
@@ -73,11 +81,11 @@ impl BufferPool {
 
     /// Keeps a buffer for later, where there is room for it.
     pub(crate) fn give(&self, buffer: Vec<u8>) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes: usize = kept.iter().map(Vec::capacity).sum();
         if buffer.capacity() > 0
             && kept.len() < Self::MAX_BUFFERS
-            && bytes + buffer.capacity() <= Self::MAX_BYTES
+            && bytes + buffer.capacity() <= self.max_bytes
         {
             kept.push(buffer);
         }
@@ -90,11 +98,11 @@ mod tests {
 
     #[test]
     fn kept_buffers_are_few_and_bounded_together() {
-        let pool = BufferPool::default();
+        let pool = BufferPool::new(4 << 20);
         for mib in [5, 1, 2, 2, 1] {
             pool.give(Vec::with_capacity(mib << 20));
         }
-        let mut kept: Vec<usize> = pool.0.lock().unwrap().iter().map(|b| b.capacity() >> 20).collect();
+        let mut kept: Vec<usize> = pool.kept.lock().unwrap().iter().map(|b| b.capacity() >> 20).collect();
         kept.sort_unstable();
         assert_eq!(kept, [1, 1, 2]);
         assert_eq!(pool.take(3 << 19).capacity(), 2 << 20);
@@ -102,7 +110,7 @@ mod tests {
         for _ in 0..9 {
             pool.give(Vec::with_capacity(4096));
         }
-        assert_eq!(pool.0.lock().unwrap().len(), BufferPool::MAX_BUFFERS);
+        assert_eq!(pool.kept.lock().unwrap().len(), BufferPool::MAX_BUFFERS);
     }
 
     #[tokio::test]

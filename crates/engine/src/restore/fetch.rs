@@ -70,7 +70,7 @@ pub(crate) async fn fetch(
     cancel: &Cancel,
     out: impl Fn(Fetched),
 ) {
-    let pool = BufferPool::default();
+    let pool = BufferPool::new(costs.idle_bytes());
     let mut flying = FuturesUnordered::new();
     let mut open = true;
     // The next read; what is behind it stays in the plan until its bytes are paid for.

@@ -21,7 +21,7 @@ use super::reconcile::Reconcile;
 use super::report::Tally;
 use super::slot::{FileSlot, Folder};
 use super::walk::{Walk, WalkOptions, Walked};
-use super::write::{Waiting, Work, Workshop};
+use super::work::{Waiting, Work, Workshop};
 use crate::error::{Error, ErrorKind, Result};
 use crate::repository::Repository;
 use crate::repository::contents::Contents;
@@ -39,8 +39,6 @@ pub(crate) enum Tree {
 const BYTES_PER_SLICE: u64 = 8192;
 /// Entries without data that wait for the workers.
 const WAITING_ENTRIES: usize = 4096;
-/// Bytes in flight from a local file system.
-const LOCAL_BYTES: u64 = 16 << 20;
 /// A window that goes out early is sparse: what lies in its gaps is mostly wanted by the next one.
 const EARLY_GAP: u64 = 256;
 /// Plans that wait for fetch.
@@ -137,7 +135,7 @@ impl Pass<'_> {
         }
         drop(queue);
 
-        let credits = Credits::new(self.data_bytes(contents));
+        let credits = Credits::new(costs.flying_bytes());
         let (reads, planned) = mpsc::channel(QUEUED_READS);
         let fetch_work = work.clone();
         let stop = self.outcome.stop.clone();
@@ -178,14 +176,12 @@ impl Pass<'_> {
     }
 
     fn costs(&self, contents: &Contents) -> CostModel {
-        CostModel::new(contents.blobs.traits(), self.data_bytes(contents), self.options.parallel)
+        CostModel::new(contents.blobs.traits(), self.data_bytes(), self.options.parallel)
     }
 
-    /// Bytes of the budget for packs and plaintext in flight.
-    fn data_bytes(&self, contents: &Contents) -> u64 {
-        let budget = self.options.memory_bytes / 8 * 5;
-        // A local read takes no time that would have to be bridged: more in flight would only cool the caches.
-        if contents.blobs.traits().local { budget.min(LOCAL_BYTES) } else { budget }
+    /// Bytes of the budget for packs.
+    fn data_bytes(&self) -> u64 {
+        self.options.memory_bytes / 8 * 5
     }
 }
 

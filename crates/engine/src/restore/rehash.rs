@@ -1,6 +1,6 @@
 //! Ranges of files on the disk against content ids: several are hashed at once, piece by piece.
 //!
-//! One hash of these families fills a quarter of a wide register; four of them together cost little more than one.
+//! One hash of these families fills a small part of a wide register; a register full of them costs little more than one.
 //! The pieces are small enough to stay in a core's own cache between the read and the hash.
 
 use std::ops::Range;

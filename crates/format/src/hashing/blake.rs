@@ -3,10 +3,12 @@
 use zeroize::Zeroizing;
 
 use super::HashAlgorithm;
+use super::blake2b::{self, Stream};
 
 /// One of them, with its key.
 pub(super) enum Blake {
-    B2b(Box<blake2b_simd::Params>),
+    /// The second is a stream before its first byte, where many are hashed in lanes of our own.
+    B2b(Box<blake2b_simd::Params>, Option<Box<Stream>>),
     B2s(Box<blake2s_simd::Params>),
     B3(Zeroizing<[u8; 32]>),
 }
@@ -22,7 +24,8 @@ impl Blake {
                 // The short form is a truncation: the digest length that goes into the parameters is 32 in both.
                 let mut params = blake2b_simd::Params::new();
                 params.hash_length(32).key(secret);
-                Blake::B2b(Box::new(params))
+                let wide = blake2b::is_wide().then(|| Box::new(Stream::new(secret)));
+                Blake::B2b(Box::new(params), wide)
             }),
             HashAlgorithm::Blake2s256 => (secret.len() <= 32).then(|| {
                 let mut params = blake2s_simd::Params::new();
@@ -44,7 +47,7 @@ impl Blake {
 
     pub(super) fn hash(&self, data: &[u8]) -> [u8; 32] {
         match self {
-            Blake::B2b(params) => widen(params.hash(data).as_bytes()),
+            Blake::B2b(params, _) => widen(params.hash(data).as_bytes()),
             Blake::B2s(params) => widen(params.hash(data).as_bytes()),
             Blake::B3(key) => *blake3::keyed_hash(key, data).as_bytes(),
         }
@@ -52,7 +55,8 @@ impl Blake {
 
     pub(super) fn start(&self) -> BlakeStream {
         match self {
-            Blake::B2b(params) => BlakeStream::B2b(Box::new(params.to_state())),
+            Blake::B2b(_, Some(stream)) => BlakeStream::WideB2b(stream.clone()),
+            Blake::B2b(params, None) => BlakeStream::B2b(Box::new(params.to_state())),
             Blake::B2s(params) => BlakeStream::B2s(Box::new(params.to_state())),
             Blake::B3(key) => BlakeStream::B3(Box::new(blake3::Hasher::new_keyed(key))),
         }
@@ -61,7 +65,8 @@ impl Blake {
     /// Streams at the price of about one.
     pub(super) fn width(&self) -> usize {
         match self {
-            Blake::B2b(_) => blake2b_simd::many::degree(),
+            Blake::B2b(_, Some(_)) => blake2b::LANES,
+            Blake::B2b(_, None) => blake2b_simd::many::degree(),
             Blake::B2s(_) => blake2s_simd::many::degree(),
             // Wide by itself.
             Blake::B3(_) => 1,
@@ -71,6 +76,7 @@ impl Blake {
 
 /// One of them, fed piece by piece.
 pub(super) enum BlakeStream {
+    WideB2b(Box<Stream>),
     B2b(Box<blake2b_simd::State>),
     B2s(Box<blake2s_simd::State>),
     B3(Box<blake3::Hasher>),
@@ -78,14 +84,16 @@ pub(super) enum BlakeStream {
 
 impl BlakeStream {
     pub(super) fn update_many(pairs: Vec<(&mut Self, &[u8])>) {
-        let (mut b2b, mut b2s) = (Vec::new(), Vec::new());
+        let (mut wide, mut b2b, mut b2s) = (Vec::new(), Vec::new(), Vec::new());
         for (stream, bytes) in pairs {
             match stream {
+                BlakeStream::WideB2b(stream) => wide.push((&mut **stream, bytes)),
                 BlakeStream::B2b(state) => b2b.push((&mut **state, bytes)),
                 BlakeStream::B2s(state) => b2s.push((&mut **state, bytes)),
                 BlakeStream::B3(hasher) => drop(hasher.update(bytes)),
             }
         }
+        Stream::update_many(wide);
         let mut spare =
             vec![blake2b_simd::State::new(); spare_lanes(b2b.len(), blake2b_simd::many::degree())];
         blake2b_simd::many::update_many(fill(b2b, &mut spare));
@@ -96,6 +104,7 @@ impl BlakeStream {
 
     pub(super) fn finish(&self) -> [u8; 32] {
         match self {
+            BlakeStream::WideB2b(stream) => stream.finish(),
             BlakeStream::B2b(state) => widen(state.finalize().as_bytes()),
             BlakeStream::B2s(state) => widen(state.finalize().as_bytes()),
             BlakeStream::B3(hasher) => *hasher.finalize().as_bytes(),

@@ -1,6 +1,9 @@
 //! Keyed hashes: they name contents and blobs (§3.2).
 
 mod blake;
+mod blake2b;
+#[cfg(target_arch = "x86_64")]
+mod blake2b_avx512;
 mod hmacs;
 
 use std::ops::Deref;

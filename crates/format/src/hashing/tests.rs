@@ -1,6 +1,8 @@
 use blake2::digest::Mac as _;
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 
+use super::blake2b::Stream;
 use super::*;
 
 const S32: &[u8] = b"\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f";
@@ -135,6 +137,33 @@ fn names_and_keys_that_cannot_be() {
     for algorithm in HashAlgorithm::all() {
         assert_eq!(HashAlgorithm::parse(algorithm.name()), Ok(algorithm));
     }
+}
+
+/// Alone, a stream goes through the plain rounds; beside others, through those of the registers, where there are any.
+#[test]
+fn lanes_of_our_own_agree_with_blake2b_simd() {
+    let strategy = (
+        proptest::collection::vec(any::<u8>(), 0..=64),
+        proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..1500), 1..20),
+        1..700_usize,
+    );
+    let mut runner = TestRunner::new(ProptestConfig::with_cases(200));
+    let result = runner.run(&strategy, |(key, inputs, piece)| {
+        let mut streams = vec![Stream::new(&key); inputs.len()];
+        for from in (0..1500).step_by(piece) {
+            let pieces = inputs.iter().map(|input| {
+                let rest = input.get(from..).unwrap_or_default();
+                &rest[..piece.min(rest.len())]
+            });
+            Stream::update_many(streams.iter_mut().zip(pieces).collect());
+        }
+        for (stream, input) in streams.iter().zip(&inputs) {
+            let expected = blake2b_simd::Params::new().hash_length(32).key(&key).hash(input);
+            prop_assert_eq!(&stream.finish()[..], expected.as_bytes());
+        }
+        Ok(())
+    });
+    result.unwrap();
 }
 
 proptest! {

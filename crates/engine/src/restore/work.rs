@@ -1,0 +1,171 @@
+//! What a worker thread does: bytes of a pack read → plaintext of contents, which [`super::write`] takes.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::clock::Stage;
+use super::decode::{ContentDecoder, check_length};
+use super::fetch::{Fetched, PackBytes, Target, lost_error};
+use super::finish::Outcome;
+use super::plan::{PackRead, WantedContent};
+use super::report::Tally;
+use super::slot::{FileSlot, Folder};
+use crate::error::{Error, Result};
+use crate::repository::contents::Contents;
+use crate::repository::index::PackIdx;
+use crate::sink::Sink;
+
+/// A place among the entries that wait for the workers; dropping it frees the place.
+#[derive(Debug)]
+pub(crate) struct Waiting(OwnedSemaphorePermit);
+
+impl Waiting {
+    pub(crate) fn new(permit: OwnedSemaphorePermit) -> Self {
+        Waiting(permit)
+    }
+
+    fn free(self) {
+        drop(self.0);
+    }
+}
+
+/// What the workers are given.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// Bytes to decode, or contents that cannot be had.
+    Fetched(Fetched),
+    /// All entries of a directory are known; an empty one is created when it is finished.
+    Listed(Arc<Folder>, Waiting),
+    /// A pack read that is only counted.
+    Planned(PackRead<Target>),
+    /// All slices of a slot are known.
+    Announced(Arc<FileSlot>, Waiting),
+}
+
+/// What all workers of a pass share.
+pub(crate) struct Workshop {
+    pub(crate) contents: Contents,
+    /// `None`: swallow everything (verification).
+    pub(crate) sink: Option<Arc<Sink>>,
+    pub(crate) outcome: Arc<Outcome>,
+    /// Recompute the keyed hash of every content.
+    pub(crate) hash: bool,
+    /// Slices whose pack was not there; `None` when that is final.
+    pub(crate) gone: Option<Mutex<Vec<WantedContent<Target>>>>,
+    /// Slots that are being written.
+    pub(crate) unfinished: Arc<Mutex<Vec<Arc<FileSlot>>>>,
+}
+
+/// Contents that are tried once more with a fresh index at most; more is damage.
+const MAX_GONE: usize = 1 << 20;
+
+impl Workshop {
+    /// Works until the channel closes.
+    pub(crate) fn work(&self, queue: &crossbeam_channel::Receiver<Work>) {
+        let mut decoder = ContentDecoder::new(self.hash);
+        let clock = &*self.outcome.tally.clock;
+        let mut free = Instant::now();
+        for work in queue {
+            clock.add(Stage::Idle, free);
+            match work {
+                Work::Fetched(Fetched::Bytes(bytes)) => self.write_all(bytes, &mut decoder),
+                Work::Fetched(Fetched::Lost { contents, gone, error, pack }) => {
+                    for content in contents {
+                        self.lost(content, gone, |c| lost_error(c, &error, &pack));
+                    }
+                }
+                Work::Listed(folder, place) => {
+                    self.outcome.child_done(self.sink.as_deref(), &folder);
+                    place.free();
+                }
+                Work::Planned(read) => {
+                    let targets = read.contents.iter().flat_map(|c| &c.targets);
+                    targets.for_each(|target| self.slice_done(&target.slot));
+                }
+                Work::Announced(slot, place) => {
+                    self.slice_done(&slot);
+                    place.free();
+                }
+            }
+            free = Instant::now();
+        }
+    }
+
+    fn write_all(&self, mut bytes: PackBytes, decoder: &mut ContentDecoder) {
+        let start = bytes.read.range.start;
+        let pack = bytes.read.pack;
+        let mut contents = std::mem::take(&mut bytes.read.contents).into_iter().peekable();
+        let mut own = Vec::new();
+        let clock = &*self.outcome.tally.clock;
+        let mut started = Instant::now();
+        while let Some(content) = contents.next() {
+            let range = content.location.range();
+            let (from, to) = ((range.start - start) as usize, (range.end - start) as usize);
+            // Opening decrypts in place; where two contents overlap, the first gets a copy of its own.
+            let overlaps = contents.peek().is_some_and(|next| next.location.range().start < range.end);
+            let Some(stored) = bytes.bytes.get_mut(from..to) else {
+                self.lost(content, false, |_| Error::internal("a read is shorter than its range"));
+                continue;
+            };
+            let stored = if overlaps {
+                own.clear();
+                own.extend_from_slice(stored);
+                &mut own[..]
+            } else {
+                stored
+            };
+            Tally::add(&self.outcome.tally.needed_bytes, to.saturating_sub(from) as u64);
+            let decoded = decoder.decode(&self.contents.opener, &content, stored);
+            started = clock.add(Stage::Decode, started);
+            self.deliver(&content, pack, decoded);
+            started = clock.add(Stage::Write, started);
+        }
+        bytes.recycle();
+    }
+
+    /// Gives a content to all that want it.
+    fn deliver(&self, content: &WantedContent<Target>, pack: PackIdx, decoded: Result<&[u8]>) {
+        match decoded {
+            Ok(plain) => {
+                for target in &content.targets {
+                    let written =
+                        check_length(target, plain, content).and_then(|()| self.write(target, plain));
+                    match written {
+                        Ok(()) => Tally::add(&self.outcome.tally.done_bytes, target.len),
+                        Err(e) => target.slot.fail(e, false),
+                    }
+                    self.slice_done(&target.slot);
+                }
+            }
+            Err(e) => {
+                let e = Arc::new(e.in_pack(self.contents.index.pack(pack)));
+                for target in &content.targets {
+                    target.slot.fail(e.again(), false);
+                    self.slice_done(&target.slot);
+                }
+            }
+        }
+    }
+
+    /// Contents that cannot be had: kept for another try, or the failure of everything that wants them.
+    fn lost(
+        &self,
+        content: WantedContent<Target>,
+        gone: bool,
+        error: impl Fn(&WantedContent<Target>) -> Error,
+    ) {
+        if gone && let Some(kept) = &self.gone {
+            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            if kept.len() < MAX_GONE {
+                kept.push(content);
+                return;
+            }
+        }
+        for target in &content.targets {
+            target.slot.fail(error(&content), false);
+            self.slice_done(&target.slot);
+        }
+    }
+}
