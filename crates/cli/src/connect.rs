@@ -64,7 +64,7 @@ fn cache_folder() -> Option<PathBuf> {
 /// The folder that a variable of the XDG specification names, or its usual place below the home.
 fn user_folder(variable: &str, below_home: &str) -> Option<PathBuf> {
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(below_home));
-    std::env::var_os(variable).map(PathBuf::from).or_else(home)
+    std::env::var_os(variable).filter(|folder| !folder.is_empty()).map(PathBuf::from).or_else(home)
 }
 
 fn token_at(path: &Path) -> Result<Token> {

@@ -7,7 +7,7 @@
 //!
 //! 1. [`walk`] lists the tree depth first and resolves files to slices of contents.
 //! 2. [`reconcile`] compares with what is in the target; in a fresh target there is nothing to do.
-//! 3. [`plan`] turns a window of the walk into coalesced pack reads.
+//! 3. [`window`] collects what the walk finds, [`plan`] turns it into coalesced pack reads.
 //! 4. [`fetch`] sends as many requests as credits allow; here async ends.
 //! 5. Workers ([`work`]) decode each content and write it to every file that wants it ([`decode`], [`write`]).
 //! 6. Where the last slice lands the file gets its attributes; where the last entry lands, the directory ([`finish`]).
@@ -32,6 +32,7 @@ mod reread;
 mod run;
 mod slot;
 mod walk;
+mod window;
 mod work;
 mod write;
 

@@ -1,31 +1,28 @@
 //! One pass over a tree: wires the stages and keeps them fed.
 
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rekopia_blob::{BlobError, BlobErrorKind};
 use rekopia_format::directory::Entry;
 use rekopia_format::entry_name::EntryName;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 
-use super::clock::Stage;
 use super::cost::CostModel;
 use super::credits::Credits;
 use super::fetch::{self, Fetched, Target};
 use super::filter::Filter;
 use super::finish::Outcome;
 use super::options::RestoreOptions;
-use super::plan::{PackRead, PlanOptions, PlannedSlice, WantedContent, plan};
-use super::reconcile::Reconcile;
-use super::report::Tally;
+use super::plan::{PackRead, PlannedSlice, WantedContent, plan};
 use super::slot::{FileSlot, Folder};
-use super::walk::{Walk, WalkOptions, Walked};
+use super::walk::{Walk, WalkOptions};
+use super::window::{Planner, packed_bytes};
 use super::work::{Waiting, Work, Workshop};
-use crate::error::{Error, ErrorKind, Result};
+use super::write::Writer;
+use crate::error::{Error, Result};
 use crate::repository::Repository;
 use crate::repository::contents::Contents;
-use crate::repository::objects::Slice;
 use crate::sink::Sink;
 
 /// The tree of a pass: a directory that becomes the root, or one entry in it.
@@ -35,12 +32,6 @@ pub(crate) enum Tree {
     Single { folder: Arc<Folder>, name: EntryName, entry: Entry },
 }
 
-/// Bytes of the budget that pay for one slice of a window: a few windows are on their way at once.
-const BYTES_PER_SLICE: u64 = 8192;
-/// Entries without data that wait for the workers.
-const WAITING_ENTRIES: usize = 4096;
-/// A window that goes out early is sparse: what lies in its gaps is mostly wanted by the next one.
-const EARLY_GAP: u64 = 256;
 /// Plans that wait for fetch.
 const QUEUED_READS: usize = 2;
 
@@ -74,11 +65,18 @@ impl Pass<'_> {
         });
         let planner = async |reads: &mpsc::Sender<PackRead<Target>>,
                              work: &crossbeam_channel::Sender<Work>| {
-            let waiting = Arc::new(Semaphore::new(WAITING_ENTRIES));
-            let window = Window::default();
-            Planner { pass: self, contents: &contents, costs: &costs, reads, work, window, waiting }
-                .run(walked)
-                .await
+            let planner = Planner {
+                options: self.options,
+                sink: self.sink.as_ref(),
+                outcome: &self.outcome,
+                contents: &contents,
+                costs: &costs,
+                reads,
+                work,
+                window: Vec::new(),
+                waiting: Waiting::places(),
+            };
+            planner.run(walked).await
         };
         // A file may be begun in the first round and finished in the second.
         let unfinished = Arc::default();
@@ -115,11 +113,13 @@ impl Pass<'_> {
     ) -> Result<Vec<WantedContent<Target>>> {
         let shop = Arc::new(Workshop {
             contents: contents.clone(),
-            sink: self.sink.clone(),
-            outcome: Arc::clone(&self.outcome),
+            writer: Writer {
+                sink: self.sink.clone(),
+                outcome: Arc::clone(&self.outcome),
+                unfinished: Arc::clone(unfinished),
+            },
             hash: self.options.hash,
             gone: may_retry.then(Default::default),
-            unfinished: Arc::clone(unfinished),
         });
         let (work, queue) = crossbeam_channel::unbounded();
         let threads = match self.options.threads {
@@ -155,7 +155,7 @@ impl Pass<'_> {
         }
         let joined = tokio::task::spawn_blocking(move || workers.into_iter().all(|w| w.join().is_ok())).await;
         if self.outcome.stop.is_cancelled() {
-            shop.abandon_unfinished();
+            shop.writer.abandon_unfinished();
         }
         match joined {
             Ok(true) => Ok(shop.gone.as_ref().map_or_else(Vec::new, |gone| {
@@ -183,166 +183,6 @@ impl Pass<'_> {
     fn data_bytes(&self) -> u64 {
         self.options.memory_bytes / 8 * 5
     }
-}
-
-/// Collects a window of the walk and turns it into pack reads.
-struct Planner<'a> {
-    pass: &'a Pass<'a>,
-    contents: &'a Contents,
-    costs: &'a CostModel,
-    reads: &'a mpsc::Sender<PackRead<Target>>,
-    work: &'a crossbeam_channel::Sender<Work>,
-    window: Window,
-    /// Bounds what waits for the workers without holding data.
-    waiting: Arc<Semaphore>,
-}
-
-#[derive(Default)]
-struct Window {
-    slices: Vec<PlannedSlice<Target>>,
-}
-
-impl Planner<'_> {
-    async fn run(mut self, mut walked: mpsc::Receiver<Vec<Walked>>) {
-        let reconcile = self.pass.sink.as_ref().filter(|s| !s.is_fresh()).map(|sink| {
-            Reconcile::new(
-                Arc::clone(sink),
-                Arc::clone(&self.contents.opener),
-                self.pass.options,
-                Arc::clone(&self.pass.outcome),
-            )
-        });
-        let window_slices =
-            (self.pass.options.memory_bytes / 4 / BYTES_PER_SLICE).clamp(512, 65_536) as usize;
-        loop {
-            let next = match tokio::time::timeout(self.costs.patience(), walked.recv()).await {
-                Ok(next) => next,
-                // The walk is behind: what there is keeps fetch busy meanwhile.
-                Err(_) => {
-                    if self.reads.capacity() == self.reads.max_capacity() {
-                        self.dispatch(EARLY_GAP).await;
-                    }
-                    walked.recv().await
-                }
-            };
-            let Some(batch) = next else { break };
-            let started = Instant::now();
-            let batch = match &reconcile {
-                Some(reconcile) => {
-                    let batch = reconcile.run(batch).await;
-                    self.pass.outcome.tally.clock.add(Stage::Reconcile, started);
-                    batch
-                }
-                None => batch,
-            };
-            for item in batch {
-                self.take(item).await;
-            }
-            if self.window.slices.len() >= window_slices {
-                self.dispatch(u64::MAX).await;
-            }
-        }
-        self.dispatch(u64::MAX).await;
-    }
-
-    async fn take(&mut self, item: Walked) {
-        let outcome = Arc::clone(&self.pass.outcome);
-        match item {
-            Walked::Folder(_) => Tally::add(&outcome.tally.total_entries, 1),
-            Walked::Listed { folder, .. } => self.send(|place| Work::Listed(folder, place)).await,
-            Walked::Failed { path, error } => outcome.failed(path, &error, false),
-            Walked::Slices { slot, slices, last } => self.take_slices(&slot, slices, last).await,
-        }
-    }
-
-    async fn take_slices(&mut self, slot: &Arc<FileSlot>, slices: Vec<Slice>, last: bool) {
-        let outcome = Arc::clone(&self.pass.outcome);
-        let tally = &outcome.tally;
-        // Reconcile has counted what it kept; the rest is on its way.
-        let kept = slot.kept_bytes.load(Ordering::Relaxed);
-        let bytes: u64 = slices.iter().filter_map(|s| s.len).sum();
-        let before = slot.object_bytes.fetch_add(bytes, Ordering::Relaxed) + kept;
-        let total = before + bytes;
-        if last {
-            Tally::add(&tally.total_entries, 1);
-            Tally::add(&tally.total_bytes, total);
-            if total != slot.size && !slot.has_failed() && !slot.is_checkpointed() {
-                let what = format!("the object has {total} bytes, the entry records {}", slot.size);
-                slot.fail(Error::new(ErrorKind::Corrupt, what), false);
-            }
-        }
-        if slot.has_failed() {
-            if last {
-                self.announce(slot).await;
-            }
-            return;
-        }
-        let whole = last && before == 0 && slices.len() == 1 && bytes > 0;
-        let mut planned = 0;
-        for slice in slices {
-            // An empty content needs no read: there is nothing in it.
-            if slice.len == Some(0) {
-                continue;
-            }
-            match self.contents.locate(&slice.content) {
-                Ok(location) => {
-                    let target = Target {
-                        slot: Arc::clone(slot),
-                        start: slice.start,
-                        len: slice.len.unwrap_or(0),
-                        compressed: slice.compressed,
-                        whole,
-                    };
-                    self.window.slices.push(PlannedSlice { content: slice.content, location, target });
-                    planned += 1;
-                }
-                Err(e) => slot.fail(e, false),
-            }
-        }
-        if whole && planned == 1 {
-            // The only slice stands for the announcement too: a small file costs one countdown.
-            return;
-        }
-        slot.expect(planned);
-        if last {
-            self.announce(slot).await;
-        }
-    }
-
-    async fn announce(&self, slot: &Arc<FileSlot>) {
-        self.send(|place| Work::Announced(Arc::clone(slot), place)).await;
-    }
-
-    /// Hands an entry without data to the workers, as soon as not too many wait already.
-    async fn send(&self, work: impl FnOnce(Waiting) -> Work) {
-        if let Ok(permit) = Arc::clone(&self.waiting).acquire_owned().await {
-            let _ = self.work.send(work(Waiting::new(permit)));
-        }
-    }
-
-    /// Plans the window; `gap` limits what is read along.
-    async fn dispatch(&mut self, gap: u64) {
-        let slices = std::mem::take(&mut self.window.slices);
-        if slices.is_empty() {
-            return;
-        }
-        let options = self.costs.plan_options(packed_bytes(&slices));
-        let started = Instant::now();
-        let reads = plan(slices, PlanOptions { gap: options.gap.min(gap), ..options });
-        self.pass.outcome.tally.clock.add(Stage::Plan, started);
-        for read in reads {
-            if self.pass.options.dry_run {
-                self.pass.outcome.tally.plan(read.pack.0, read.range.end - read.range.start);
-                let _ = self.work.send(Work::Planned(read));
-            } else if self.reads.send(read).await.is_err() {
-                return;
-            }
-        }
-    }
-}
-
-fn packed_bytes(slices: &[PlannedSlice<Target>]) -> u64 {
-    slices.iter().map(|slice| u64::from(slice.location.packed.packed_len)).sum()
 }
 
 /// The same wants, at the places that a fresh index names.

@@ -3,25 +3,32 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::clock::Stage;
 use super::decode::{ContentDecoder, check_length};
 use super::fetch::{Fetched, PackBytes, Target, lost_error};
-use super::finish::Outcome;
 use super::plan::{PackRead, WantedContent};
 use super::report::Tally;
 use super::slot::{FileSlot, Folder};
+use super::write::Writer;
 use crate::error::{Error, Result};
 use crate::repository::contents::Contents;
 use crate::repository::index::PackIdx;
-use crate::sink::Sink;
 
 /// A place among the entries that wait for the workers; dropping it frees the place.
 #[derive(Debug)]
 pub(crate) struct Waiting(OwnedSemaphorePermit);
 
+/// Entries without data that wait for the workers at most.
+const WAITING_ENTRIES: usize = 4096;
+
 impl Waiting {
+    /// The places of a pass.
+    pub(crate) fn places() -> Arc<Semaphore> {
+        Arc::new(Semaphore::new(WAITING_ENTRIES))
+    }
+
     pub(crate) fn new(permit: OwnedSemaphorePermit) -> Self {
         Waiting(permit)
     }
@@ -47,15 +54,11 @@ pub(crate) enum Work {
 /// What all workers of a pass share.
 pub(crate) struct Workshop {
     pub(crate) contents: Contents,
-    /// `None`: swallow everything (verification).
-    pub(crate) sink: Option<Arc<Sink>>,
-    pub(crate) outcome: Arc<Outcome>,
+    pub(crate) writer: Writer,
     /// Recompute the keyed hash of every content.
     pub(crate) hash: bool,
     /// Slices whose pack was not there; `None` when that is final.
     pub(crate) gone: Option<Mutex<Vec<WantedContent<Target>>>>,
-    /// Slots that are being written.
-    pub(crate) unfinished: Arc<Mutex<Vec<Arc<FileSlot>>>>,
 }
 
 /// Contents that are tried once more with a fresh index at most; more is damage.
@@ -65,7 +68,7 @@ impl Workshop {
     /// Works until the channel closes.
     pub(crate) fn work(&self, queue: &crossbeam_channel::Receiver<Work>) {
         let mut decoder = ContentDecoder::new(self.hash);
-        let clock = &*self.outcome.tally.clock;
+        let clock = &*self.writer.outcome.tally.clock;
         let mut free = Instant::now();
         for work in queue {
             clock.add(Stage::Idle, free);
@@ -77,15 +80,15 @@ impl Workshop {
                     }
                 }
                 Work::Listed(folder, place) => {
-                    self.outcome.child_done(self.sink.as_deref(), &folder);
+                    self.writer.outcome.child_done(self.writer.sink.as_deref(), &folder);
                     place.free();
                 }
                 Work::Planned(read) => {
                     let targets = read.contents.iter().flat_map(|c| &c.targets);
-                    targets.for_each(|target| self.slice_done(&target.slot));
+                    targets.for_each(|target| self.writer.slice_done(&target.slot));
                 }
                 Work::Announced(slot, place) => {
-                    self.slice_done(&slot);
+                    self.writer.slice_done(&slot);
                     place.free();
                 }
             }
@@ -98,7 +101,7 @@ impl Workshop {
         let pack = bytes.read.pack;
         let mut contents = std::mem::take(&mut bytes.read.contents).into_iter().peekable();
         let mut own = Vec::new();
-        let clock = &*self.outcome.tally.clock;
+        let clock = &*self.writer.outcome.tally.clock;
         let mut started = Instant::now();
         while let Some(content) = contents.next() {
             let range = content.location.range();
@@ -116,7 +119,7 @@ impl Workshop {
             } else {
                 stored
             };
-            Tally::add(&self.outcome.tally.needed_bytes, to.saturating_sub(from) as u64);
+            Tally::add(&self.writer.outcome.tally.needed_bytes, to.saturating_sub(from) as u64);
             let decoded = decoder.decode(&self.contents.opener, &content, stored);
             started = clock.add(Stage::Decode, started);
             self.deliver(&content, pack, decoded);
@@ -131,19 +134,19 @@ impl Workshop {
             Ok(plain) => {
                 for target in &content.targets {
                     let written =
-                        check_length(target, plain, content).and_then(|()| self.write(target, plain));
+                        check_length(target, plain, content).and_then(|()| self.writer.write(target, plain));
                     match written {
-                        Ok(()) => Tally::add(&self.outcome.tally.done_bytes, target.len),
+                        Ok(()) => Tally::add(&self.writer.outcome.tally.done_bytes, target.len),
                         Err(e) => target.slot.fail(e, false),
                     }
-                    self.slice_done(&target.slot);
+                    self.writer.slice_done(&target.slot);
                 }
             }
             Err(e) => {
                 let e = Arc::new(e.in_pack(self.contents.index.pack(pack)));
                 for target in &content.targets {
                     target.slot.fail(e.again(), false);
-                    self.slice_done(&target.slot);
+                    self.writer.slice_done(&target.slot);
                 }
             }
         }
@@ -165,7 +168,7 @@ impl Workshop {
         }
         for target in &content.targets {
             target.slot.fail(error(&content), false);
-            self.slice_done(&target.slot);
+            self.writer.slice_done(&target.slot);
         }
     }
 }

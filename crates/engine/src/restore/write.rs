@@ -1,15 +1,24 @@
 //! Plaintext → files: what a worker thread does with a content.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::fetch::Target;
+use super::finish::Outcome;
 use super::report::Tally;
 use super::slot::{FileSlot, SlotKind, Writing};
-use super::work::Workshop;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sink::{ExistingKind, Patch};
+use crate::sink::{ExistingKind, Patch, Sink};
 
-impl Workshop {
+/// Writes contents to the slots that want them, and completes each slot with its last slice.
+pub(crate) struct Writer {
+    /// `None`: swallow everything (verification).
+    pub(crate) sink: Option<Arc<Sink>>,
+    pub(crate) outcome: Arc<Outcome>,
+    /// Slots that are being written.
+    pub(crate) unfinished: Arc<Mutex<Vec<Arc<FileSlot>>>>,
+}
+
+impl Writer {
     /// Writes a content to a place that wants it.
     pub(super) fn write(&self, target: &Target, plain: &[u8]) -> Result<()> {
         let slot = &target.slot;

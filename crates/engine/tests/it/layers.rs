@@ -39,16 +39,22 @@ const TABLE: &[(&str, &str)] = &[
         "error observer repository restore::clock restore::cost restore::credits restore::plan restore::slot",
     ),
     ("restore::decode", "error repository restore::plan restore::fetch"),
+    ("restore::write", "error sink restore::fetch restore::report restore::slot restore::finish"),
     (
-        "restore::write",
-        "error repository sink restore::clock restore::plan restore::fetch restore::decode \
-         restore::report restore::slot restore::finish",
+        "restore::work",
+        "error repository restore::clock restore::plan restore::fetch restore::decode restore::report \
+         restore::slot restore::write",
     ),
     // What wires them.
     (
         "restore::extra",
         "error repository sink restore::filter restore::finish restore::options restore::report \
          restore::slot restore::walk",
+    ),
+    (
+        "restore::window",
+        "error repository sink restore::clock restore::cost restore::fetch restore::finish restore::options \
+         restore::plan restore::reconcile restore::report restore::slot restore::walk restore::work",
     ),
     ("restore::pass", "error observer repository sink restore"),
     ("restore::reread", "error observer repository sink restore"),

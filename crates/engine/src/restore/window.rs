@@ -1,0 +1,188 @@
+//! Windows of the walk → pack reads: what is compared, located and planned together.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use tokio::sync::{Semaphore, mpsc};
+
+use super::clock::Stage;
+use super::cost::CostModel;
+use super::fetch::Target;
+use super::finish::Outcome;
+use super::options::RestoreOptions;
+use super::plan::{PackRead, PlanOptions, PlannedSlice, plan};
+use super::reconcile::Reconcile;
+use super::report::Tally;
+use super::slot::FileSlot;
+use super::walk::Walked;
+use super::work::{Waiting, Work};
+use crate::error::{Error, ErrorKind};
+use crate::repository::contents::Contents;
+use crate::repository::objects::Slice;
+use crate::sink::Sink;
+
+/// Bytes of the budget that pay for one slice of a window: a few windows are on their way at once.
+const BYTES_PER_SLICE: u64 = 8192;
+/// A window that goes out early is sparse: what lies in its gaps is mostly wanted by the next one.
+const EARLY_GAP: u64 = 256;
+
+/// Collects windows and turns them into pack reads.
+pub(crate) struct Planner<'a> {
+    pub(crate) options: &'a RestoreOptions,
+    /// `None`: nothing is written, and nothing compared.
+    pub(crate) sink: Option<&'a Arc<Sink>>,
+    pub(crate) outcome: &'a Arc<Outcome>,
+    pub(crate) contents: &'a Contents,
+    pub(crate) costs: &'a CostModel,
+    pub(crate) reads: &'a mpsc::Sender<PackRead<Target>>,
+    pub(crate) work: &'a crossbeam_channel::Sender<Work>,
+    /// Slices of the window.
+    pub(crate) window: Vec<PlannedSlice<Target>>,
+    /// Bounds what waits for the workers without holding data.
+    pub(crate) waiting: Arc<Semaphore>,
+}
+
+impl Planner<'_> {
+    /// Takes what the walk finds, until it ends.
+    pub(crate) async fn run(mut self, mut walked: mpsc::Receiver<Vec<Walked>>) {
+        let reconcile = self.sink.filter(|s| !s.is_fresh()).map(|sink| {
+            Reconcile::new(
+                Arc::clone(sink),
+                Arc::clone(&self.contents.opener),
+                self.options,
+                Arc::clone(self.outcome),
+            )
+        });
+        let window_slices = (self.options.memory_bytes / 4 / BYTES_PER_SLICE).clamp(512, 65_536) as usize;
+        loop {
+            let next = match tokio::time::timeout(self.costs.patience(), walked.recv()).await {
+                Ok(next) => next,
+                // The walk is behind: what there is keeps fetch busy meanwhile.
+                Err(_) => {
+                    if self.reads.capacity() == self.reads.max_capacity() {
+                        self.dispatch(EARLY_GAP).await;
+                    }
+                    walked.recv().await
+                }
+            };
+            let Some(batch) = next else { break };
+            let started = Instant::now();
+            let batch = match &reconcile {
+                Some(reconcile) => {
+                    let batch = reconcile.run(batch).await;
+                    self.outcome.tally.clock.add(Stage::Reconcile, started);
+                    batch
+                }
+                None => batch,
+            };
+            for item in batch {
+                self.take(item).await;
+            }
+            if self.window.len() >= window_slices {
+                self.dispatch(u64::MAX).await;
+            }
+        }
+        self.dispatch(u64::MAX).await;
+    }
+
+    async fn take(&mut self, item: Walked) {
+        let outcome = Arc::clone(self.outcome);
+        match item {
+            Walked::Folder(_) => Tally::add(&outcome.tally.total_entries, 1),
+            Walked::Listed { folder, .. } => self.send(|place| Work::Listed(folder, place)).await,
+            Walked::Failed { path, error } => outcome.failed(path, &error, false),
+            Walked::Slices { slot, slices, last } => self.take_slices(&slot, slices, last).await,
+        }
+    }
+
+    async fn take_slices(&mut self, slot: &Arc<FileSlot>, slices: Vec<Slice>, last: bool) {
+        let outcome = Arc::clone(self.outcome);
+        let tally = &outcome.tally;
+        // Reconcile has counted what it kept; the rest is on its way.
+        let kept = slot.kept_bytes.load(Ordering::Relaxed);
+        let bytes: u64 = slices.iter().filter_map(|s| s.len).sum();
+        let before = slot.object_bytes.fetch_add(bytes, Ordering::Relaxed) + kept;
+        let total = before + bytes;
+        if last {
+            Tally::add(&tally.total_entries, 1);
+            Tally::add(&tally.total_bytes, total);
+            if total != slot.size && !slot.has_failed() && !slot.is_checkpointed() {
+                let what = format!("the object has {total} bytes, the entry records {}", slot.size);
+                slot.fail(Error::new(ErrorKind::Corrupt, what), false);
+            }
+        }
+        if slot.has_failed() {
+            if last {
+                self.announce(slot).await;
+            }
+            return;
+        }
+        let whole = last && before == 0 && slices.len() == 1 && bytes > 0;
+        let mut planned = 0;
+        for slice in slices {
+            // An empty content needs no read: there is nothing in it.
+            if slice.len == Some(0) {
+                continue;
+            }
+            match self.contents.locate(&slice.content) {
+                Ok(location) => {
+                    let target = Target {
+                        slot: Arc::clone(slot),
+                        start: slice.start,
+                        len: slice.len.unwrap_or(0),
+                        compressed: slice.compressed,
+                        whole,
+                    };
+                    self.window.push(PlannedSlice { content: slice.content, location, target });
+                    planned += 1;
+                }
+                Err(e) => slot.fail(e, false),
+            }
+        }
+        if whole && planned == 1 {
+            // The only slice stands for the announcement too: a small file costs one countdown.
+            return;
+        }
+        slot.expect(planned);
+        if last {
+            self.announce(slot).await;
+        }
+    }
+
+    async fn announce(&self, slot: &Arc<FileSlot>) {
+        self.send(|place| Work::Announced(Arc::clone(slot), place)).await;
+    }
+
+    /// Hands an entry without data to the workers, as soon as not too many wait already.
+    async fn send(&self, work: impl FnOnce(Waiting) -> Work) {
+        if let Ok(permit) = Arc::clone(&self.waiting).acquire_owned().await {
+            let _ = self.work.send(work(Waiting::new(permit)));
+        }
+    }
+
+    /// Plans the window; `gap` limits what is read along.
+    async fn dispatch(&mut self, gap: u64) {
+        let slices = std::mem::take(&mut self.window);
+        if slices.is_empty() {
+            return;
+        }
+        let options = self.costs.plan_options(packed_bytes(&slices));
+        let started = Instant::now();
+        let reads = plan(slices, PlanOptions { gap: options.gap.min(gap), ..options });
+        self.outcome.tally.clock.add(Stage::Plan, started);
+        for read in reads {
+            if self.options.dry_run {
+                self.outcome.tally.plan(read.pack.0, read.range.end - read.range.start);
+                let _ = self.work.send(Work::Planned(read));
+            } else if self.reads.send(read).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Bytes of packs that slices need.
+pub(crate) fn packed_bytes(slices: &[PlannedSlice<Target>]) -> u64 {
+    slices.iter().map(|slice| u64::from(slice.location.packed.packed_len)).sum()
+}
