@@ -43,8 +43,10 @@ const LOCAL_READ: u64 = 2 << 20;
 /// Bytes in flight from there. No time has to be bridged, and more would only cool the caches; but each thread wants a
 /// read in hand and one ahead, also where contents are longer than a usual read.
 const LOCAL_FLYING: u64 = 20 << 20;
-/// Idle buffers that are a matter of course.
-const IDLE: u64 = 4 << 20;
+/// Idle buffers from there, if the share leaves less: two of long contents. Making them anew costs as much as reading.
+const LOCAL_IDLE: u64 = 12 << 20;
+/// Idle buffers from far away.
+const FAR_IDLE: u64 = 4 << 20;
 /// Gaps that are always read along from far away, and the largest one that ever is.
 const FAR_GAP: std::ops::RangeInclusive<u64> = 64 << 10..=4 << 20;
 /// Bytes of a read from which on it tells the bandwidth.
@@ -58,7 +60,7 @@ impl CostModel {
     /// For a storage that is read with up to `share` bytes of packs in memory; `parallel` is the caller's limit, 0: none.
     pub(crate) fn new(traits: StorageTraits, share: u64, parallel: usize) -> Self {
         let flying_bytes = if traits.local { share.min(LOCAL_FLYING) } else { share };
-        let idle_bytes = share.saturating_sub(flying_bytes).max(IDLE);
+        let idle_bytes = if traits.local { (share - flying_bytes).max(LOCAL_IDLE) } else { FAR_IDLE };
         CostModel { traits, flying_bytes, idle_bytes, parallel, measured: Mutex::default() }
     }
 

@@ -57,7 +57,9 @@ pub(crate) mod aws_lc {
             }
             let (nonce, sealed) = stored.split_first_chunk_mut::<NONCE>().ok_or(NotAuthentic)?;
             let nonce = Nonce::assume_unique_for_key(*nonce);
-            key.open_in_place(nonce, Aad::from(aad), sealed).map_err(|_| NotAuthentic)
+            // The call that takes both together moves the plaintext onto itself, and not every C library sees through it.
+            let (text, tag) = sealed.split_last_chunk_mut::<TAG>().ok_or(NotAuthentic)?;
+            key.open_in_place_separate_tag(nonce, Aad::from(aad), tag, text).map_err(|_| NotAuthentic)
         }
     }
 }
