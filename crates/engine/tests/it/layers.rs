@@ -95,10 +95,10 @@ fn reversed_imports_are_found_however_they_are_written() {
         ("restore::walk", "use super::{filter::Filter,\n    plan::{PackRead, plan}};"),
         ("restore::walk", "use crate::sink::{Attributes, Sink};"),
         ("restore::fetch", "use super::decode as later;"),
-        ("restore::plan", "use crate::restore::write::Work;"),
+        ("restore::plan", "use crate::restore::work::Work;"),
         ("restore::plan", "use super::*;"),
         ("restore::decode", "use crate::Report;"),
-        ("restore::finish", "let w: super::write::Work;"),
+        ("restore::finish", "let w: super::work::Work;"),
         ("restore::unheard_of", ""),
     ] {
         let found = violations(&module.split("::").collect::<Vec<_>>(), source);
@@ -106,7 +106,7 @@ fn reversed_imports_are_found_however_they_are_written() {
     }
     for (module, source) in [
         ("repository::open", "use super::index::ContentIndex; // crate::restore"),
-        ("restore::write", "use super::decode::{ContentDecoder, check_length};"),
+        ("restore::work", "use super::decode::{ContentDecoder, check_length};"),
         ("restore::walk", "use crate::sink::Attributes;\nmod tests {\n    use super::*;\n}"),
     ] {
         let (_, wrong) = violations(&module.split("::").collect::<Vec<_>>(), source).unwrap();
