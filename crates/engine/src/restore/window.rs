@@ -87,7 +87,7 @@ impl Planner<'_> {
     }
 
     async fn take(&mut self, item: Walked) {
-        let outcome = Arc::clone(self.outcome);
+        let outcome = self.outcome;
         match item {
             Walked::Folder(_) => Tally::add(&outcome.tally.total_entries, 1),
             Walked::Listed { folder, .. } => self.send(|place| Work::Listed(folder, place)).await,
@@ -97,7 +97,7 @@ impl Planner<'_> {
     }
 
     async fn take_slices(&mut self, slot: &Arc<FileSlot>, slices: Vec<Slice>, last: bool) {
-        let outcome = Arc::clone(self.outcome);
+        let outcome = self.outcome;
         let tally = &outcome.tally;
         // Reconcile has counted what it kept; the rest is on its way.
         let kept = slot.kept_bytes.load(Ordering::Relaxed);
