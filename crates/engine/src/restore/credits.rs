@@ -49,6 +49,7 @@ impl Credits {
 /// Buffers that go round between fetch and the workers, so that memory is touched for the first time only once.
 #[derive(Debug, Clone)]
 pub(crate) struct BufferPool {
+    /// The smallest first.
     kept: Arc<Mutex<Vec<Vec<u8>>>>,
     /// Bytes of all that are kept: they are nobody's credit.
     max_bytes: usize,
@@ -66,28 +67,22 @@ impl BufferPool {
     /// The kept buffer that fits `bytes` best, or a new one.
     pub(crate) fn take(&self, bytes: usize) -> Vec<u8> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let fits = kept.iter().enumerate().filter(|(_, b)| b.capacity() >= bytes);
-        match fits.min_by_key(|(_, b)| b.capacity()).map(|(i, _)| i) {
-            Some(i) => kept.swap_remove(i),
-            None => {
-                // One that is too small makes room for the one that will come back.
-                if kept.len() >= Self::MAX_BUFFERS {
-                    kept.pop();
-                }
-                Vec::new()
-            }
-        }
+        let fits = kept.partition_point(|buffer| buffer.capacity() < bytes);
+        if fits < kept.len() { kept.remove(fits) } else { Vec::new() }
     }
 
-    /// Keeps a buffer for later, where there is room for it.
+    /// Keeps a buffer for later. Where there is no room for all, the smallest go: a long one serves every read, and to
+    /// make it anew costs most.
     pub(crate) fn give(&self, buffer: Vec<u8>) {
+        if buffer.capacity() == 0 || buffer.capacity() > self.max_bytes {
+            return;
+        }
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let bytes: usize = kept.iter().map(Vec::capacity).sum();
-        if buffer.capacity() > 0
-            && kept.len() < Self::MAX_BUFFERS
-            && bytes + buffer.capacity() <= self.max_bytes
-        {
-            kept.push(buffer);
+        let place = kept.partition_point(|other| other.capacity() < buffer.capacity());
+        kept.insert(place, buffer);
+        let mut bytes: usize = kept.iter().map(Vec::capacity).sum();
+        while kept.len() > Self::MAX_BUFFERS || bytes > self.max_bytes {
+            bytes -= kept.remove(0).capacity();
         }
     }
 }
@@ -99,14 +94,18 @@ mod tests {
     #[test]
     fn kept_buffers_are_few_and_bounded_together() {
         let pool = BufferPool::new(4 << 20);
-        for mib in [5, 1, 2, 2, 1] {
+        let kept = || pool.kept.lock().unwrap().iter().map(|b| b.capacity() >> 20).collect::<Vec<_>>();
+        for mib in [1, 2, 1, 5] {
             pool.give(Vec::with_capacity(mib << 20));
         }
-        let mut kept: Vec<usize> = pool.kept.lock().unwrap().iter().map(|b| b.capacity() >> 20).collect();
-        kept.sort_unstable();
-        assert_eq!(kept, [1, 1, 2]);
-        assert_eq!(pool.take(3 << 19).capacity(), 2 << 20);
+        assert_eq!(kept(), [1, 1, 2]);
+        pool.give(Vec::with_capacity(2 << 20));
+        assert_eq!(kept(), [2, 2]);
+        pool.give(Vec::with_capacity(1 << 20));
+        assert_eq!(kept(), [2, 2]);
         assert_eq!(pool.take(3 << 20).capacity(), 0);
+        assert_eq!(pool.take(3 << 19).capacity(), 2 << 20);
+        assert_eq!(kept(), [2]);
         for _ in 0..9 {
             pool.give(Vec::with_capacity(4096));
         }
