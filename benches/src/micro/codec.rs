@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use rekopia_format::compression::{Decoder, split_header};
 use rekopia_format::ecc::Ecc;
 use rekopia_format::encryption::ContentCipher;
-use rekopia_format::hashing::{HashAlgorithm, KeyedHash};
+use rekopia_format::hashing::{HashAlgorithm, HashStream, KeyedHash};
 use rekopia_testkit::corpus::{Filling, Texture};
 use rekopia_testkit::random::Random;
 use rekopia_testkit::writer::{Compressor, Sealer};
@@ -92,7 +92,7 @@ pub(super) fn decompression(steps: &mut Steps) -> Result<()> {
     Ok(())
 }
 
-/// Every hash, one content at a time.
+/// Every hash, one content at a time, and two where that is faster.
 pub(super) fn hashing(steps: &mut Steps) -> Result<()> {
     for algorithm in HashAlgorithm::all() {
         let hash = KeyedHash::new(algorithm, &[3; 32])?;
@@ -107,6 +107,23 @@ pub(super) fn hashing(steps: &mut Steps) -> Result<()> {
                 |_| {
                     for chunk in data.chunks(size) {
                         black_box(hash.hash(chunk));
+                    }
+                    Ok(())
+                },
+            )?;
+            if !hash.is_faster_in_pairs() {
+                continue;
+            }
+            steps.time(
+                &format!("hash {}, {shown}, in pairs", algorithm.name()),
+                Unit::Bytes(size as u64),
+                times as u64,
+                || Ok(()),
+                |_| {
+                    for pair in data.chunks(2 * size) {
+                        let mut streams = [hash.start(), hash.start()];
+                        HashStream::update_many(streams.iter_mut().zip(pair.chunks(size)));
+                        streams.map(|stream| black_box(stream.finish()));
                     }
                     Ok(())
                 },

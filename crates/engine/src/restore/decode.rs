@@ -14,25 +14,19 @@ pub(crate) struct ContentDecoder {
     decoder: Decoder,
     plain: Vec<u8>,
     object: Vec<u8>,
-    /// Also recompute the keyed hash of each content.
-    hash: bool,
 }
 
 /// A plaintext buffer larger than this is not kept for the next content.
 const KEEP_BYTES: usize = 16 << 20;
 
 impl ContentDecoder {
-    /// A decoder with empty buffers.
-    pub(crate) fn new(hash: bool) -> Self {
-        ContentDecoder { hash, ..ContentDecoder::default() }
-    }
-
-    /// The plaintext of a content, decrypted inside `stored`.
+    /// The plaintext of a content, decrypted inside `stored`; `hash`: the one in its name is compared.
     pub(crate) fn decode<'a>(
         &'a mut self,
         opener: &ContentOpener,
         wanted: &WantedContent<Target>,
         stored: &'a mut [u8],
+        hash: bool,
     ) -> Result<&'a [u8]> {
         for buffer in [&mut self.plain, &mut self.object] {
             if buffer.capacity() > KEEP_BYTES {
@@ -43,7 +37,7 @@ impl ContentDecoder {
         let plain = opener
             .open(id, &wanted.location.packed, stored, &mut self.decoder, &mut self.plain)
             .map_err(|e| corrupt(e, id))?;
-        if self.hash {
+        if hash {
             opener.verify_hash(id, plain).map_err(|e| corrupt(e, id))?;
         }
         let Some(target) = wanted.targets.first() else { return Ok(plain) };
@@ -64,10 +58,10 @@ impl ContentDecoder {
 }
 
 /// A content that is not as long as the file that wants it says.
-pub(crate) fn check_length(target: &Target, plain: &[u8], wanted: &WantedContent<Target>) -> Result<()> {
-    if target.len == plain.len() as u64 {
+pub(crate) fn check_length(target: &Target, len: usize, wanted: &WantedContent<Target>) -> Result<()> {
+    if target.len == len as u64 {
         return Ok(());
     }
-    let what = format!("{} bytes where {} belong", plain.len(), target.len);
+    let what = format!("{len} bytes where {} belong", target.len);
     Err(Error::new(ErrorKind::Corrupt, what).of_content(&wanted.content))
 }

@@ -31,6 +31,7 @@ mod report;
 mod reread;
 mod run;
 mod slot;
+mod verify;
 mod walk;
 mod window;
 mod work;

@@ -123,7 +123,11 @@ impl Pass<'_> {
         });
         let (work, queue) = crossbeam_channel::unbounded();
         let threads = match self.options.threads {
-            0 => std::thread::available_parallelism().map_or(2, |n| n.get()) + 1,
+            // One more than cores where a write may wait.
+            0 => {
+                let cores = std::thread::available_parallelism().map_or(2, |n| n.get());
+                cores + usize::from(self.sink.is_some())
+            }
             n => n,
         };
         let mut workers = Vec::with_capacity(threads);

@@ -32,7 +32,7 @@ pub struct VerifyOptions {
     pub memory_bytes: u64,
     /// Requests in flight; 0: as the storage suggests.
     pub parallel: usize,
-    /// Threads; 0: one more than cores.
+    /// Threads; 0: as many as cores.
     pub threads: usize,
     /// Stops the work when set.
     pub cancel: Cancel,

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use rekopia_format::content::Error as ContentError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::clock::Stage;
@@ -11,9 +12,10 @@ use super::fetch::{Fetched, PackBytes, Target, lost_error};
 use super::plan::{PackRead, WantedContent};
 use super::report::Tally;
 use super::slot::{FileSlot, Folder};
+use super::verify::Verifier;
 use super::write::Writer;
 use crate::error::{Error, Result};
-use crate::repository::contents::Contents;
+use crate::repository::contents::{Contents, corrupt};
 use crate::repository::index::PackIdx;
 
 /// A place among the entries that wait for the workers; dropping it frees the place.
@@ -61,19 +63,33 @@ pub(crate) struct Workshop {
     pub(crate) gone: Option<Mutex<Vec<WantedContent<Target>>>>,
 }
 
+/// A content that is being hashed.
+struct Hashed {
+    content: WantedContent<Target>,
+    pack: PackIdx,
+    /// Bytes of its plaintext.
+    len: usize,
+}
+
 /// Contents that are tried once more with a fresh index at most; more is damage.
 const MAX_GONE: usize = 1 << 20;
 
 impl Workshop {
     /// Works until the channel closes.
     pub(crate) fn work(&self, queue: &crossbeam_channel::Receiver<Work>) {
-        let mut decoder = ContentDecoder::new(self.hash);
+        let mut decoder = ContentDecoder::default();
+        // What is written is written from where it was decoded, so that it must be known to be right by then.
+        let mut verifier = (self.hash && self.writer.sink.is_none())
+            .then(|| Verifier::new(self.contents.opener.hash()))
+            .flatten();
         let clock = &*self.writer.outcome.tally.clock;
         let mut free = Instant::now();
         for work in queue {
             clock.add(Stage::Idle, free);
             match work {
-                Work::Fetched(Fetched::Bytes(bytes)) => self.write_all(bytes, &mut decoder),
+                Work::Fetched(Fetched::Bytes(bytes)) => {
+                    self.write_all(bytes, &mut decoder, verifier.as_mut())
+                }
                 Work::Fetched(Fetched::Lost { contents, gone, error, pack }) => {
                     for content in contents {
                         self.lost(content, gone, |c| lost_error(c, &error, &pack));
@@ -94,9 +110,18 @@ impl Workshop {
             }
             free = Instant::now();
         }
+        if let Some(verifier) = verifier {
+            verifier.finish(|hashed, is_right| self.verified(&hashed, is_right));
+            clock.add(Stage::Decode, free);
+        }
     }
 
-    fn write_all(&self, mut bytes: PackBytes, decoder: &mut ContentDecoder) {
+    fn write_all(
+        &self,
+        mut bytes: PackBytes,
+        decoder: &mut ContentDecoder,
+        mut verifier: Option<&mut Verifier<'_, Hashed>>,
+    ) {
         let start = bytes.read.range.start;
         let pack = bytes.read.pack;
         let mut contents = std::mem::take(&mut bytes.read.contents).into_iter().peekable();
@@ -120,7 +145,17 @@ impl Workshop {
                 stored
             };
             Tally::add(&self.writer.outcome.tally.needed_bytes, to.saturating_sub(from) as u64);
-            let decoded = decoder.decode(&self.contents.opener, &content, stored);
+            // An object-level stream is not what the id names.
+            let verifier = verifier.as_mut().filter(|_| !content.targets.iter().any(|t| t.compressed));
+            let hash = self.hash && verifier.is_none();
+            let decoded = decoder.decode(&self.contents.opener, &content, stored, hash);
+            if let (Ok(plain), Some(verifier)) = (&decoded, verifier) {
+                let (id, len) = (content.content, plain.len());
+                let hashed = Hashed { content, pack, len };
+                verifier.push(id, plain, hashed, |hashed, is_right| self.verified(&hashed, is_right));
+                started = clock.add(Stage::Decode, started);
+                continue;
+            }
             started = clock.add(Stage::Decode, started);
             self.deliver(&content, pack, decoded);
             started = clock.add(Stage::Write, started);
@@ -133,23 +168,40 @@ impl Workshop {
         match decoded {
             Ok(plain) => {
                 for target in &content.targets {
-                    let written =
-                        check_length(target, plain, content).and_then(|()| self.writer.write(target, plain));
-                    match written {
-                        Ok(()) => Tally::add(&self.writer.outcome.tally.done_bytes, target.len),
-                        Err(e) => target.slot.fail(e, false),
-                    }
-                    self.writer.slice_done(&target.slot);
+                    let written = check_length(target, plain.len(), content)
+                        .and_then(|()| self.writer.write(target, plain));
+                    self.done(target, written);
                 }
             }
-            Err(e) => {
-                let e = Arc::new(e.in_pack(self.contents.index.pack(pack)));
-                for target in &content.targets {
-                    target.slot.fail(e.again(), false);
-                    self.writer.slice_done(&target.slot);
-                }
-            }
+            Err(e) => self.damaged(content, pack, e),
         }
+    }
+
+    /// The same for a content that nobody writes.
+    fn verified(&self, hashed: &Hashed, is_right: bool) {
+        let Hashed { content, pack, len } = hashed;
+        if !is_right {
+            return self.damaged(content, *pack, corrupt(ContentError::Hash, &content.content));
+        }
+        for target in &content.targets {
+            self.done(target, check_length(target, *len, content));
+        }
+    }
+
+    fn damaged(&self, content: &WantedContent<Target>, pack: PackIdx, error: Error) {
+        let error = Arc::new(error.in_pack(self.contents.index.pack(pack)));
+        for target in &content.targets {
+            target.slot.fail(error.again(), false);
+            self.writer.slice_done(&target.slot);
+        }
+    }
+
+    fn done(&self, target: &Target, result: Result<()>) {
+        match result {
+            Ok(()) => Tally::add(&self.writer.outcome.tally.done_bytes, target.len),
+            Err(e) => target.slot.fail(e, false),
+        }
+        self.writer.slice_done(&target.slot);
     }
 
     /// Contents that cannot be had: kept for another try, or the failure of everything that wants them.

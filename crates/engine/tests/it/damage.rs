@@ -143,6 +143,43 @@ async fn every_parameter_round_trips() {
     }
 }
 
+/// Each content authenticates; of those that are hashed side by side, the right one is found false.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_content_under_a_false_name_is_found_by_its_hash() {
+    let options = WriterOptions { splitter: "FIXED-128K".into(), ..WriterOptions::default() };
+    let (_, repository) = built(options, |w| {
+        let bytes = |seed: u8| (0..500_000u32).map(move |n| (n.wrapping_mul(n) >> 7) as u8 ^ seed);
+        let mut files: Vec<_> =
+            (0..5).map(|n| file(w, &format!("{n}"), &bytes(n).collect::<Vec<_>>())).collect();
+        let alone = file(w, "alone", b"what belongs there");
+        let id = *alone.object.as_ref().unwrap().content();
+        w.put_false_content(id, b"what does not, but", w.now() + 1).unwrap();
+        files.insert(2, alone);
+        files
+    })
+    .await;
+    let from = repository
+        .resolve(&rekopia::Reference::parse("u@h").unwrap(), &rekopia::Selection::default())
+        .await
+        .unwrap();
+    for hash in [false, true] {
+        let options = rekopia::VerifyOptions { hash, threads: 1, ..rekopia::VerifyOptions::default() };
+        let report = repository.verify(&from, &options, Arc::new(rekopia::Silent)).await.unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let options = RestoreOptions { hash, ..quick() };
+        let restored = restore(&repository, "u@h", dir.path(), &options).await.unwrap();
+        for report in [report, restored] {
+            let failed: Vec<&str> = report.failures().iter().map(|f| f.path.as_str()).collect();
+            assert_eq!(failed, if hash { &["alone"][..] } else { &[] });
+            assert_eq!(report.files, 6 - failed.len() as u64);
+            assert!(
+                report.failures().iter().all(|f| f.kind == ErrorKind::Corrupt && f.message.contains("hash"))
+            );
+        }
+        assert_eq!(dir.path().join("alone").exists(), !hash);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn packs_without_index_and_lost_packs_are_damage() {
     let fixture = Fixture::load("quickstart");

@@ -22,6 +22,7 @@ const TABLE: &[(&str, &str)] = &[
     ("restore::slot", "error sink"),
     ("restore::finish", "error observer sink restore::options restore::report restore::slot"),
     ("restore::rehash", "sink"),
+    ("restore::verify", ""),
     // The stages. Walk does not look at the destination; plan is pure; fetch and decode open no files.
     (
         "restore::walk",
@@ -43,7 +44,7 @@ const TABLE: &[(&str, &str)] = &[
     (
         "restore::work",
         "error repository restore::clock restore::plan restore::fetch restore::decode restore::report \
-         restore::slot restore::write",
+         restore::slot restore::verify restore::write",
     ),
     // What wires them.
     (

@@ -4,7 +4,7 @@
 //! and for processors without AVX-512, and is what the tests compare with.
 
 #[cfg(target_arch = "x86_64")]
-use super::blake2b_avx512 as wide;
+use super::{blake2b_avx512 as wide, blake2b_pair as pair};
 
 /// Streams side by side.
 pub(super) const LANES: usize = 8;
@@ -162,7 +162,14 @@ impl<'a> Feed<'a> {
 /// Hashes the first blocks of each run.
 fn hash(lanes: &mut [Feed<'_>], blocks: usize) {
     #[cfg(target_arch = "x86_64")]
-    if lanes.len() > 1 {
+    if let [first, second] = lanes {
+        let hashed = [first.stream.hashed, second.stream.hashed];
+        let (mut one, mut two) = (first.stream.words, second.stream.words);
+        if pair::compress([&mut one, &mut two], hashed, [first.run(), second.run()], blocks) {
+            (first.stream.words, second.stream.words) = (one, two);
+            return;
+        }
+    } else if lanes.len() > 1 {
         let mut words: [Words; LANES] = Default::default();
         let (mut hashed, mut runs): ([u64; LANES], [&[Block]; LANES]) = Default::default();
         for (((lane, words), hashed), run) in lanes.iter().zip(&mut words).zip(&mut hashed).zip(&mut runs) {

@@ -1,4 +1,4 @@
-//! The rounds of BLAKE2b on eight states at once, in 512-bit registers.
+//! The rounds of BLAKE2b on eight states at once: a word of each in a 512-bit register.
 
 use std::arch::x86_64::{
     __m512i, _mm256_extract_epi64, _mm512_add_epi64, _mm512_extracti64x4_epi64, _mm512_ror_epi64,
@@ -21,18 +21,17 @@ pub(super) fn compress(
     runs: [&[Block]; LANES],
     blocks: usize,
 ) -> bool {
-    // SAFETY: the function is safe but for the processor that it needs.
-    is_there() && unsafe { compress_wide(states, hashed, runs, blocks) }
+    let is_there = is_there();
+    if is_there {
+        // SAFETY: the function is safe but for the processor that it needs.
+        unsafe { compress_wide(states, hashed, runs, blocks) };
+    }
+    is_there
 }
 
 #[target_feature(enable = "avx512f")]
 #[expect(clippy::indexing_slicing, reason = "constants below the length of an array")]
-fn compress_wide(
-    states: &mut [Words; LANES],
-    hashed: [u64; LANES],
-    runs: [&[Block]; LANES],
-    blocks: usize,
-) -> bool {
+fn compress_wide(states: &mut [Words; LANES], hashed: [u64; LANES], runs: [&[Block]; LANES], blocks: usize) {
     let mut words: [__m512i; 8] = [_mm512_setzero_si512(); 8];
     for (place, word) in words.iter_mut().enumerate() {
         let mut of_lanes = [0; LANES];
@@ -64,7 +63,6 @@ fn compress_wide(
             }
         }
     }
-    true
 }
 
 #[target_feature(enable = "avx512f")]
@@ -95,7 +93,7 @@ fn gather_message(blocks: &[&Block; LANES], place: usize) -> __m512i {
 /// One word of each lane.
 #[target_feature(enable = "avx512f")]
 #[inline]
-fn gather(words: [u64; LANES]) -> __m512i {
+pub(super) fn gather(words: [u64; LANES]) -> __m512i {
     let [a, b, c, d, e, f, g, h] = words;
     let signed = u64::cast_signed;
     _mm512_set_epi64(signed(h), signed(g), signed(f), signed(e), signed(d), signed(c), signed(b), signed(a))
@@ -104,7 +102,7 @@ fn gather(words: [u64; LANES]) -> __m512i {
 /// The word of each lane.
 #[target_feature(enable = "avx512f")]
 #[inline]
-fn scatter(words: __m512i) -> [u64; LANES] {
+pub(super) fn scatter(words: __m512i) -> [u64; LANES] {
     let (low, high) = (_mm512_extracti64x4_epi64::<0>(words), _mm512_extracti64x4_epi64::<1>(words));
     let words = [
         _mm256_extract_epi64::<0>(low),

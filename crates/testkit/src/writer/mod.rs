@@ -158,6 +158,14 @@ impl RepositoryWriter {
         Ok(id)
     }
 
+    /// Stores under a name what it does not name: what only its hash tells.
+    ///
+    /// # Errors
+    /// As for [`RepositoryWriter::put_content`].
+    pub fn put_false_content(&mut self, id: ContentId, data: &[u8], timestamp: i64) -> Result<()> {
+        self.store(id, data, timestamp, true)
+    }
+
     /// Like [`RepositoryWriter::put_content`], compressed or not as told.
     fn put(&mut self, prefix: u8, data: &[u8], compress: bool) -> Result<ContentId> {
         let id = ContentId::new(prefix, &self.hash.hash(data))?;

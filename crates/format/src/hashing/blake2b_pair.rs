@@ -1,0 +1,119 @@
+//! The rounds of BLAKE2b on two states at once: a row of each in a 512-bit register.
+//!
+//! The four mixes of half a round are one operation on rows of four words. Each waits for the one before it, so that a
+//! state alone leaves the processor idle most of the time; a second one costs nothing more.
+
+use std::arch::x86_64::{
+    __m512i, _mm512_add_epi64, _mm512_permutex_epi64, _mm512_permutex2var_epi64, _mm512_ror_epi64,
+    _mm512_shuffle_i64x2, _mm512_xor_si512,
+};
+
+use super::blake2b::{Block, IV, SIGMA, Words};
+use super::blake2b_avx512::{gather, is_there, scatter};
+
+/// Of each half of a round, the words of the message that its four mixes take first, and those they take second.
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+const ORDER: [[u64; 8]; 24] = {
+    // The second half keeps the second row, which is ready last, where it is: its diagonals begin with the fourth.
+    let mixes = [[0, 1, 2, 3], [7, 4, 5, 6]];
+    let mut order = [[0; 8]; 24];
+    let mut at = 0;
+    while at < 4 * order.len() {
+        let (half, place) = (at / 4, at % 4);
+        let words = SIGMA[half / 2 % SIGMA.len()];
+        let mix = mixes[half % 2][place];
+        order[half][place] = words[2 * mix] as u64;
+        order[half][place + 4] = words[2 * mix + 1] as u64;
+        at += 1;
+    }
+    order
+};
+
+/// Hashes the first `blocks` of each run into the state beside it; `hashed` are the bytes before. Where AVX-512 is
+/// missing: `false`, and nothing is changed.
+#[expect(unsafe_code, reason = "two states in the time of one")]
+pub(super) fn compress(
+    states: [&mut Words; 2],
+    hashed: [u64; 2],
+    runs: [&[Block]; 2],
+    blocks: usize,
+) -> bool {
+    let is_there = is_there();
+    if is_there {
+        // SAFETY: the function is safe but for the processor that it needs.
+        unsafe { compress_pair(states, hashed, runs, blocks) };
+    }
+    is_there
+}
+
+#[target_feature(enable = "avx512f")]
+fn compress_pair(states: [&mut Words; 2], hashed: [u64; 2], runs: [&[Block]; 2], blocks: usize) {
+    let [first, second] = states;
+    let ([a, b], [c, d]) = (halves(first), halves(second));
+    let (mut low, mut high) = (row(a, c), row(b, d));
+    let [iv_low, iv_high] = halves(&IV);
+    let (iv_low, iv_high) = (row(iv_low, iv_low), row(iv_high, iv_high));
+    let mut hashed = row([hashed[0], 0, 0, 0], [hashed[1], 0, 0, 0]);
+    let block_len = row([128, 0, 0, 0], [128, 0, 0, 0]);
+    for (first, second) in runs[0].iter().zip(runs[1]).take(blocks) {
+        let (first, second) = (message(first), message(second));
+        hashed = _mm512_add_epi64(hashed, block_len);
+        let mut v = [low, high, iv_low, _mm512_xor_si512(iv_high, hashed)];
+        for [columns, diagonals] in ORDER.as_chunks().0 {
+            mix(&mut v, columns, first, second);
+            v[0] = _mm512_permutex_epi64::<0b10_01_00_11>(v[0]);
+            v[2] = _mm512_permutex_epi64::<0b00_11_10_01>(v[2]);
+            v[3] = _mm512_permutex_epi64::<0b01_00_11_10>(v[3]);
+            mix(&mut v, diagonals, first, second);
+            v[0] = _mm512_permutex_epi64::<0b00_11_10_01>(v[0]);
+            v[2] = _mm512_permutex_epi64::<0b10_01_00_11>(v[2]);
+            v[3] = _mm512_permutex_epi64::<0b01_00_11_10>(v[3]);
+        }
+        low = _mm512_xor_si512(low, _mm512_xor_si512(v[0], v[2]));
+        high = _mm512_xor_si512(high, _mm512_xor_si512(v[1], v[3]));
+    }
+    let ([a, b, c, d, i, j, k, l], [e, f, g, h, m, n, o, p]) = (scatter(low), scatter(high));
+    *first = [a, b, c, d, e, f, g, h];
+    *second = [i, j, k, l, m, n, o, p];
+}
+
+/// Half a round: four mixes of each state.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn mix(v: &mut [__m512i; 4], order: &[u64; 8], first: [__m512i; 2], second: [__m512i; 2]) {
+    let order = gather(*order);
+    let first = _mm512_permutex2var_epi64(first[0], order, first[1]);
+    let second = _mm512_permutex2var_epi64(second[0], order, second[1]);
+    let x = _mm512_shuffle_i64x2::<0b01_00_01_00>(first, second);
+    let y = _mm512_shuffle_i64x2::<0b11_10_11_10>(first, second);
+    let [a, b, c, d] = *v;
+    let a = _mm512_add_epi64(_mm512_add_epi64(a, x), b);
+    let d = _mm512_ror_epi64::<32>(_mm512_xor_si512(d, a));
+    let c = _mm512_add_epi64(c, d);
+    let b = _mm512_ror_epi64::<24>(_mm512_xor_si512(b, c));
+    let a = _mm512_add_epi64(_mm512_add_epi64(a, y), b);
+    let d = _mm512_ror_epi64::<16>(_mm512_xor_si512(d, a));
+    let c = _mm512_add_epi64(c, d);
+    let b = _mm512_ror_epi64::<63>(_mm512_xor_si512(b, c));
+    *v = [a, b, c, d];
+}
+
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn message(block: &Block) -> [__m512i; 2] {
+    let mut words = [0; 16];
+    words.iter_mut().zip(block.as_chunks().0).for_each(|(to, from)| *to = u64::from_le_bytes(*from));
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = words;
+    [gather([a, b, c, d, e, f, g, h]), gather([i, j, k, l, m, n, o, p])]
+}
+
+fn halves([a, b, c, d, e, f, g, h]: &Words) -> [[u64; 4]; 2] {
+    [[*a, *b, *c, *d], [*e, *f, *g, *h]]
+}
+
+/// A row of each state.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn row([a, b, c, d]: [u64; 4], [e, f, g, h]: [u64; 4]) -> __m512i {
+    gather([a, b, c, d, e, f, g, h])
+}
