@@ -72,10 +72,6 @@ impl Blake {
             Blake::B3(_) => 1,
         }
     }
-
-    pub(super) fn is_faster_in_pairs(&self) -> bool {
-        matches!(self, Blake::B2b(_, Some(_)))
-    }
 }
 
 /// One of them, fed piece by piece.

@@ -5,7 +5,7 @@ mod blake2b;
 #[cfg(target_arch = "x86_64")]
 mod blake2b_avx512;
 #[cfg(target_arch = "x86_64")]
-mod blake2b_pair;
+mod blake2b_rows;
 mod hmacs;
 
 use std::ops::Deref;
@@ -170,11 +170,6 @@ impl KeyedHash {
             State::Blake(blake) => blake.width(),
             State::Hmac(_) => 1,
         }
-    }
-
-    /// Whether two streams are hashed together in about the time of one.
-    pub fn is_faster_in_pairs(&self) -> bool {
-        matches!(&self.state, State::Blake(blake) if blake.is_faster_in_pairs())
     }
 }
 

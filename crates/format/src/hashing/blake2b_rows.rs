@@ -1,7 +1,7 @@
-//! The rounds of BLAKE2b on two states at once: a row of each in a 512-bit register.
+//! The rounds of BLAKE2b on two or four states at once: a row of two of them in a 512-bit register.
 //!
 //! The four mixes of half a round are one operation on rows of four words. Each waits for the one before it, so that a
-//! state alone leaves the processor idle most of the time; a second one costs nothing more.
+//! state alone leaves the processor idle most of the time; a second one costs nothing more, and two pairs little.
 
 use std::arch::x86_64::{
     __m512i, _mm512_add_epi64, _mm512_permutex_epi64, _mm512_permutex2var_epi64, _mm512_ror_epi64,
@@ -30,57 +30,84 @@ const ORDER: [[u64; 8]; 24] = {
 };
 
 /// Hashes the first `blocks` of each run into the state beside it; `hashed` are the bytes before. Where AVX-512 is
-/// missing: `false`, and nothing is changed.
-#[expect(unsafe_code, reason = "two states in the time of one")]
-pub(super) fn compress(
-    states: [&mut Words; 2],
-    hashed: [u64; 2],
-    runs: [&[Block]; 2],
+/// missing: `false`, and nothing is changed. `LANES` is twice `PAIRS`.
+#[expect(unsafe_code, reason = "two states in the time of one, and four in little more")]
+pub(super) fn compress<const LANES: usize, const PAIRS: usize>(
+    states: &mut [Words; LANES],
+    hashed: [u64; LANES],
+    runs: [&[Block]; LANES],
     blocks: usize,
 ) -> bool {
     let is_there = is_there();
     if is_there {
         // SAFETY: the function is safe but for the processor that it needs.
-        unsafe { compress_pair(states, hashed, runs, blocks) };
+        unsafe { compress_rows::<LANES, PAIRS>(states, hashed, runs, blocks) };
     }
     is_there
 }
 
 #[target_feature(enable = "avx512f")]
-fn compress_pair(states: [&mut Words; 2], hashed: [u64; 2], runs: [&[Block]; 2], blocks: usize) {
-    let [first, second] = states;
-    let ([a, b], [c, d]) = (halves(first), halves(second));
-    let (mut low, mut high) = (row(a, c), row(b, d));
+#[expect(clippy::indexing_slicing, reason = "constants below the length of an array")]
+fn compress_rows<const LANES: usize, const PAIRS: usize>(
+    states: &mut [Words; LANES],
+    bytes: [u64; LANES],
+    runs: [&[Block]; LANES],
+    blocks: usize,
+) {
+    const { assert!(LANES == 2 * PAIRS) };
     let [iv_low, iv_high] = halves(&IV);
     let (iv_low, iv_high) = (row(iv_low, iv_low), row(iv_high, iv_high));
-    let mut hashed = row([hashed[0], 0, 0, 0], [hashed[1], 0, 0, 0]);
     let block_len = row([128, 0, 0, 0], [128, 0, 0, 0]);
-    for (first, second) in runs[0].iter().zip(runs[1]).take(blocks) {
-        let (first, second) = (message(first), message(second));
-        hashed = _mm512_add_epi64(hashed, block_len);
-        let mut v = [low, high, iv_low, _mm512_xor_si512(iv_high, hashed)];
-        for [columns, diagonals] in ORDER.as_chunks().0 {
-            mix(&mut v, columns, first, second);
-            v[0] = _mm512_permutex_epi64::<0b10_01_00_11>(v[0]);
-            v[2] = _mm512_permutex_epi64::<0b00_11_10_01>(v[2]);
-            v[3] = _mm512_permutex_epi64::<0b01_00_11_10>(v[3]);
-            mix(&mut v, diagonals, first, second);
-            v[0] = _mm512_permutex_epi64::<0b00_11_10_01>(v[0]);
-            v[2] = _mm512_permutex_epi64::<0b10_01_00_11>(v[2]);
-            v[3] = _mm512_permutex_epi64::<0b01_00_11_10>(v[3]);
-        }
-        low = _mm512_xor_si512(low, _mm512_xor_si512(v[0], v[2]));
-        high = _mm512_xor_si512(high, _mm512_xor_si512(v[1], v[3]));
+    let (mut rows, mut hashed) = ([[iv_low; 2]; PAIRS], [iv_low; PAIRS]);
+    let of_pairs = states.as_chunks::<2>().0.iter().zip(bytes.as_chunks::<2>().0);
+    for ((rows, hashed), ([first, second], bytes)) in rows.iter_mut().zip(&mut hashed).zip(of_pairs) {
+        let ([a, b], [c, d]) = (halves(first), halves(second));
+        *rows = [row(a, c), row(b, d)];
+        *hashed = row([bytes[0], 0, 0, 0], [bytes[1], 0, 0, 0]);
     }
-    let ([a, b, c, d, i, j, k, l], [e, f, g, h, m, n, o, p]) = (scatter(low), scatter(high));
-    *first = [a, b, c, d, e, f, g, h];
-    *second = [i, j, k, l, m, n, o, p];
+    let runs = runs.as_chunks::<2>().0;
+    for at in 0..blocks {
+        let mut v = [[iv_low; 4]; PAIRS];
+        let mut messages = [[[iv_low; 2]; 2]; PAIRS];
+        for n in 0..PAIRS {
+            let block = |side: usize| runs[n][side].get(at).unwrap_or(&[0; 128]);
+            messages[n] = [message(block(0)), message(block(1))];
+            hashed[n] = _mm512_add_epi64(hashed[n], block_len);
+            v[n] = [rows[n][0], rows[n][1], iv_low, _mm512_xor_si512(iv_high, hashed[n])];
+        }
+        for [columns, diagonals] in ORDER.as_chunks().0 {
+            for n in 0..PAIRS {
+                mix(&mut v[n], columns, &messages[n]);
+            }
+            for v in &mut v {
+                v[0] = _mm512_permutex_epi64::<0b10_01_00_11>(v[0]);
+                v[2] = _mm512_permutex_epi64::<0b00_11_10_01>(v[2]);
+                v[3] = _mm512_permutex_epi64::<0b01_00_11_10>(v[3]);
+            }
+            for n in 0..PAIRS {
+                mix(&mut v[n], diagonals, &messages[n]);
+            }
+            for v in &mut v {
+                v[0] = _mm512_permutex_epi64::<0b00_11_10_01>(v[0]);
+                v[2] = _mm512_permutex_epi64::<0b10_01_00_11>(v[2]);
+                v[3] = _mm512_permutex_epi64::<0b01_00_11_10>(v[3]);
+            }
+        }
+        for ([low, high], v) in rows.iter_mut().zip(v) {
+            *low = _mm512_xor_si512(*low, _mm512_xor_si512(v[0], v[2]));
+            *high = _mm512_xor_si512(*high, _mm512_xor_si512(v[1], v[3]));
+        }
+    }
+    for (of_pair, [low, high]) in states.as_chunks_mut().0.iter_mut().zip(rows) {
+        let ([a, b, c, d, i, j, k, l], [e, f, g, h, m, n, o, p]) = (scatter(low), scatter(high));
+        *of_pair = [[a, b, c, d, e, f, g, h], [i, j, k, l, m, n, o, p]];
+    }
 }
 
 /// Half a round: four mixes of each state.
 #[target_feature(enable = "avx512f")]
 #[inline]
-fn mix(v: &mut [__m512i; 4], order: &[u64; 8], first: [__m512i; 2], second: [__m512i; 2]) {
+fn mix(v: &mut [__m512i; 4], order: &[u64; 8], [first, second]: &[[__m512i; 2]; 2]) {
     let order = gather(*order);
     let first = _mm512_permutex2var_epi64(first[0], order, first[1]);
     let second = _mm512_permutex2var_epi64(second[0], order, second[1]);
