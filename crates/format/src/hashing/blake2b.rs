@@ -4,7 +4,7 @@
 //! and for processors without AVX-512, and is what the tests compare with.
 
 #[cfg(target_arch = "x86_64")]
-use super::{blake2b_avx512 as wide, blake2b_rows as rows};
+use super::blake2b_avx512 as wide;
 
 /// Streams side by side.
 pub(super) const LANES: usize = 8;
@@ -162,16 +162,16 @@ impl<'a> Feed<'a> {
 /// Hashes the first blocks of each run.
 fn hash(lanes: &mut [Feed<'_>], blocks: usize) {
     #[cfg(target_arch = "x86_64")]
-    let are_hashed = match lanes.len() {
-        0 | 1 => false,
-        2 => together(lanes, blocks, rows::compress::<2, 1>),
-        3 | 4 => together(lanes, blocks, rows::compress::<4, 2>),
-        _ => together(lanes, blocks, wide::compress),
-    };
-    #[cfg(not(target_arch = "x86_64"))]
-    let are_hashed = false;
-    if are_hashed {
-        return;
+    if lanes.len() > 1 {
+        let mut words: [Words; LANES] = Default::default();
+        let (mut hashed, mut runs): ([u64; LANES], [&[Block]; LANES]) = Default::default();
+        for (((lane, words), hashed), run) in lanes.iter().zip(&mut words).zip(&mut hashed).zip(&mut runs) {
+            (*words, *hashed, *run) = (lane.stream.words, lane.stream.hashed, lane.run());
+        }
+        if wide::compress(&mut words, hashed, runs, lanes.len(), blocks) {
+            lanes.iter_mut().zip(words).for_each(|(lane, words)| lane.stream.words = words);
+            return;
+        }
     }
     for lane in lanes {
         let (mut words, mut hashed) = (lane.stream.words, lane.stream.hashed);
@@ -181,24 +181,6 @@ fn hash(lanes: &mut [Feed<'_>], blocks: usize) {
         }
         lane.stream.words = words;
     }
-}
-
-/// Hashes up to `N` lanes by a function of states, the bytes that are in them, runs of blocks, and how many of these.
-#[cfg(target_arch = "x86_64")]
-fn together<const N: usize>(
-    lanes: &mut [Feed<'_>],
-    blocks: usize,
-    compress: impl Fn(&mut [Words; N], [u64; N], [&[Block]; N], usize) -> bool,
-) -> bool {
-    let (mut words, mut hashed, mut runs): (_, _, [&[Block]; N]) = ([IV; N], [0; N], [&[]; N]);
-    for (((lane, words), hashed), run) in lanes.iter().zip(&mut words).zip(&mut hashed).zip(&mut runs) {
-        (*words, *hashed, *run) = (lane.stream.words, lane.stream.hashed, lane.run());
-    }
-    let are_hashed = compress(&mut words, hashed, runs, blocks);
-    if are_hashed {
-        lanes.iter_mut().zip(words).for_each(|(lane, words)| lane.stream.words = words);
-    }
-    are_hashed
 }
 
 /// Hashes one block; `hashed` are the bytes up to its end.

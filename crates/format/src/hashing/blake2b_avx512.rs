@@ -6,25 +6,36 @@ use std::arch::x86_64::{
 };
 
 use super::blake2b::{Block, IV, LANES, Words, rounds};
+use super::blake2b_rows::compress_rows;
 
 /// Whether this processor has AVX-512.
 pub(super) fn is_there() -> bool {
     is_x86_feature_detected!("avx512f")
 }
 
-/// Hashes the first `blocks` of each run into the state beside it; `hashed` are the bytes before. Where AVX-512 is
-/// missing: `false`, and nothing is changed.
-#[expect(unsafe_code, reason = "three quarters faster than four lanes in 256 bits")]
+/// Hashes the first `blocks` of each run into the state beside it; `hashed` are the bytes before. The first `lanes` are
+/// wanted. Where AVX-512 is missing: `false`, and nothing is changed.
+#[expect(
+    unsafe_code,
+    reason = "eight are three quarters faster than four in 256 bits; two and four, than one by one"
+)]
 pub(super) fn compress(
     states: &mut [Words; LANES],
     hashed: [u64; LANES],
     runs: [&[Block]; LANES],
+    lanes: usize,
     blocks: usize,
 ) -> bool {
     let is_there = is_there();
     if is_there {
-        // SAFETY: the function is safe but for the processor that it needs.
-        unsafe { compress_wide(states, hashed, runs, blocks) };
+        // SAFETY: the functions are safe but for the processor that they need.
+        unsafe {
+            match lanes {
+                ..=2 => compress_rows::<1>(states, hashed, runs, blocks),
+                3 | 4 => compress_rows::<2>(states, hashed, runs, blocks),
+                _ => compress_wide(states, hashed, runs, blocks),
+            }
+        }
     }
     is_there
 }

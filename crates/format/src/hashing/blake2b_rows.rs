@@ -8,8 +8,8 @@ use std::arch::x86_64::{
     _mm512_shuffle_i64x2, _mm512_xor_si512,
 };
 
-use super::blake2b::{Block, IV, SIGMA, Words};
-use super::blake2b_avx512::{gather, is_there, scatter};
+use super::blake2b::{Block, IV, LANES, SIGMA, Words};
+use super::blake2b_avx512::{gather, scatter};
 
 /// Of each half of a round, the words of the message that its four mixes take first, and those they take second.
 #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
@@ -29,32 +29,15 @@ const ORDER: [[u64; 8]; 24] = {
     order
 };
 
-/// Hashes the first `blocks` of each run into the state beside it; `hashed` are the bytes before. Where AVX-512 is
-/// missing: `false`, and nothing is changed. `LANES` is twice `PAIRS`.
-#[expect(unsafe_code, reason = "two states in the time of one, and four in little more")]
-pub(super) fn compress<const LANES: usize, const PAIRS: usize>(
-    states: &mut [Words; LANES],
-    hashed: [u64; LANES],
-    runs: [&[Block]; LANES],
-    blocks: usize,
-) -> bool {
-    let is_there = is_there();
-    if is_there {
-        // SAFETY: the function is safe but for the processor that it needs.
-        unsafe { compress_rows::<LANES, PAIRS>(states, hashed, runs, blocks) };
-    }
-    is_there
-}
-
+/// Hashes the first `blocks` of the first `PAIRS` pairs of runs into the states beside them; `bytes` are those before.
 #[target_feature(enable = "avx512f")]
 #[expect(clippy::indexing_slicing, reason = "constants below the length of an array")]
-fn compress_rows<const LANES: usize, const PAIRS: usize>(
+pub(super) fn compress_rows<const PAIRS: usize>(
     states: &mut [Words; LANES],
     bytes: [u64; LANES],
     runs: [&[Block]; LANES],
     blocks: usize,
 ) {
-    const { assert!(LANES == 2 * PAIRS) };
     let [iv_low, iv_high] = halves(&IV);
     let (iv_low, iv_high) = (row(iv_low, iv_low), row(iv_high, iv_high));
     let block_len = row([128, 0, 0, 0], [128, 0, 0, 0]);
@@ -76,21 +59,13 @@ fn compress_rows<const LANES: usize, const PAIRS: usize>(
             v[n] = [rows[n][0], rows[n][1], iv_low, _mm512_xor_si512(iv_high, hashed[n])];
         }
         for [columns, diagonals] in ORDER.as_chunks().0 {
-            for n in 0..PAIRS {
-                mix(&mut v[n], columns, &messages[n]);
+            for (v, messages) in v.iter_mut().zip(&messages) {
+                mix(v, columns, messages);
+                turn::<UP, DOWN>(v);
             }
-            for v in &mut v {
-                v[0] = _mm512_permutex_epi64::<0b10_01_00_11>(v[0]);
-                v[2] = _mm512_permutex_epi64::<0b00_11_10_01>(v[2]);
-                v[3] = _mm512_permutex_epi64::<0b01_00_11_10>(v[3]);
-            }
-            for n in 0..PAIRS {
-                mix(&mut v[n], diagonals, &messages[n]);
-            }
-            for v in &mut v {
-                v[0] = _mm512_permutex_epi64::<0b00_11_10_01>(v[0]);
-                v[2] = _mm512_permutex_epi64::<0b10_01_00_11>(v[2]);
-                v[3] = _mm512_permutex_epi64::<0b01_00_11_10>(v[3]);
+            for (v, messages) in v.iter_mut().zip(&messages) {
+                mix(v, diagonals, messages);
+                turn::<DOWN, UP>(v);
             }
         }
         for ([low, high], v) in rows.iter_mut().zip(v) {
@@ -102,6 +77,19 @@ fn compress_rows<const LANES: usize, const PAIRS: usize>(
         let ([a, b, c, d, i, j, k, l], [e, f, g, h, m, n, o, p]) = (scatter(low), scatter(high));
         *of_pair = [[a, b, c, d, e, f, g, h], [i, j, k, l, m, n, o, p]];
     }
+}
+
+/// The words of a state's row move up by one place, or down.
+const UP: i32 = 0b10_01_00_11;
+const DOWN: i32 = 0b00_11_10_01;
+
+/// Columns to diagonals, or back: of the four rows the second stays, and the fourth moves by two.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn turn<const FIRST: i32, const THIRD: i32>(v: &mut [__m512i; 4]) {
+    v[0] = _mm512_permutex_epi64::<FIRST>(v[0]);
+    v[2] = _mm512_permutex_epi64::<THIRD>(v[2]);
+    v[3] = _mm512_permutex_epi64::<0b01_00_11_10>(v[3]);
 }
 
 /// Half a round: four mixes of each state.
