@@ -11,7 +11,7 @@ use rekopia_testkit::writer::{
     DirectoryWriter, Entry, EntryKind, Metadata, NewSnapshot, RepositoryWriter, WriterOptions,
 };
 
-use crate::support::{open, open_at, open_blobs, quick, restore};
+use crate::support::{open, open_at, open_blobs, quick, restore, verify};
 
 pub(crate) const METADATA: Metadata =
     Metadata { mode: 0o755, uid: 0, gid: 0, mtime_ns: 1_700_000_000_123_456_789 };
@@ -158,13 +158,9 @@ async fn a_content_under_a_false_name_is_found_by_its_hash() {
         files
     })
     .await;
-    let from = repository
-        .resolve(&rekopia::Reference::parse("u@h").unwrap(), &rekopia::Selection::default())
-        .await
-        .unwrap();
     for hash in [false, true] {
         let options = rekopia::VerifyOptions { hash, threads: 1, ..rekopia::VerifyOptions::default() };
-        let report = repository.verify(&from, &options, Arc::new(rekopia::Silent)).await.unwrap();
+        let report = verify(&repository, "u@h", &options).await.unwrap();
         let dir = tempfile::tempdir().unwrap();
         let options = RestoreOptions { hash, ..quick() };
         let restored = restore(&repository, "u@h", dir.path(), &options).await.unwrap();

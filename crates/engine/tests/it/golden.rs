@@ -6,7 +6,7 @@ use rekopia::{ErrorKind, Report};
 use rekopia_testkit::fixture::{Fixture, FixtureSnapshot};
 use rekopia_testkit::tree::Tree;
 
-use crate::support::{open, open_at, quick, restore};
+use crate::support::{open, open_at, quick, restore, verify};
 
 /// Owners can only be given by root; elsewhere they are not compared.
 fn comparable(mut tree: Tree) -> Tree {
@@ -131,10 +131,8 @@ async fn verified(name: &str) -> Report {
     let fixture = Fixture::load(name);
     let repository = open(&fixture).await;
     let snapshot = fixture.snapshots.last().unwrap();
-    let reference = rekopia::Reference::parse(&snapshot.manifest_id).unwrap();
-    let from = repository.resolve(&reference, &rekopia::Selection::default()).await.unwrap();
     let options = rekopia::VerifyOptions { hash: true, ..rekopia::VerifyOptions::default() };
-    repository.verify(&from, &options, std::sync::Arc::new(rekopia::Silent)).await.unwrap()
+    verify(&repository, &snapshot.manifest_id, &options).await.unwrap()
 }
 
 /// Traps 10, 27, 30, 39: error correction around the encryption, hashes of compressed objects, manifests that are gzip

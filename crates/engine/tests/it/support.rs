@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use rekopia::blob::{BlobReader, Settings, connect};
 use rekopia::{
-    OpenOptions, Password, Reference, Report, Repository, RestoreOptions, Result, Selection, Silent,
+    OpenOptions, Password, Reference, Report, Repository, Resolved, RestoreOptions, Result, Selection,
+    Silent, VerifyOptions,
 };
 use rekopia_testkit::fixture::Fixture;
 
@@ -32,9 +33,23 @@ pub(crate) async fn restore(
     target: &Path,
     options: &RestoreOptions,
 ) -> Result<Report> {
-    let selection = Selection { incomplete: true, ..Selection::default() };
-    let from = repository.resolve(&Reference::parse(reference)?, &selection).await?;
+    let from = resolve(repository, reference).await?;
     repository.restore(&from, target, options, Arc::new(Silent)).await
+}
+
+/// Verifies what `reference` names.
+pub(crate) async fn verify(
+    repository: &Repository,
+    reference: &str,
+    options: &VerifyOptions,
+) -> Result<Report> {
+    let from = resolve(repository, reference).await?;
+    repository.verify(&from, options, Arc::new(Silent)).await
+}
+
+async fn resolve(repository: &Repository, reference: &str) -> Result<Resolved> {
+    let selection = Selection { incomplete: true, ..Selection::default() };
+    repository.resolve(&Reference::parse(reference)?, &selection).await
 }
 
 /// Options of a test: nothing is synced, few threads.
