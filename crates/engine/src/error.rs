@@ -32,6 +32,8 @@ pub enum ErrorKind {
     Usage,
     /// A policy forbids it.
     Refused,
+    /// Entries are missing, while others were restored or found right.
+    Incomplete,
     /// The caller asked to stop.
     Cancelled,
     /// A defect of this program.
@@ -43,6 +45,7 @@ impl ErrorKind {
     pub fn exit_code(self) -> u8 {
         match self {
             ErrorKind::Usage => 2,
+            ErrorKind::Incomplete => 3,
             ErrorKind::NoRepository => 10,
             ErrorKind::InvalidPassword => 12,
             ErrorKind::NotFound => 13,

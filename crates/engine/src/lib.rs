@@ -54,6 +54,7 @@ pub use repository::reference::{Reference, Resolved, RootReference};
 pub use repository::snapshots::{Selection, Snapshots};
 pub use repository::{OpenOptions, Password, Repository, RepositoryInfo};
 pub use restore::{
-    Failure, OnError, Overwrite, OwnerPolicy, Planned, Remark, Report, RestoreOptions, StageTimes, SyncMode,
-    VerifyOptions,
+    Consent, DeleteLimit, Deletion, Failure, OnError, Overwrite, OwnerPolicy, Planned, Remark, Report,
+    RestoreOptions, StageTimes, SyncMode, VerifyOptions,
 };
+pub use sink::clear_incomplete_mark;

@@ -38,6 +38,6 @@ mod work;
 mod write;
 
 pub use clock::StageTimes;
-pub use options::{OnError, Overwrite, OwnerPolicy, RestoreOptions, SyncMode};
-pub use report::{Failure, Planned, Remark, Report};
+pub use options::{Consent, DeleteLimit, OnError, Overwrite, OwnerPolicy, RestoreOptions, SyncMode};
+pub use report::{Deletion, Failure, Planned, Remark, Report};
 pub use run::VerifyOptions;

@@ -51,8 +51,12 @@ pub struct Report {
     pub skipped: u64,
     /// Bytes written to files.
     pub written_bytes: u64,
-    /// Entries removed because the snapshot does not have them.
+    /// Entries removed because the snapshot does not have them, or has something else in their place.
     pub deleted: u64,
+    /// Entries that should have been removed and could not be; not counted as failed.
+    pub undeleted: u64,
+    /// Entries kept as they are because this run itself needs them ([`protected`](super::RestoreOptions::protected)).
+    pub protected: u64,
     /// Entries that failed, each counted once; the descendants of an unreadable directory are covered by it.
     pub failed: u64,
     /// Attributes that could not be set.
@@ -78,6 +82,8 @@ pub struct Report {
     pub fidelity: Vec<Remark>,
     /// Entries of an incomplete snapshot that hold less than the source had.
     pub incomplete: Vec<Remark>,
+    /// The first entries that could not be removed, each by its own path.
+    pub remaining: Vec<Remark>,
     /// Other things to know.
     pub warnings: Vec<String>,
     /// The run was stopped on request.
@@ -88,10 +94,26 @@ pub struct Report {
     /// What ended the run before everything was tried.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fatal: Option<Failure>,
+    /// It read only: nothing was to be restored.
+    #[serde(skip)]
+    pub(crate) verification: bool,
 }
 
-/// What a dry run would have asked of the storage.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+/// What a restore with `delete_extra` is about to delete.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Deletion {
+    /// Files, links, special files and folders, with all that is below them.
+    pub entries: u64,
+    /// The first of them, relative to the target; a folder stands for all below it and ends in `/`.
+    pub first: Vec<String>,
+    /// Entries in the target before the run.
+    pub of: u64,
+    /// There is no room for old and new together: they have to go before anything is written.
+    pub before_writing: bool,
+}
+
+/// What a dry run would have asked of the storage and done to the target.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Planned {
     /// Requests for pack ranges.
     pub requests: u64,
@@ -99,10 +121,77 @@ pub struct Planned {
     pub bytes: u64,
     /// Packs that they are in.
     pub packs: u64,
+    /// Existing files and links that would become something else, or get other attributes.
+    pub changed: u64,
+    /// The first of them.
+    pub first_changed: Vec<String>,
+    /// Existing files of which only their data would tell: objects that are compressed as a whole.
+    pub perhaps: u64,
+    /// What would be deleted.
+    pub deletion: Deletion,
 }
 
 impl Report {
-    /// Whether every entry is as the snapshot has it.
+    /// An empty report of a verification, to [`add`](Self::add) others to.
+    pub fn of_verification() -> Self {
+        Report { verification: true, ..Report::default() }
+    }
+
+    /// How a program ends that did this and nothing else; `None`: complete.
+    ///
+    /// [`ErrorKind::Incomplete`] means that something was restored or found right beside what failed, or that an extra
+    /// could not be removed. A run that was to stop at the first failure ends as that failure, and so does one where
+    /// nothing at all worked. A verification has no halves: it ends as the one cause of all its failures, else as
+    /// [`ErrorKind::Corrupt`].
+    pub fn exit_kind(&self) -> Option<ErrorKind> {
+        if self.cancelled {
+            return Some(ErrorKind::Cancelled);
+        }
+        if let Some(fatal) = &self.fatal {
+            return Some(fatal.kind);
+        }
+        if self.failed == 0 {
+            return (self.undeleted > 0).then_some(ErrorKind::Incomplete);
+        }
+        let first = self.failures.first().map_or(ErrorKind::Internal, |f| f.kind);
+        let one_cause = self.failures.iter().all(|f| f.kind == first);
+        if self.verification {
+            return Some(if one_cause { first } else { ErrorKind::Corrupt });
+        }
+        let nothing_worked = self.files + self.symlinks + self.directories == 0;
+        Some(if nothing_worked { first } else { ErrorKind::Incomplete })
+    }
+
+    /// Adds the numbers and lists of another run; requests and bytes of the storage are those of the later one.
+    pub fn add(&mut self, other: Report) {
+        self.files += other.files;
+        self.directories += other.directories;
+        self.symlinks += other.symlinks;
+        self.bytes += other.bytes;
+        self.kept_files += other.kept_files;
+        self.kept_bytes += other.kept_bytes;
+        self.skipped += other.skipped;
+        self.written_bytes += other.written_bytes;
+        self.deleted += other.deleted;
+        self.undeleted += other.undeleted;
+        self.protected += other.protected;
+        self.failed += other.failed;
+        self.unset_attributes += other.unset_attributes;
+        self.needed_bytes += other.needed_bytes;
+        self.requests = self.requests.max(other.requests);
+        self.fetched_bytes = self.fetched_bytes.max(other.fetched_bytes);
+        self.retries = self.retries.max(other.retries);
+        self.seconds += other.seconds;
+        self.failures.extend(other.failures);
+        self.fidelity.extend(other.fidelity);
+        self.incomplete.extend(other.incomplete);
+        self.remaining.extend(other.remaining);
+        self.warnings.extend(other.warnings);
+        self.cancelled |= other.cancelled;
+        self.fatal = self.fatal.take().or(other.fatal);
+    }
+
+    /// Whether every entry is as the snapshot has it; what could not be deleted does not count.
     pub fn is_complete(&self) -> bool {
         self.failed == 0 && !self.cancelled && self.fatal.is_none()
     }
@@ -128,6 +217,8 @@ pub(crate) struct Tally {
     pub(crate) skipped: AtomicU64,
     pub(crate) written_bytes: AtomicU64,
     pub(crate) deleted: AtomicU64,
+    undeleted: AtomicU64,
+    protected: AtomicU64,
     pub(crate) failed: AtomicU64,
     pub(crate) unset_attributes: AtomicU64,
     pub(crate) needed_bytes: AtomicU64,
@@ -144,6 +235,7 @@ struct Lists {
     failures: Vec<Failure>,
     fidelity: Vec<Remark>,
     incomplete: Vec<Remark>,
+    remaining: Vec<Remark>,
     warnings: Vec<String>,
     planned: Planned,
     packs: HashSet<u32>,
@@ -178,6 +270,18 @@ impl Tally {
         self.with(|l| push(&mut l.incomplete, Remark { path, message }));
     }
 
+    /// Counts an entry that should have gone and is still there.
+    pub(crate) fn remains(&self, path: String, message: String) {
+        Tally::add(&self.undeleted, 1);
+        self.with(|l| push(&mut l.remaining, Remark { path, message }));
+    }
+
+    /// Counts an entry that is kept because this run needs it.
+    pub(crate) fn protect(&self, path: &str) {
+        Tally::add(&self.protected, 1);
+        self.warn(format!("{path} is needed by this run and stays as it is"));
+    }
+
     /// Counts a pack read of a dry run.
     pub(crate) fn plan(&self, pack: u32, bytes: u64) {
         self.with(|l| {
@@ -190,7 +294,7 @@ impl Tally {
     /// What [`Tally::plan`] counted.
     pub(crate) fn planned(&self) -> Planned {
         let mut planned = Planned::default();
-        self.with(|l| planned = Planned { packs: l.packs.len() as u64, ..l.planned });
+        self.with(|l| planned = Planned { packs: l.packs.len() as u64, ..l.planned.clone() });
         planned
     }
 
@@ -211,6 +315,8 @@ impl Tally {
             skipped: get(&self.skipped),
             written_bytes: get(&self.written_bytes),
             deleted: get(&self.deleted),
+            undeleted: get(&self.undeleted),
+            protected: get(&self.protected),
             failed: get(&self.failed),
             unset_attributes: get(&self.unset_attributes),
             needed_bytes: get(&self.needed_bytes),
@@ -221,6 +327,7 @@ impl Tally {
             report.failures.clone_from(&l.failures);
             report.fidelity.clone_from(&l.fidelity);
             report.incomplete.clone_from(&l.incomplete);
+            report.remaining.clone_from(&l.remaining);
             report.warnings.clone_from(&l.warnings);
         });
         report.failures.sort_by(|a, b| a.path.cmp(&b.path));

@@ -12,6 +12,7 @@ mod existing;
 pub(crate) mod extra;
 mod file;
 mod handles;
+mod mark;
 mod metadata;
 mod node;
 mod patch;
@@ -31,6 +32,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 pub(crate) use error::SinkError;
 pub(crate) use existing::{Existing, ExistingBytes, ExistingKind};
 pub(crate) use file::LargeFile;
+pub use mark::clear_incomplete_mark;
 pub use metadata::OwnerPolicy;
 pub(crate) use metadata::{AttributePolicy, Attributes, FidelityIssue};
 pub(crate) use node::DirNode;
@@ -61,6 +63,10 @@ pub(crate) struct Sink {
     /// Open before the first write, so that syncing it reports every write-back error since.
     sync_root: std::sync::OnceLock<OwnedFd>,
     needs_fdatasync: std::sync::OnceLock<bool>,
+    /// What the root's mark says while the restore is not complete; `None`: a restore without a mark.
+    mark: Option<String>,
+    /// Done before the first change.
+    changed: std::sync::Once,
 }
 
 /// What the target was before.
@@ -91,6 +97,8 @@ impl Sink {
             start,
             sync_root: std::sync::OnceLock::new(),
             needs_fdatasync: std::sync::OnceLock::new(),
+            mark: None,
+            changed: std::sync::Once::new(),
         })
     }
 

@@ -14,7 +14,7 @@ const TABLE: &[(&str, &str)] = &[
     ("repository", "error observer"),
     ("sink", "error"),
     // What the stages share: plain values and counters.
-    ("restore::options", "observer::Cancel sink::OwnerPolicy"),
+    ("restore::options", "observer::Cancel sink::OwnerPolicy restore::report::Deletion crate::ErrorKind"),
     ("restore::clock", ""),
     ("restore::report", "error restore::clock"),
     ("restore::credits", ""),
