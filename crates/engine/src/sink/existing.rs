@@ -19,8 +19,10 @@ use super::{Patch, Sink};
 pub(crate) enum ExistingKind {
     File,
     Symlink,
-    /// A directory or special file: never changed, only refused or removed.
-    Other,
+    /// Never changed, only refused or moved aside.
+    Directory,
+    /// A device, socket or pipe: never opened.
+    Special,
 }
 
 /// An entry that is in the target already.
@@ -38,7 +40,8 @@ impl Existing {
         let kind = match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => ExistingKind::File,
             FileType::Symlink => ExistingKind::Symlink,
-            _ => ExistingKind::Other,
+            FileType::Directory => ExistingKind::Directory,
+            _ => ExistingKind::Special,
         };
         let size = u64::try_from(stat.st_size).unwrap_or(0);
         let shared = kind == ExistingKind::File && stat.st_nlink > 1;
@@ -49,7 +52,8 @@ impl Existing {
         match self.kind {
             ExistingKind::File => "file",
             ExistingKind::Symlink => "symbolic link",
-            ExistingKind::Other => "directory or special file",
+            ExistingKind::Directory => "directory",
+            ExistingKind::Special => "special file",
         }
     }
 }
@@ -96,7 +100,11 @@ impl Sink {
         name: &EntryName,
     ) -> Result<ExistingBytes, SinkError> {
         let dir = self.dir(node)?;
-        let file = open_with(&dir, name, OFlags::RDONLY, Mode::RUSR);
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let file = match self.options.looks_only {
+            true => rustix::fs::openat(&dir.fd, name.as_str(), flags, Mode::empty()),
+            false => open_with(&dir, name, OFlags::RDONLY, Mode::RUSR),
+        };
         file.map(ExistingBytes::File).map_err(|e| SinkError::sys("opening", &node.path_of(name.as_str()), e))
     }
 
@@ -142,7 +150,8 @@ impl Sink {
         }
     }
 
-    fn has(&self, existing: &Existing, wanted: &Attributes) -> bool {
+    /// Whether an existing entry has the attributes that it would be given.
+    pub(crate) fn has(&self, existing: &Existing, wanted: &Attributes) -> bool {
         let (policy, now) = (&self.options.policy, &existing.attributes);
         let owner = match policy.owner {
             super::OwnerPolicy::Keep => (wanted.uid, wanted.gid) == (now.uid, now.gid),

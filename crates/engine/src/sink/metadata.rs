@@ -107,7 +107,7 @@ pub(super) fn set_file(
     now: Option<&Attributes>,
     shown: &impl Fn() -> String,
 ) -> Result<Vec<FidelityIssue>, SinkError> {
-    set(&sink.options.policy, &Opened(file), wanted, now, shown)
+    set(sink, &sink.options.policy, &Opened(file), wanted, now, shown)
 }
 
 /// The same for a file that we made, private at first: it gets a mode whatever is restored.
@@ -119,7 +119,7 @@ pub(super) fn set_new_file(
     shown: &impl Fn() -> String,
 ) -> Result<Vec<FidelityIssue>, SinkError> {
     let policy = AttributePolicy { mode: true, ..sink.options.policy };
-    set(&policy, &Opened(file), wanted, now, shown)
+    set(sink, &policy, &Opened(file), wanted, now, shown)
 }
 
 /// The same for a symbolic link.
@@ -132,7 +132,7 @@ pub(super) fn set_link(
     shown: &impl Fn() -> String,
 ) -> Result<Vec<FidelityIssue>, SinkError> {
     let now = existing.filter(|e| e.kind == super::ExistingKind::Symlink).map(|e| &e.attributes);
-    set(&sink.options.policy, &Link(dir, name), wanted, now, shown)
+    set(sink, &sink.options.policy, &Link(dir, name), wanted, now, shown)
 }
 
 /// The same for a directory that is finished. A root that is not ours is left alone.
@@ -167,7 +167,7 @@ pub(super) fn finish_dir(
         }
         policy.mode = true;
     }
-    set(&policy, &Opened(&handle.fd), &wanted, now.as_ref(), &|| node.path())
+    set(sink, &policy, &Opened(&handle.fd), &wanted, now.as_ref(), &|| node.path())
 }
 
 /// What a file has now.
@@ -178,6 +178,7 @@ pub(super) fn of_stat(stat: &Stat) -> Attributes {
 }
 
 fn set(
+    sink: &Sink,
     policy: &AttributePolicy,
     subject: &impl Subject,
     wanted: &Attributes,
@@ -193,6 +194,7 @@ fn set(
     };
     let mut changed_owner = false;
     if let Some((uid, gid)) = owner.filter(|o| now.is_none_or(|n| (n.uid, n.gid) != *o)) {
+        sink.changing();
         // An ID of all ones means "leave it" to the kernel.
         let valid = uid != u32::MAX && gid != u32::MAX;
         let result =
@@ -206,12 +208,13 @@ fn set(
     let wanted_mode = if policy.mode { Some(mode) } else { None };
     // The kernel drops setuid and setgid when the owner changes.
     let same_mode = |m: &u32| now.is_some_and(|n| n.mode == *m) && !(changed_owner && m & 0o6000 != 0);
-    if let Some(mode) = wanted_mode.filter(|m| !same_mode(m))
+    if let Some(mode) = wanted_mode.filter(|m| !same_mode(m)).inspect(|_| sink.changing())
         && let Some(result) = subject.chmod(Mode::from_raw_mode(mode as _))
     {
         tolerate(result, || format!("mode {mode:04o}"), &mut issues, "changing the mode of", shown)?;
     }
     if policy.times && now.is_none_or(|n| n.mtime_ns != wanted.mtime_ns) {
+        sink.changing();
         let result = subject.utimes(&times(wanted.mtime_ns));
         tolerate(result, || "modification time".into(), &mut issues, "changing the time of", shown)?;
     }

@@ -6,6 +6,7 @@ mod cost;
 mod damage;
 mod far;
 mod golden;
+mod in_the_way;
 mod layers;
 mod replaced;
 mod shapes;
