@@ -103,6 +103,7 @@ impl<'a> Run<'a> {
             finds_something,
         };
         let proof = question.answer(self.tree(&self.view)).await?;
+        drop(question);
         if let Some((path, error)) = &proof.doubt {
             if self.options.delete_extra && self.options.dry_run {
                 let path = crate::error::shown(path);
@@ -113,7 +114,8 @@ impl<'a> Run<'a> {
                 self.outcome.tally.warn(what);
             }
         }
-        if let Some(sink) = Arc::get_mut(&mut self.sink) {
+        for sink in [&mut self.sink, &mut self.view].into_iter().filter_map(Arc::get_mut) {
+            // In doubt nothing is moved out of the way.
             sink.options.delete_extra &= proof.doubt.is_none();
             if proof.uses_our_names {
                 sink.options.first_aside = 1 << 32;

@@ -22,6 +22,8 @@ pub(super) struct Aside {
     dir: Arc<OwnedFd>,
     folder: String,
     name: String,
+    /// It counts as deleted when it goes: a link that is replaced does not.
+    counts: bool,
 }
 
 const PREFIX: &str = ".rekopia-old-";
@@ -33,10 +35,10 @@ const NAMES: u64 = 10_000;
 
 impl Aside {
     /// Moves `name` aside. Numbers begin at `first`.
-    pub(super) fn of(dir: &Arc<OwnedFd>, name: &str, first: u64) -> Result<Self, Errno> {
+    pub(super) fn of(dir: &Arc<OwnedFd>, name: &str, first: u64, counts: bool) -> Result<Self, Errno> {
         let (folder, held) = make_folder(dir, first)?;
         match rustix::fs::renameat(dir, name, &held, name) {
-            Ok(()) => Ok(Aside { dir: Arc::clone(dir), folder, name: name.to_owned() }),
+            Ok(()) => Ok(Aside { dir: Arc::clone(dir), folder, name: name.to_owned(), counts }),
             Err(e) => {
                 let _ = rustix::fs::unlinkat(dir, &folder, AtFlags::REMOVEDIR);
                 Err(e)
@@ -62,9 +64,11 @@ impl Aside {
         let (inside, own) = (CString::new(self.name.as_str()), CString::new(self.folder.as_str()));
         let held = mounts::enter(&self.dir, 0, self.folder.as_str());
         let shown = |path: &[u8]| join(folder_shown, &self.folder, &String::from_utf8_lossy(path));
+        let uncounted = Removals::default();
+        let removals = if self.counts { &sink.removals } else { &uncounted };
         let why = match (held, inside, own) {
             (Ok(held), Ok(inside), Ok(_)) => {
-                match remove::remove(&held.fd, &inside, &sink.protected, &sink.removals, &shown) {
+                match remove::remove(&held.fd, &inside, &sink.protected, removals, &shown) {
                     // Not empty: what stays is named already.
                     Ok(()) => match rustix::fs::unlinkat(&self.dir, &self.folder, AtFlags::REMOVEDIR) {
                         Ok(()) | Err(Errno::NOTEMPTY | Errno::EXIST) => return,

@@ -50,6 +50,9 @@ impl Handles {
         let mut at = loop {
             let last = &chain[chain.len() - 1];
             let Some(parent) = last.parent() else {
+                if sink.options.looks_only {
+                    return Err(SinkError::absent(node.path()));
+                }
                 let closed = std::io::Error::other("the target was not opened");
                 return Err(SinkError::new(SinkErrorKind::Io, "opening", last.path(), closed));
             };
@@ -259,7 +262,7 @@ impl Handles {
         if let Some(above) = node.parent() {
             self.widen(above, parent);
         }
-        let aside = Aside::of(&parent.fd, name, sink.options.first_aside);
+        let aside = Aside::of(&parent.fd, name, sink.options.first_aside, !is_link);
         *lock(&node.aside) = Some(aside.map_err(|e| SinkError::sys("replacing", &shown, e))?);
         self.open_end(node);
         Ok(())

@@ -326,7 +326,7 @@ impl Sink {
         if kind != ExistingKind::Directory {
             return put();
         }
-        let aside = aside::Aside::of(&dir.fd, name, self.options.first_aside)?;
+        let aside = aside::Aside::of(&dir.fd, name, self.options.first_aside, true)?;
         if let Err(e) = put() {
             aside.put_back()?;
             return Err(e);

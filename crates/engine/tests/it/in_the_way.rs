@@ -144,7 +144,7 @@ fn is_wanted(want: Want, x: &Path) -> bool {
         Want::File => kind.is_file() && std::fs::read(x).unwrap() == b"wanted",
         Want::LargeFile => kind.is_file() && std::fs::metadata(x).unwrap().len() == 400_000,
         Want::Link => kind.is_symlink() && std::fs::read_link(x).unwrap() == Path::new("where/it/leads"),
-        Want::Folder => kind.is_dir() && names(x) == BTreeSet::from(["inner".to_owned()]),
+        Want::Folder => kind.is_dir() && names(x).contains("inner"),
     }
 }
 
@@ -188,8 +188,8 @@ async fn what_is_in_the_way_goes_only_for_what_is_complete() {
                         assert_eq!(report.deleted, dropped + extras, "{case}");
                     } else {
                         assert_eq!(report.exit_kind(), Some(ErrorKind::Incomplete), "{case}: {report:?}");
-                        let at_x = |f: &rekopia::Failure| f.path == "x" || f.path.starts_with("x/");
-                        assert!(report.failures().iter().all(at_x), "{case}: {:?}", report.failures());
+                        let concerns_x = |f: &rekopia::Failure| f.path == "x" || f.path.starts_with("x/");
+                        assert!(report.failures().iter().all(concerns_x), "{case}: {:?}", report.failures());
                         let listing_lost = want == Want::Folder && have == Have::Folder;
                         if !listing_lost {
                             assert_eq!(at_x(dir.path()), before, "{case}");

@@ -8,6 +8,8 @@ mod far;
 mod golden;
 mod in_the_way;
 mod layers;
+mod mirror;
+mod overwrite;
 mod replaced;
 mod shapes;
 mod support;
