@@ -70,6 +70,12 @@ impl SinkError {
         SinkError::new(SinkErrorKind::Conflict, "replacing", path.to_owned(), source)
     }
 
+    /// What was looked at is not there any more, or something else is.
+    pub(crate) fn replaced(path: &str) -> Self {
+        let source = io::Error::other("another program has replaced it meanwhile");
+        SinkError::new(SinkErrorKind::Io, "changing", path.to_owned(), source)
+    }
+
     /// Whether it was a matter of rights.
     pub(crate) fn is_refused(&self) -> bool {
         self.kind == SinkErrorKind::Permission

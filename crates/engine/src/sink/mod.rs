@@ -7,6 +7,7 @@
 
 mod beside;
 mod closed;
+mod closing;
 mod error;
 mod existing;
 pub(crate) mod extra;

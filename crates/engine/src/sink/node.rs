@@ -25,6 +25,8 @@ pub(crate) struct DirNode {
     pub(super) widened: AtomicBool,
     /// The snapshot has names here as leftovers of ours have them; held while one is looked for.
     pub(super) spares_leftovers: Mutex<bool>,
+    /// Leftovers were looked for.
+    pub(super) swept: AtomicBool,
     /// What a file has that was just created here, as the first one shows: its owner follows from the process, the
     /// mount and the directory, its mode also from a default ACL.
     pub(super) new_file: OnceLock<Attributes>,
@@ -76,6 +78,7 @@ impl DirNode {
             used: AtomicBool::new(false),
             widened: AtomicBool::new(false),
             spares_leftovers: Mutex::new(false),
+            swept: AtomicBool::new(false),
             new_file: OnceLock::new(),
         }
     }
