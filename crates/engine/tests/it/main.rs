@@ -5,6 +5,7 @@
 mod cost;
 mod damage;
 mod far;
+mod fuse;
 mod golden;
 mod layers;
 mod replaced;
