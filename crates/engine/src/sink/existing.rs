@@ -64,6 +64,10 @@ impl Existing {
         same_inode || Identity { ino: self.identity.ino, ..now } == self.identity
     }
 
+    pub(super) fn device(&self) -> u64 {
+        self.identity.dev
+    }
+
     pub(super) fn describe(&self) -> &'static str {
         match self.kind {
             ExistingKind::File => "file",
@@ -156,7 +160,7 @@ impl Sink {
         let shown = || node.path_of(name.as_str());
         let dir = self.dir(node)?;
         if existing.kind == ExistingKind::Symlink {
-            return metadata::set_link(self, &dir, name.as_str(), attributes, Some(existing), &shown);
+            return metadata::set_link(self, (node, &dir), name.as_str(), attributes, Some(existing), &shown);
         }
         if self.has(existing, attributes) {
             return Ok(Vec::new());
@@ -177,11 +181,7 @@ impl Sink {
 
     fn has(&self, existing: &Existing, wanted: &Attributes) -> bool {
         let (policy, now) = (&self.options.policy, &existing.attributes);
-        let owner = match policy.owner {
-            super::OwnerPolicy::Keep => (wanted.uid, wanted.gid) == (now.uid, now.gid),
-            super::OwnerPolicy::Set { uid, gid } => (uid, gid) == (now.uid, now.gid),
-            super::OwnerPolicy::Skip => true,
-        };
+        let owner = policy.owner_of(wanted).is_none_or(|owner| owner == (now.uid, now.gid));
         owner
             && (!policy.mode || wanted.mode & 0o7777 == now.mode)
             && (!policy.times || wanted.mtime_ns == now.mtime_ns)
@@ -194,7 +194,8 @@ impl Sink {
         shown: &impl Fn() -> String,
     ) -> Result<Vec<FidelityIssue>, SinkError> {
         let stat = rustix::fs::fstat(file).map_err(|e| SinkError::sys("looking at", &shown(), e))?;
-        let issues = metadata::set_file(self, &file, attributes, Some(&metadata::of_stat(&stat)), shown)?;
+        let (dev, now) = (Identity::of(&stat).dev, metadata::of_stat(&stat));
+        let issues = metadata::set_file(self, dev, &file, attributes, &now, shown)?;
         self.fdatasync_if_needed(file, shown)?;
         Ok(issues)
     }

@@ -62,7 +62,7 @@ impl Sink {
         let now = new_file(node, file).map_err(|e| SinkError::sys("looking at", &shown(), e))?;
         // Its time is the time of writing, whatever is wanted.
         let now = Attributes { mtime_ns: !wanted.mtime_ns, ..now };
-        let issues = metadata::set_new_file(self, file, &wanted, Some(&now), shown)?;
+        let issues = metadata::set_new_file(self, node, file, &wanted, &now, shown)?;
         self.fdatasync_if_needed(file, shown)?;
         Ok(issues)
     }
@@ -87,6 +87,7 @@ impl Sink {
             node: Arc::clone(node),
             name: name.clone(),
             identity: Opened::of(&stat, true, None),
+            made: metadata::of_stat(&stat),
             open: Mutex::new(Open::default()),
             turn: Mutex::new(()),
         });
@@ -116,6 +117,8 @@ struct Shared {
     node: Arc<DirNode>,
     name: EntryName,
     identity: Opened,
+    /// What it had when it was made.
+    made: Attributes,
     open: Mutex<Open>,
     /// The kernel lets one writer at a time into a file while the others spin: who waits here instead leaves the core
     /// to a thread that decodes.
@@ -149,7 +152,9 @@ impl LargeFile {
         let file = self.file()?;
         rustix::fs::ftruncate(&file, size).map_err(|e| self.failed("finishing", e))?;
         let wanted = self.sink.file_attributes(attributes);
-        let issues = metadata::set_new_file(&self.sink, &file, &wanted, None, &shown)?;
+        // Its time is the time of writing, whatever is wanted.
+        let now = Attributes { mtime_ns: !wanted.mtime_ns, ..self.shared.made };
+        let issues = metadata::set_new_file(&self.sink, &self.shared.node, &file, &wanted, &now, &shown)?;
         self.sink.fdatasync_if_needed(&file, &shown)?;
         let released = closing::release(file);
         self.shared.close().and(released).map_err(|e| self.failed("closing", e))?;

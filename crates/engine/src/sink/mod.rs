@@ -8,6 +8,7 @@
 mod beside;
 mod closed;
 mod closing;
+mod compare;
 mod error;
 mod existing;
 pub(crate) mod extra;
@@ -18,6 +19,7 @@ mod node;
 mod patch;
 mod space;
 mod staged;
+mod swallowed;
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -62,6 +64,7 @@ pub(crate) struct Sink {
     /// Open before the first write, so that syncing it reports every write-back error since.
     sync_root: std::sync::OnceLock<OwnedFd>,
     needs_fdatasync: std::sync::OnceLock<bool>,
+    swallowing: swallowed::Swallowing,
 }
 
 /// What the target was before.
@@ -92,6 +95,7 @@ impl Sink {
             start,
             sync_root: std::sync::OnceLock::new(),
             needs_fdatasync: std::sync::OnceLock::new(),
+            swallowing: swallowed::Swallowing::default(),
         })
     }
 
@@ -197,7 +201,7 @@ impl Sink {
                 let now = rustix::fs::readlinkat(&dir.fd, name, Vec::new());
                 let now = now.map_err(|e| SinkError::sys("reading", &shown(), e))?;
                 if now.as_bytes() == target {
-                    return metadata::set_link(self, dir, name, attributes, existing, &shown);
+                    return metadata::set_link(self, (node, dir), name, attributes, existing, &shown);
                 }
             }
             Some(_) if !self.options.delete_extra => return Err(SinkError::conflict(&shown(), "file")),
@@ -211,7 +215,7 @@ impl Sink {
             rustix::fs::symlinkat(target, &dir.fd, name)
                 .map_err(|e| SinkError::created(&shown(), dir.fresh, e))?;
         }
-        metadata::set_link(self, dir, name, attributes, None, &shown)
+        metadata::set_link(self, (node, dir), name, attributes, None, &shown)
     }
 
     /// The directory's attributes, once nothing in it changes any more.

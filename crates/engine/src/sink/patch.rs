@@ -174,7 +174,7 @@ impl Patch {
         let (file, shown) = (beside.as_fd(), || self.path());
         let now = rustix::fs::fstat(file).map_err(|e| self.failed("looking at", e))?;
         let now = metadata::of_stat(&now);
-        let issues = metadata::set_new_file(self.sink.as_ref(), &file, &wanted, Some(&now), &shown)?;
+        let issues = metadata::set_new_file(&self.sink, &self.node, &file, &wanted, &now, &shown)?;
         self.sink.fdatasync_if_needed(file, &shown)?;
         let stat = rustix::fs::statat(&dir.fd, self.name.as_str(), AtFlags::SYMLINK_NOFOLLOW);
         if !stat.is_ok_and(|stat| self.existing.is(&stat)) {

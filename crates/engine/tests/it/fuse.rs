@@ -19,26 +19,26 @@ use crate::damage::{METADATA, built, file};
 use crate::support::{open_at, open_blobs, quick, restore};
 
 /// A file system on a folder, with a target in it.
-struct Place {
-    faults: Faults,
+pub(crate) struct Place {
+    pub(crate) faults: Faults,
     mount: FuseMount,
     backing: tempfile::TempDir,
 }
 
 impl Place {
-    fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         let (faults, backing) = (Faults::default(), tempfile::tempdir().unwrap());
         let mount = FuseMount::or_skip(backing.path(), &faults)?;
         std::fs::create_dir(backing.path().join("t")).unwrap();
         Some(Place { faults, mount, backing })
     }
 
-    fn target(&self) -> PathBuf {
+    pub(crate) fn target(&self) -> PathBuf {
         self.mount.path().join("t")
     }
 
     /// The same without the file system.
-    fn behind(&self, name: &str) -> PathBuf {
+    pub(crate) fn behind(&self, name: &str) -> PathBuf {
         self.backing.path().join("t").join(name)
     }
 

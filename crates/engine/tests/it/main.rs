@@ -6,6 +6,7 @@ mod cost;
 mod damage;
 mod far;
 mod fuse;
+mod fuse_attributes;
 mod golden;
 mod layers;
 mod replaced;
