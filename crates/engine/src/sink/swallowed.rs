@@ -125,11 +125,11 @@ impl Swallowing {
 }
 
 impl Known {
-    /// Whether something may be swallowed that nobody has looked for.
+    /// Whether something may be swallowed that nobody has looked for. What is refused is not swallowed.
     pub(super) fn is_unsure(&self, done: &Done) -> bool {
-        let owner = done.owner.is_some() && self.owner == Effect::Unknown;
-        let mode = done.mode.is_some() && self.mode == Effect::Unknown;
-        let time = done.mtime_ns.is_some_and(|ns| match self.time {
+        let owner = done.owner.is_some() && self.owner == Effect::Unknown && !self.refused.owner;
+        let mode = done.mode.is_some() && self.mode == Effect::Unknown && !self.refused.mode;
+        let time = !self.refused.time && done.mtime_ns.is_some_and(|ns| match self.time {
             TimeEffect::Unknown => true,
             TimeEffect::Keeps(grain) => ns % grain != 0,
             TimeEffect::Rounds(_) | TimeEffect::Swallowed => false,
