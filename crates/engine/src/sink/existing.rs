@@ -61,7 +61,7 @@ impl Existing {
     pub(super) fn is(&self, stat: &Stat) -> bool {
         let now = Identity::of(stat);
         let same_inode = (now.dev, now.ino) == (self.identity.dev, self.identity.ino);
-        same_inode || Identity { ino: self.identity.ino, ..now } == self.identity
+        same_inode || Identity { dev: self.identity.dev, ino: self.identity.ino, ..now } == self.identity
     }
 
     pub(super) fn device(&self) -> u64 {

@@ -1,6 +1,6 @@
 //! Owner, then mode, then times; what cannot be set is reported, what is right already is not touched.
 
-use rustix::fs::{AtFlags, Gid, Mode, Stat, Timespec, Timestamps, Uid};
+use rustix::fs::{Gid, Mode, Stat, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
 
 use super::Sink;
@@ -8,6 +8,7 @@ use super::error::SinkError;
 use super::existing::Existing;
 use super::handles::DirHandle;
 use super::node::DirNode;
+use super::subject::{Link, Opened, Subject};
 use super::swallowed::{Done, Kind, Refused};
 
 /// What an entry is to have.
@@ -76,57 +77,8 @@ impl std::fmt::Display for FidelityIssue {
     }
 }
 
-/// What is to be changed and how: an open file, or a link by its name.
-trait Subject {
-    fn chown(&self, uid: Uid, gid: Gid) -> Result<(), Errno>;
-    /// `None`: the subject has no mode of its own.
-    fn chmod(&self, mode: Mode) -> Option<Result<(), Errno>>;
-    fn utimes(&self, times: &Timestamps) -> Result<(), Errno>;
-    fn stat(&self) -> Result<Stat, Errno>;
-}
-
 /// Where something is: what its file system makes of attributes is found out once.
 type Place = (u64, Kind);
-
-struct Opened<'a, F>(&'a F);
-
-impl<F: std::os::fd::AsFd> Subject for Opened<'_, F> {
-    fn chown(&self, uid: Uid, gid: Gid) -> Result<(), Errno> {
-        rustix::fs::fchown(self.0, Some(uid), Some(gid))
-    }
-
-    fn chmod(&self, mode: Mode) -> Option<Result<(), Errno>> {
-        Some(rustix::fs::fchmod(self.0, mode))
-    }
-
-    fn utimes(&self, times: &Timestamps) -> Result<(), Errno> {
-        rustix::fs::futimens(self.0, times)
-    }
-
-    fn stat(&self) -> Result<Stat, Errno> {
-        rustix::fs::fstat(self.0)
-    }
-}
-
-struct Link<'a>(&'a DirHandle, &'a str);
-
-impl Subject for Link<'_> {
-    fn chown(&self, uid: Uid, gid: Gid) -> Result<(), Errno> {
-        rustix::fs::chownat(&self.0.fd, self.1, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
-    }
-
-    fn chmod(&self, _mode: Mode) -> Option<Result<(), Errno>> {
-        None
-    }
-
-    fn utimes(&self, times: &Timestamps) -> Result<(), Errno> {
-        rustix::fs::utimensat(&self.0.fd, self.1, times, AtFlags::SYMLINK_NOFOLLOW)
-    }
-
-    fn stat(&self) -> Result<Stat, Errno> {
-        rustix::fs::statat(&self.0.fd, self.1, AtFlags::SYMLINK_NOFOLLOW)
-    }
-}
 
 /// Sets the attributes of an open file, which is on the device `dev` and has `now`: equal ones are not touched.
 pub(super) fn set_file(

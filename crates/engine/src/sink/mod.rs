@@ -19,6 +19,7 @@ mod node;
 mod patch;
 mod space;
 mod staged;
+mod subject;
 mod swallowed;
 
 use std::collections::HashSet;

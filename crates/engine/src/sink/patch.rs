@@ -99,6 +99,10 @@ impl Patch {
             return self.replace(&dir, &staged, size, attributes);
         }
         self.sweep(&dir);
+        if let Some(Place::Aside(from)) = &staged.place {
+            // What could not be written there does not come back when it is read.
+            closing::flush(from.as_fd()).map_err(|e| self.failed("writing beside", e))?;
+        }
         let target = self.open_target(&dir)?;
         self.reserve(&target, &staged)?;
         // No size rule may take a half-changed file for a whole one.

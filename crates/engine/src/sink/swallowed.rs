@@ -71,7 +71,7 @@ const LOOKS: u8 = 12;
 const SECOND: i64 = 1_000_000_000;
 /// What was written just now has a time that is no farther from ours: clocks of servers differ.
 const NOW_NS: u64 = 24 * 3600 * SECOND as u64;
-/// Group and others, but not the bits that the kernel drops for reasons of its own.
+/// Not among them are the bits that the kernel drops for reasons of its own (setuid, setgid, sticky).
 const PERMISSIONS: u32 = 0o777;
 
 impl Swallowing {
@@ -129,11 +129,12 @@ impl Known {
     pub(super) fn is_unsure(&self, done: &Done) -> bool {
         let owner = done.owner.is_some() && self.owner == Effect::Unknown && !self.refused.owner;
         let mode = done.mode.is_some() && self.mode == Effect::Unknown && !self.refused.mode;
-        let time = !self.refused.time && done.mtime_ns.is_some_and(|ns| match self.time {
-            TimeEffect::Unknown => true,
-            TimeEffect::Keeps(grain) => ns % grain != 0,
-            TimeEffect::Rounds(_) | TimeEffect::Swallowed => false,
-        });
+        let time = !self.refused.time
+            && done.mtime_ns.is_some_and(|ns| match self.time {
+                TimeEffect::Unknown => true,
+                TimeEffect::Keeps(grain) => ns % grain != 0,
+                TimeEffect::Rounds(_) | TimeEffect::Swallowed => false,
+            });
         self.looks < LOOKS && (owner || mode || time)
     }
 
@@ -159,10 +160,12 @@ impl Known {
                 found.push("modification time could not be set: the file system ignores it".into());
             }
             (TimeEffect::Rounds(grain), Some(ns)) if ns % grain != 0 => {
-                let kept = match grain {
-                    SECOND => "to the second".to_owned(),
-                    SECOND.. => format!("to {} seconds", grain / SECOND),
-                    _ => format!("to {grain} nanoseconds"),
+                let kept = if grain < SECOND {
+                    format!("to {grain} nanoseconds")
+                } else if grain == SECOND {
+                    "to the second".to_owned()
+                } else {
+                    format!("to {} seconds", grain / SECOND)
                 };
                 found.push(format!("modification time is kept {kept} only"));
             }

@@ -100,20 +100,23 @@ async fn without_nameless_files_a_damaged_pack_leaves_the_old_file_as_it_was() {
         blobs.iter().filter(|(id, b)| id.starts_with('p') && b.len() > 100_000).map(|b| b.0.clone()).collect()
     };
     assert_eq!(packs(&memory).len(), 5);
-    for (lose, pack) in [true, false].into_iter().zip(packs(&memory)) {
+    for (case, pack) in ["lost", "damaged", "no room beside it"].into_iter().zip(packs(&memory)) {
         let damaged = MemoryBlobs { blobs: Arc::new(Mutex::new(memory.blobs.lock().unwrap().clone())) };
-        if lose {
-            damaged.blobs.lock().unwrap().remove(&pack);
-        } else {
-            damaged.blobs.lock().unwrap().get_mut(&pack).unwrap().iter_mut().for_each(|b| *b ^= 1);
+        match case {
+            "lost" => drop(damaged.blobs.lock().unwrap().remove(&pack)),
+            "damaged" => {
+                damaged.blobs.lock().unwrap().get_mut(&pack).unwrap().iter_mut().for_each(|b| *b ^= 1);
+            }
+            // What is staged did not arrive either.
+            _ => place.faults.fail(Op::Flush, Errno::IO, |name| name.starts_with(".rekopia-new-")),
         }
         let repository = open_blobs(Arc::new(damaged), "test-password").await.unwrap();
         let before = place.put("file", &vec![7; large().len()]);
         let report = restore(&repository, "u@h", &place.target(), &quick()).await.unwrap();
         let failed: Vec<_> = report.failures().iter().map(|f| (f.path.as_str(), f.mixed)).collect();
-        assert_eq!(failed, [("file", false)], "{:?}", report.failures());
-        assert!(place.state("file") == before, "the old file was changed");
-        assert_eq!(place.names(), ["file", "small"]);
+        assert_eq!(failed, [("file", false)], "{case}: {:?}", report.failures());
+        assert!(place.state("file") == before, "{case}: the old file was changed");
+        assert_eq!(place.names(), ["file", "small"], "{case}");
     }
 }
 
