@@ -135,6 +135,12 @@ impl SinkError {
         self.kind == SinkErrorKind::Protected
     }
 
+    /// What was looked at is not there any more, or something else is.
+    pub(crate) fn replaced(path: &str) -> Self {
+        let source = io::Error::other("another program has replaced it meanwhile");
+        SinkError::new(SinkErrorKind::Io, "changing", path.to_owned(), source)
+    }
+
     /// Whether it was a matter of rights.
     pub(crate) fn is_refused(&self) -> bool {
         self.kind == SinkErrorKind::Permission

@@ -8,6 +8,8 @@
 mod aside;
 mod beside;
 mod closed;
+mod closing;
+mod compare;
 mod descent;
 mod error;
 mod existing;
@@ -24,6 +26,8 @@ mod patch;
 mod remove;
 mod space;
 mod staged;
+mod subject;
+mod swallowed;
 
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
@@ -86,6 +90,7 @@ pub(crate) struct Sink {
     /// Open before the first write, so that syncing it reports every write-back error since.
     sync_root: std::sync::OnceLock<OwnedFd>,
     needs_fdatasync: std::sync::OnceLock<bool>,
+    swallowing: swallowed::Swallowing,
     /// What this run itself reads or writes.
     protected: Protected,
     /// Device and inode of the repository's folder, where it is one.
@@ -126,6 +131,7 @@ impl Sink {
             start,
             sync_root: std::sync::OnceLock::new(),
             needs_fdatasync: std::sync::OnceLock::new(),
+            swallowing: swallowed::Swallowing::default(),
             protected: Protected::new(),
             repository: None,
             removals: Removals::default(),
@@ -288,7 +294,7 @@ impl Sink {
                 let now = rustix::fs::readlinkat(&dir.fd, name, Vec::new());
                 let now = now.map_err(|e| SinkError::sys("reading", &shown(), e))?;
                 if now.as_bytes() == target {
-                    return metadata::set_link(self, dir, name, attributes, existing, &shown);
+                    return metadata::set_link(self, (node, dir), name, attributes, existing, &shown);
                 }
             }
             Some(_) | None => {}
@@ -310,7 +316,7 @@ impl Sink {
             Some(_) => SinkError::sys("replacing", &shown(), e),
             None => SinkError::created(&shown(), dir.fresh, e),
         })?;
-        metadata::set_link(self, dir, name, attributes, None, &shown)
+        metadata::set_link(self, (node, dir), name, attributes, None, &shown)
     }
 
     /// Does `put`, which takes the place of `name` in one step. A directory cannot be replaced so: it is moved aside

@@ -34,6 +34,8 @@ pub(crate) struct DirNode {
     pub(crate) may_clash: AtomicBool,
     /// The snapshot has names here as leftovers of ours have them; held while one is looked for.
     pub(super) spares_leftovers: Mutex<bool>,
+    /// Leftovers were looked for.
+    pub(super) swept: AtomicBool,
     /// What a file has that was just created here, as the first one shows: its owner follows from the process, the
     /// mount and the directory, its mode also from a default ACL.
     pub(super) new_file: OnceLock<Attributes>,
@@ -91,6 +93,7 @@ impl DirNode {
             aside: Mutex::new(None),
             may_clash: AtomicBool::new(false),
             spares_leftovers: Mutex::new(false),
+            swept: AtomicBool::new(false),
             new_file: OnceLock::new(),
         }
     }

@@ -5,6 +5,8 @@
 mod cost;
 mod damage;
 mod far;
+mod fuse;
+mod fuse_attributes;
 mod golden;
 mod in_the_way;
 mod layers;
