@@ -273,7 +273,7 @@ impl Survey {
         if listed
             .name
             .to_str()
-            .is_ok_and(|name| names.may_be(self.state.hash_one(folding::key(name)) & !KIND))
+            .is_ok_and(|name| names.may_be(self.state.hash_one(folding::key(name).as_bytes()) & !KIND))
             && view.folds(&folder.node, listed.name)
         {
             tally.warn(format!("{path} stays: on this file system it is a name that the snapshot has"));

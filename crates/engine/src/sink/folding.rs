@@ -19,7 +19,7 @@ pub(super) fn folds(dir: impl AsFd, name: &str) -> bool {
     };
     let Some(here) = look(name) else { return false };
     let is_listed = |spelling: &str| lists(&dir, spelling);
-    spellings(name).any(|other| look(&other) == Some(here) && !is_listed(&other))
+    !is_listed(name) || spellings(name).any(|other| look(&other) == Some(here) && !is_listed(&other))
 }
 
 /// Other spellings of a name, one of each kind.

@@ -149,7 +149,7 @@ impl Handles {
             None => match self.make(parent, node, sink) {
                 Ok(entered) => (entered, None),
                 // A fresh root may hold `lost+found`.
-                Err(e) if e.is_taken() && node.parent().is_none_or(|above| above.parent().is_none()) => {
+                Err(e) if e.is_taken() && node.name() == "lost+found" => {
                     match self.find(parent, node, sink)? {
                         Some((entered, existed)) => (entered, Some(existed)),
                         None => return Err(e),

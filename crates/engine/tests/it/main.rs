@@ -4,6 +4,7 @@
 
 mod cost;
 mod damage;
+mod ends;
 mod far;
 mod fuse;
 mod fuse_attributes;
