@@ -199,9 +199,18 @@ pub(crate) struct Restore {
     pub(crate) target: PathBuf,
     #[command(flatten)]
     pub(crate) which: Which,
-    /// Remove what the snapshot does not have, after everything is restored
+    /// Remove what the snapshot does not have, after everything is restored;
+    /// asks before it, at a terminal
     #[arg(long)]
     pub(crate) delete_extra: bool,
+    /// Delete without a question; also before anything is written, where there
+    /// is no room for old and new together
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Refuse when more than this many entries would be deleted, or more than
+    /// this part of those in TARGET
+    #[arg(long, value_name = "N|N%")]
+    pub(crate) max_delete: Option<rekopia::DeleteLimit>,
     /// Trust files of equal size and nearly equal time (as Kopia does)
     #[arg(long, conflicts_with = "overwrite")]
     pub(crate) skip_existing: bool,

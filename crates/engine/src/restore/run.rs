@@ -141,7 +141,9 @@ impl Repository {
         let ran = pass.run(tree).await;
         ticker.stop();
         ran?;
-        self.report(&outcome, &options, started)
+        let mut report = self.report(&outcome, &options, started)?;
+        report.verification = true;
+        Ok(report)
     }
 
     /// Reads the root's listing (its beginning, when it is huge) before the target is touched.
