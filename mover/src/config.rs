@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use rekopia::{Password, RestoreOptions, Selection, Source};
 
 use crate::env::Env;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, termination_log};
+use crate::say::say;
 use crate::settings::Settings;
 use crate::{arguments, backend};
 
@@ -94,6 +95,8 @@ impl Config {
             memory_bytes: settings.memory.unwrap_or_else(rekopia::memory_bytes),
             parallel: settings.parallel.unwrap_or(0).into(),
             verify: settings.verify,
+            max_delete: settings.max_delete,
+            delete_first: settings.delete_first,
             dry_run: operation == Operation::Check,
             ..RestoreOptions::default()
         };
@@ -109,8 +112,13 @@ impl Config {
         for name in ["CUSTOM_CA", "KOPIA_CUSTOM_CA"] {
             if let Some(ca) = env.path(name) {
                 check_authority(name, &ca).map_err(wrong)?;
+                options.protected.push(ca);
             }
         }
+        let cache_dir = env.path("KOPIA_CACHE_DIR");
+        options.protected.extend(storage.files());
+        options.protected.extend(cache_dir.clone());
+        options.protected.push(termination_log(env));
         Ok(Config {
             operation,
             storage,
@@ -119,7 +127,7 @@ impl Config {
             selection,
             chosen_by_user,
             data_dir,
-            cache_dir: env.path("KOPIA_CACHE_DIR"),
+            cache_dir,
             options,
             settings,
             stock_entry: env
@@ -137,7 +145,7 @@ fn check_authority(name: &str, ca: &Path) -> Result<(), String> {
         Ok(_) => Err(format!("{name}: {} holds no certificate in PEM", ca.display())),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             let what = "does not exist; only the usual authorities are trusted";
-            println!("WARN: {name}: {} {what}", ca.display());
+            say(&format!("WARN: {name}: {} {what}", ca.display()));
             Ok(())
         }
         Err(e) => Err(format!("{name}: {} cannot be read: {e}", ca.display())),
@@ -175,7 +183,7 @@ fn selection(env: &Env) -> Result<(Selection, bool), String> {
     };
     let previous = number("KOPIA_PREVIOUS")?;
     if number("KOPIA_SHALLOW")? == Some(0) {
-        println!("WARN: KOPIA_SHALLOW: 0 is treated as not set");
+        say("WARN: KOPIA_SHALLOW: 0 is treated as not set");
     }
     let as_of_ns = match env.text("KOPIA_RESTORE_AS_OF") {
         None => None,
