@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use rekopia::{Password, RestoreOptions, Selection, Source};
+use jiff::tz::TimeZone;
+use rekopia::{AsOf, Password, RestoreOptions, Selection, Source};
 
 use crate::env::Env;
 use crate::outcome::{Outcome, termination_log};
@@ -185,19 +186,12 @@ fn selection(env: &Env) -> Result<(Selection, bool), String> {
     if number("KOPIA_SHALLOW")? == Some(0) {
         say("WARN: KOPIA_SHALLOW: 0 is treated as not set");
     }
-    let as_of_ns = match env.text("KOPIA_RESTORE_AS_OF") {
-        None => None,
-        Some(text) => {
-            let time: jiff::Timestamp = text.parse().map_err(|_| {
-                format!("KOPIA_RESTORE_AS_OF: {text:?} is not an RFC 3339 time such as 2026-11-01T12:00:00Z")
-            })?;
-            Some(
-                i64::try_from(time.as_nanosecond())
-                    .map_err(|_| "KOPIA_RESTORE_AS_OF: out of range".to_owned())?,
-            )
-        }
-    };
+    // No relative forms: a Job may run again days later, and it has to choose the same.
+    let as_of = env.text("KOPIA_RESTORE_AS_OF").map(|text| {
+        AsOf::parse_absolute(text, &TimeZone::system()).map_err(|e| format!("KOPIA_RESTORE_AS_OF: {e}"))
+    });
+    let as_of = as_of.transpose()?;
     let previous = previous.unwrap_or(0);
-    let chosen = as_of_ns.is_some() || previous > 0;
-    Ok((Selection { as_of_ns, previous, incomplete: false }, chosen))
+    let chosen = as_of.is_some() || previous > 0;
+    Ok((Selection { previous, ..as_of.unwrap_or(AsOf::Latest).selection() }, chosen))
 }

@@ -237,7 +237,10 @@ mod tests {
         let settings = Settings::read(&Env::of(&variables), "app@ns").unwrap();
         assert_eq!(settings.max_delete, Some(DeleteLimit::Entries(25)));
         assert!(settings.refuse_errors && !settings.delete_first);
-        assert_eq!(manual(r#"{"rekopia":{"maxDelete":7}}"#).unwrap().max_delete, Some(DeleteLimit::Entries(7)));
+        assert_eq!(
+            manual(r#"{"rekopia":{"maxDelete":7}}"#).unwrap().max_delete,
+            Some(DeleteLimit::Entries(7))
+        );
     }
 
     #[test]

@@ -184,9 +184,11 @@ mod tests {
         assert_eq!(code(|r| fail(r, ErrorKind::Corrupt)), 14, "nothing at all worked");
         assert_eq!(code(|r| (r.directories = 1, fail(r, ErrorKind::Destination)).1), 3);
         assert_eq!(code(|r| (r.files = 1, fail(r, ErrorKind::Archived)).1), 3);
-        let stopped = |r: &mut Report| r.fatal = {
-            fail(r, ErrorKind::Destination);
-            r.failures.first().cloned()
+        let stopped = |r: &mut Report| {
+            r.fatal = {
+                fail(r, ErrorKind::Destination);
+                r.failures.first().cloned()
+            }
         };
         assert_eq!(judged(&[], stopped).exit_code(), 16);
         assert!(matches!(judged(&[], |r| r.cancelled = true), Outcome::Stopped));
@@ -208,7 +210,9 @@ mod tests {
             fail(report, ErrorKind::Corrupt);
         };
         assert_eq!(judged(&[], both).exit_code(), 3);
-        let Outcome::RestoredWithLosses(done) = judged(&[("REKOPIA_ACCEPT_MISSING", "db/*")], both) else { panic!() };
+        let Outcome::RestoredWithLosses(done) = judged(&[("REKOPIA_ACCEPT_MISSING", "db/*")], both) else {
+            panic!()
+        };
         assert_eq!(done.warnings, [said]);
     }
 

@@ -97,7 +97,8 @@ fn user_folder(variable: &str, below_home: &str) -> Option<PathBuf> {
 
 fn token_at(path: &Path) -> Result<Token> {
     let text = std::fs::read_to_string(path).map(Zeroizing::new);
-    let text = text.map_err(|e| CommandError::usage(format!("cannot read the token file {}: {e}", path.display())))?;
+    let text =
+        text.map_err(|e| CommandError::usage(format!("cannot read the token file {}: {e}", path.display())))?;
     Ok(Token::parse(&text).map_err(unreachable)?)
 }
 
@@ -124,8 +125,9 @@ fn config_path(global: &Global) -> Result<PathBuf> {
 /// `--password-file`, then `KOPIA_PASSWORD`, then what Kopia saved beside its configuration, then the terminal.
 fn password(global: &Global, config_path: Option<&Path>) -> Result<Password> {
     if let Some(path) = &global.password_file {
-        let bytes = std::fs::read(path)
-            .map_err(|e| CommandError::usage(format!("cannot read the password file {}: {e}", path.display())));
+        let bytes = std::fs::read(path).map_err(|e| {
+            CommandError::usage(format!("cannot read the password file {}: {e}", path.display()))
+        });
         let mut bytes = Zeroizing::new(bytes?);
         strip_line_end(&mut bytes);
         return Ok(Password::new(bytes.to_vec()));

@@ -116,7 +116,9 @@ impl Observer for Display {
         }
         match event {
             Event::Progress(p) => self.progress(&p),
-            Event::Warning { message } if !self.quiet => self.say(&format!("warning: {}", text::line(&message))),
+            Event::Warning { message } if !self.quiet => {
+                self.say(&format!("warning: {}", text::line(&message)))
+            }
             Event::Failed { path, message } => {
                 let path = text::printable(if path.is_empty() { "." } else { &path });
                 self.say(&format!("failed: {path}: {}", text::line(&message)));

@@ -127,7 +127,9 @@ fn rest(report: &Report, job: Job) -> Vec<String> {
     if report.failed > 0 {
         let (word, are) = if report.failed == 1 { ("entry", "is") } else { ("entries", "are") };
         lines.push(match job {
-            Job::Verify => format!("{} {word} cannot be read as the snapshot has them (named above).", report.failed),
+            Job::Verify => {
+                format!("{} {word} cannot be read as the snapshot has them (named above).", report.failed)
+            }
             _ => format!("{} {word} {are} NOT as in the snapshot (named above).", report.failed),
         });
     }
@@ -215,7 +217,10 @@ mod tests {
         report.protected = 1;
         let said = said(&report, Job::Restore);
         assert!(said.contains("45 extra entries could not be removed:\n  old/0: operation not"), "{said}");
-        assert!(said.contains("old/19") && !said.contains("old/20") && said.contains("… and 25 more"), "{said}");
+        assert!(
+            said.contains("old/19") && !said.contains("old/20") && said.contains("… and 25 more"),
+            "{said}"
+        );
         assert!(said.contains("1 entry stays as before"), "{said}");
     }
 

@@ -9,10 +9,10 @@ mod status;
 mod verify;
 
 use anyhow::Result;
-use rekopia::{Reference, Repository, Resolved, Selection};
+use rekopia::{AsOf, Reference, Repository, Resolved, Selection};
 
 use crate::args::{Args, Command, Which};
-use crate::exit::{self, CommandError};
+use crate::exit;
 use crate::say::say;
 use crate::text;
 
@@ -44,9 +44,7 @@ async fn resolve(repository: &Repository, reference: &str, which: &Which) -> Res
 
 /// Which snapshot of a source the options ask for.
 fn selection(which: &Which) -> Result<Selection> {
-    let as_of_ns = match &which.as_of {
-        Some(text) => crate::time::parse_as_of(text, &jiff::Zoned::now()).map_err(CommandError::usage)?,
-        None => None,
-    };
-    Ok(Selection { as_of_ns, previous: which.previous, incomplete: which.incomplete })
+    let as_of = which.as_of.as_deref().map(|text| AsOf::parse(text, &jiff::Zoned::now())).transpose()?;
+    let selection = as_of.unwrap_or(AsOf::Latest).selection();
+    Ok(Selection { previous: which.previous, incomplete: which.incomplete, ..selection })
 }

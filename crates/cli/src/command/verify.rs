@@ -98,6 +98,8 @@ fn nothing(all: &[Snapshot]) -> String {
     match all.iter().filter(|s| s.incomplete.is_some()).count() {
         0 if all.is_empty() => "there is nothing to verify: the repository has no snapshots".into(),
         0 => "there is nothing to verify: no snapshot is that old".into(),
-        n => format!("there is nothing to verify: no complete snapshot, {n} incomplete (--incomplete takes them)"),
+        n => format!(
+            "there is nothing to verify: no complete snapshot, {n} incomplete (--incomplete takes them)"
+        ),
     }
 }
