@@ -87,7 +87,7 @@ fn nothing_to_verify_is_no_success() {
     let partial = fixture("checkpoint-partial", &["verify"]).output().unwrap();
     assert_eq!(partial.status.code(), Some(13), "{}", text(&partial.stderr));
     assert!(
-        text(&partial.stderr).contains("1 incomplete (--incomplete takes them)"),
+        text(&partial.stderr).contains("2 incomplete (--incomplete takes them)"),
         "{}",
         text(&partial.stderr)
     );

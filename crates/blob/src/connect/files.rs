@@ -43,7 +43,7 @@ mod tests {
         for (url, files) in [
             ("sftp://me@host/srv/x?key=/k&known-hosts=/h", &["/k", "/h"][..]),
             ("s3://bucket?ca=/ca.pem", &["/ca.pem"]),
-            ("gs://bucket?credentials-file=/c.json", &["/c.json"]),
+            ("gs://bucket?key=/c.json", &["/c.json"]),
             ("/srv/kopia", &[]),
         ] {
             let named = Settings::parse(url).unwrap().files();
