@@ -125,7 +125,7 @@ impl Outcome {
         let failed = verdict(operation);
         match self {
             Outcome::Restored(done) => {
-                let mut lines: Vec<String> = done.cautions().collect();
+                let mut lines: Vec<String> = done.cautions().chain(done.planned()).collect();
                 lines.push(done.sentence("successfully"));
                 lines
             }
@@ -225,6 +225,9 @@ impl Done {
         if r.deleted > 0 {
             text.push_str(&format!(", {} extra entries deleted", r.deleted));
         }
+        if r.protected > 0 {
+            text.push_str(&format!(", {} left as they are because this run uses them", r.protected));
+        }
         if r.unset_attributes > 0 {
             text.push_str(&format!(", {} attributes not settable as this user", r.unset_attributes));
         }
@@ -234,6 +237,26 @@ impl Done {
 
     fn cautions(&self) -> impl Iterator<Item = String> {
         self.warnings.iter().map(|w| format!("WARN: no error, but: {w}"))
+    }
+
+    /// What `check` found that a restore would do to what is there.
+    fn planned(&self) -> Vec<String> {
+        let Some(planned) = &self.report.planned else { return Vec::new() };
+        let mut lines = Vec::new();
+        let mut named = |what: String, first: &[String]| {
+            let first: Vec<String> = first.iter().take(3).map(|path| one_line(path, 100)).collect();
+            lines.push(format!("INFO: would {what}: {}", first.join(", ")));
+        };
+        if planned.changed > 0 {
+            named(format!("change {} existing entries", planned.changed), &planned.first_changed);
+        }
+        let deletion = &planned.deletion;
+        if deletion.entries > 0 {
+            let when = if deletion.before_writing { " before anything is written" } else { "" };
+            let what = format!("delete {} of the {} entries{when}", deletion.entries, deletion.of);
+            named(what, &deletion.first);
+        }
+        lines
     }
 
     fn losses(&self, most: usize) -> Vec<String> {
@@ -259,6 +282,25 @@ pub(crate) fn failed_line(failure: &rekopia::Failure, most: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_check_says_what_would_change_and_go() {
+        let mut report = Report::default();
+        let first = vec!["old".to_owned(), "x".repeat(30_000_000)];
+        let deletion = rekopia::Deletion { entries: 12, first, of: 40, before_writing: true };
+        let first_changed = vec!["a".into()];
+        report.planned =
+            Some(rekopia::Planned { changed: 3, first_changed, deletion, ..rekopia::Planned::default() });
+        report.protected = 2;
+        let (repository, snapshot) = (String::new(), String::new());
+        let (times, warnings) = (Times::default(), Vec::new());
+        let done = Done { repository, snapshot, report, times, dry: true, warnings };
+        let lines = Outcome::Restored(Box::new(done)).lines("check");
+        assert_eq!(lines[0], "INFO: would change 3 existing entries: a");
+        let deleting = "INFO: would delete 12 of the 40 entries before anything is written: old, xxx";
+        assert!(lines[1].starts_with(deleting) && lines[1].len() < 300, "{}", lines[1]);
+        assert!(lines[2].contains(", 2 left as they are because"), "{}", lines[2]);
+    }
 
     #[test]
     fn the_termination_message_is_small() {

@@ -120,7 +120,7 @@ fn with_remedy(kind: ErrorKind, message: String) -> String {
         ErrorKind::Destination => {
             "check the volume: its size or quota, its access mode, the uid of the mover"
         }
-        ErrorKind::Refused => "look at what would go (check says it), then raise maxDelete",
+        ErrorKind::Refused => "if that is right, raise maxDelete",
         ErrorKind::Corrupt => "repair the repository, or take another copy of it",
         ErrorKind::UnsupportedFormat | ErrorKind::Locked => {
             "finish the upgrade with Kopia, or use the stock mover"

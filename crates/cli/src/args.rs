@@ -104,7 +104,8 @@ pub(crate) enum Command {
 /// followed by /sub/path.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Which {
-    /// The newest snapshot that started at or before this time
+    /// The newest snapshot that started at or before this time, which includes
+    /// what it leaves out: 2026-11-01 the whole day. Also "2 days ago", oldest
     #[arg(long, value_name = "TIME", alias = "snapshot-time")]
     pub(crate) as_of: Option<String>,
     /// This many complete snapshots before the newest

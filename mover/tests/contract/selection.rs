@@ -65,7 +65,7 @@ fn within_the_second() {
     // It began at …49.589, and lists show …49: a time includes its own second.
     let mut place = Place::of_user("subsec");
     place.set("KOPIA_RESTORE_AS_OF", "2026-11-23T06:37:48Z").refuses(13, "correct restoreAsOf");
-    place.set("KOPIA_RESTORE_AS_OF", "2026-11-23T06:37:49.5Z").refuses(13, "correct restoreAsOf");
+    place.set("KOPIA_RESTORE_AS_OF", "2026-11-23T06:37:49.4Z").refuses(13, "correct restoreAsOf");
     place.set("KOPIA_RESTORE_AS_OF", "2026-11-23T06:37:49Z").ends(0, "Snapshot restore completed");
 }
 
