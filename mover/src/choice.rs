@@ -4,7 +4,8 @@ use rekopia::{Repository, Selection, Snapshot, Snapshots, Source};
 
 use crate::config::Config;
 use crate::identity;
-use crate::outcome::{Outcome, one_line};
+use crate::outcome::Outcome;
+use crate::say::{one_line, say};
 
 /// The snapshot to restore, or why there is none.
 pub(crate) fn choose<'a>(
@@ -32,11 +33,16 @@ pub(crate) fn choose<'a>(
     };
     for skipped in own.iter().filter(|s| s.start_ns > chosen.start_ns && s.incomplete.is_some()) {
         let why = skipped.incomplete.as_deref().unwrap_or_default();
-        println!(
-            "WARN: skipping the incomplete snapshot {} of {} ({why})",
-            skipped.id,
-            when(skipped.start_ns)
-        );
+        let (why, when) = (one_line(why, 100), when(skipped.start_ns));
+        say(&format!("WARN: skipping the incomplete snapshot {} of {when} ({why})", skipped.id));
+    }
+    if let Some(errors) = recorded_errors(chosen) {
+        let what = format!("snapshot {} of {} recorded {errors}", chosen.id, when(chosen.start_ns));
+        if config.settings.refuse_errors {
+            let remedy = "set restoreAsOf to take an earlier one, or onErrors: warn to take it as it is";
+            return Err(Box::new(Outcome::failed(18, "refused-errors", format!("{what}; {remedy}"))));
+        }
+        warnings.push(what);
     }
     if !config.chosen_by_user && newest.is_some_and(|n| n.id == chosen.id) {
         let now = i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX);
@@ -59,6 +65,18 @@ pub(crate) fn choose<'a>(
         }
     }
     Ok(chosen)
+}
+
+/// The errors that Kopia met when it took the snapshot, in words: what they name is not in it.
+fn recorded_errors(snapshot: &Snapshot) -> Option<String> {
+    let stats = &snapshot.stats;
+    let counted = stats.error_count.max(0).saturating_add(stats.ignored_error_count.max(0)).unsigned_abs();
+    let summary = snapshot.root.as_ref().and_then(|root| root.summary.as_ref());
+    let listed = summary.map_or(0, |s| s.num_failed.saturating_add(s.num_ignored_errors));
+    let first = summary.and_then(|s| s.errors.first());
+    let first = first.map(|e| format!(", first {}: {}", one_line(&e.path, 100), one_line(&e.error, 200)));
+    let errors = counted.max(listed);
+    (errors > 0).then(|| format!("{errors} errors when it was taken{}", first.unwrap_or_default()))
 }
 
 /// A healthy repository without this identity: right for a new application, unless somebody else may be meant.
@@ -96,13 +114,15 @@ fn nothing(config: &Config, snapshots: &Snapshots, unique: &str) -> Outcome {
         );
         return Outcome::failed(13, "no-such-snapshot", what);
     }
-    println!("INFO: No snapshots found for {source}");
-    let mut message = format!("nothing of {source} in repository {unique}");
+    let own = one_line(&source.to_string(), 200);
+    say(&format!("INFO: No snapshots found for {own}"));
+    let mut message = format!("nothing of {own} in repository {unique}");
     if config.settings.fail_when_empty {
         return Outcome::failed(13, "empty", format!("{message}, and onEmpty is fail"));
     }
     if let Some(other) = misses.elsewhere.first() {
-        message.push_str(&format!("; the same name makes backups as {}", other.source));
+        let other = one_line(&other.source.to_string(), 200);
+        message.push_str(&format!("; the same name makes backups as {other}"));
     }
     Outcome::Empty { message }
 }

@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use rekopia::{Password, RestoreOptions, Selection, Source};
+use jiff::tz::TimeZone;
+use rekopia::{AsOf, Password, RestoreOptions, Selection, Source};
 
 use crate::env::Env;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, termination_log};
+use crate::say::say;
 use crate::settings::Settings;
 use crate::{arguments, backend};
 
@@ -94,6 +96,8 @@ impl Config {
             memory_bytes: settings.memory.unwrap_or_else(rekopia::memory_bytes),
             parallel: settings.parallel.unwrap_or(0).into(),
             verify: settings.verify,
+            max_delete: settings.max_delete,
+            delete_first: settings.delete_first,
             dry_run: operation == Operation::Check,
             ..RestoreOptions::default()
         };
@@ -109,8 +113,13 @@ impl Config {
         for name in ["CUSTOM_CA", "KOPIA_CUSTOM_CA"] {
             if let Some(ca) = env.path(name) {
                 check_authority(name, &ca).map_err(wrong)?;
+                options.protected.push(ca);
             }
         }
+        let cache_dir = env.path("KOPIA_CACHE_DIR");
+        options.protected.extend(storage.files());
+        options.protected.extend(cache_dir.clone());
+        options.protected.push(termination_log(env));
         Ok(Config {
             operation,
             storage,
@@ -119,7 +128,7 @@ impl Config {
             selection,
             chosen_by_user,
             data_dir,
-            cache_dir: env.path("KOPIA_CACHE_DIR"),
+            cache_dir,
             options,
             settings,
             stock_entry: env
@@ -137,7 +146,7 @@ fn check_authority(name: &str, ca: &Path) -> Result<(), String> {
         Ok(_) => Err(format!("{name}: {} holds no certificate in PEM", ca.display())),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             let what = "does not exist; only the usual authorities are trusted";
-            println!("WARN: {name}: {} {what}", ca.display());
+            say(&format!("WARN: {name}: {} {what}", ca.display()));
             Ok(())
         }
         Err(e) => Err(format!("{name}: {} cannot be read: {e}", ca.display())),
@@ -175,21 +184,14 @@ fn selection(env: &Env) -> Result<(Selection, bool), String> {
     };
     let previous = number("KOPIA_PREVIOUS")?;
     if number("KOPIA_SHALLOW")? == Some(0) {
-        println!("WARN: KOPIA_SHALLOW: 0 is treated as not set");
+        say("WARN: KOPIA_SHALLOW: 0 is treated as not set");
     }
-    let as_of_ns = match env.text("KOPIA_RESTORE_AS_OF") {
-        None => None,
-        Some(text) => {
-            let time: jiff::Timestamp = text.parse().map_err(|_| {
-                format!("KOPIA_RESTORE_AS_OF: {text:?} is not an RFC 3339 time such as 2026-11-01T12:00:00Z")
-            })?;
-            Some(
-                i64::try_from(time.as_nanosecond())
-                    .map_err(|_| "KOPIA_RESTORE_AS_OF: out of range".to_owned())?,
-            )
-        }
-    };
+    // No relative forms: a Job may run again days later, and it has to choose the same.
+    let as_of = env.text("KOPIA_RESTORE_AS_OF").map(|text| {
+        AsOf::parse_absolute(text, &TimeZone::system()).map_err(|e| format!("KOPIA_RESTORE_AS_OF: {e}"))
+    });
+    let as_of = as_of.transpose()?;
     let previous = previous.unwrap_or(0);
-    let chosen = as_of_ns.is_some() || previous > 0;
-    Ok((Selection { as_of_ns, previous, incomplete: false }, chosen))
+    let chosen = as_of.is_some() || previous > 0;
+    Ok((Selection { previous, ..as_of.unwrap_or(AsOf::Latest).selection() }, chosen))
 }

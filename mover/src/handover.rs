@@ -10,6 +10,7 @@ use crate::env::Env;
 use crate::log::Log;
 use crate::outcome::Outcome;
 use crate::run;
+use crate::say::say;
 use crate::verdict::failure;
 
 /// Opens the repository, read-only, before anything is started.
@@ -38,7 +39,7 @@ async fn refused(config: &Config, e: &Error) -> Outcome {
 
 /// Becomes the stock script: same environment, same arguments.
 pub(crate) fn exec(config: &Config, env: &Env) -> Outcome {
-    println!("INFO: handing over to {}", config.stock_entry.display());
+    say(&format!("INFO: handing over to {}", config.stock_entry.display()));
     let mut command = Command::new(&config.stock_entry);
     command.args(&config.arguments);
     if let (None, Some(ca)) = (env.text("CUSTOM_CA"), env.text("KOPIA_CUSTOM_CA")) {

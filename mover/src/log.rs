@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use rekopia::{Event, Observer};
 
-use crate::outcome::{Times, one_line};
+use crate::outcome::Times;
+use crate::say::{one_line, say};
 
 /// Warnings as they come, progress every ten seconds, failures up to a limit; and how long each part took.
 #[derive(Default)]
@@ -38,22 +39,23 @@ impl Observer for Log {
     fn event(&self, event: Event) {
         let mut state = self.state();
         match event {
-            Event::Warning { message } => println!("WARN: {}", one_line(&message, 2000)),
+            Event::Warning { message } => say(&format!("WARN: {}", one_line(&message, 2000))),
             Event::Took { what, seconds } => state.times.0.push((what, seconds)),
             Event::Progress(p) => {
                 let last = *state.last_progress.get_or_insert_with(Instant::now);
                 if last.elapsed() >= Duration::from_secs(10) {
                     state.last_progress = Some(Instant::now());
-                    println!(
+                    say(&format!(
                         "INFO: {} of {} entries, {} of {} bytes",
                         p.entries, p.total_entries, p.bytes, p.total_bytes
-                    );
+                    ));
                 }
             }
             Event::Failed { path, message } => {
                 state.failures += 1;
                 if state.failures <= 100 {
-                    println!("ERROR: failed: {}", one_line(&format!("{path}: {message}"), 2000));
+                    let (path, message) = (one_line(&path, 1000), one_line(&message, 1000));
+                    say(&format!("ERROR: failed: {path}: {message}"));
                 }
             }
             _ => {}

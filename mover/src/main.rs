@@ -2,6 +2,9 @@
 //!
 //! Environment ([`mod@env`]) → checked configuration ([`config`]) → engine ([`run`]) → outcome ([`outcome`]).
 
+// A log that nobody takes makes the printing macros panic; everything is written in `say`.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod arguments;
 mod backend;
 mod choice;
@@ -12,24 +15,27 @@ mod identity;
 mod log;
 mod outcome;
 mod run;
+mod say;
 mod settings;
 mod verdict;
 
+use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use config::{Config, Operation};
 use env::Env;
-use outcome::Outcome;
+use outcome::{Outcome, termination_log};
 use rekopia::Cancel;
+use say::{one_line, say};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 fn main() -> ExitCode {
     // First of all: in a pod this is process 1, and for that one a signal that nobody listens for is lost.
     let listening = listen();
-    println!("Starting kopia mover container");
-    println!("INFO: rekopia-mover {}", std::env!("CARGO_PKG_VERSION"));
+    say("Starting kopia mover container");
+    say(&format!("INFO: rekopia-mover {}", std::env!("CARGO_PKG_VERSION")));
     start_log();
     rekopia::raise_open_files();
     let env = Env::of_process();
@@ -38,16 +44,16 @@ fn main() -> ExitCode {
     // Backup and maintenance hand the session over with everything else.
     let debug = env.text("DEBUG_MOVER") == Some("1")
         && !matches!(asked, Ok(Operation::Backup | Operation::Maintenance));
-    let outcome = match listening {
+    let outcome = guarded(|| match listening {
         Err(e) => Outcome::failed(1, "internal", format!("cannot start the runtime: {e}")),
         Ok(listening) if debug => until_stopped(listening, |_| run::debug_session(&env)),
         Ok(listening) => match Config::check(&env, &arguments) {
             Ok(config) => work(&config, &env, listening),
             Err(refused) => refused,
         },
-    };
+    });
     let operation = asked.map_or("unknown", Operation::name);
-    outcome.tell(operation, env.path("REKOPIA_TERMINATION_LOG"));
+    outcome.tell(operation, &termination_log(&env));
     ExitCode::from(outcome.exit_code())
 }
 
@@ -84,23 +90,35 @@ fn until_stopped<F: Future<Output = Outcome>>(
     work: impl FnOnce(Cancel) -> F,
 ) -> Outcome {
     let cancel = Cancel::new();
-    let outcome = runtime.block_on(async {
+    let working = async {
         let stop = async {
             if terminate.recv().await.is_none() {
                 return std::future::pending().await;
             }
-            println!("INFO: stopping on SIGTERM");
+            // First of all: saying it may take long where nobody takes the log.
             cancel.cancel();
+            say("INFO: stopping on SIGTERM");
             tokio::time::sleep(Duration::from_millis(1500)).await;
         };
         tokio::select! {
             outcome = work(cancel.clone()) => outcome,
             () = stop => Outcome::Stopped,
         }
-    });
+    };
+    let outcome = guarded(|| runtime.block_on(working));
     // A blocked read (a dead mount) must not keep the process alive.
     runtime.shutdown_background();
     outcome
+}
+
+/// The outcome of `work`; a panic in it is one, too, so that the last lines and the termination message say so.
+fn guarded(work: impl FnOnce() -> Outcome) -> Outcome {
+    std::panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let what = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it says nothing");
+        let message = format!("a defect of this program, please report it: {}", one_line(what, 300));
+        Outcome::failed(1, "internal", message)
+    })
 }
 
 /// Warnings of ours on stderr, nothing of the dependencies below a warning.
@@ -108,5 +126,24 @@ fn start_log() {
     let filter =
         tracing_subscriber::EnvFilter::new(std::env::var("REKOPIA_LOG").unwrap_or_else(|_| "warn".into()));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    log.with_target(false).without_time().with_ansi(false).init();
+    // Otherwise what cannot be logged is printed, and a closed log ends the thread that wanted to say it.
+    log.with_target(false).without_time().with_ansi(false).log_internal_errors(false).init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_an_outcome() {
+        let outcome = guarded(|| panic!("index out of\nbounds"));
+        assert_eq!((outcome.exit_code(), outcome.name()), (1, "internal"));
+        assert!(format!("{outcome:?}").contains("please report it: index out of?bounds"), "{outcome:?}");
+        let (listening, cancelled) = (listen().unwrap(), Cancel::new());
+        let outcome = until_stopped(listening, |_| async move {
+            assert!(cancelled.is_cancelled(), "not cancelled");
+            Outcome::Stopped
+        });
+        assert_eq!(outcome.name(), "internal");
+    }
 }

@@ -3,10 +3,13 @@
 //! The operator keeps only lines that its filter lets through, and of these the last 1,024 bytes (contract §3.5); so
 //! the verdict, its numbers and its remedy are the last lines, and each says "failed" or one of the words that pass.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rekopia::Report;
 use serde_json::{Value, json};
+
+use crate::env::Env;
+use crate::say::{one_line, say};
 
 /// How a run ended.
 #[derive(Debug)]
@@ -102,20 +105,19 @@ impl Outcome {
     }
 
     /// Prints the last lines and writes the termination message, where there is a place for it.
-    pub(crate) fn tell(&self, operation: &str, termination_log: Option<PathBuf>) {
+    pub(crate) fn tell(&self, operation: &str, termination_log: &Path) {
         let code = self.exit_code();
-        println!("INFO: === OPERATION SUMMARY ===");
-        println!("INFO: OPERATION_TYPE: {operation}");
-        println!("INFO: OPERATION_RESULT: {}", if code == 0 { "SUCCESS" } else { "FAILURE" });
-        println!("INFO: EXIT_CODE: {code}");
+        say("INFO: === OPERATION SUMMARY ===");
+        say(&format!("INFO: OPERATION_TYPE: {operation}"));
+        say(&format!("INFO: OPERATION_RESULT: {}", if code == 0 { "SUCCESS" } else { "FAILURE" }));
+        say(&format!("INFO: EXIT_CODE: {code}"));
         for line in self.lines(operation) {
-            println!("{}", one_line(&line, 700));
+            say(&one_line(&line, 700));
         }
-        println!("INFO: === Done ===");
-        let path = termination_log.unwrap_or_else(|| PathBuf::from("/dev/termination-log"));
+        say("INFO: === Done ===");
         // Only where the kubelet put the file: it is never made.
-        if path.is_file() {
-            let _ = std::fs::write(path, self.termination_message());
+        if termination_log.is_file() {
+            let _ = std::fs::write(termination_log, self.termination_message());
         }
     }
 
@@ -123,13 +125,13 @@ impl Outcome {
         let failed = verdict(operation);
         match self {
             Outcome::Restored(done) => {
-                let mut lines: Vec<String> =
-                    done.warnings.iter().map(|w| format!("WARN: no error, but: {w}")).collect();
+                let mut lines: Vec<String> = done.cautions().chain(done.planned()).collect();
                 lines.push(done.sentence("successfully"));
                 lines
             }
             Outcome::RestoredWithLosses(done) => {
                 let mut lines = done.losses(5);
+                lines.extend(done.cautions());
                 lines.push(
                     done.sentence(&format!("with {} accepted losses (failed entries)", done.report.failed)),
                 );
@@ -161,7 +163,14 @@ impl Outcome {
         }
     }
 
+    /// One JSON object of at most 4 KiB: the kubelet cuts longer ones, and half an object is none.
     fn termination_message(&self) -> String {
+        let lengths = [1500, 600, 100].map(|longest| self.document(longest).to_string());
+        let fitting = lengths.iter().find(|text| text.len() <= 4096);
+        fitting.unwrap_or(&lengths[2]).clone()
+    }
+
+    fn document(&self, longest: usize) -> Value {
         let mut document = json!({ "outcome": self.name(), "exitCode": self.exit_code() });
         let message = match self {
             Outcome::Empty { message } | Outcome::NoRepositoryAccepted { message } => Some(message),
@@ -169,7 +178,7 @@ impl Outcome {
             _ => None,
         };
         if let Some(message) = message {
-            document["message"] = json!(one_line(message, 1500));
+            document["message"] = json!(one_line(message, longest));
         }
         let done = match self {
             Outcome::Restored(done) | Outcome::RestoredWithLosses(done) => Some(done),
@@ -188,12 +197,17 @@ impl Outcome {
             document["times"] = Value::Object(times.collect());
             document["losses"] = json!(r.failed);
             document["fidelity"] = json!(r.unset_attributes);
-            let first: Vec<Value> =
-                r.failures.iter().take(5).map(|f| json!(one_line(&f.path, 200))).collect();
-            document["firstLosses"] = json!(first);
+            document["undeleted"] = json!(r.undeleted);
+            let first = r.failures.iter().take(5).map(|f| json!(one_line(&f.path, longest.min(200))));
+            document["firstLosses"] = first.collect();
         }
-        document.to_string()
+        document
     }
+}
+
+/// Where the kubelet takes the termination message from.
+pub(crate) fn termination_log(env: &Env) -> PathBuf {
+    env.path("REKOPIA_TERMINATION_LOG").unwrap_or_else(|| "/dev/termination-log".into())
 }
 
 impl Done {
@@ -211,11 +225,38 @@ impl Done {
         if r.deleted > 0 {
             text.push_str(&format!(", {} extra entries deleted", r.deleted));
         }
+        if r.protected > 0 {
+            text.push_str(&format!(", {} left as they are because this run uses them", r.protected));
+        }
         if r.unset_attributes > 0 {
             text.push_str(&format!(", {} attributes not settable as this user", r.unset_attributes));
         }
         text.push_str(&format!(", {} requests, {} bytes fetched", r.requests, r.fetched_bytes));
         text
+    }
+
+    fn cautions(&self) -> impl Iterator<Item = String> {
+        self.warnings.iter().map(|w| format!("WARN: no error, but: {w}"))
+    }
+
+    /// What `check` found that a restore would do to what is there.
+    fn planned(&self) -> Vec<String> {
+        let Some(planned) = &self.report.planned else { return Vec::new() };
+        let mut lines = Vec::new();
+        let mut named = |what: String, first: &[String]| {
+            let first: Vec<String> = first.iter().take(3).map(|path| one_line(path, 100)).collect();
+            lines.push(format!("INFO: would {what}: {}", first.join(", ")));
+        };
+        if planned.changed > 0 {
+            named(format!("change {} existing entries", planned.changed), &planned.first_changed);
+        }
+        let deletion = &planned.deletion;
+        if deletion.entries > 0 {
+            let when = if deletion.before_writing { " before anything is written" } else { "" };
+            let what = format!("delete {} of the {} entries{when}", deletion.entries, deletion.of);
+            named(what, &deletion.first);
+        }
+        lines
     }
 
     fn losses(&self, most: usize) -> Vec<String> {
@@ -238,25 +279,27 @@ pub(crate) fn failed_line(failure: &rekopia::Failure, most: usize) -> String {
     one_line(&format!("{}: {}", one_line(&failure.path, most / 2), failure.message), most)
 }
 
-/// Control characters out, at most `most` bytes: a name from a snapshot must not forge or flood the log.
-pub(crate) fn one_line(text: &str, most: usize) -> String {
-    let mut line: String = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
-    if line.len() > most {
-        let cut = (0..=most).rev().find(|at| line.is_char_boundary(*at)).unwrap_or(0);
-        line.truncate(cut);
-        line.push('…');
-    }
-    line
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_a_line() {
-        assert_eq!(one_line("a\nb\u{1b}[1m", 100), "a?b?[1m");
-        assert_eq!(one_line("äöü", 3), "ä…");
+    fn a_check_says_what_would_change_and_go() {
+        let mut report = Report::default();
+        let first = vec!["old".to_owned(), "x".repeat(30_000_000)];
+        let deletion = rekopia::Deletion { entries: 12, first, of: 40, before_writing: true };
+        let first_changed = vec!["a".into()];
+        report.planned =
+            Some(rekopia::Planned { changed: 3, first_changed, deletion, ..rekopia::Planned::default() });
+        report.protected = 2;
+        let (repository, snapshot) = (String::new(), String::new());
+        let (times, warnings) = (Times::default(), Vec::new());
+        let done = Done { repository, snapshot, report, times, dry: true, warnings };
+        let lines = Outcome::Restored(Box::new(done)).lines("check");
+        assert_eq!(lines[0], "INFO: would change 3 existing entries: a");
+        let deleting = "INFO: would delete 12 of the 40 entries before anything is written: old, xxx";
+        assert!(lines[1].starts_with(deleting) && lines[1].len() < 300, "{}", lines[1]);
+        assert!(lines[2].contains(", 2 left as they are because"), "{}", lines[2]);
     }
 
     #[test]
@@ -264,5 +307,8 @@ mod tests {
         let outcome = Outcome::failed(15, "storage", "x".repeat(100_000));
         assert!(outcome.termination_message().len() <= 4096);
         assert!(outcome.lines("restore").iter().all(|l| one_line(l, 700).len() <= 704));
+        let quoted = Outcome::failed(15, "storage", "\"\\".repeat(50_000));
+        let message = quoted.termination_message();
+        assert!(message.len() <= 4096 && serde_json::from_str::<Value>(&message).is_ok(), "{message}");
     }
 }

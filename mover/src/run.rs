@@ -1,5 +1,6 @@
 //! The restore: open, choose, check the choice, fill the volume, judge the result.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,8 @@ use crate::choice::{choose, when};
 use crate::config::{Config, Operation};
 use crate::env::Env;
 use crate::log::Log;
-use crate::outcome::{Done, Outcome, one_line};
+use crate::outcome::{Done, Outcome};
+use crate::say::{one_line, say};
 use crate::verdict::{failure, judge};
 
 /// Restores, or says what a restore would do.
@@ -32,8 +34,8 @@ pub(crate) async fn debug_session(env: &Env) -> Outcome {
         let what = format!("DEBUG_MOVER is set, but {} cannot be made: {e}", marker.display());
         return Outcome::failed(1, "debug", what);
     }
-    println!("INFO: DEBUG_MOVER is set: waiting until {} is removed", marker.display());
-    println!("INFO: to restore in this session: DEBUG_MOVER=0 /mover-kopia/entry.sh restore");
+    say(&format!("INFO: DEBUG_MOVER is set: waiting until {} is removed", marker.display()));
+    say("INFO: to restore in this session: DEBUG_MOVER=0 /mover-kopia/entry.sh restore");
     while marker.exists() {
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
@@ -58,7 +60,7 @@ pub(crate) async fn open(config: &Config, log: &Log) -> rekopia::Result<Reposito
     };
     let repository = Repository::open(blobs, &config.password, &options, log).await?;
     let info = repository.info();
-    println!("INFO: Repository connected: {} ({})", one_line(&info.location, 300), info.unique_id);
+    say(&format!("INFO: Repository connected: {} ({})", one_line(&info.location, 300), info.unique_id));
     Ok(repository)
 }
 
@@ -91,8 +93,9 @@ async fn restore_inner(config: &Config, cancel: Cancel) -> rekopia::Result<Outco
         Err(outcome) => return Ok(*outcome),
     };
     let id = chosen.id.to_string();
-    println!("INFO: Selected snapshot with id: {id} ({}, {})", when(chosen.start_ns), chosen.source);
-    println!("INFO: {} MiB of memory for data in flight", config.options.memory_bytes >> 20);
+    let source = one_line(&chosen.source.to_string(), 300);
+    say(&format!("INFO: Selected snapshot with id: {id} ({}, {source})", when(chosen.start_ns)));
+    say(&format!("INFO: {} MiB of memory for data in flight", config.options.memory_bytes >> 20));
     let reference = Reference { root: RootReference::Id(id.clone()), sub_path: Vec::new() };
     let from = repository.resolve(&reference, &Selection::default()).await?;
     log.took("select", began.elapsed());
@@ -101,7 +104,7 @@ async fn restore_inner(config: &Config, cancel: Cancel) -> rekopia::Result<Outco
     let watching = Arc::clone(&log) as Arc<dyn Observer>;
     let report = repository.restore(&from, &config.data_dir, &options, watching).await?;
     log.took("restore", began.elapsed());
-    println!("INFO: TIMING: {}", log.times().sentence());
+    say(&format!("INFO: TIMING: {}", log.times().sentence()));
     let done = Done {
         repository: repository.info().unique_id.clone(),
         snapshot: format!("{id} of {}", when(chosen.start_ns)),
@@ -110,5 +113,17 @@ async fn restore_inner(config: &Config, cancel: Cancel) -> rekopia::Result<Outco
         warnings,
         report,
     };
-    Ok(judge(config, done))
+    let marked = done.report.exit_kind().is_some() && !done.dry;
+    let outcome = judge(config, done);
+    if marked && outcome.exit_code() == 0 {
+        accept(&config.data_dir);
+    }
+    Ok(outcome)
+}
+
+/// What is missing is accepted: nothing that looks for the mark of an incomplete restore shall wait for a better one.
+fn accept(data_dir: &Path) {
+    if let Err(e) = rekopia::clear_incomplete_mark(data_dir) {
+        say(&format!("WARN: the mark user.rekopia.incomplete stays on {}: {e}", data_dir.display()));
+    }
 }

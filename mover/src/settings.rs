@@ -1,5 +1,6 @@
 //! The policy's settings: member `rekopia` of `KOPIA_MANUAL_CONFIG`, scoped per identity, and `REKOPIA_*` variables.
 
+use rekopia::DeleteLimit;
 use serde_json::{Map, Value};
 
 use crate::env::Env;
@@ -19,6 +20,12 @@ pub(crate) struct Settings {
     pub(crate) accept_missing: bool,
     /// `acceptMissing`: globs of paths that may be lost.
     pub(crate) accepted_losses: Vec<String>,
+    /// `onErrors: refuse`: not a snapshot that recorded errors when it was taken.
+    pub(crate) refuse_errors: bool,
+    /// `maxDelete`: how much file deletion may delete.
+    pub(crate) max_delete: Option<DeleteLimit>,
+    /// `deleteFirst`: old may go before new is written, where both do not fit.
+    pub(crate) delete_first: bool,
     /// `repositoryUniqueID`: only this repository will do.
     pub(crate) repository_unique_id: Option<String>,
     /// `memory`, in bytes.
@@ -37,6 +44,9 @@ const MEMBERS: &[&str] = &[
     "onShrunk",
     "onMissing",
     "acceptMissing",
+    "onErrors",
+    "maxDelete",
+    "deleteFirst",
     "repositoryUniqueID",
     "memory",
     "parallel",
@@ -120,6 +130,14 @@ impl Settings {
                 }
                 self.accepted_losses = globs.into_iter().map(str::to_owned).collect();
             }
+            "onErrors" => self.refuse_errors = word("refuse", "warn")?,
+            "maxDelete" => {
+                let text = value.as_u64().map(|n| n.to_string());
+                let text = text.or_else(|| value.as_str().map(str::to_owned));
+                let limit = text.and_then(|text| text.parse().ok());
+                self.max_delete = Some(limit.ok_or("it is neither a number of entries nor \"N%\"")?);
+            }
+            "deleteFirst" => self.delete_first = flag(value)?,
             "repositoryUniqueID" => {
                 let id = value.as_str().filter(|t| !t.is_empty() && t.bytes().all(|b| b.is_ascii_hexdigit()));
                 self.repository_unique_id = Some(id.ok_or("it is not hexadecimal")?.to_ascii_lowercase());
@@ -130,12 +148,7 @@ impl Settings {
                 let number = number.and_then(|n| u16::try_from(n).ok()).filter(|n| (1..=1024).contains(n));
                 self.parallel = Some(number.ok_or("it is not a number from 1 to 1024")?);
             }
-            "verify" => {
-                self.verify = match value {
-                    Value::Bool(yes) => *yes,
-                    _ => word("true", "false")?,
-                }
-            }
+            "verify" => self.verify = flag(value)?,
             _ => return Err("there is no such setting".into()),
         }
         Ok(())
@@ -154,6 +167,15 @@ fn variable(member: &str) -> String {
         name.push(c.to_ascii_uppercase());
     }
     name
+}
+
+fn flag(value: &Value) -> Result<bool, String> {
+    match (value, value.as_str()) {
+        (Value::Bool(yes), _) => Ok(*yes),
+        (_, Some("true")) => Ok(true),
+        (_, Some("false")) => Ok(false),
+        _ => Err(format!("{value} is neither true nor false")),
+    }
 }
 
 fn size(value: &Value) -> Option<u64> {
@@ -197,6 +219,10 @@ mod tests {
             (r#"{"rekopia":{"onmissing":"accept"}}"#, "onmissing"),
             (r#"{"rekopia":{"onMissing":"yes"}}"#, "onMissing"),
             (r#"{"rekopia":{"identities":{"x@y":{"colour":1}}}}"#, "colour"),
+            (r#"{"rekopia":{"maxDelete":"110%"}}"#, "maxDelete"),
+            (r#"{"rekopia":{"maxDelete":-1}}"#, "maxDelete"),
+            (r#"{"rekopia":{"deleteFirst":"perhaps"}}"#, "deleteFirst"),
+            (r#"{"rekopia":{"onErrors":"fail"}}"#, "onErrors"),
         ] {
             let error = manual(json).unwrap_err();
             assert!(error.contains(part), "{json}: {error}");
@@ -204,8 +230,24 @@ mod tests {
     }
 
     #[test]
+    fn deletion_has_its_settings() {
+        let settings = manual(r#"{"rekopia":{"maxDelete":"10%","deleteFirst":true}}"#).unwrap();
+        assert_eq!((settings.max_delete, settings.delete_first), (Some(DeleteLimit::Percent(10)), true));
+        let variables = [("REKOPIA_MAX_DELETE", "25"), ("REKOPIA_ON_ERRORS", "refuse")];
+        let settings = Settings::read(&Env::of(&variables), "app@ns").unwrap();
+        assert_eq!(settings.max_delete, Some(DeleteLimit::Entries(25)));
+        assert!(settings.refuse_errors && !settings.delete_first);
+        assert_eq!(
+            manual(r#"{"rekopia":{"maxDelete":7}}"#).unwrap().max_delete,
+            Some(DeleteLimit::Entries(7))
+        );
+    }
+
+    #[test]
     fn variables_have_the_members_names() {
         assert_eq!(variable("onNoRepository"), "REKOPIA_ON_NO_REPOSITORY");
         assert_eq!(variable("repositoryUniqueID"), "REKOPIA_REPOSITORY_UNIQUE_ID");
+        assert_eq!(variable("maxDelete"), "REKOPIA_MAX_DELETE");
+        assert_eq!(variable("deleteFirst"), "REKOPIA_DELETE_FIRST");
     }
 }

@@ -6,50 +6,53 @@ use globset::GlobSetBuilder;
 use rekopia::{Error, ErrorKind, Report};
 
 use crate::config::{Config, Operation};
-use crate::outcome::{Done, Outcome, failed_line, one_line};
+use crate::outcome::{Done, Outcome, failed_line};
+use crate::say::one_line;
 
-/// From the report to the outcome: losses may be accepted, nothing else.
-pub(crate) fn judge(config: &Config, done: Done) -> Outcome {
-    let report = &done.report;
-    if report.cancelled {
+/// From the report to the outcome. The engine says how a program ends that did this; the mover alone accepts losses that
+/// its settings allow, and extras that could not be deleted.
+pub(crate) fn judge(config: &Config, mut done: Done) -> Outcome {
+    let Some(kind) = done.report.exit_kind() else {
+        return Outcome::Restored(Box::new(done));
+    };
+    if kind == ErrorKind::Cancelled {
         return Outcome::Stopped;
     }
-    if report.is_complete() {
+    if let Some(fatal) = &done.report.fatal {
+        let message = with_remedy(kind, failed_line(fatal, 400));
+        return failed(kind, name(kind), message, done);
+    }
+    done.warnings.extend(undeleted(&done.report));
+    if done.report.failed == 0 {
         return Outcome::Restored(Box::new(done));
     }
-    if let Some(fatal) = &report.fatal {
-        let code = fatal.kind.exit_code();
-        let cause = failed_line(fatal, 400);
-        let message = with_remedy(fatal.kind, cause);
-        return Outcome::Failed {
-            code,
-            name: name(fatal.kind),
-            message,
-            details: Vec::new(),
-            done: Some(Box::new(done)),
-        };
-    }
-    if accepted(config, report) {
+    if accepted(config, &done.report) {
         return Outcome::RestoredWithLosses(Box::new(done));
     }
-    let first = report.failures.first();
-    let archived = report.failures.iter().any(|f| f.kind == ErrorKind::Archived);
-    let nothing = report.files + report.symlinks + report.directories == 0;
-    let code = match first {
-        Some(_) if archived => 15,
-        Some(first) if nothing || report.files == 0 && first.kind == ErrorKind::Destination => {
-            first.kind.exit_code()
-        }
-        _ => 3,
-    };
-    let cause = first.map_or_else(String::new, |f| format!(": {}", failed_line(f, 300)));
+    let message = missing(&done.report);
+    failed(kind, if kind == ErrorKind::Incomplete { "incomplete" } else { name(kind) }, message, done)
+}
+
+fn failed(kind: ErrorKind, name: &'static str, message: String, done: Done) -> Outcome {
+    let done = Some(Box::new(done));
+    Outcome::Failed { code: kind.exit_code(), name, message, details: Vec::new(), done }
+}
+
+fn missing(report: &Report) -> String {
+    let cause = report.failures.first().map(|f| format!(": {}", failed_line(f, 300))).unwrap_or_default();
     let message = format!("{} entries are not as in the snapshot{cause}", report.failed);
-    let message = match report.failures.iter().find(|f| f.kind != ErrorKind::Corrupt) {
+    match report.failures.iter().find(|f| f.kind != ErrorKind::Corrupt) {
         Some(other) => with_remedy(other.kind, message),
         None => format!("{message}; repair the cause, or set onMissing: accept"),
-    };
-    let name = if code == 3 { "incomplete" } else { first.map_or("incomplete", |f| name(f.kind)) };
-    Outcome::Failed { code, name, message, details: Vec::new(), done: Some(Box::new(done)) }
+    }
+}
+
+/// Extras that are still there: the volume has everything of the snapshot, and a second run would not do better.
+fn undeleted(report: &Report) -> Option<String> {
+    let first: Vec<String> = report.remaining.iter().take(3).map(|r| one_line(&r.path, 100)).collect();
+    let why = report.remaining.first().map(|r| format!(" ({})", one_line(&r.message, 200)));
+    let named = format!(": {}{}", first.join(", "), why.unwrap_or_default());
+    (report.undeleted > 0).then(|| format!("{} extra entries could not be deleted{named}", report.undeleted))
 }
 
 fn accepted(config: &Config, report: &Report) -> bool {
@@ -117,6 +120,7 @@ fn with_remedy(kind: ErrorKind, message: String) -> String {
         ErrorKind::Destination => {
             "check the volume: its size or quota, its access mode, the uid of the mover"
         }
+        ErrorKind::Refused => "if that is right, raise maxDelete",
         ErrorKind::Corrupt => "repair the repository, or take another copy of it",
         ErrorKind::UnsupportedFormat | ErrorKind::Locked => {
             "finish the upgrade with Kopia, or use the stock mover"
@@ -135,6 +139,85 @@ fn name(kind: ErrorKind) -> &'static str {
         ErrorKind::Destination => "destination",
         ErrorKind::UnsupportedFormat | ErrorKind::Locked => "unsupported",
         ErrorKind::Usage => "settings",
+        ErrorKind::Refused => "refused-delete",
         _ => "failed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rekopia::{Failure, Remark};
+
+    use super::*;
+    use crate::env::Env;
+    use crate::outcome::Times;
+
+    fn config(more: &[(&str, &str)]) -> Config {
+        let mut env = vec![
+            ("KOPIA_PASSWORD", "x"),
+            ("KOPIA_REPOSITORY", "filesystem:///srv/x"),
+            ("KOPIA_OVERRIDE_USERNAME", "app"),
+            ("KOPIA_OVERRIDE_HOSTNAME", "ns"),
+            ("DATA_DIR", "/"),
+        ];
+        env.extend(more);
+        Config::check(&Env::of(&env), &["restore".into()]).unwrap_or_else(|e| panic!("{e:?}"))
+    }
+
+    fn judged(settings: &[(&str, &str)], fill: impl FnOnce(&mut Report)) -> Outcome {
+        let mut report = Report::default();
+        fill(&mut report);
+        let (repository, snapshot) = (String::new(), String::new());
+        let (times, warnings) = (Times::default(), Vec::new());
+        judge(&config(settings), Done { repository, snapshot, report, times, dry: false, warnings })
+    }
+
+    fn fail(report: &mut Report, kind: ErrorKind) {
+        report.failed += 1;
+        report.failures.push(Failure { path: "db/a".into(), kind, message: "why".into(), mixed: false });
+    }
+
+    #[test]
+    fn the_code_is_the_engines() {
+        let code = |fill: fn(&mut Report)| judged(&[], fill).exit_code();
+        assert_eq!(code(|_| ()), 0);
+        assert_eq!(code(|r| fail(r, ErrorKind::Corrupt)), 14, "nothing at all worked");
+        assert_eq!(code(|r| (r.directories = 1, fail(r, ErrorKind::Destination)).1), 3);
+        assert_eq!(code(|r| (r.files = 1, fail(r, ErrorKind::Archived)).1), 3);
+        let stopped = |r: &mut Report| {
+            r.fatal = {
+                fail(r, ErrorKind::Destination);
+                r.failures.first().cloned()
+            }
+        };
+        assert_eq!(judged(&[], stopped).exit_code(), 16);
+        assert!(matches!(judged(&[], |r| r.cancelled = true), Outcome::Stopped));
+    }
+
+    #[test]
+    fn what_could_not_be_deleted_is_a_warning() {
+        let remains = |report: &mut Report| {
+            report.undeleted = 7;
+            let path = |n| Remark { path: format!("old/{n}"), message: "operation not permitted".into() };
+            report.remaining = (0..7).map(path).collect();
+        };
+        let Outcome::Restored(done) = judged(&[], remains) else { panic!() };
+        let said = "7 extra entries could not be deleted: old/0, old/1, old/2 (operation not permitted)";
+        assert_eq!(done.warnings, [said]);
+        let both = |report: &mut Report| {
+            remains(report);
+            report.files = 1;
+            fail(report, ErrorKind::Corrupt);
+        };
+        assert_eq!(judged(&[], both).exit_code(), 3);
+        let Outcome::RestoredWithLosses(done) = judged(&[("REKOPIA_ACCEPT_MISSING", "db/*")], both) else {
+            panic!()
+        };
+        assert_eq!(done.warnings, [said]);
+    }
+
+    #[test]
+    fn a_limit_of_deletion_has_a_name() {
+        assert_eq!((name(ErrorKind::Refused), ErrorKind::Refused.exit_code()), ("refused-delete", 18));
     }
 }

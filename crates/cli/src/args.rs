@@ -104,7 +104,8 @@ pub(crate) enum Command {
 /// followed by /sub/path.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Which {
-    /// The newest snapshot that started at or before this time
+    /// The newest snapshot that started at or before this time, which includes
+    /// what it leaves out: 2026-11-01 the whole day. Also "2 days ago", oldest
     #[arg(long, value_name = "TIME", alias = "snapshot-time")]
     pub(crate) as_of: Option<String>,
     /// This many complete snapshots before the newest
@@ -199,9 +200,18 @@ pub(crate) struct Restore {
     pub(crate) target: PathBuf,
     #[command(flatten)]
     pub(crate) which: Which,
-    /// Remove what the snapshot does not have, after everything is restored
+    /// Remove what the snapshot does not have, after everything is restored;
+    /// asks before it, at a terminal
     #[arg(long)]
     pub(crate) delete_extra: bool,
+    /// Delete without a question; also before anything is written, where there
+    /// is no room for old and new together
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Refuse when more than this many entries would be deleted, or more than
+    /// this part of those in TARGET
+    #[arg(long, value_name = "N|N%")]
+    pub(crate) max_delete: Option<rekopia::DeleteLimit>,
     /// Trust files of equal size and nearly equal time (as Kopia does)
     #[arg(long, conflicts_with = "overwrite")]
     pub(crate) skip_existing: bool,

@@ -8,27 +8,19 @@ use anyhow::{Context, Result, bail};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use rekopia::{Observer, OpenOptions, Password, Repository};
-use rekopia_blob::{CacheOptions, KopiaConfig, LayerOptions, Settings, Token};
+use rekopia_blob::{BlobError, CacheOptions, KopiaConfig, LayerOptions, Settings, Token};
 use zeroize::Zeroizing;
 
 use crate::args::Global;
-use crate::exit::UsageError;
+use crate::exit::CommandError;
 
 /// What the metadata of a repository of some ten terabytes takes.
 const CACHE_BYTES: u64 = 1 << 30;
 
 /// Opens the repository that the options name, or the one that `kopia` is connected to.
 pub(crate) async fn open(global: &Global, observer: &Arc<dyn Observer>) -> Result<Repository> {
-    let (settings, config_path) = match (&global.repo, &global.token_file) {
-        (Some(repo), _) => (Settings::parse(repo)?, None),
-        (None, Some(path)) => (token_at(path)?.settings, None),
-        (None, None) => {
-            let path = config_path(global)?;
-            (KopiaConfig::read(&path)?.settings, Some(path))
-        }
-    };
+    let Place { settings, config_path } = place(global)?;
     let password = password(global, config_path.as_deref())?;
-    let settings = settings.with_environment(&|name| std::env::var(name).ok());
     let layers = LayerOptions {
         in_flight: global.parallel.map(usize::from),
         bandwidth: global.limit_download,
@@ -38,14 +30,14 @@ pub(crate) async fn open(global: &Global, observer: &Arc<dyn Observer>) -> Resul
     let options = OpenOptions {
         ignore_upgrade_lock: global.ignore_upgrade_lock,
         index_memory_bytes: global.index_memory.unwrap_or_else(rekopia::index_memory_bytes),
-        index_dir: global.cache.clone().or_else(cache_folder),
+        index_dir: cache(global),
     };
-    let blobs = rekopia_blob::connect_with(&settings, &layers).await?;
+    let blobs = rekopia_blob::connect_with(&settings, &layers).await.map_err(unreachable)?;
     let opened = Repository::open(blobs, &password, &options, observer.as_ref()).await;
     match (opened, settings.in_folder()) {
         // `s3://bucket/name` may mean the folder `name/`: Kopia's prefixes are put before names as they are.
         (Err(e), Some(folder)) if e.kind() == rekopia::ErrorKind::NoRepository => {
-            let blobs = rekopia_blob::connect_with(&folder, &layers).await?;
+            let blobs = rekopia_blob::connect_with(&folder, &layers).await.map_err(unreachable)?;
             let inside = Repository::open(blobs, &password, &options, observer.as_ref()).await;
             Ok(inside.map_err(|second| match second.kind() {
                 rekopia::ErrorKind::NoRepository => e,
@@ -56,9 +48,45 @@ pub(crate) async fn open(global: &Global, observer: &Arc<dyn Observer>) -> Resul
     }
 }
 
-/// Where an index that is too large for memory goes when no folder is named.
-fn cache_folder() -> Option<PathBuf> {
-    Some(user_folder("XDG_CACHE_HOME", ".cache")?.join("rekopia"))
+/// The files and folders that reading the repository itself uses: a restore never deletes or overwrites them.
+pub(crate) fn files(global: &Global) -> Result<Vec<PathBuf>> {
+    let Place { settings, config_path } = place(global)?;
+    let mut files = settings.files();
+    files.extend(config_path.as_deref().map(saved_password_path));
+    files.extend(config_path);
+    files.extend([&global.password_file, &global.token_file].into_iter().flatten().cloned());
+    files.extend(cache(global));
+    Ok(files)
+}
+
+/// Where the repository is, and the configuration that says so.
+struct Place {
+    settings: Settings,
+    config_path: Option<PathBuf>,
+}
+
+fn place(global: &Global) -> Result<Place> {
+    let (settings, config_path) = match (&global.repo, &global.token_file) {
+        (Some(repo), _) => (Settings::parse(repo).map_err(unreachable)?, None),
+        (None, Some(path)) => (token_at(path)?.settings, None),
+        (None, None) => {
+            let path = config_path(global)?;
+            (KopiaConfig::read(&path).map_err(unreachable)?.settings, Some(path))
+        }
+    };
+    let settings = settings.with_environment(&|name| std::env::var(name).ok());
+    Ok(Place { settings, config_path })
+}
+
+/// The engine's rule for the class of an error, also where the storage was not even reached.
+fn unreachable(e: BlobError) -> rekopia::Error {
+    rekopia::Error::from_storage(e, "cannot reach the repository")
+}
+
+/// Where metadata is kept, and where an index goes that is too large for memory.
+fn cache(global: &Global) -> Option<PathBuf> {
+    let usual = || Some(user_folder("XDG_CACHE_HOME", ".cache")?.join("rekopia"));
+    global.cache.clone().or_else(usual)
 }
 
 /// The folder that a variable of the XDG specification names, or its usual place below the home.
@@ -69,8 +97,9 @@ fn user_folder(variable: &str, below_home: &str) -> Option<PathBuf> {
 
 fn token_at(path: &Path) -> Result<Token> {
     let text = std::fs::read_to_string(path).map(Zeroizing::new);
-    let text = text.map_err(|e| UsageError(format!("cannot read the token file {}: {e}", path.display())))?;
-    Ok(Token::parse(&text)?)
+    let text =
+        text.map_err(|e| CommandError::usage(format!("cannot read the token file {}: {e}", path.display())))?;
+    Ok(Token::parse(&text).map_err(unreachable)?)
 }
 
 /// Kopia's rule: a bare file name is looked up in Kopia's own folder, anything with a directory is used as it is.
@@ -82,13 +111,13 @@ fn config_path(global: &Global) -> Result<PathBuf> {
         return Ok(path.to_owned());
     }
     let Some(folder) = user_folder("XDG_CONFIG_HOME", ".config") else {
-        bail!(UsageError("no repository: name one with --repo or --config".into()));
+        bail!(CommandError::usage("no repository: name one with --repo or --config"));
     };
     let path = folder.join("kopia").join(named.unwrap_or(Path::new("repository.config")));
     if named.is_none() && !path.exists() {
         let what =
             format!("no repository: name one with --repo (kopia is not connected: no {})", path.display());
-        bail!(UsageError(what));
+        bail!(CommandError::usage(what));
     }
     Ok(path)
 }
@@ -96,8 +125,9 @@ fn config_path(global: &Global) -> Result<PathBuf> {
 /// `--password-file`, then `KOPIA_PASSWORD`, then what Kopia saved beside its configuration, then the terminal.
 fn password(global: &Global, config_path: Option<&Path>) -> Result<Password> {
     if let Some(path) = &global.password_file {
-        let bytes = std::fs::read(path)
-            .map_err(|e| UsageError(format!("cannot read the password file {}: {e}", path.display())));
+        let bytes = std::fs::read(path).map_err(|e| {
+            CommandError::usage(format!("cannot read the password file {}: {e}", path.display()))
+        });
         let mut bytes = Zeroizing::new(bytes?);
         strip_line_end(&mut bytes);
         return Ok(Password::new(bytes.to_vec()));
@@ -115,7 +145,7 @@ fn password(global: &Global, config_path: Option<&Path>) -> Result<Password> {
         return Ok(saved);
     }
     if !std::io::stdin().is_terminal() {
-        bail!(UsageError("no password: use --password-file or KOPIA_PASSWORD".into()));
+        bail!(CommandError::usage("no password: use --password-file or KOPIA_PASSWORD"));
     }
     let typed = Zeroizing::new(
         rpassword::prompt_password("Repository password: ").context("cannot ask for a password")?,
@@ -124,15 +154,19 @@ fn password(global: &Global, config_path: Option<&Path>) -> Result<Password> {
 }
 
 fn saved_password(config_path: &Path) -> Result<Option<Password>> {
-    let mut path = config_path.as_os_str().to_owned();
-    path.push(".kopia-password");
-    let encoded = match std::fs::read(&path) {
+    let encoded = match std::fs::read(saved_password_path(config_path)) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         other => Zeroizing::new(other.context("cannot read the password that Kopia saved")?),
     };
     let decoded = BASE64_STANDARD.decode(encoded.trim_ascii());
-    let decoded = decoded.map_err(|_| UsageError("the password that Kopia saved is not base64".into()))?;
+    let decoded = decoded.map_err(|_| CommandError::usage("the password that Kopia saved is not base64"))?;
     Ok(Some(Password::new(Zeroizing::new(decoded).to_vec())))
+}
+
+fn saved_password_path(config_path: &Path) -> PathBuf {
+    let mut path = config_path.as_os_str().to_owned();
+    path.push(".kopia-password");
+    path.into()
 }
 
 /// Drops exactly one trailing LF or CRLF.

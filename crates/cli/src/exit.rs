@@ -1,91 +1,118 @@
 //! Errors → exit codes and the line that a person reads.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::fmt;
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use rekopia::{ErrorKind, Report};
 
-/// Restored with entries missing.
-pub(crate) const INCOMPLETE: u8 = 3;
+use crate::say::{is_closed_output, output, say};
+use crate::text;
+
 /// The command line makes no sense.
 pub(crate) const USAGE: u8 = 2;
-
-/// The exit code of a class of errors.
-pub(crate) fn code(kind: ErrorKind) -> u8 {
-    kind.exit_code()
-}
+/// Any other failure.
+pub(crate) const FAILURE: u8 = 1;
 
 static STOPPED_BY: AtomicU8 = AtomicU8::new(130);
+static LISTED: AtomicBool = AtomicBool::new(false);
 
 /// Notes the exit code of the signal that asks to stop.
 pub(crate) fn note_signal(code: u8) {
     STOPPED_BY.store(code, Ordering::Relaxed);
 }
 
-/// The exit code of the signal that asked to stop.
-pub(crate) fn stopped_by() -> u8 {
-    STOPPED_BY.load(Ordering::Relaxed)
+/// Notes that the repository's snapshots could be read: advice may name commands that need them.
+pub(crate) fn note_listed() {
+    LISTED.store(true, Ordering::Relaxed);
+}
+
+/// The exit code of a class of errors; of a stopped run that of the signal.
+pub(crate) fn code(kind: ErrorKind) -> u8 {
+    match kind {
+        ErrorKind::Cancelled => STOPPED_BY.load(Ordering::Relaxed),
+        kind => kind.exit_code(),
+    }
 }
 
 /// The exit code of a finished run.
 pub(crate) fn code_of_report(report: &Report) -> u8 {
-    if report.cancelled {
-        return code(ErrorKind::Cancelled);
-    }
-    if let Some(fatal) = &report.fatal {
-        return code(fatal.kind);
-    }
-    match (report.failed, report.failures.first()) {
-        (0, _) => 0,
-        // Every further file would fail alike until the objects are back.
-        _ if report.failures.iter().any(|f| f.kind == ErrorKind::Archived) => code(ErrorKind::Archived),
-        // Nothing at all could be restored: the cause says more than "incomplete".
-        (_, Some(first)) if report.files + report.symlinks + report.directories == 0 => code(first.kind),
-        _ => INCOMPLETE,
+    report.exit_kind().map_or(0, code)
+}
+
+/// The exit code of a run whose report was printed, or could not be. A reader who closed the pipe changes nothing about
+/// how the run ended; a full disk makes a failure of a success only.
+pub(crate) fn code_after_output(code: u8, printed: std::io::Result<()>) -> anyhow::Result<u8> {
+    match printed.map_err(anyhow::Error::from) {
+        Err(e) if code == 0 && !is_closed_output(&e) => Err(e),
+        _ => Ok(code),
     }
 }
 
 /// The exit code of an error that ended the command.
 pub(crate) fn code_of(error: &anyhow::Error) -> u8 {
-    for cause in error.chain() {
-        if let Some(e) = cause.downcast_ref::<rekopia::Error>() {
-            return code(e.kind());
-        }
-        if let Some(e) = cause.downcast_ref::<rekopia_blob::BlobError>() {
-            use rekopia_blob::BlobErrorKind as Blob;
-            return match e.kind() {
-                Blob::NotFound => 10,
-                Blob::Settings => USAGE,
-                Blob::Damaged => 14,
-                _ => 15,
-            };
-        }
-        if cause.is::<UsageError>() {
-            return USAGE;
-        }
-    }
-    1
+    let stopped = error.is::<Stopped>().then_some(ErrorKind::Cancelled);
+    stopped.or_else(|| error.chain().find_map(kind_of)).map_or(FAILURE, code)
 }
 
-/// Something about the command line that clap cannot see.
+fn kind_of(cause: &(dyn std::error::Error + 'static)) -> Option<ErrorKind> {
+    let of_engine = cause.downcast_ref::<rekopia::Error>().map(rekopia::Error::kind);
+    let ours = || cause.downcast_ref::<CommandError>().map(|e| e.kind);
+    of_engine.or_else(ours)
+}
+
+/// A signal ended the command before it had begun in earnest; the context of the error that came of it.
 #[derive(Debug)]
-pub(crate) struct UsageError(pub(crate) String);
+pub(crate) struct Stopped;
 
-impl std::fmt::Display for UsageError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("stopped on request")
     }
 }
 
-impl std::error::Error for UsageError {}
-
-/// Whether writing to standard output failed because nobody reads it any more.
-pub(crate) fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    let io = error.chain().find_map(|c| c.downcast_ref::<std::io::Error>());
-    io.is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+/// What this program itself finds wrong.
+#[derive(Debug)]
+pub(crate) struct CommandError {
+    kind: ErrorKind,
+    what: String,
 }
 
-/// One line on stderr; with `--json` a document on stdout too.
+impl CommandError {
+    /// Something about the command line that the parser of options cannot see.
+    pub(crate) fn usage(what: impl Into<String>) -> Self {
+        CommandError { kind: ErrorKind::Usage, what: what.into() }
+    }
+
+    /// What is asked for is not in the repository.
+    pub(crate) fn not_found(what: impl Into<String>) -> Self {
+        CommandError { kind: ErrorKind::NotFound, what: what.into() }
+    }
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+impl std::error::Error for CommandError {}
+
+/// The error that ended a command: one line on stderr with its advice; with `--json` a document on stdout too.
 pub(crate) fn print_error(error: &anyhow::Error, code: u8, json: bool) {
+    let line = one_line(error);
+    if json {
+        let document = serde_json::json!({"event": "error", "error": line, "exitCode": code});
+        let _ = writeln!(output(), "{document}");
+    }
+    say(&format!("rekopia: {line}"));
+    if let Some(advice) = advice(code, LISTED.load(Ordering::Relaxed)) {
+        say(&format!("  {advice}"));
+    }
+}
+
+/// An error with its causes, each said once.
+pub(crate) fn one_line(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain().map(ToString::to_string) {
         if !line.contains(&cause) {
@@ -93,17 +120,11 @@ pub(crate) fn print_error(error: &anyhow::Error, code: u8, json: bool) {
             line.push_str(&cause);
         }
     }
-    if json {
-        let document = serde_json::json!({"event": "error", "error": line, "exitCode": code});
-        let _ = std::io::Write::write_all(&mut std::io::stdout(), format!("{document}\n").as_bytes());
-    }
-    eprintln!("rekopia: {line}");
-    if let Some(advice) = advice(code) {
-        eprintln!("  {advice}");
-    }
+    text::line(&line)
 }
 
-fn advice(code: u8) -> Option<&'static str> {
+/// What a person can do about a command that ended with an error. `listed`: the snapshots could be read.
+fn advice(code: u8, listed: bool) -> Option<&'static str> {
     Some(match code {
         10 => {
             "Check the path or URL: a repository holds kopia.repository (kopia.repository.f in a directory)."
@@ -112,8 +133,9 @@ fn advice(code: u8) -> Option<&'static str> {
             "Check the password (--password-file, KOPIA_PASSWORD); if it is right, kopia.repository is damaged."
         }
         13 => "`rekopia snapshots` lists what there is.",
-        14 => "`rekopia verify` shows how far the damage goes.",
-        16 => "Nothing that was there before has been changed unless it is named above.",
+        14 if listed => "`rekopia verify --all` shows which snapshots can be read.",
+        // The engine ends a restore with an error only before it touches anything.
+        16 => "Nothing that was there before has been changed.",
         _ => return None,
     })
 }
@@ -122,16 +144,45 @@ fn advice(code: u8) -> Option<&'static str> {
 mod tests {
     use super::*;
 
+    fn failed(kind: ErrorKind) -> rekopia::Failure {
+        rekopia::Failure { path: "x".into(), kind, message: String::new(), mixed: false }
+    }
+
     #[test]
-    fn the_table_of_exit_codes() {
-        let mut report = Report { files: 1, ..Report::default() };
+    fn one_function_decides() {
+        let mut report = Report::default();
         assert_eq!(code_of_report(&report), 0);
-        report.failed = 1;
+        report.undeleted = 1;
         assert_eq!(code_of_report(&report), 3);
-        report.cancelled = true;
-        assert_eq!(code_of_report(&report), 130);
+        (report.failed, report.failures) = (1, vec![failed(ErrorKind::Corrupt)]);
+        assert_eq!(code_of_report(&report), 14, "nothing at all worked");
+        report.files = 1;
+        assert_eq!(code_of_report(&report), 3);
+        let mut verified = Report::of_verification();
+        (verified.files, verified.failed) = (1, 1);
+        verified.failures = vec![failed(ErrorKind::Storage)];
+        assert_eq!(code_of_report(&verified), 15);
+        verified.failures.push(failed(ErrorKind::Corrupt));
+        assert_eq!(code_of_report(&verified), 14);
+    }
+
+    #[test]
+    fn errors_have_the_codes_of_their_class() {
         assert_eq!(code(ErrorKind::InvalidPassword), 12);
         assert_eq!(code(ErrorKind::Locked), 17);
-        assert_eq!(code_of(&UsageError("x".into()).into()), 2);
+        assert_eq!(code_of(&CommandError::usage("x").into()), 2);
+        assert_eq!(code_of(&anyhow::Error::from(CommandError::not_found("x")).context("y")), 13);
+        let broken = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+        assert_eq!(code_of(&anyhow::Error::from(broken)), 1, "not every closed pipe is our output");
+        assert_eq!(code_of(&anyhow::Error::from(CommandError::usage("x")).context(Stopped)), 130);
+    }
+
+    #[test]
+    fn advice_is_true_or_absent() {
+        assert_eq!(advice(14, false), None, "no command can read the snapshots");
+        assert!(advice(14, true).unwrap().contains("verify"));
+        for code in [1, 2, 3, 15, 17, 18, 130, 143] {
+            assert_eq!(advice(code, true), None);
+        }
     }
 }

@@ -1,10 +1,16 @@
 //! `rekopia`: gets files out of a Kopia repository, without Kopia.
 
+// A closed terminal or pipe makes the printing macros panic; everything is written in `say`.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod args;
 mod command;
 mod connect;
+mod consent;
 mod exit;
 mod progress;
+mod say;
+mod summary;
 mod text;
 mod time;
 
@@ -43,7 +49,7 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(code) => ExitCode::from(code),
-        Err(e) if exit::is_closed_pipe(&e) => ExitCode::SUCCESS,
+        Err(e) if say::is_closed_output(&e) => ExitCode::SUCCESS,
         Err(e) => {
             let code = exit::code_of(&e);
             exit::print_error(&e, code, json);
@@ -71,5 +77,6 @@ fn start_log(global: &args::Global) {
     let filter = tracing_subscriber::EnvFilter::try_new(directives).unwrap_or_default();
     let log =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    log.without_time().init();
+    // Otherwise what cannot be logged is printed, and a closed terminal ends the thread that wanted to say it.
+    log.without_time().log_internal_errors(false).init();
 }

@@ -4,10 +4,11 @@ use std::io::{IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rekopia::{Event, Observer, Progress};
 
 use crate::args::Global;
+use crate::say::{output, say};
 use crate::text;
 
 /// Watches a run in the way that the options ask for.
@@ -51,10 +52,20 @@ impl Display {
         }
     }
 
+    /// Does `something` that takes the terminal for itself. The bar is hidden, not locked: signals and progress are
+    /// seen meanwhile.
+    pub(crate) fn aside<T>(&self, something: impl FnOnce() -> T) -> T {
+        let Mode::Bar(bar) = &self.mode else { return something() };
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+        let result = something();
+        bar.set_draw_target(ProgressDrawTarget::stderr());
+        result
+    }
+
     fn say(&self, line: &str) {
         match &self.mode {
-            Mode::Bar(bar) => bar.suspend(|| eprintln!("{line}")),
-            _ => eprintln!("{line}"),
+            Mode::Bar(bar) => bar.suspend(|| say(line)),
+            _ => say(line),
         }
     }
 
@@ -75,7 +86,7 @@ impl Display {
                     return;
                 }
                 *last = Some(Instant::now());
-                eprintln!("{}", Self::line(p));
+                say(&Self::line(p));
             }
             _ => {}
         }
@@ -99,18 +110,18 @@ impl Observer for Display {
     fn event(&self, event: Event) {
         if let Mode::Json = self.mode {
             if let Ok(line) = serde_json::to_string(&event) {
-                let _ = writeln!(std::io::stdout(), "{line}");
+                let _ = writeln!(output(), "{line}");
             }
             return;
         }
         match event {
             Event::Progress(p) => self.progress(&p),
-            Event::Warning { message } if !self.quiet => self.say(&format!("warning: {message}")),
+            Event::Warning { message } if !self.quiet => {
+                self.say(&format!("warning: {}", text::line(&message)))
+            }
             Event::Failed { path, message } => {
-                self.say(&format!(
-                    "failed: {}: {message}",
-                    text::printable(if path.is_empty() { "." } else { &path })
-                ));
+                let path = text::printable(if path.is_empty() { "." } else { &path });
+                self.say(&format!("failed: {path}: {}", text::line(&message)));
             }
             _ => {}
         }

@@ -1,5 +1,7 @@
 //! Numbers, sizes, modes and times as people read and type them.
 
+use std::borrow::Cow;
+
 use rekopia::OwnerPolicy;
 
 /// `80MiB`, `1.5G`, `4096`: bytes; decimal and binary units.
@@ -92,14 +94,40 @@ pub(crate) fn mode(kind: char, mode: u32) -> String {
     text
 }
 
-/// A name or path for a terminal: control characters cannot move the cursor.
+/// A name or path for a terminal: nothing in it can move the cursor or turn the direction of writing, and a very long
+/// one is shortened in the middle.
 pub(crate) fn printable(name: &str) -> String {
-    if !name.chars().any(char::is_control) {
-        return name.to_owned();
+    shortened(&escaped(name), 300).into_owned()
+}
+
+/// A message on one line, of some length that a person reads.
+pub(crate) fn line(message: &str) -> String {
+    shortened(&escaped(message), 2000).into_owned()
+}
+
+/// At most about `most` bytes of `text`: the middle goes, for a path tells most by its ends.
+pub(crate) fn shortened(text: &str, most: usize) -> Cow<'_, str> {
+    if text.len() <= most {
+        return Cow::Borrowed(text);
     }
-    name.chars()
-        .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() })
-        .collect()
+    let head = text.floor_char_boundary(most / 2);
+    let tail = text.ceil_char_boundary(text.len() - most / 2);
+    Cow::Owned(format!("{} [… {} bytes …] {}", &text[..head], tail - head, &text[tail..]))
+}
+
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            // Marks of direction are no control characters, but they can make a name look like another.
+            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                escaped.extend(c.escape_unicode());
+            }
+            c if c.is_control() => escaped.extend(c.escape_default()),
+            c => escaped.push(c),
+        }
+    }
+    escaped
 }
 
 #[cfg(test)]
@@ -124,6 +152,16 @@ mod tests {
         assert_eq!(count(1, "file"), "1 file");
         assert_eq!(duration(125.2), "2m 5s");
         assert_eq!(printable("a\x1b[2Jb"), "a\\u{1b}[2Jb");
+        assert_eq!(printable("fdp.\u{202e}exe"), "fdp.\\u{202e}exe");
+    }
+
+    #[test]
+    fn long_paths_are_shortened_in_the_middle() {
+        let path = format!("first/{}/last", "ä".repeat(20_000_000));
+        let short = printable(&path);
+        assert!(short.len() < 400 && short.starts_with("first/") && short.ends_with("/last"), "{short}");
+        assert!(line(&path).len() < 2100);
+        assert_eq!(printable("a/b"), "a/b");
     }
 
     #[test]

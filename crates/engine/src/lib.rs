@@ -49,6 +49,7 @@ pub use observer::{Cancel, Event, Observer, Progress, Silent};
 pub use rekopia_format::directory::{DirectorySummary, Entry, EntryKind};
 pub use rekopia_format::snapshot::{Snapshot, Source};
 pub use rekopia_format::{BlobId, ContentId, ManifestId, ObjectId};
+pub use repository::as_of::AsOf;
 pub use repository::file::FileReader;
 pub use repository::reference::{Reference, Resolved, RootReference};
 pub use repository::snapshots::{Selection, Snapshots};

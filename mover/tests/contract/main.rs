@@ -27,6 +27,10 @@ mod volume;
 use std::collections::BTreeSet;
 
 use place::{Place, S3};
+
+use rekopia_testkit::writer::{
+    DirectorySink, EntryKind, NewSnapshot, RepositoryWriter, Source, WriterOptions,
+};
 use table::{Case, check};
 
 const TABLES: [&[Case]; 9] = [
@@ -42,9 +46,9 @@ const TABLES: [&[Case]; 9] = [
 ];
 
 /// Besides 1 to 81 and 84 to 88: the variants that were found while running.
-const VARIANTS: [&str; 16] = [
+const VARIANTS: [&str; 18] = [
     "T08b", "T14b", "T17b", "T21f", "T27b", "T30f", "T31b", "T31c", "T31h", "T31i", "T34c", "T54s", "T57b",
-    "T64b", "T78b", "T80b",
+    "T64b", "T78b", "T80b", "T88b", "T88c",
 ];
 
 #[test]
@@ -120,6 +124,53 @@ fn a_pin_beats_everything() {
     place.refuses(10, "repositoryUniqueID");
     let empty = place.folder("empty");
     place.at(&empty).refuses(10, "no Kopia repository");
+}
+
+/// A log that nobody takes changes nothing about the restore, its code and its termination message.
+#[test]
+fn a_log_that_cannot_be_written_is_no_failure() {
+    let mut place = Place::new();
+    let path = place.dir.path().join("termination-log");
+    std::fs::write(&path, "").unwrap();
+    place.set("REKOPIA_TERMINATION_LOG", path.to_str().unwrap());
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let status = place.command().stdout(full()).stderr(full()).status().unwrap();
+    assert_eq!(status.code(), Some(0));
+    let message: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    assert_eq!((&message["outcome"], &message["exitCode"]), (&"restored".into(), &0.into()));
+    place.holds(S3);
+}
+
+#[test]
+fn snapshots_with_errors_are_named_or_refused() {
+    let mut place = Place::new();
+    let (repository, tree) = (place.folder("made"), place.folder("tree"));
+    std::fs::write(tree.join("file"), "data").unwrap();
+    let options = WriterOptions { password: "secret".into(), ..WriterOptions::default() };
+    let mut writer = RepositoryWriter::create(DirectorySink::create(&repository).unwrap(), options).unwrap();
+    let mut root = writer.put_tree(&tree).unwrap();
+    let EntryKind::Directory(summary) = &mut root.kind else { panic!("no directory") };
+    summary.num_ignored_errors = 2;
+    let source = Source { user: "app".into(), host: "ns".into(), path: "/data".into() };
+    writer.put_snapshot(&NewSnapshot::new(source, 1_700_000_000_000_000_000, root)).unwrap();
+    writer.flush().unwrap();
+    place.at(&repository).set("REKOPIA_ON_ERRORS", "refuse");
+    place.refuses(18, "recorded 2 errors when it was taken; set restoreAsOf");
+    place.refuses(18, "(refused-errors, exit 18)");
+    place.set("REKOPIA_ON_ERRORS", "warn").ends(0, "WARN: no error, but: snapshot ");
+}
+
+/// The engine looks before it deletes; needs file deletion to be on.
+#[test]
+fn deletion_has_a_limit() {
+    let mut place = Place::with("KOPIA_ENABLE_FILE_DELETION", "true");
+    for name in ["old/a", "old/b", "old/c"] {
+        place.put(name);
+    }
+    place.set("REKOPIA_MAX_DELETE", "3").ends(18, "(refused-delete, exit 18)");
+    assert_eq!(std::fs::read_dir(place.data()).unwrap().count(), 1, "the volume was touched");
+    place.set("REKOPIA_MAX_DELETE", "4").ends(0, "extra entries deleted");
+    place.holds(S3);
 }
 
 #[test]

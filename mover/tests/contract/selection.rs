@@ -32,6 +32,8 @@ pub(crate) const CASES: &[Case] = &[
     ("T85", run(|| refuses(&[("KOPIA_PREVIOUS", "-1")], 2, "KOPIA_PREVIOUS: \"-1\" is not a number"))),
     ("T86", run(shallow_of_nothing)),
     ("T87", run(|| chooses(&[as_of("2024-02-01T00:00:00.000Z")], S2))),
+    ("T88b", run(|| chooses(&[as_of("2024-02")], S2))),
+    ("T88c", run(|| refuses(&[as_of("2 days ago")], 2, "KOPIA_RESTORE_AS_OF: \"2 days ago\""))),
     ("T88", run(|| refuses(&[as_of("2024-02-01T00:00:00\"Z")], 2, "KOPIA_RESTORE_AS_OF"))),
 ];
 
@@ -60,10 +62,11 @@ fn refuses(settings: &[(&str, &str)], code: i32, part: &str) {
 }
 
 fn within_the_second() {
-    // It began at …49.589: as text "…49Z" is later than that, as an instant it is earlier.
+    // It began at …49.589, and lists show …49: a time includes its own second.
     let mut place = Place::of_user("subsec");
-    place.set("KOPIA_RESTORE_AS_OF", "2026-11-23T06:37:49Z").refuses(13, "correct restoreAsOf");
-    place.set("KOPIA_RESTORE_AS_OF", "2026-11-23T06:37:50Z").ends(0, "Snapshot restore completed");
+    place.set("KOPIA_RESTORE_AS_OF", "2026-11-23T06:37:48Z").refuses(13, "correct restoreAsOf");
+    place.set("KOPIA_RESTORE_AS_OF", "2026-11-23T06:37:49.4Z").refuses(13, "correct restoreAsOf");
+    place.set("KOPIA_RESTORE_AS_OF", "2026-11-23T06:37:49Z").ends(0, "Snapshot restore completed");
 }
 
 fn incomplete_newest() {

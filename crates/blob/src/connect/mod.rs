@@ -1,6 +1,7 @@
 //! Settings from a URL, a path, Kopia's own configuration or a token → a reader (§1.11–1.13).
 
 mod environment;
+mod files;
 mod kopia;
 mod nearby;
 mod secret;

@@ -8,8 +8,9 @@ use rekopia::{EntryKind, Observer};
 
 use super::resolve;
 use crate::args::{Cat, Global};
-use crate::exit::UsageError;
+use crate::exit::CommandError;
 use crate::progress::Display;
+use crate::say::output;
 
 pub(super) async fn run(global: &Global, args: &Cat) -> Result<u8> {
     let observer: Arc<dyn Observer> = Display::new(global, false);
@@ -17,13 +18,13 @@ pub(super) async fn run(global: &Global, args: &Cat) -> Result<u8> {
     let found = resolve(&repository, &args.reference, &args.which).await?;
     let by_object_id = found.snapshot.is_none() && found.sub_path.is_empty();
     if found.entry.kind == EntryKind::Directory && !by_object_id {
-        bail!(UsageError(format!("{} is a directory; `rekopia ls` shows it", args.reference)));
+        bail!(CommandError::usage(format!("{} is a directory; `rekopia ls` shows it", args.reference)));
     }
     let Some(object) = found.entry.object else {
-        bail!(UsageError(format!("{} has no data", args.reference)))
+        bail!(CommandError::usage(format!("{} has no data", args.reference)))
     };
     let mut file = repository.open_object(&object).await?;
-    let mut out = std::io::stdout().lock();
+    let mut out = output();
     while let Some(chunk) = file.next_chunk().await? {
         out.write_all(&chunk)?;
     }

@@ -6,12 +6,12 @@ use anyhow::Result;
 use clap::CommandFactory;
 
 use crate::args::Args;
+use crate::say::output;
 
 pub(super) fn completions(shell: clap_complete::Shell) -> Result<u8> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Args::command(), "rekopia", &mut script);
-    std::io::stdout().write_all(&script)?;
-    Ok(0)
+    print(&script)
 }
 
 pub(super) fn man() -> Result<u8> {
@@ -22,6 +22,12 @@ pub(super) fn man() -> Result<u8> {
         let title = format!("rekopia-{}", sub.get_name());
         clap_mangen::Man::new(sub.clone()).title(title).render(&mut page)?;
     }
-    std::io::stdout().write_all(&page)?;
+    print(&page)
+}
+
+fn print(bytes: &[u8]) -> Result<u8> {
+    let mut out = output();
+    out.write_all(bytes)?;
+    out.flush()?;
     Ok(0)
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::resolve;
 use crate::args::{Global, Ls};
 use crate::progress::Display;
+use crate::say::{Output, output};
 use crate::{text, time};
 
 pub(super) async fn run(global: &Global, args: &Ls) -> Result<u8> {
@@ -53,7 +54,7 @@ fn entry_name(entry: &Entry) -> String {
 }
 
 struct Printer {
-    out: BufWriter<std::io::Stdout>,
+    out: BufWriter<Output>,
     json: bool,
     long: bool,
     first: bool,
@@ -63,7 +64,7 @@ struct Printer {
 impl Printer {
     fn new(json: bool, long: bool) -> Self {
         let zone = jiff::tz::TimeZone::system();
-        Printer { out: BufWriter::new(std::io::stdout()), json, long, first: true, zone }
+        Printer { out: BufWriter::new(output()), json, long, first: true, zone }
     }
 
     fn print(&mut self, path: &str, entry: &Entry) -> Result<()> {

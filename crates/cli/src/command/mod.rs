@@ -9,10 +9,12 @@ mod status;
 mod verify;
 
 use anyhow::Result;
-use rekopia::{Reference, Repository, Resolved, Selection};
+use rekopia::{AsOf, Reference, Repository, Resolved, Selection};
 
 use crate::args::{Args, Command, Which};
-use crate::exit::UsageError;
+use crate::exit;
+use crate::say::say;
+use crate::text;
 
 /// Runs the command; gives the exit code.
 pub(crate) async fn run(args: Args) -> Result<u8> {
@@ -30,16 +32,19 @@ pub(crate) async fn run(args: Args) -> Result<u8> {
 }
 
 /// Finds what a reference names and says aloud how it was understood.
-async fn resolve(repository: &Repository, text: &str, which: &Which) -> Result<Resolved> {
-    let reference = Reference::parse(text)?;
-    let as_of_ns = match &which.as_of {
-        Some(text) => crate::time::parse_as_of(text, &jiff::Zoned::now()).map_err(UsageError)?,
-        None => None,
-    };
-    let selection = Selection { as_of_ns, previous: which.previous, incomplete: which.incomplete };
-    let resolved = repository.resolve(&reference, &selection).await?;
+async fn resolve(repository: &Repository, reference: &str, which: &Which) -> Result<Resolved> {
+    let reference = Reference::parse(reference)?;
+    let resolved = repository.resolve(&reference, &selection(which)?).await?;
+    exit::note_listed();
     for note in &resolved.notes {
-        eprintln!("rekopia: {note}");
+        say(&format!("rekopia: {}", text::line(note)));
     }
     Ok(resolved)
+}
+
+/// Which snapshot of a source the options ask for.
+fn selection(which: &Which) -> Result<Selection> {
+    let as_of = which.as_of.as_deref().map(|text| AsOf::parse(text, &jiff::Zoned::now())).transpose()?;
+    let selection = as_of.unwrap_or(AsOf::Latest).selection();
+    Ok(Selection { previous: which.previous, incomplete: which.incomplete, ..selection })
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::args::{Global, Snapshots as Args};
 use crate::progress::Display;
+use crate::say::{output, say};
 use crate::{exit, text, time};
 
 pub(super) async fn run(global: &Global, args: &Args) -> Result<u8> {
@@ -17,19 +18,19 @@ pub(super) async fn run(global: &Global, args: &Args) -> Result<u8> {
     let repository = crate::connect::open(global, &observer).await?;
     let snapshots = repository.snapshots().await?;
     for line in snapshots.unreadable() {
-        eprintln!("warning: a snapshot cannot be understood: {line}");
+        say(&format!("warning: a snapshot cannot be understood: {}", text::line(line)));
     }
     let wanted = args.source.as_deref().map(Reference::parse).transpose()?;
     let mut sources = snapshots.by_source();
     if let Some(reference) = &wanted {
         sources.retain(|source, _| matches(&reference.root, source));
     }
-    let mut out = BufWriter::new(std::io::stdout());
+    let mut out = BufWriter::new(output());
     if sources.is_empty() && wanted.is_some() {
         let what = args.source.as_deref().unwrap_or_default();
-        eprintln!("rekopia: no source {what}; there is");
+        say(&format!("rekopia: no source {}; there is", text::printable(what)));
         for source in snapshots.by_source().keys() {
-            eprintln!("  {source}");
+            say(&format!("  {}", text::printable(&source.to_string())));
         }
         if global.json {
             writeln!(out, "[]")?;

@@ -9,13 +9,14 @@ use serde_json::json;
 
 use crate::args::Global;
 use crate::progress::Display;
+use crate::say::output;
 use crate::text;
 
 pub(super) async fn run(global: &Global) -> Result<u8> {
     let observer: Arc<dyn Observer> = Display::new(global, false);
     let repository = crate::connect::open(global, &observer).await?;
     let info = repository.info();
-    let mut out = std::io::stdout().lock();
+    let mut out = output();
     if global.json {
         let document = json!({
             "location": info.location,
@@ -63,5 +64,6 @@ pub(super) async fn run(global: &Global) -> Result<u8> {
     ] {
         writeln!(out, "{what:<18} {value}")?;
     }
+    out.flush()?;
     Ok(0)
 }

@@ -3,32 +3,22 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use rekopia::{Cancel, Observer, Report, Resolved, Selection, VerifyOptions};
+use rekopia::{
+    Cancel, Error, ErrorKind, Event, Failure, Observer, Reference, Report, Repository, RootReference,
+    Selection, Snapshot, VerifyOptions,
+};
 
-use super::resolve;
-use super::restore::{print_report, watch_signals};
+use super::restore::watch_signals;
+use super::{resolve, selection};
 use crate::args::{Global, Verify};
-use crate::exit;
+use crate::exit::{self, CommandError};
 use crate::progress::Display;
+use crate::summary::{self, Job};
 
 pub(super) async fn run(global: &Global, args: &Verify) -> Result<u8> {
     let display = Display::new(global, true);
     let observer: Arc<dyn Observer> = display.clone();
     let repository = crate::connect::open(global, &observer).await?;
-    let mut wanted: Vec<Resolved> = Vec::new();
-    if let Some(reference) = &args.reference {
-        wanted.push(resolve(&repository, reference, &args.which).await?);
-    } else {
-        let snapshots = repository.snapshots().await?;
-        let selection = Selection { incomplete: args.which.incomplete, ..Selection::default() };
-        for of_source in snapshots.by_source().values() {
-            let chosen =
-                if args.all { of_source.clone() } else { selection.choose(of_source).into_iter().collect() };
-            for snapshot in chosen {
-                wanted.push(resolve(&repository, snapshot.id.as_str(), &args.which).await?);
-            }
-        }
-    }
     let cancel = Cancel::new();
     let _watch = watch_signals(&cancel);
     let options = VerifyOptions {
@@ -38,47 +28,78 @@ pub(super) async fn run(global: &Global, args: &Verify) -> Result<u8> {
         threads: global.threads.unwrap_or(0).into(),
         cancel: cancel.clone(),
     };
-    let mut total = Report::default();
-    for one in &wanted {
-        match repository.verify(one, &options, Arc::clone(&observer)).await {
-            Ok(report) => add(&mut total, report),
-            Err(e) if wanted.len() > 1 && e.kind() == rekopia::ErrorKind::Corrupt => {
-                let name = one.snapshot.as_ref().map_or(String::new(), |s| format!("{} {}", s.source, s.id));
-                observer.event(rekopia::Event::Failed { path: name.clone(), message: e.to_string() });
-                total.failed += 1;
-                total.failures.push(rekopia::Failure {
-                    path: name,
-                    kind: e.kind(),
-                    message: e.chain(),
-                    mixed: false,
-                });
-            }
+    let mut total = match &args.reference {
+        Some(reference) => {
+            let one = resolve(&repository, reference, &args.which).await?;
+            repository.verify(&one, &options, observer).await?
+        }
+        None => every(&repository, args, &options, &observer).await?,
+    };
+    total.cancelled |= cancel.is_cancelled();
+    display.finish();
+    let code = exit::code_of_report(&total);
+    exit::code_after_output(code, summary::print(global, &total, Job::Verify, code))
+}
+
+/// Verifies every source's newest snapshot, or with `--all` every snapshot. One that cannot be read at all is a failure
+/// among others: the rest is looked at all the same.
+async fn every(
+    repository: &Repository,
+    args: &Verify,
+    options: &VerifyOptions,
+    observer: &Arc<dyn Observer>,
+) -> Result<Report> {
+    let snapshots = repository.snapshots().await?;
+    exit::note_listed();
+    let selection = selection(&args.which)?;
+    let mut wanted: Vec<&Snapshot> = Vec::new();
+    for of_source in snapshots.by_source().into_values() {
+        if args.all { wanted.extend(of_source) } else { wanted.extend(selection.choose(&of_source)) }
+    }
+    if !wanted.iter().any(|s| args.which.incomplete || s.incomplete.is_none()) {
+        return Err(CommandError::not_found(nothing(snapshots.all())).into());
+    }
+    let mut total = Report::of_verification();
+    for snapshot in wanted {
+        match one(repository, snapshot, args, options, observer).await {
+            Ok(report) => total.add(report),
+            Err(e) if e.kind() == ErrorKind::Corrupt => unreadable(&mut total, snapshot, &e, observer),
+            Err(e) if e.kind() == ErrorKind::Cancelled => total.cancelled = true,
             Err(e) => return Err(e.into()),
         }
-        if cancel.is_cancelled() {
+        if options.cancel.is_cancelled() {
             break;
         }
     }
-    total.cancelled = cancel.is_cancelled();
-    display.finish();
-    print_report(global, &total, "Verified")?;
-    let code = exit::code_of_report(&total);
-    // Verification restores nothing: entries that cannot be read are damage.
-    Ok(if code == exit::INCOMPLETE { exit::code(rekopia::ErrorKind::Corrupt) } else { code })
+    Ok(total)
 }
 
-fn add(total: &mut Report, report: Report) {
-    total.files += report.files;
-    total.directories += report.directories;
-    total.symlinks += report.symlinks;
-    total.bytes += report.bytes;
-    total.failed += report.failed;
-    total.needed_bytes += report.needed_bytes;
-    total.requests = report.requests;
-    total.fetched_bytes = report.fetched_bytes;
-    total.seconds += report.seconds;
-    total.failures.extend(report.failures);
-    total.incomplete.extend(report.incomplete);
-    total.warnings.extend(report.warnings);
-    total.fatal = total.fatal.take().or(report.fatal);
+async fn one(
+    repository: &Repository,
+    snapshot: &Snapshot,
+    args: &Verify,
+    options: &VerifyOptions,
+    observer: &Arc<dyn Observer>,
+) -> rekopia::Result<Report> {
+    let root = RootReference::Id(snapshot.id.as_str().to_owned());
+    let selection = Selection { incomplete: args.which.incomplete, ..Selection::default() };
+    let resolved = repository.resolve(&Reference { root, sub_path: Vec::new() }, &selection).await?;
+    repository.verify(&resolved, options, Arc::clone(observer)).await
+}
+
+fn unreadable(total: &mut Report, snapshot: &Snapshot, e: &Error, observer: &Arc<dyn Observer>) {
+    let path = format!("{} {}", snapshot.source, snapshot.id);
+    observer.event(Event::Failed { path: path.clone(), message: e.chain() });
+    total.failed += 1;
+    total.failures.push(Failure { path, kind: e.kind(), message: e.chain(), mixed: false });
+}
+
+fn nothing(all: &[Snapshot]) -> String {
+    match all.iter().filter(|s| s.incomplete.is_some()).count() {
+        0 if all.is_empty() => "there is nothing to verify: the repository has no snapshots".into(),
+        0 => "there is nothing to verify: no snapshot is that old".into(),
+        n => format!(
+            "there is nothing to verify: no complete snapshot, {n} incomplete (--incomplete takes them)"
+        ),
+    }
 }

@@ -112,7 +112,7 @@ fn refusals_have_their_codes_and_advice() {
     let output = by_key(azurite, "backups").restore(&target);
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(text.contains("archive tier"), "{text}");
-    assert_eq!(output.status.code(), Some(15), "{text}");
+    assert_eq!(output.status.code(), Some(3), "{text}");
 }
 
 /// Service principal, workload identity, managed identity: on TLS, with an authority of one's own.

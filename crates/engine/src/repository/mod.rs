@@ -1,6 +1,7 @@
 //! An open repository: keys and a frozen index.
 
 mod ahead;
+pub(crate) mod as_of;
 pub(crate) mod contents;
 pub(crate) mod file;
 pub(crate) mod index;

@@ -23,6 +23,8 @@ pub struct Snapshots {
 pub struct Selection {
     /// The newest one that started at or before this instant, in nanoseconds since 1970.
     pub as_of_ns: Option<i64>,
+    /// The oldest one instead of the newest.
+    pub oldest: bool,
     /// This many complete ones before the newest.
     pub previous: usize,
     /// Incomplete snapshots (checkpoints, cancelled runs) count too.
@@ -128,6 +130,9 @@ impl Selection {
             .copied()
             .collect();
         eligible.sort_by_key(|s| (s.start_ns, s.end_ns));
+        if self.oldest {
+            eligible.truncate(1);
+        }
         eligible.into_iter().rev().nth(self.previous)
     }
 }

@@ -1,0 +1,264 @@
+//! The last words of a restore or verification: one event with `--json`, a few lines otherwise.
+
+use std::io::Write;
+
+use rekopia::{Deletion, Planned, Remark, Report};
+use serde_json::json;
+
+use crate::args::Global;
+use crate::say::{output, say};
+use crate::text::{self, count};
+
+/// What was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Job {
+    /// A restore.
+    Restore,
+    /// A restore that only says what it would do.
+    DryRun,
+    /// A verification.
+    Verify,
+}
+
+/// How many names of one kind are shown.
+const SHOWN: usize = 20;
+
+/// Prints the report of a run that ends with `code`.
+///
+/// # Errors
+/// Those of standard output, with `--json`; what is said on standard error never fails.
+pub(crate) fn print(global: &Global, report: &Report, job: Job, code: u8) -> std::io::Result<()> {
+    if global.json {
+        let mut document = serde_json::to_value(report)?;
+        document["event"] = json!("report");
+        document["exitCode"] = json!(code);
+        let mut out = output();
+        writeln!(out, "{document}")?;
+        return out.flush();
+    }
+    if global.quiet {
+        return Ok(());
+    }
+    say(&done(report, job));
+    if global.verbose > 0 {
+        traffic(report).iter().for_each(|line| say(line));
+    }
+    rest(report, job).iter().for_each(|line| say(line));
+    Ok(())
+}
+
+fn done(report: &Report, job: Job) -> String {
+    let verb = match job {
+        Job::Restore => "Restored",
+        Job::DryRun => "Would restore",
+        Job::Verify => "Verified",
+    };
+    let (files, dirs) = (count(report.files, "file"), count(report.directories, "directory"));
+    let links = count(report.symlinks, "symbolic link");
+    let seconds = text::duration(report.seconds);
+    let mut line = format!("{verb} {files}, {dirs} and {links} ({}) in {seconds}", text::size(report.bytes));
+    if report.kept_bytes > 0 {
+        line.push_str(&format!(", {} was right already", text::size(report.kept_bytes)));
+    }
+    if report.deleted > 0 {
+        line.push_str(&format!(", {} extra deleted", report.deleted));
+    }
+    line + "."
+}
+
+fn traffic(report: &Report) -> Vec<String> {
+    let (read, needed) = (text::size(report.fetched_bytes), text::size(report.needed_bytes));
+    let mut lines = vec![format!("Read {read} in {}, {needed} needed.", count(report.requests, "request"))];
+    lines.extend(stages(report));
+    if report.latency_seconds > 0.0 {
+        let (latency, tries) = (report.latency_seconds * 1000.0, count(report.retries, "second try"));
+        lines.push(format!("The storage answers in {latency:.0} ms; {tries}."));
+    }
+    lines
+}
+
+/// Where the time went, on lines of less than 80 columns. Stages overlap.
+fn stages(report: &Report) -> Vec<String> {
+    let s = &report.stages;
+    let parts = [
+        ("walk", s.walk),
+        ("compare", s.reconcile),
+        ("plan", s.plan),
+        ("fetch", s.fetch),
+        ("wait for memory", s.stall),
+        ("decode", s.decode),
+        ("write", s.write),
+        ("idle", s.idle),
+        ("sync", s.sync),
+    ];
+    let mut lines = vec![String::from("Time of all threads:")];
+    for (i, (name, seconds)) in parts.iter().enumerate() {
+        let end = if i + 1 < parts.len() { "," } else { "." };
+        let part = format!(" {name} {seconds:.2}s{end}");
+        match lines.last_mut() {
+            Some(line) if line.len() + part.len() < 79 => line.push_str(&part),
+            _ => lines.push(format!(" {part}")),
+        }
+    }
+    lines
+}
+
+fn rest(report: &Report, job: Job) -> Vec<String> {
+    let mut lines = report.planned.as_ref().map(planned).unwrap_or_default();
+    lines.extend(report.warnings.iter().map(|warning| format!("warning: {}", text::line(warning))));
+    let incomplete = |remark: &Remark| format!("incomplete: {}", remarked(remark));
+    lines.extend(report.incomplete.iter().map(incomplete));
+    if report.unset_attributes > 0 {
+        lines.push(format!("warning: {} could not be set:", count(report.unset_attributes, "attribute")));
+        lines.extend(report.fidelity.iter().take(5).map(|remark| format!("  {}", remarked(remark))));
+    }
+    if report.protected > 0 {
+        let (word, stay) = if report.protected == 1 { ("entry", "stays") } else { ("entries", "stay") };
+        let n = report.protected;
+        lines.push(format!("{n} {word} {stay} as before, because this run itself uses what is there."));
+    }
+    if report.undeleted > 0 {
+        let (n, word) = (report.undeleted, if report.undeleted == 1 { "entry" } else { "entries" });
+        lines.push(format!("{n} extra {word} could not be removed:"));
+        let shown = report.remaining.iter().take(SHOWN);
+        lines.extend(shown.map(|remark| format!("  {}", remarked(remark))));
+        lines.extend(more(n, report.remaining.len().min(SHOWN)));
+    }
+    if report.failed > 0 {
+        let (word, are) = if report.failed == 1 { ("entry", "is") } else { ("entries", "are") };
+        lines.push(match job {
+            Job::Verify => {
+                format!("{} {word} cannot be read as the snapshot has them (named above).", report.failed)
+            }
+            _ => format!("{} {word} {are} NOT as in the snapshot (named above).", report.failed),
+        });
+    }
+    match &report.fatal {
+        _ if report.cancelled && job == Job::Restore => {
+            lines.push("Stopped on request; run it again to complete the restore.".into());
+        }
+        _ if report.cancelled => lines.push("Stopped on request.".into()),
+        Some(fatal) => lines.push(format!("Stopped: {}", text::line(&fatal.message))),
+        None => {}
+    }
+    lines
+}
+
+fn planned(planned: &Planned) -> Vec<String> {
+    let (requests, packs) = (count(planned.requests, "request"), count(planned.packs, "pack"));
+    let bytes = text::size(planned.bytes);
+    let mut lines = vec![format!("It would read {bytes} in {requests} from {packs}; nothing was written.")];
+    if planned.changed > 0 {
+        lines.push(format!("It would change {}:", count(planned.changed, "existing entry")));
+        let shown = planned.first_changed.iter().take(SHOWN);
+        lines.extend(shown.map(|path| format!("  {}", text::printable(path))));
+        lines.extend(more(planned.changed, planned.first_changed.len().min(SHOWN)));
+    }
+    if planned.perhaps > 0 {
+        let files = count(planned.perhaps, "existing file");
+        lines.push(format!("It would read {files} to know whether the data is right already."));
+    }
+    if planned.deletion.entries > 0 {
+        lines.push(format!("It would delete {}:", going(&planned.deletion)));
+        lines.extend(names(&planned.deletion));
+    }
+    lines
+}
+
+/// `12 of the 340 entries in the target`
+pub(crate) fn going(deletion: &Deletion) -> String {
+    let when = if deletion.before_writing { ", before anything is written" } else { "" };
+    format!("{} of the {} in the target{when}", deletion.entries, count(deletion.of, "entry"))
+}
+
+/// The first entries that would go, a line each.
+pub(crate) fn names(deletion: &Deletion) -> Vec<String> {
+    let folders = deletion.first.iter().any(|path| path.ends_with('/'));
+    let shown = deletion.first.iter().take(SHOWN);
+    let mut lines: Vec<String> = shown
+        .map(|path| {
+            let below = if path.ends_with('/') { " and all below" } else { "" };
+            format!("  {}{below}", text::printable(path))
+        })
+        .collect();
+    match folders {
+        // How many entries the folders stand for is not known one by one.
+        true if deletion.first.len() > SHOWN => lines.push("  …".into()),
+        true => {}
+        false => lines.extend(more(deletion.entries, lines.len())),
+    }
+    lines
+}
+
+fn more(all: u64, shown: usize) -> Option<String> {
+    let more = all.saturating_sub(shown as u64);
+    (more > 0).then(|| format!("  … and {more} more"))
+}
+
+fn remarked(remark: &Remark) -> String {
+    let path = if remark.path.is_empty() { "." } else { &remark.path };
+    format!("{}: {}", text::printable(path), text::line(&remark.message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(report: &Report, job: Job) -> String {
+        rest(report, job).join("\n")
+    }
+
+    #[test]
+    fn what_remains_is_named_by_its_own_path() {
+        let mut report = Report::default();
+        report.undeleted = 45;
+        let path = |n| Remark { path: format!("old/{n}"), message: "operation not permitted".into() };
+        report.remaining = (0..45).map(path).collect();
+        report.protected = 1;
+        let said = said(&report, Job::Restore);
+        assert!(said.contains("45 extra entries could not be removed:\n  old/0: operation not"), "{said}");
+        assert!(
+            said.contains("old/19") && !said.contains("old/20") && said.contains("… and 25 more"),
+            "{said}"
+        );
+        assert!(said.contains("1 entry stays as before"), "{said}");
+    }
+
+    #[test]
+    fn a_dry_run_shows_what_would_change_and_go() {
+        let mut report = Report::default();
+        let first = vec!["old".to_owned(), "folder/".into()];
+        let deletion = Deletion { entries: 12, first, of: 340, before_writing: true };
+        let first_changed = vec!["a".to_owned(), "x".repeat(30_000_000)];
+        report.planned =
+            Some(Planned { changed: 3, first_changed, perhaps: 1, deletion, ..Planned::default() });
+        let said = said(&report, Job::DryRun);
+        for part in [
+            "It would change 3 existing entries:\n  a\n  xxx",
+            "  … and 1 more\n",
+            "It would read 1 existing file to know",
+            "It would delete 12 of the 340 entries in the target, before anything is written:\n  old\n  folder/ and all below",
+        ] {
+            assert!(said.contains(part), "{part:?} is not in {said}");
+        }
+        assert!(said.len() < 2000, "a path of 30 MB is not shown whole");
+    }
+
+    #[test]
+    fn a_second_run_completes_only_a_restore() {
+        let mut report = Report::default();
+        report.cancelled = true;
+        assert!(said(&report, Job::Restore).contains("run it again to complete the restore"));
+        for job in [Job::DryRun, Job::Verify] {
+            assert_eq!(said(&report, job), "Stopped on request.");
+        }
+    }
+
+    #[test]
+    fn stages_fit_a_terminal() {
+        let lines = stages(&Report::default());
+        assert!(lines.len() > 1 && lines.iter().all(|line| line.len() < 80), "{lines:?}");
+        assert!(lines[0].starts_with("Time of all threads: walk 0.00s, "), "{lines:?}");
+        assert!(lines[lines.len() - 1].ends_with("sync 0.00s."), "{lines:?}");
+    }
+}

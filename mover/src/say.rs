@@ -1,0 +1,46 @@
+//! The pod's log: the one place where the program writes it.
+
+use std::borrow::Cow;
+use std::io::Write;
+
+/// What a line of the log holds at most: a path from a snapshot may be as long as it likes.
+const LONGEST_LINE: usize = 4000;
+
+/// Writes a line to the pod's log. One that nobody takes is no reason to fail: a thread that panics over it would leave
+/// the volume half-filled.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{}", shortened(line, LONGEST_LINE));
+}
+
+/// Control characters and marks of direction out, at most about `most` bytes: a name from a snapshot must not forge or
+/// flood the log. The middle goes, for a path tells most by its ends, and a verdict ends with its remedy.
+pub(crate) fn one_line(text: &str, most: usize) -> String {
+    let safe = |c: char| match c {
+        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '?',
+        c if c.is_control() => '?',
+        c => c,
+    };
+    shortened(text, most).chars().map(safe).collect()
+}
+
+fn shortened(text: &str, most: usize) -> Cow<'_, str> {
+    if text.len() <= most {
+        return Cow::Borrowed(text);
+    }
+    let head = text.floor_char_boundary(most / 2);
+    let tail = text.ceil_char_boundary(text.len() - most / 2);
+    Cow::Owned(format!("{}…{}", &text[..head], &text[tail..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_a_line() {
+        assert_eq!(one_line("a\nb\u{1b}[1m\u{202e}", 100), "a?b?[1m?");
+        assert_eq!(one_line("äöü", 4), "ä…ü");
+        let long = one_line(&format!("first/{}/last: why", "x".repeat(36_000_000)), 200);
+        assert!(long.len() < 210 && long.starts_with("first/") && long.ends_with("/last: why"), "{long}");
+    }
+}
