@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rekopia::{
-    Cancel, Error, Observer, OpenOptions, Reference, Repository, RestoreOptions, RootReference, Selection,
+    Cancel, Error, Observer, OpenOptions, Reference, Repository, RestoreOptions, Selection,
 };
 
 use rekopia_blob::LayerOptions;
@@ -96,7 +96,7 @@ async fn restore_inner(config: &Config, cancel: Cancel) -> rekopia::Result<Outco
     let source = one_line(&chosen.source.to_string(), 300);
     say(&format!("INFO: Selected snapshot with id: {id} ({}, {source})", when(chosen.start_ns)));
     say(&format!("INFO: {} MiB of memory for data in flight", config.options.memory_bytes >> 20));
-    let reference = Reference { root: RootReference::Id(id.clone()), sub_path: Vec::new() };
+    let reference = Reference::of_id(id.clone());
     let from = repository.resolve(&reference, &Selection::default()).await?;
     log.took("select", began.elapsed());
     let began = Instant::now();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use rekopia::{
-    Cancel, Error, ErrorKind, Event, Failure, Observer, Reference, Report, Repository, RootReference,
+    Cancel, Error, ErrorKind, Event, Failure, Observer, Reference, Report, Repository,
     Selection, Snapshot, VerifyOptions,
 };
 
@@ -81,9 +81,9 @@ async fn one(
     options: &VerifyOptions,
     observer: &Arc<dyn Observer>,
 ) -> rekopia::Result<Report> {
-    let root = RootReference::Id(snapshot.id.as_str().to_owned());
+    let root = Reference::of_id(snapshot.id.as_str());
     let selection = Selection { incomplete: args.which.incomplete, ..Selection::default() };
-    let resolved = repository.resolve(&Reference { root, sub_path: Vec::new() }, &selection).await?;
+    let resolved = repository.resolve(&root, &selection).await?;
     repository.verify(&resolved, options, Arc::clone(observer)).await
 }
 

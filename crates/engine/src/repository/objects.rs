@@ -169,6 +169,32 @@ impl Frame {
     }
 }
 
+impl super::Repository {
+    /// Bytes of an object, and the prefix of its (first) content: `k` for directories.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] when its list of contents cannot be read or is not in the index.
+    pub(crate) async fn object_len(&self, object: &ObjectId) -> Result<(u64, u8)> {
+        let (contents, mut ahead) = (self.contents(), ReadAhead::default());
+        let mut reader = SliceReader::new(object, None);
+        let (mut len, mut prefix) = (0, None);
+        loop {
+            let slices = reader.next(&contents, &mut ahead, 4096).await?;
+            let Some(last) = slices.last() else { return Ok((len, prefix.unwrap_or_default())) };
+            prefix = prefix.or(slices.first().map(|slice| slice.content.prefix()));
+            len = last.start + match last.len {
+                Some(len) => len,
+                None if !last.compressed => u64::from(contents.locate(&last.content)?.packed.original_len),
+                // Only the stream itself tells.
+                None => self.open_object(object).await?.len(),
+            };
+            if object.indirection() == 0 {
+                return Ok((len, prefix.unwrap_or_default()));
+            }
+        }
+    }
+}
+
 /// Reads the bytes of an object content by content; for metadata and small files.
 #[derive(Debug)]
 pub(crate) struct ObjectReader {

@@ -1,9 +1,11 @@
 //! What a person types to name something in a repository, and what it turns out to be.
 
+use std::sync::Arc;
+
 use rekopia_format::directory::{Entry, EntryKind};
 use rekopia_format::entry_name::EntryName;
 use rekopia_format::snapshot::{Snapshot, Source};
-use rekopia_format::{ContentId, ObjectId};
+use rekopia_format::ObjectId;
 
 use super::Repository;
 use super::contents::Contents;
@@ -18,6 +20,8 @@ pub struct Reference {
     pub root: RootReference,
     /// Names below the root, outermost first.
     pub sub_path: Vec<String>,
+    /// As it was typed: a source that is listed so is meant before anything that the parts may mean. Empty for none.
+    text: String,
 }
 
 /// The part of a [`Reference`] that names a tree.
@@ -62,6 +66,16 @@ impl Reference {
     /// # Errors
     /// [`ErrorKind::Usage`] when it is none of them.
     pub fn parse(text: &str) -> Result<Self> {
+        let (root, sub_path) = Self::parts(text)?;
+        Ok(Reference { root, sub_path, text: text.to_owned() })
+    }
+
+    /// The snapshot with this ID.
+    pub fn of_id(id: impl Into<String>) -> Self {
+        Reference { root: RootReference::Id(id.into()), sub_path: Vec::new(), text: String::new() }
+    }
+
+    fn parts(text: &str) -> Result<(RootReference, Vec<String>)> {
         let usage = || {
             let what = format!(
                 "{text:?} is neither a snapshot ID, an object ID, user@host:/path, user@host nor \"latest\""
@@ -76,17 +90,17 @@ impl Reference {
                     return Err(usage());
                 }
                 let source = Source { user: user.into(), host: host.into(), path: path.into() };
-                return Ok(Reference { root: RootReference::Source(source), sub_path: Vec::new() });
+                return Ok((RootReference::Source(source), Vec::new()));
             }
             let (host, below) = rest.split_once('/').unwrap_or((rest, ""));
             if host.is_empty() {
                 return Err(usage());
             }
             let root = RootReference::Identity { user: user.into(), host: host.into() };
-            return Ok(Reference { root, sub_path: components(below) });
+            return Ok((root, components(below)));
         }
         if text.starts_with('/') {
-            return Ok(Reference { root: RootReference::Path(text.into()), sub_path: Vec::new() });
+            return Ok((RootReference::Path(text.into()), Vec::new()));
         }
         let (first, below) = text.split_once('/').unwrap_or((text, ""));
         let root = match first {
@@ -94,7 +108,7 @@ impl Reference {
             id if ObjectId::parse(id).is_ok() || is_id_prefix(id) => RootReference::Id(id.into()),
             _ => return Err(usage()),
         };
-        Ok(Reference { root, sub_path: components(below) })
+        Ok((root, components(below)))
     }
 }
 
@@ -105,57 +119,97 @@ impl Repository {
     /// [`ErrorKind::NotFound`] with near misses, [`ErrorKind::Usage`] when it is ambiguous,
     /// [`ErrorKind::Corrupt`] when a directory on the way cannot be read.
     pub async fn resolve(&self, reference: &Reference, selection: &Selection) -> Result<Resolved> {
-        let snapshots = self.snapshots().await?;
         let mut sub_path = reference.sub_path.clone();
         let mut notes = Vec::new();
-        let (root, snapshot) = match &reference.root {
-            RootReference::Id(id) => self.root_of_id(&snapshots, id).await?,
-            RootReference::Latest => {
-                let sources: Vec<&Source> = snapshots.by_source().into_keys().collect();
-                let source = only(&sources, "sources", "latest")?;
-                chosen(&snapshots, source, selection)?
-            }
-            RootReference::Identity { user, host } => {
-                let has = |s: &&Source| s.user == *user && s.host == *host;
-                let sources: Vec<&Source> = snapshots.by_source().into_keys().filter(has).collect();
-                if sources.is_empty() {
-                    return Err(no_such_source(&snapshots, &format!("{user}@{host}")));
+        let snapshots = match self.snapshots().await {
+            Ok(snapshots) => snapshots,
+            // An object needs no manifest.
+            Err(e) => match &reference.root {
+                RootReference::Id(id) if self.has_object(id)? => {
+                    notes.push(format!("{id} is taken for an object: snapshots cannot be listed ({})", e.chain()));
+                    Arc::default()
                 }
-                chosen(&snapshots, only(&sources, "paths", &format!("{user}@{host}"))?, selection)?
-            }
-            RootReference::Path(path) => {
-                let mut sources: Vec<&Source> = snapshots.by_source().into_keys().collect();
-                let longest = sources.iter().filter_map(|s| below(&s.path, path).map(|_| s.path.len())).max();
-                sources.retain(|s| below(&s.path, path).is_some() && Some(s.path.len()) == longest);
-                if sources.is_empty() {
-                    return Err(no_such_source(&snapshots, path));
-                }
-                let source = only(&sources, "identities", path)?;
-                sub_path = components(below(&source.path, path).unwrap_or_default());
-                notes.push(format!("{path} found in {source}"));
-                chosen(&snapshots, source, selection)?
-            }
-            RootReference::Source(wanted) => {
-                let source = match snapshots.of_source(wanted).first() {
-                    Some(_) => wanted.clone(),
-                    None => {
-                        let (parent, rest) = longest_parent(&snapshots, wanted)
-                            .ok_or_else(|| no_such_source(&snapshots, &wanted.to_string()))?;
-                        notes.push(format!("no source {wanted}: using {rest} in {parent}"));
-                        sub_path = components(&rest);
-                        parent
-                    }
-                };
+                _ => return Err(e),
+            },
+        };
+        let (root, snapshot) = match listed_as(&snapshots, &reference.text)? {
+            Some((source, rest)) => {
+                sub_path = rest;
                 chosen(&snapshots, &source, selection)?
             }
+            None => self.root_of(&snapshots, &reference.root, selection, &mut sub_path, &mut notes).await?,
         };
-        let (entry, has_attributes) = match root {
+        let (root, has_attributes) = match root {
             Root::Entry(entry) => (entry, true),
             Root::Object(entry) => (entry, false),
         };
-        let (entry, walked) = self.descend(entry, &sub_path).await?;
+        let (entry, walked) = match self.descend(root.clone(), &sub_path).await {
+            // After an ID people paste the original path, too.
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                let typed = format!("/{}", sub_path.join("/"));
+                let rest = snapshot.as_ref().and_then(|s| below(&s.source.path, &typed));
+                let by_id = matches!(reference.root, RootReference::Id(_));
+                let Some(rest) = rest.filter(|_| by_id) else { return Err(e) };
+                let shown = rest.join("/");
+                notes.push(format!("{typed} is taken for the original path: using {shown:?} in the snapshot"));
+                sub_path = rest;
+                self.descend(root, &sub_path).await?
+            }
+            other => other?,
+        };
         let has_attributes = has_attributes || walked;
         Ok(Resolved { entry, has_attributes, snapshot, sub_path: sub_path.join("/"), notes })
+    }
+
+    async fn root_of(
+        &self,
+        snapshots: &Snapshots,
+        root: &RootReference,
+        selection: &Selection,
+        sub_path: &mut Vec<String>,
+        notes: &mut Vec<String>,
+    ) -> Result<(Root, Option<Snapshot>)> {
+        let mut sources: Vec<&Source> = snapshots.by_source().into_keys().collect();
+        let source = match root {
+            RootReference::Id(id) => return self.root_of_id(snapshots, id).await,
+            RootReference::Latest => selection.only(&sources, "sources", "latest", notes)?.clone(),
+            RootReference::Identity { user, host } => {
+                sources.retain(|s| s.user == *user && s.host == *host);
+                let named = format!("{user}@{host}");
+                if sources.is_empty() {
+                    return Err(no_such_source(snapshots, &named));
+                }
+                selection.only(&sources, "paths", &named, notes)?.clone()
+            }
+            RootReference::Path(path) => {
+                let longest = sources.iter().filter_map(|s| below(&s.path, path).map(|_| s.path.len())).max();
+                sources.retain(|s| below(&s.path, path).is_some() && Some(s.path.len()) == longest);
+                if sources.is_empty() {
+                    return Err(no_such_source(snapshots, path));
+                }
+                let source = selection.only(&sources, "identities", path, notes)?;
+                *sub_path = below(&source.path, path).unwrap_or_default();
+                notes.push(format!("{path} found in {source}"));
+                source.clone()
+            }
+            RootReference::Source(wanted) if snapshots.of_source(wanted).is_empty() => {
+                let (parent, rest) = longest_parent(snapshots, wanted)
+                    .ok_or_else(|| no_such_source(snapshots, &wanted.to_string()))?;
+                notes.push(format!("no source {wanted}: using {} in {parent}", rest.join("/")));
+                *sub_path = rest;
+                parent
+            }
+            RootReference::Source(wanted) => wanted.clone(),
+        };
+        chosen(snapshots, &source, selection)
+    }
+
+    /// Whether this is the ID of an object whose contents the index has.
+    fn has_object(&self, id: &str) -> Result<bool> {
+        match ObjectId::parse(id) {
+            Ok(object) => Ok(self.contents().index.find(object.content())?.is_some()),
+            Err(_) => Ok(false),
+        }
     }
 
     async fn root_of_id(&self, snapshots: &Snapshots, id: &str) -> Result<(Root, Option<Snapshot>)> {
@@ -188,10 +242,20 @@ impl Repository {
         {
             return Ok((Root::Entry(root), Some(snapshot.clone())));
         }
-        if self.contents().index.find(object.content())?.is_none() {
+        if !self.has_object(id)? {
             return Err(not_found());
         }
-        Ok((Root::Object(bare_entry(&object)), None))
+        Ok((Root::Object(self.bare_entry(id, &object).await?), None))
+    }
+
+    /// An object without a directory entry: its length is that of its contents, its name its ID.
+    async fn bare_entry(&self, id: &str, object: &ObjectId) -> Result<Entry> {
+        let (size, prefix) = self.object_len(object).await?;
+        let kind = if prefix == b'k' { EntryKind::Directory } else { EntryKind::File };
+        let (mode, uid, gid, mtime_ns) = (0, 0, 0, 0);
+        let size = if kind == EntryKind::Directory { 0 } else { size };
+        let name = EntryName::parse(id);
+        Ok(Entry { name, kind, mode, uid, gid, mtime_ns, size, object: Some(*object), summary: None })
     }
 
     async fn descend(&self, mut entry: Entry, names: &[String]) -> Result<(Entry, bool)> {
@@ -261,6 +325,7 @@ fn chosen(snapshots: &Snapshots, source: &Source, selection: &Selection) -> Resu
         let complete = candidates.iter().filter(|s| s.incomplete.is_none()).count();
         let why = match (selection.as_of_ns, candidates.len(), complete) {
             (_, 0, _) => return Err(no_such_source(snapshots, &source.to_string())),
+            _ if !candidates.iter().any(|s| selection.has_tags(s)) => "none has these tags".to_owned(),
             (Some(_), ..) => "none is that old".to_owned(),
             (None, _, 0) => "all are incomplete (--incomplete takes them)".to_owned(),
             (None, _, n) => format!("it has {n} complete"),
@@ -271,17 +336,67 @@ fn chosen(snapshots: &Snapshots, source: &Source, selection: &Selection) -> Resu
     Ok((Root::Entry(root), Some(snapshot.clone())))
 }
 
-fn only<'a>(sources: &[&'a Source], what: &str, named: &str) -> Result<&'a Source> {
-    match sources {
-        [one] => Ok(one),
-        [] => Err(Error::new(ErrorKind::NotFound, "the repository has no snapshots")),
-        many => {
-            let names: Vec<String> = many.iter().take(10).map(|s| s.to_string()).collect();
-            let more = if many.len() > 10 { ", …" } else { "" };
-            let what = format!("{named:?} needs one of {} {what}: {}{more}", many.len(), names.join(", "));
-            Err(Error::new(ErrorKind::Usage, what))
+impl Selection {
+    /// The one source of several; the identity of whoever asks decides where it can.
+    fn only<'a>(
+        &self,
+        sources: &[&'a Source],
+        what: &str,
+        named: &str,
+        notes: &mut Vec<String>,
+    ) -> Result<&'a Source> {
+        let own = |s: &&Source| self.prefer.as_ref().is_some_and(|(user, host)| s.user == *user && s.host == *host);
+        let mine: Vec<&Source> = sources.iter().copied().filter(own).collect();
+        match (sources, mine.as_slice()) {
+            ([one], _) => Ok(one),
+            ([], _) => Err(Error::new(ErrorKind::NotFound, "the repository has no snapshots")),
+            (many, [one]) => {
+                notes.push(format!("{one} is taken, which is yours, of {} {what}", many.len()));
+                Ok(one)
+            }
+            (many, _) => {
+                let names: Vec<String> = many.iter().take(10).map(|s| s.to_string()).collect();
+                let more = if many.len() > 10 { ", …" } else { "" };
+                let what = format!("{named:?} needs one of {} {what}: {}{more}", many.len(), names.join(", "));
+                Err(Error::new(ErrorKind::Usage, what))
+            }
         }
     }
+}
+
+/// The source that lists show as `text`, or as the beginning of it with names below. The longest one counts; of several
+/// that are shown alike none is taken.
+fn listed_as(snapshots: &Snapshots, text: &str) -> Result<Option<(Source, Vec<String>)>> {
+    let mut best: Vec<(&Source, Vec<String>)> = Vec::new();
+    let mut longest = 0;
+    for source in snapshots.by_source().into_keys() {
+        let shown = source.to_string();
+        let Some(rest) = text.strip_prefix(&shown) else { continue };
+        let separates = |c: char| c == '/' || c == '\\' && is_windows(&source.path);
+        let is_below = rest.is_empty() || rest.starts_with(separates) || shown.ends_with(separates);
+        if !is_below || shown.len() < longest {
+            continue;
+        }
+        if shown.len() > longest {
+            best.clear();
+        }
+        longest = shown.len();
+        let names = rest.split(separates).filter(|name| !name.is_empty());
+        best.push((source, names.map(str::to_owned).collect()));
+    }
+    if best.len() > 1 {
+        let part = |s: &Source| format!("user {:?}, host {:?}, path {:?}", s.user, s.host, s.path);
+        let parts: Vec<String> = best.iter().map(|(s, _)| part(s)).collect();
+        let what = format!("{text:?} may be any of: {}; take a snapshot ID", parts.join("; "));
+        return Err(Error::new(ErrorKind::Usage, what));
+    }
+    Ok(best.pop().map(|(source, names)| (source.clone(), names)))
+}
+
+/// Whether the path is one of Windows: with a drive letter, or with backslashes alone.
+fn is_windows(path: &str) -> bool {
+    let drive = matches!(path.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic());
+    drive || path.contains('\\') && !path.contains('/')
 }
 
 fn no_such_source(snapshots: &Snapshots, wanted: &str) -> Error {
@@ -318,17 +433,23 @@ fn alike(a: &str, b: &str) -> bool {
 }
 
 /// The source with the longest path that `wanted` lies in, and what is left of the path.
-fn longest_parent(snapshots: &Snapshots, wanted: &Source) -> Option<(Source, String)> {
+fn longest_parent(snapshots: &Snapshots, wanted: &Source) -> Option<(Source, Vec<String>)> {
     let same = |s: &&Source| s.user == wanted.user && s.host == wanted.host;
     let sources = snapshots.by_source().into_keys().filter(same);
     let parent = sources.filter(|s| below(&s.path, &wanted.path).is_some()).max_by_key(|s| s.path.len())?;
-    Some((parent.clone(), below(&parent.path, &wanted.path)?.to_owned()))
+    Some((parent.clone(), below(&parent.path, &wanted.path)?))
 }
 
-/// What is left of `path` below `parent`; `None` when it is not below.
-fn below<'a>(parent: &str, path: &'a str) -> Option<&'a str> {
+/// The names that are left of `path` below `parent`; `None` when it is not below. In paths of Windows either slash
+/// separates.
+fn below(parent: &str, path: &str) -> Option<Vec<String>> {
+    let either = is_windows(parent);
+    let even = |text: &str| if either { text.replace('\\', "/") } else { text.to_owned() };
+    let (parent, path) = (even(parent), even(path));
+    // After an ID such a path comes with a slash before its drive.
+    let path = path.strip_prefix('/').filter(|_| either && !parent.starts_with('/')).unwrap_or(&path);
     let rest = path.strip_prefix(parent.trim_end_matches('/'))?;
-    if rest.is_empty() || rest.starts_with('/') { Some(rest.trim_matches('/')) } else { None }
+    (rest.is_empty() || rest.starts_with('/')).then(|| components(rest))
 }
 
 fn components(path: &str) -> Vec<String> {
@@ -337,14 +458,6 @@ fn components(path: &str) -> Vec<String> {
 
 fn is_id_prefix(text: &str) -> bool {
     (8..=64).contains(&text.len()) && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-}
-
-fn bare_entry(object: &ObjectId) -> Entry {
-    let id: &ContentId = object.content();
-    let kind = if id.prefix() == b'k' { EntryKind::Directory } else { EntryKind::File };
-    let name = EntryName::parse("");
-    let (mode, uid, gid, mtime_ns, size) = (0, 0, 0, 0, 0);
-    Entry { name, kind, mode, uid, gid, mtime_ns, size, object: Some(*object), summary: None }
 }
 
 #[cfg(test)]
@@ -358,7 +471,7 @@ mod tests {
         assert_eq!(parse("kabcdef/x").root, RootReference::Id("kabcdef".into()));
         assert_eq!(parse("45d6c84cc").root, RootReference::Id("45d6c84cc".into()));
         let identity = RootReference::Identity { user: "me".into(), host: "nas".into() };
-        assert_eq!(parse("me@nas"), Reference { root: identity.clone(), sub_path: vec![] });
+        assert_eq!((parse("me@nas").root, parse("me@nas").sub_path), (identity.clone(), vec![]));
         assert_eq!(parse("me@nas/etc").root, identity);
         let source = Source { user: "me".into(), host: "nas".into(), path: "/data/a".into() };
         assert_eq!(parse("me@nas:/data/a").root, RootReference::Source(source));
@@ -370,9 +483,15 @@ mod tests {
 
     #[test]
     fn paths_below_a_parent() {
-        assert_eq!(below("/data", "/data/a/b"), Some("a/b"));
-        assert_eq!(below("/data", "/data"), Some(""));
+        let below = |parent, path| below(parent, path).map(|names| names.join("|"));
+        assert_eq!(below("/data", "/data/a/b").as_deref(), Some("a|b"));
+        assert_eq!(below("/data", "/data/").as_deref(), Some(""));
+        assert_eq!(below("/data/", "/data").as_deref(), Some(""));
         assert_eq!(below("/data", "/database"), None);
-        assert_eq!(below("/", "/a"), Some("a"));
+        assert_eq!(below("/", "/a").as_deref(), Some("a"));
+        for path in ["C:\\Users\\me\\a\\b", "C:\\Users\\me/a/b", "C:/Users/me/a/b"] {
+            assert_eq!(below("C:\\Users\\me", path).as_deref(), Some("a|b"), "{path}");
+        }
+        assert_eq!(below("/data", "/data/a\\b").as_deref(), Some("a\\b"));
     }
 }

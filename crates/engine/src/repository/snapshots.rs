@@ -29,6 +29,10 @@ pub struct Selection {
     pub previous: usize,
     /// Incomplete snapshots (checkpoints, cancelled runs) count too.
     pub incomplete: bool,
+    /// Only snapshots with all of these tags: a key, and the value where that matters (Kopia's `--tags KEY:VALUE`).
+    pub tags: Vec<(String, Option<String>)>,
+    /// User and host of whoever asks: they decide where a reference fits several sources.
+    pub prefer: Option<(String, String)>,
 }
 
 /// Plaintext bytes of manifest contents that are read in one round.
@@ -126,7 +130,7 @@ impl Selection {
         let mut eligible: Vec<&Snapshot> = candidates
             .iter()
             .filter(|s| s.root.is_some() && (self.incomplete || s.incomplete.is_none()))
-            .filter(|s| self.as_of_ns.is_none_or(|at| s.start_ns <= at))
+            .filter(|s| self.as_of_ns.is_none_or(|at| s.start_ns <= at) && self.has_tags(s))
             .copied()
             .collect();
         eligible.sort_by_key(|s| (s.start_ns, s.end_ns));
@@ -134,6 +138,14 @@ impl Selection {
             eligible.truncate(1);
         }
         eligible.into_iter().rev().nth(self.previous)
+    }
+
+    /// Whether a snapshot has the tags that are wanted.
+    pub fn has_tags(&self, snapshot: &Snapshot) -> bool {
+        self.tags.iter().all(|(key, value)| {
+            let found = snapshot.tags.get(&format!("tag:{key}")).or_else(|| snapshot.tags.get(key));
+            found.is_some_and(|found| value.as_ref().is_none_or(|value| value == found))
+        })
     }
 }
 

@@ -59,6 +59,10 @@ fn compile(patterns: &[String]) -> Result<Option<Gitignore>> {
     let bad = |e: ignore::Error| Error::new(ErrorKind::Usage, "cannot understand a pattern").because(e);
     let mut builder = GitignoreBuilder::new("");
     for pattern in patterns {
+        if pattern.trim().is_empty() || pattern.starts_with('#') {
+            let what = format!("{pattern:?} is no pattern: it would match nothing");
+            return Err(Error::new(ErrorKind::Usage, what));
+        }
         builder.add_line(None, pattern).map_err(bad)?;
     }
     builder.build().map(Some).map_err(bad)
@@ -79,6 +83,9 @@ mod tests {
         assert!(!filter.admits("x.bak", false));
         assert!(filter.admits("src", true));
         assert!(!filter.wants_folder("src") && filter.wants_folder("doc"));
-        assert!(Filter::new(&["[z-a]".into()], &[]).is_err());
+        for none in ["[z-a]", "", "  ", "# a comment", "a[b"] {
+            assert!(Filter::new(&[none.into()], &[]).is_err(), "{none:?}");
+            assert!(Filter::new(&[], &[none.into()]).is_err(), "{none:?}");
+        }
     }
 }

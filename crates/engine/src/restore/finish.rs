@@ -117,7 +117,7 @@ impl Outcome {
                     Err(e) if e.is_kept() => Tally::add(&self.tally.skipped, 1),
                     Err(e) if e.is_protected() => self.tally.protect(&done.path()),
                     Ok(issues) => {
-                        Tally::add(&self.tally.directories, 1);
+                        Tally::add(&self.tally.directories, u64::from(done.counts()));
                         self.unset(issues);
                     }
                     Err(e) => self.failed(done.path(), &e.into(), false),

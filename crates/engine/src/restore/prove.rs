@@ -148,6 +148,10 @@ impl Survey {
             }
             Walked::Slices { slot, slices, last } => self.take_slices(&slot, &slices, last),
             Walked::Failed { path, error } => self.doubt(path, error),
+            Walked::Renamed { is_usual: true, .. } => {}
+            Walked::Renamed { path, .. } => {
+                self.doubt(path, Error::new(ErrorKind::Corrupt, "no file can have this name"));
+            }
             Walked::Listed { folder, whole } => {
                 let names = self.names.remove(&key_of(&folder)).unwrap_or_default();
                 if let Some(view) = self.view.clone().filter(|_| whole && !folder.is_cut()) {

@@ -227,6 +227,8 @@ pub(crate) struct Tally {
     pub(crate) needed_bytes: AtomicU64,
     pub(crate) total_entries: AtomicU64,
     pub(crate) total_bytes: AtomicU64,
+    /// Entries that the filter takes, whatever became of them.
+    pub(crate) matched: AtomicU64,
     /// Bytes that are where they belong, also of files that are not finished.
     pub(crate) done_bytes: AtomicU64,
     pub(crate) clock: Arc<Clock>,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use rekopia_format::directory::{Entry, EntryKind};
+use rekopia_format::entry_name::EntryName;
 
 use super::finish::Outcome;
 use super::options::RestoreOptions;
@@ -44,7 +45,8 @@ impl Repository {
     /// # Errors
     /// Nothing was touched: [`ErrorKind::Corrupt`] when the root cannot be read, or anything at all under
     /// [`OnError::Stop`](super::OnError::Stop); [`ErrorKind::Destination`] when the target cannot be used, overlaps the
-    /// repository or lacks room; [`ErrorKind::Refused`] when more would be deleted than may be; [`ErrorKind::Usage`].
+    /// repository or lacks room; [`ErrorKind::Refused`] when more would be deleted than may be;
+    /// [`ErrorKind::NotFound`] when nothing matches `include`; [`ErrorKind::Usage`].
     pub async fn restore(
         &self,
         from: &Resolved,
@@ -59,10 +61,10 @@ impl Repository {
         let proof = run.prove().await?;
         run.check_room(&proof)?;
         if options.dry_run {
-            run.plan(&proof).await;
+            run.plan(&proof).await?;
         } else {
             run.check_deletion(&proof)?;
-            run.write(proof).await;
+            run.write(proof).await?;
         }
         Ok(self.report(&outcome, options, started))
     }
@@ -89,10 +91,10 @@ impl Repository {
         };
         self.prove_root(&from.entry).await?;
         let outcome = Arc::new(Outcome::new(&options, observer)?);
-        let folder = Folder::root(DirNode::root(None));
+        let (node, entry) = (DirNode::root(None), from.entry.clone());
         let tree = match from.entry.kind {
-            EntryKind::Directory => Tree::Directory { folder, root: from.entry.clone() },
-            _ => Tree::Single { folder, name: single_name()?, entry: from.entry.clone() },
+            EntryKind::Directory => Tree::Directory { folder: Folder::root(node), root: entry },
+            _ => Tree::Single { folder: Folder::holder(node), name: shown_name(from)?, entry },
         };
         let pass = Pass {
             repository: self,
@@ -156,6 +158,9 @@ impl Repository {
 /// Contents of the root's listing that are read as a proof.
 const PROVEN_CONTENTS: usize = 64;
 
-fn single_name() -> Result<rekopia_format::entry_name::EntryName> {
-    rekopia_format::entry_name::EntryName::parse("file").map_err(|_| Error::internal("a plain name"))
+/// What a single file or link is called in a report.
+fn shown_name(from: &Resolved) -> Result<EntryName> {
+    let last = from.sub_path.rsplit('/').next().unwrap_or_default();
+    let name = EntryName::parse(last).or_else(|_| from.entry.name.clone());
+    name.or_else(|_| EntryName::parse("file")).map_err(|_| Error::internal("a plain name"))
 }

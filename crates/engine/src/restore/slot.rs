@@ -15,6 +15,8 @@ pub(crate) struct Folder {
     parent: Option<Arc<Folder>>,
     /// Its own listing, and each entry of it.
     pending: AtomicUsize,
+    /// It only holds the single file or link that is restored: it counts for nothing.
+    is_holder: bool,
     /// Something in it was left out because it is too deep: what the target has there is not extra.
     cut: AtomicBool,
 }
@@ -22,7 +24,22 @@ pub(crate) struct Folder {
 impl Folder {
     /// The root of the restore.
     pub(crate) fn root(node: Arc<DirNode>) -> Arc<Self> {
-        Arc::new(Folder { node, parent: None, pending: AtomicUsize::new(1), cut: AtomicBool::new(false) })
+        Self::top(node, false)
+    }
+
+    /// The directory of a single file or link, which is not restored itself.
+    pub(crate) fn holder(node: Arc<DirNode>) -> Arc<Self> {
+        Self::top(node, true)
+    }
+
+    fn top(node: Arc<DirNode>, is_holder: bool) -> Arc<Self> {
+        Arc::new(Folder {
+            node,
+            parent: None,
+            is_holder,
+            pending: AtomicUsize::new(1),
+            cut: AtomicBool::new(false),
+        })
     }
 
     /// A directory below `parent`, which waits for it.
@@ -31,6 +48,7 @@ impl Folder {
         Arc::new(Folder {
             node: DirNode::child(&parent.node, name, attributes),
             parent: Some(Arc::clone(parent)),
+            is_holder: false,
             pending: AtomicUsize::new(1),
             cut: AtomicBool::new(false),
         })
@@ -39,6 +57,11 @@ impl Folder {
     /// One less to wait for; true when that was the last.
     pub(crate) fn one_done(&self) -> bool {
         self.pending.fetch_sub(1, Ordering::AcqRel) == 1
+    }
+
+    /// Whether it counts as a directory that is restored.
+    pub(crate) fn counts(&self) -> bool {
+        !self.is_holder
     }
 
     /// Its name in the directory above; empty for the root.

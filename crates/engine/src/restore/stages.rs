@@ -10,6 +10,7 @@ use rekopia_format::entry_name::EntryName;
 
 use super::clock::Stage;
 use super::extra::Extras;
+use super::filter::Filter;
 use super::finish::Outcome;
 use super::options::{Overwrite, RestoreOptions, SyncMode};
 use super::pass::{Pass, Tree};
@@ -61,6 +62,7 @@ impl<'a> Run<'a> {
             sparse: options.sparse,
             first_aside: 0,
         };
+        Filter::new(&options.include, &options.exclude)?;
         let root_attributes = (is_dir && from.has_attributes).then(|| attributes(&from.entry));
         let protected: Vec<_> = options.protected.iter().chain(&options.report_file).cloned().collect();
         let folder = repository.folder();
@@ -175,7 +177,7 @@ impl<'a> Run<'a> {
     }
 
     /// A dry run: decides as a restore would and fetches no file data.
-    pub(super) async fn plan(self, proof: &Proof) {
+    pub(super) async fn plan(self, proof: &Proof) -> Result<()> {
         let mut deletion = proof.extras.deletion.clone();
         deletion.before_writing = self.deletes_first;
         if proof.doubt.is_some() {
@@ -186,16 +188,31 @@ impl<'a> Run<'a> {
         }
         self.outcome.tally.would_delete(deletion);
         self.pass(proof, None).await;
+        self.check_matches()
+    }
+
+    /// Refuses a selection that takes nothing: nothing done is not success.
+    fn check_matches(&self) -> Result<()> {
+        let patterns = &self.options.include;
+        let nothing = self.outcome.tally.matched.load(Ordering::Relaxed) == 0;
+        if patterns.is_empty() || !nothing || !self.went_well() || self.name.is_some() {
+            return Ok(());
+        }
+        let what = format!("nothing in the snapshot matches {}; nothing was restored", patterns.join(", "));
+        Err(Error::new(ErrorKind::NotFound, what))
     }
 
     /// Restores. From here on the target is touched: what goes wrong is in the report.
-    pub(super) async fn write(self, proof: Proof) {
+    ///
+    /// # Errors
+    /// When nothing was to be restored, and the target was not touched.
+    pub(super) async fn write(self, proof: Proof) -> Result<()> {
         let (options, sink, doubts) = (self.options, Arc::clone(&self.sink), proof.doubt.is_some());
         let Proof { packs, mut extras, .. } = proof;
         let proof = Proof { packs, ..Proof::default() };
         if let Err(e) = sink.begin() {
             self.outcome.abort(&e.into());
-            return;
+            return Ok(());
         }
         let mut deleted = false;
         if self.deletes_first && !extras.is_empty() && !doubts {
@@ -207,6 +224,9 @@ impl<'a> Run<'a> {
         }
         if self.outcome.fatal().is_none() {
             self.pass(&proof, Some(&sink)).await;
+        }
+        if !deleted {
+            self.check_matches()?;
         }
         if options.delete_extra && !deleted && !extras.is_empty() {
             if self.went_well() && !doubts {
@@ -231,6 +251,7 @@ impl<'a> Run<'a> {
         if self.went_well() && self.outcome.tally.report().exit_kind().is_none() {
             sink.clear_mark();
         }
+        Ok(())
     }
 
     async fn pass(&self, proof: &Proof, sink: Option<&Arc<Sink>>) {
@@ -329,11 +350,13 @@ impl<'a> Run<'a> {
 
     /// What is to be restored, with countdowns of its own.
     fn tree(&self, sink: &Arc<Sink>) -> Tree {
-        let folder = Folder::root(Arc::clone(sink.root()));
-        let entry = self.from.entry.clone();
+        let (node, entry) = (Arc::clone(sink.root()), self.from.entry.clone());
+        if !self.options.include.is_empty() {
+            node.only_if_used();
+        }
         match self.name.clone() {
-            None => Tree::Directory { folder, root: entry },
-            Some(name) => Tree::Single { folder, name, entry },
+            None => Tree::Directory { folder: Folder::root(node), root: entry },
+            Some(name) => Tree::Single { folder: Folder::holder(node), name, entry },
         }
     }
 }
@@ -347,9 +370,10 @@ fn mark(from: &Resolved) -> String {
 }
 
 fn split_target(target: &Path) -> Result<(&Path, Option<EntryName>)> {
-    if target.is_dir() {
+    let ends_in_slash = target.as_os_str().as_encoded_bytes().ends_with(b"/");
+    if target.is_dir() || ends_in_slash {
         let what = format!(
-            "{} is a directory, but a single file is to be restored: name the file",
+            "{} is the name of a directory, but a single file is to be restored: name the file",
             target.display()
         );
         return Err(Error::new(ErrorKind::Usage, what));

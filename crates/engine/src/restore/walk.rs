@@ -43,6 +43,15 @@ pub(crate) enum Walked {
     Slices { slot: Arc<FileSlot>, slices: Vec<Slice>, last: bool },
     /// An entry that cannot be restored.
     Failed { path: String, error: Error },
+    /// An entry whose name is none that a file can have: it goes on under another.
+    Renamed {
+        /// With the name as it is stored.
+        path: String,
+        /// What it is called instead.
+        restored_as: EntryName,
+        /// Nothing but leading slashes was dropped, as Kopia does.
+        is_usual: bool,
+    },
 }
 
 /// Where the walk starts and how far it goes.
@@ -70,6 +79,8 @@ pub(crate) struct Walk {
     options: WalkOptions,
     ahead: ReadAhead,
     stack: Vec<Frame>,
+    /// Places on the stack whose directories have subdirectories that are not descended into yet, outermost first.
+    waiting: Vec<usize>,
     out: mpsc::Sender<Vec<Walked>>,
     batch: Vec<Walked>,
 }
@@ -93,7 +104,7 @@ struct Stopped;
 
 impl Walk {
     pub(crate) fn new(contents: Contents, options: WalkOptions, out: mpsc::Sender<Vec<Walked>>) -> Self {
-        Walk { contents, options, ahead: ReadAhead::default(), stack: Vec::new(), out, batch: Vec::new() }
+        Walk { contents, options, ahead: ReadAhead::default(), stack: Vec::new(), waiting: Vec::new(), out, batch: Vec::new() }
     }
 
     /// Sends everything below (and including) the directory `root`, whose folder the caller made.
@@ -120,7 +131,10 @@ impl Walk {
                 return Err(Stopped);
             }
             if let Some((folder, entry)) = self.stack[depth].below.pop_front() {
-                if depth + 1 >= MAX_DEPTH {
+                if self.stack[depth].below.is_empty() {
+                    self.waiting.pop_if(|place| *place == depth);
+                }
+                if depth + 1 > MAX_DEPTH {
                     self.fail(
                         folder.path(),
                         Error::new(ErrorKind::Corrupt, "directories are nested too deeply"),
@@ -207,7 +221,8 @@ impl Walk {
         if started || object.indirection() > 0 || self.ahead.has(object.content()) {
             return;
         }
-        let later = self.stack.iter().rev().flat_map(|f| f.below.iter()).filter_map(|(_, e)| e.object);
+        let later = self.waiting.iter().rev().flat_map(|place| self.stack[*place].below.iter());
+        let later = later.filter_map(|(_, e)| e.object);
         let ids = std::iter::once(object).chain(later).take(LOOK_AHEAD).map(|o| *o.content());
         self.ahead.fill(&self.contents, ids, self.options.read_ahead_bytes).await;
     }
@@ -249,9 +264,18 @@ impl Walk {
         let name = match &entry.name {
             Ok(name) => name.clone(),
             Err(bad) => {
-                let path = folder.path_of(&bad.to_string());
-                self.fail(path, Error::new(ErrorKind::Corrupt, "the name is not one safe path component"));
-                return Ok(());
+                let path = folder.path_of(&bad.raw);
+                match self.another_name(depth, &bad.raw) {
+                    Ok((name, is_usual)) => {
+                        let restored_as = name.clone();
+                        self.batch.push(Walked::Renamed { path, restored_as, is_usual });
+                        name
+                    }
+                    Err(why) => {
+                        self.fail(path, Error::new(ErrorKind::Corrupt, why));
+                        return Ok(());
+                    }
+                }
             }
         };
         let may_clash;
@@ -286,6 +310,9 @@ impl Walk {
                     child.node.only_if_used();
                 }
                 self.stack[depth].below.push_back((child, entry));
+                if self.waiting.last() != Some(&depth) {
+                    self.waiting.push(depth);
+                }
                 Ok(())
             }
             EntryKind::Unknown(kind) => {
@@ -298,6 +325,26 @@ impl Walk {
                 self.send_file(slot, &entry).await
             }
         }
+    }
+
+    /// What an entry is called whose stored name is none; whether that is what Kopia calls it, too (design §5.4).
+    fn another_name(&self, depth: usize, raw: &str) -> std::result::Result<(EntryName, bool), &'static str> {
+        let without = raw.trim_start_matches('/');
+        let (name, is_usual) = match EntryName::parse(without) {
+            Ok(name) => (name, raw != without),
+            Err(_) => {
+                let plain = match without {
+                    "." => "_".to_owned(),
+                    ".." => "__".to_owned(),
+                    _ => without.replace('/', "_"),
+                };
+                (EntryName::parse(&plain).map_err(|_| "the name is not one that a file can have")?, false)
+            }
+        };
+        if self.stack[depth].names.has(&name) {
+            return Err("another entry has the name that this one would be restored under");
+        }
+        Ok((name, is_usual))
     }
 
     fn slot(&self, folder: &Arc<Folder>, name: EntryName, entry: &Entry, may_clash: bool) -> Arc<FileSlot> {
@@ -385,6 +432,10 @@ enum Admitted {
 }
 
 impl Names {
+    fn has(&self, name: &EntryName) -> bool {
+        self.hashes.contains(&self.state.hash_one(name.as_str()))
+    }
+
     fn admit(&mut self, name: EntryName) -> Admitted {
         if self.hashes.insert(self.state.hash_one(name.as_str())) {
             let clashes = self.clashes(name.as_str());

@@ -92,14 +92,30 @@ impl Planner<'_> {
     async fn take(&mut self, item: Walked) {
         let outcome = self.outcome;
         match item {
-            Walked::Folder(_) => Tally::add(&outcome.tally.total_entries, 1),
+            Walked::Folder(folder) => {
+                Tally::add(&outcome.tally.total_entries, 1);
+                let is_match = folder.parent().is_some() && folder.node.is_wanted();
+                Tally::add(&outcome.tally.matched, u64::from(is_match));
+            }
             Walked::Listed { folder, whole } => {
                 if whole {
                     folder.node.set_listed_whole();
                 }
                 self.send(|place| Work::Listed(folder, place)).await;
             }
-            Walked::Failed { path, error } => outcome.failed(path, &error, false),
+            Walked::Failed { path, error } => {
+                Tally::add(&outcome.tally.matched, 1);
+                outcome.failed(path, &error, false);
+            }
+            Walked::Renamed { path, restored_as, is_usual } => {
+                let what = format!("no file can have this name; its data goes by {:?}", restored_as.as_str());
+                // A verification loses nothing by it.
+                if is_usual || self.sink.is_none() {
+                    outcome.tally.warn(format!("{path}: {what}"));
+                } else {
+                    outcome.failed(path, &Error::new(ErrorKind::Corrupt, what), false);
+                }
+            }
             Walked::Slices { slot, slices, last } => self.take_slices(&slot, slices, last).await,
         }
     }
@@ -114,6 +130,7 @@ impl Planner<'_> {
         let total = before + bytes;
         if last {
             Tally::add(&tally.total_entries, 1);
+            Tally::add(&tally.matched, 1);
             Tally::add(&tally.total_bytes, total);
             if total != slot.size && !slot.has_failed() && !slot.is_checkpointed() {
                 slot.fail(wrong_length(total, slot.size), false);

@@ -115,8 +115,15 @@ impl Sink {
         handle.is_ok_and(|handle| name.to_str().is_ok_and(|name| folding::folds(&handle.fd, name)))
     }
 
-    /// Puts the mode of a directory back that had to be opened to be looked at.
+    /// Puts the mode of a directory back that had to be opened to be looked at, and goes up to the one above.
     pub(crate) fn close_again(&self, node: &Arc<DirNode>) {
+        if node.is_opened()
+            && !node.is_open_end.load(std::sync::atomic::Ordering::Relaxed)
+            && let Ok(handle) = self.dir(node)
+        {
+            self.handles.climb(node, &handle);
+            return;
+        }
         if let Some(existed) = node.opened().and_then(|opened| opened.existed)
             && node.is_open_end.load(std::sync::atomic::Ordering::Relaxed)
             && let Ok(handle) = self.dir(node)

@@ -53,8 +53,8 @@ impl Handles {
                 if sink.options.looks_only {
                     return Err(SinkError::absent(node.path()));
                 }
-                let closed = std::io::Error::other("the target was not opened");
-                return Err(SinkError::new(SinkErrorKind::Io, "opening", last.path(), closed));
+                chain.pop();
+                break sink.open_root()?;
             };
             match ready(parent) {
                 Some(handle) => break handle,
@@ -302,7 +302,7 @@ impl Handles {
     }
 }
 
-fn ready(node: &DirNode) -> Option<DirHandle> {
+pub(super) fn ready(node: &DirNode) -> Option<DirHandle> {
     let fd = lock(&node.handle).as_ref().map(Arc::clone)?;
     node.used.store(true, Ordering::Relaxed);
     Some(DirHandle { fd, fresh: node.opened().is_some_and(|o| o.fresh) })

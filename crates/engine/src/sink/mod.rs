@@ -101,6 +101,8 @@ pub(crate) struct Sink {
     mark: Option<String>,
     /// Done before the first change.
     changed: std::sync::Once,
+    /// Held while the root is opened.
+    opening: std::sync::Mutex<()>,
 }
 
 /// What the target was before.
@@ -137,18 +139,29 @@ impl Sink {
             removals: Removals::default(),
             mark: None,
             changed: std::sync::Once::new(),
+            opening: std::sync::Mutex::new(()),
         })
     }
 
-    /// Creates the root, if it is not there, and opens it.
+    /// Opens the root. One that is not there is made with the first entry.
     ///
     /// # Errors
     /// [`SinkError::is_absent`] when the root is not there and is only looked at; those of opening it.
     pub(crate) fn begin(&self) -> Result<(), SinkError> {
+        match self.start {
+            Start::Absent if self.options.looks_only => Err(SinkError::absent(String::new())),
+            Start::Absent => Ok(()),
+            Start::Empty | Start::Filled => self.open_root().map(drop),
+        }
+    }
+
+    /// The root, open, and made if it was not there.
+    fn open_root(&self) -> Result<DirHandle, SinkError> {
+        let _once = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(handle) = handles::ready(&self.root) {
+            return Ok(handle);
+        }
         if self.start == Start::Absent {
-            if self.options.looks_only {
-                return Err(SinkError::absent(String::new()));
-            }
             std::fs::create_dir_all(&self.path)
                 .map_err(|e| SinkError::std("creating", &self.path.to_string_lossy(), e))?;
         }
@@ -170,8 +183,7 @@ impl Sink {
         } else if !self.options.looks_only {
             aside::put_back_leftovers(self, &root);
         }
-        self.handles.put(&self.root, root);
-        Ok(())
+        Ok(self.handles.put(&self.root, root))
     }
 
     /// Refuses a target that overlaps the repository, whose folder is `repository` where it is one; takes note of
