@@ -4,9 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rekopia::{
-    Cancel, Error, Observer, OpenOptions, Reference, Repository, RestoreOptions, Selection,
-};
+use rekopia::{Cancel, Error, Observer, OpenOptions, Reference, Repository, RestoreOptions, Selection};
 
 use rekopia_blob::LayerOptions;
 

@@ -182,12 +182,15 @@ impl super::Repository {
             let slices = reader.next(&contents, &mut ahead, 4096).await?;
             let Some(last) = slices.last() else { return Ok((len, prefix.unwrap_or_default())) };
             prefix = prefix.or(slices.first().map(|slice| slice.content.prefix()));
-            len = last.start + match last.len {
-                Some(len) => len,
-                None if !last.compressed => u64::from(contents.locate(&last.content)?.packed.original_len),
-                // Only the stream itself tells.
-                None => self.open_object(object).await?.len(),
-            };
+            len = last.start
+                + match last.len {
+                    Some(len) => len,
+                    None if !last.compressed => {
+                        u64::from(contents.locate(&last.content)?.packed.original_len)
+                    }
+                    // Only the stream itself tells.
+                    None => self.open_object(object).await?.len(),
+                };
             if object.indirection() == 0 {
                 return Ok((len, prefix.unwrap_or_default()));
             }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use rekopia_format::ObjectId;
 use rekopia_format::directory::{Entry, EntryKind};
 use rekopia_format::entry_name::EntryName;
 use rekopia_format::snapshot::{Snapshot, Source};
-use rekopia_format::ObjectId;
 
 use super::Repository;
 use super::contents::Contents;
@@ -126,7 +126,10 @@ impl Repository {
             // An object needs no manifest.
             Err(e) => match &reference.root {
                 RootReference::Id(id) if self.has_object(id)? => {
-                    notes.push(format!("{id} is taken for an object: snapshots cannot be listed ({})", e.chain()));
+                    notes.push(format!(
+                        "{id} is taken for an object: snapshots cannot be listed ({})",
+                        e.chain()
+                    ));
                     Arc::default()
                 }
                 _ => return Err(e),
@@ -151,7 +154,8 @@ impl Repository {
                 let by_id = matches!(reference.root, RootReference::Id(_));
                 let Some(rest) = rest.filter(|_| by_id) else { return Err(e) };
                 let shown = rest.join("/");
-                notes.push(format!("{typed} is taken for the original path: using {shown:?} in the snapshot"));
+                notes
+                    .push(format!("{typed} is taken for the original path: using {shown:?} in the snapshot"));
                 sub_path = rest;
                 self.descend(root, &sub_path).await?
             }
@@ -345,7 +349,8 @@ impl Selection {
         named: &str,
         notes: &mut Vec<String>,
     ) -> Result<&'a Source> {
-        let own = |s: &&Source| self.prefer.as_ref().is_some_and(|(user, host)| s.user == *user && s.host == *host);
+        let own =
+            |s: &&Source| self.prefer.as_ref().is_some_and(|(user, host)| s.user == *user && s.host == *host);
         let mine: Vec<&Source> = sources.iter().copied().filter(own).collect();
         match (sources, mine.as_slice()) {
             ([one], _) => Ok(one),
@@ -357,7 +362,8 @@ impl Selection {
             (many, _) => {
                 let names: Vec<String> = many.iter().take(10).map(|s| s.to_string()).collect();
                 let more = if many.len() > 10 { ", …" } else { "" };
-                let what = format!("{named:?} needs one of {} {what}: {}{more}", many.len(), names.join(", "));
+                let what =
+                    format!("{named:?} needs one of {} {what}: {}{more}", many.len(), names.join(", "));
                 Err(Error::new(ErrorKind::Usage, what))
             }
         }

@@ -104,7 +104,15 @@ struct Stopped;
 
 impl Walk {
     pub(crate) fn new(contents: Contents, options: WalkOptions, out: mpsc::Sender<Vec<Walked>>) -> Self {
-        Walk { contents, options, ahead: ReadAhead::default(), stack: Vec::new(), waiting: Vec::new(), out, batch: Vec::new() }
+        Walk {
+            contents,
+            options,
+            ahead: ReadAhead::default(),
+            stack: Vec::new(),
+            waiting: Vec::new(),
+            out,
+            batch: Vec::new(),
+        }
     }
 
     /// Sends everything below (and including) the directory `root`, whose folder the caller made.

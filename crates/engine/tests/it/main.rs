@@ -13,6 +13,7 @@ mod in_the_way;
 mod layers;
 mod mirror;
 mod overwrite;
+mod reference;
 mod replaced;
 mod shapes;
 mod support;

@@ -1,15 +1,16 @@
 //! Trees of unusual shapes.
 
-use rekopia::{Overwrite, RestoreOptions};
+use rekopia::{ErrorKind, OnError, Overwrite, RestoreOptions, VerifyOptions};
 use rekopia_testkit::writer::{DirectoryWriter, WriterOptions};
 
 use crate::damage::{METADATA, built, file};
-use crate::support::{quick, restore};
+use crate::support::{quick, restore, verify};
 
+/// As deep as is allowed: every walk, every drop and the deletion cost about the same for each level, and none recurses.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_chain_of_thousands_of_directories() {
-    let levels = 5_000;
-    let (_, repository) = built(WriterOptions { deduplicate: false, ..WriterOptions::default() }, |w| {
+async fn a_chain_of_a_hundred_thousand_directories() {
+    let levels = 99_999;
+    let (memory, repository) = built(WriterOptions { deduplicate: false, ..WriterOptions::default() }, |w| {
         let mut inner = file(w, "bottom", b"reached");
         for _ in 0..levels {
             let mut directory = DirectoryWriter::new(w);
@@ -24,9 +25,41 @@ async fn a_chain_of_thousands_of_directories() {
     let report = restore(&repository, "u@h", &target, &quick()).await.unwrap();
     assert!(report.is_complete(), "{:?}", report.failures().first());
     assert_eq!((report.files, report.directories), (1, levels + 1));
-    let again = restore(&repository, "u@h", &target, &quick()).await.unwrap();
-    assert_eq!((again.written_bytes, again.kept_bytes), (0, 7));
-    assert!(std::process::Command::new("rm").arg("-rf").arg(&target).status().unwrap().success());
+    let mirror = RestoreOptions { delete_extra: true, ..quick() };
+    for options in [quick(), RestoreOptions { dry_run: true, ..mirror.clone() }, mirror.clone()] {
+        let again = restore(&repository, "u@h", &target, &options).await.unwrap();
+        assert_eq!((again.exit_kind(), again.written_bytes, again.kept_bytes), (None, 0, 7));
+    }
+    let verified = verify(&repository, "u@h", &VerifyOptions::default()).await.unwrap();
+    assert_eq!((verified.exit_kind(), verified.directories), (None, levels + 1));
+    // The file at the bottom is lost, and the run stops there: what is on the stack is dropped.
+    memory.blobs.lock().unwrap().retain(|name, _| !name.starts_with('p'));
+    let stop = RestoreOptions { on_error: OnError::Stop, ..quick() };
+    let error = restore(&repository, "u@h", &dir.path().join("u"), &stop).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert!(error.chain().len() < 3000);
+    // An empty snapshot takes all of it away again.
+    let (_, empty) = built(WriterOptions::default(), |_| Vec::new()).await;
+    let report = restore(&empty, "u@h", &target, &mirror).await.unwrap();
+    assert_eq!((report.exit_kind(), report.deleted), (None, levels + 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_deeper_than_allowed_fails_that_entry() {
+    let levels = 100_003;
+    let (_, repository) = built(WriterOptions { deduplicate: false, ..WriterOptions::default() }, |w| {
+        let mut inner = file(w, "bottom", b"too deep");
+        for _ in 0..levels {
+            let mut directory = DirectoryWriter::new(w);
+            directory.add(w, &inner).unwrap();
+            inner = directory.finish(w, b"d", METADATA).unwrap();
+        }
+        vec![inner, file(w, "other", b"x")]
+    })
+    .await;
+    let report = verify(&repository, "u@h", &VerifyOptions::default()).await.unwrap();
+    assert_eq!((report.failed, report.files), (1, 1));
+    assert!(report.failures()[0].message.contains("too deeply"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
