@@ -64,7 +64,8 @@ impl Display {
         result
     }
 
-    fn say(&self, line: &str) {
+    /// Says a line, above the bar where there is one.
+    pub(crate) fn say(&self, line: &str) {
         match &self.mode {
             Mode::Bar(bar) => bar.suspend(|| say(line)),
             _ => say(line),
