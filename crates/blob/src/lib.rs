@@ -12,6 +12,7 @@ pub mod provider;
 
 use std::future::Future;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::pin::Pin;
 
 pub use connect::{Environment, KopiaConfig, Secret, Settings, Token, connect, connect_with, nearby};
@@ -96,6 +97,11 @@ pub trait BlobReader: Send + Sync {
     /// Hints for the planner.
     fn traits(&self) -> StorageTraits;
 
+    /// The folder that holds the blobs, where that is one of this machine: whoever writes files must not write there.
+    fn folder(&self) -> Option<PathBuf> {
+        None
+    }
+
     /// Where the repository is, for messages; without credentials.
     fn describe(&self) -> String;
 }
@@ -128,6 +134,10 @@ impl<T: BlobReader + ?Sized> BlobReader for std::sync::Arc<T> {
 
     fn traits(&self) -> StorageTraits {
         (**self).traits()
+    }
+
+    fn folder(&self) -> Option<PathBuf> {
+        (**self).folder()
     }
 
     fn describe(&self) -> String {

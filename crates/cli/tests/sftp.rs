@@ -274,7 +274,7 @@ fn what_is_wrong_with_keys_is_said() {
 #[test]
 fn passwords_are_accepted_in_both_ways() {
     if !Sshd::can_have_passwords() {
-        eprintln!("not root: no server with passwords");
+        rekopia_testkit::must_run("SFTP with passwords", "only root can make them up");
         return;
     }
     for ways in [

@@ -60,6 +60,17 @@ impl ErrorKind {
     }
 }
 
+/// A path for a message: a very long one is cut in its middle.
+pub(crate) fn shown(path: &str) -> std::borrow::Cow<'_, str> {
+    const SIDE: usize = 300;
+    if path.len() <= 2 * SIDE + 3 {
+        return path.into();
+    }
+    let start = (0..=SIDE).rev().find(|at| path.is_char_boundary(*at)).unwrap_or(0);
+    let end = (path.len() - SIDE..path.len()).find(|at| path.is_char_boundary(*at)).unwrap_or(path.len());
+    format!("{}…{}", &path[..start], &path[end..]).into()
+}
+
 /// An error of the engine: one line for people, fields for programs, the cause in `source()`.
 pub struct Error(Box<Inner>);
 

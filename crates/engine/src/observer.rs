@@ -103,7 +103,11 @@ impl Observer for Silent {
 
 /// A flag that asks the work to stop; clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Cancel(Arc<AtomicBool>);
+pub struct Cancel {
+    flag: Arc<AtomicBool>,
+    /// Another one that asks for it, too.
+    also: Option<Arc<AtomicBool>>,
+}
 
 impl Cancel {
     /// A flag that is not set.
@@ -113,12 +117,18 @@ impl Cancel {
 
     /// Asks the work to stop: what is in flight drains, what is half-written is removed.
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.flag.store(true, Ordering::Relaxed);
     }
 
     /// Whether stopping was asked for.
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.flag.load(Ordering::Relaxed)
+            || self.also.as_ref().is_some_and(|also| also.load(Ordering::Relaxed))
+    }
+
+    /// One that is set when this or `other` is.
+    pub(crate) fn also(&self, other: &Cancel) -> Self {
+        Cancel { flag: Arc::clone(&self.flag), also: Some(Arc::clone(&other.flag)) }
     }
 }
 

@@ -12,6 +12,8 @@ pub mod conformance;
 pub mod corpus;
 pub mod damage;
 pub mod fixture;
+#[cfg(feature = "fuse")]
+pub mod fuse;
 pub mod job;
 pub mod pod;
 pub mod random;
@@ -20,3 +22,7 @@ pub mod server;
 pub mod storage;
 pub mod tree;
 pub mod writer;
+
+mod skip;
+
+pub use skip::{kernel_lacks, must_run};

@@ -137,6 +137,15 @@ impl Pod {
         rustix::process::geteuid().is_root()
     }
 
+    /// The same; where it is not so the test that asks is skipped, or fails if nothing may be skipped.
+    #[track_caller]
+    pub fn has_users_or_skips() -> bool {
+        if !Pod::has_users() {
+            crate::must_run("a test with several users", "it needs root");
+        }
+        Pod::has_users()
+    }
+
     /// The tools that enter the pod, as a program in it: `setpriv -d` says who one is.
     pub fn setpriv() -> String {
         format!("{TOOLS}/setpriv")

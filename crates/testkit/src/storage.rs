@@ -206,6 +206,10 @@ impl BlobReader for WatchedBlobs {
         }
     }
 
+    fn folder(&self) -> Option<std::path::PathBuf> {
+        self.inner.folder()
+    }
+
     fn traits(&self) -> StorageTraits {
         self.inner.traits()
     }

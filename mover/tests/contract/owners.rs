@@ -78,6 +78,7 @@ fn with_capabilities(place: &Place, capabilities: &str) -> Command {
 /// Files of another owner in our folders are replaced, whether they can be read or not.
 fn files_of_others() {
     if !is_root() {
+        rekopia_testkit::must_run("a test with files of others", "it needs root");
         return;
     }
     for mode in [0o644, 0o600] {

@@ -47,7 +47,7 @@ impl Drop for Group {
 fn memory_follows_the_limit_of_the_pod() {
     // Deriving the key takes 64 MiB of it.
     let Some(group) = Group::limited(120 << 20) else {
-        eprintln!("skipped: no control groups here");
+        rekopia_testkit::kernel_lacks("control groups that a test may make");
         return;
     };
     let made = Made::of(|root| large_files(root, 24, 6 << 20));

@@ -125,7 +125,7 @@ fn what_was_there_stays_when_it_cannot_grow() {
     // Somebody else's is replaced, and stays until the new one is complete.
     let other = "head -c 9000 /dev/zero > $R/restore/data/large-0; chown 777:777 $R/restore/data/large-0";
     for (old, size, more) in [(ours, "5m", ""), (other, "2m", ""), (other, "2m", "umount -l $R/proc")] {
-        if old == other && !Pod::has_users() {
+        if old == other && !Pod::has_users_or_skips() {
             continue;
         }
         let touched = format!("{old}; touch -d 2020-02-02T02:02:02Z $R/restore/data/large-0");
@@ -148,8 +148,11 @@ fn what_was_there_stays_when_it_cannot_grow() {
 #[test]
 fn a_quota_that_is_used_up() {
     let supported = std::fs::read_to_string("/proc/filesystems").is_ok_and(|list| list.contains("btrfs"));
-    if !Pod::has_users() || !supported {
-        eprintln!("skipped: no file system with quotas here");
+    if !supported {
+        rekopia_testkit::kernel_lacks("btrfs, the file system with quotas");
+        return;
+    }
+    if !Pod::has_users_or_skips() {
         return;
     }
     let volume = "truncate -s 120M $R/../image; mkfs.btrfs -q $R/../image >/dev/null 2>&1; mount -o loop $R/../image $R/restore/data\n\
@@ -195,7 +198,7 @@ fn a_volume_of_somebody_else() {
     let made = Made::of(|root| small_files(root, 3, 60));
     let volume = "chown 777:777 $R/../data; chmod 755 $R/../data; mount --bind $R/../data $R/restore/data";
     for user in [ROOT, APP] {
-        if !Pod::has_users() {
+        if !Pod::has_users_or_skips() {
             return;
         }
         let Some(place) = Place::new(&made.repo(), user, volume, "") else { continue };
@@ -252,7 +255,7 @@ fn a_termination_message_that_cannot_be_written() {
 #[test]
 fn lost_and_found_is_no_data() {
     // Every new ext4 volume has one, root's and closed.
-    if !Pod::has_users() {
+    if !Pod::has_users_or_skips() {
         return;
     }
     let made = Made::of(|root| small_files(root, 30, 600));

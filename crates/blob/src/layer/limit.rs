@@ -97,6 +97,10 @@ impl BlobReader for Limit {
         self.inner.usage()
     }
 
+    fn folder(&self) -> Option<std::path::PathBuf> {
+        self.inner.folder()
+    }
+
     fn traits(&self) -> StorageTraits {
         let inner = self.inner.traits();
         StorageTraits { in_flight: inner.in_flight.min(self.in_flight), ..inner }

@@ -155,6 +155,10 @@ impl BlobReader for Retry {
         }
     }
 
+    fn folder(&self) -> Option<std::path::PathBuf> {
+        self.inner.folder()
+    }
+
     fn traits(&self) -> StorageTraits {
         self.inner.traits()
     }

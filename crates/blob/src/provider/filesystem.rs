@@ -100,6 +100,10 @@ impl BlobReader for FilesystemBlobs {
         StorageTraits { in_flight: 4, gap: 64 * 1024, local: true }
     }
 
+    fn folder(&self) -> Option<PathBuf> {
+        Some(self.inner.root.clone())
+    }
+
     fn describe(&self) -> String {
         self.inner.root.display().to_string()
     }

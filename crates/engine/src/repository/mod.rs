@@ -5,6 +5,7 @@ pub(crate) mod as_of;
 pub(crate) mod contents;
 pub(crate) mod file;
 pub(crate) mod index;
+pub(crate) mod listed_packs;
 pub(crate) mod objects;
 mod open;
 pub(crate) mod reference;
@@ -210,6 +211,16 @@ impl Repository {
     /// The current index and the means to read through it.
     pub(crate) fn contents(&self) -> Contents {
         self.contents.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A folder on a disk for what does not fit in memory.
+    pub(crate) fn spill_dir(&self) -> Option<&std::path::Path> {
+        self.index_limit.dir.as_deref()
+    }
+
+    /// The folder that the repository is in, where it is one.
+    pub(crate) fn folder(&self) -> Option<PathBuf> {
+        self.blobs.folder()
     }
 
     /// Replaces the index by a fresh one; work that holds the old one goes on with it.

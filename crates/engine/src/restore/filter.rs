@@ -38,6 +38,11 @@ impl Filter {
         }
     }
 
+    /// Whether the filter takes the entry at `path` itself, as a restore of it would: what it does not take stays.
+    pub(crate) fn takes(&self, path: &str, is_dir: bool) -> bool {
+        self.admits(path, is_dir) && (!is_dir || self.wants_folder(path))
+    }
+
     /// Whether a directory is wanted for itself, and not only for what may be in it.
     pub(crate) fn wants_folder(&self, path: &str) -> bool {
         match &self.include {

@@ -72,8 +72,20 @@ impl Outcome {
         }
     }
 
+    /// Ends the run for a reason that no entry has.
+    pub(crate) fn abort(&self, error: &Error) {
+        let failure =
+            Failure { path: String::new(), kind: error.kind(), message: error.chain(), mixed: false };
+        self.fatal.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
+        self.stop.cancel();
+    }
+
     /// A file or symlink is as the snapshot has it.
     pub(crate) fn slot_done(&self, slot: &FileSlot, bytes: u64) {
+        if slot.protected.load(std::sync::atomic::Ordering::Relaxed) {
+            self.tally.protect(&slot.path());
+            return;
+        }
         match slot.kind {
             SlotKind::File => {
                 Tally::add(&self.tally.files, 1);
@@ -102,6 +114,8 @@ impl Outcome {
         while done.one_done() {
             if done.node.is_wanted() && !self.stop.is_cancelled() {
                 match sink.map_or(Ok(Vec::new()), |sink| sink.finish_dir(&done.node)) {
+                    Err(e) if e.is_kept() => Tally::add(&self.tally.skipped, 1),
+                    Err(e) if e.is_protected() => self.tally.protect(&done.path()),
                     Ok(issues) => {
                         Tally::add(&self.tally.directories, 1);
                         self.unset(issues);
@@ -112,11 +126,6 @@ impl Outcome {
             let Some(parent) = done.parent().map(Arc::clone) else { return };
             done = parent;
         }
-    }
-
-    /// An entry of `folder` needs nothing more; the listing is still to come.
-    pub(crate) fn skip_child(&self, folder: &Folder) {
-        folder.one_done();
     }
 
     /// The directory's attributes once more, after something in it was deleted.

@@ -10,16 +10,36 @@ use crate::observer::Cancel;
 pub use crate::sink::OwnerPolicy;
 
 /// What to do with entries that exist in the target already.
+///
+/// What happens to what exists (rows), by mode. *Right* means: the snapshot's bytes and attributes.
+///
+/// | exists | `Always` | `IfChanged` | `SkipExisting` | `Never` |
+/// | --- | --- | --- | --- | --- |
+/// | file, equal size and time (ns) | read and compared by hash, then right | kept unread; attributes set | kept | kept |
+/// | file, equal size, time less than 2 s apart | right | right | kept | kept |
+/// | file, other size or time | right | right | right | kept |
+/// | file with other names (hard links) | replaced; the other names keep theirs | replaced | as its size and time say | kept |
+/// | file of another owner, read-only file | right (replaced where it cannot be written) | right | as its size and time say | kept |
+/// | symbolic link, a file is wanted | replaced, never followed | replaced | replaced | kept |
+/// | symbolic link, a link is wanted | right | right | kept, wherever it leads | kept |
+/// | file, a link is wanted | in the way | in the way | in the way | kept |
+/// | directory, a file or link is wanted; file, a directory is wanted; special file | in the way | in the way | in the way | kept |
+/// | directory, a directory is wanted | merged | merged | merged | merged |
+///
+/// Of a file that becomes right only the ranges are fetched whose bytes do not hash to the wanted content; it stays as it
+/// was until all of them are there. *In the way*: the entry fails, and what exists stays; with
+/// [`delete_extra`](RestoreOptions::delete_extra) it is moved aside when its replacement is complete, and then deleted.
+/// *Kept* entries are counted as [`skipped`](super::Report::skipped) in the last two modes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Overwrite {
-    /// Make them equal to the snapshot; ranges whose bytes hash to the wanted content are kept.
+    /// Makes existing entries equal to the snapshot, trusting no time stamp.
     #[default]
     Always,
-    /// The same, but trust a file of equal size and nanosecond time without reading it.
+    /// Keeps an existing file, unread, when its size and modification time equal the snapshot's; restores any other.
     IfChanged,
-    /// Kopia's rule: trust a file of equal size whose time differs by less than two seconds, and any symlink.
+    /// Keeps a file of equal size whose time differs by less than two seconds, and any link: Kopia's rule.
     SkipExisting,
-    /// Keep whatever is there.
+    /// Keeps whatever exists.
     Never,
 }
 
@@ -117,7 +137,9 @@ impl fmt::Debug for Consent {
 pub struct RestoreOptions {
     /// Existing entries.
     pub overwrite: Overwrite,
-    /// Remove what the snapshot does not have, after everything is restored.
+    /// Removes what the snapshot does not have, after everything is restored; what is in the way of an entry is moved
+    /// aside and goes when that is complete. Nothing of it happens when the snapshot cannot be proven to be whole. With
+    /// `include` or `exclude` an extra goes only if they would take it.
     pub delete_extra: bool,
     /// How much that may delete; beyond it the restore is refused, the target untouched. `None`: any number.
     pub max_delete: Option<DeleteLimit>,
@@ -151,7 +173,8 @@ pub struct RestoreOptions {
     pub hash: bool,
     /// Durability.
     pub sync: SyncMode,
-    /// Write nothing, report what would be done.
+    /// Writes nothing and reports what would be done ([`Report::planned`](super::Report::planned)): decides as a restore
+    /// would, hashes what exists and fetches no file data.
     pub dry_run: bool,
     /// Directory levels to restore below the root; deeper ones are left out. `None`: all.
     pub max_depth: Option<usize>,

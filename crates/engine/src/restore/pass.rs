@@ -7,6 +7,7 @@ use rekopia_blob::{BlobError, BlobErrorKind};
 use rekopia_format::directory::Entry;
 use rekopia_format::entry_name::EntryName;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use super::cost::CostModel;
 use super::credits::Credits;
@@ -16,13 +17,14 @@ use super::finish::Outcome;
 use super::options::RestoreOptions;
 use super::plan::{PackRead, PlannedSlice, WantedContent, plan};
 use super::slot::{FileSlot, Folder};
-use super::walk::{Walk, WalkOptions};
+use super::walk::{Walk, WalkOptions, Walked};
 use super::window::{Planner, packed_bytes};
 use super::work::{Waiting, Work, Workshop};
 use super::write::Writer;
 use crate::error::{Error, Result};
 use crate::repository::Repository;
 use crate::repository::contents::Contents;
+use crate::repository::listed_packs::ListedPacks;
 use crate::sink::Sink;
 
 /// The tree of a pass: a directory that becomes the root, or one entry in it.
@@ -40,34 +42,28 @@ pub(crate) struct Pass<'a> {
     pub(crate) repository: &'a Repository,
     pub(crate) options: &'a RestoreOptions,
     pub(crate) sink: Option<Arc<Sink>>,
+    /// The target of a dry run, which is only looked at.
+    pub(crate) view: Option<Arc<Sink>>,
+    /// The packs as the storage lists them, where that had to be known.
+    pub(crate) packs: Option<Arc<ListedPacks>>,
     pub(crate) outcome: Arc<Outcome>,
 }
 
 impl Pass<'_> {
     /// Restores (or, without a sink, verifies) everything in `tree`.
     pub(crate) async fn run(&self, tree: Tree) -> Result<()> {
-        let contents = self.repository.contents();
-        let costs = self.costs(&contents);
-        let (found, walked) = mpsc::channel(8);
-        let walk_options = WalkOptions {
-            filter: Filter::new(&self.options.include, &self.options.exclude)?,
-            max_depth: self.options.max_depth,
-            read_ahead_bytes: self.options.memory_bytes / 4,
-            clock: Arc::clone(&self.outcome.tally.clock),
-            cancel: self.outcome.stop.clone(),
+        let contents = match &self.packs {
+            Some(packs) => packs.contents.clone(),
+            None => self.repository.contents(),
         };
-        let walk = Walk::new(contents.clone(), walk_options, found);
-        let walking = tokio::spawn(async move {
-            match tree {
-                Tree::Directory { folder, root } => walk.run_directory(folder, &root).await,
-                Tree::Single { folder, name, entry } => walk.run_single(folder, name, &entry).await,
-            }
-        });
+        let costs = self.costs(&contents);
+        let (walking, walked) = start_walk(&contents, self.options, &self.outcome, tree)?;
         let planner = async |reads: &mpsc::Sender<PackRead<Target>>,
                              work: &crossbeam_channel::Sender<Work>| {
             let planner = Planner {
                 options: self.options,
-                sink: self.sink.as_ref(),
+                sink: self.sink.as_ref().or(self.view.as_ref()),
+                packs: self.packs.as_deref(),
                 outcome: &self.outcome,
                 contents: &contents,
                 costs: &costs,
@@ -115,6 +111,7 @@ impl Pass<'_> {
             contents: contents.clone(),
             writer: Writer {
                 sink: self.sink.clone(),
+                view: self.view.clone(),
                 outcome: Arc::clone(&self.outcome),
                 unfinished: Arc::clone(unfinished),
             },
@@ -187,6 +184,31 @@ impl Pass<'_> {
     fn data_bytes(&self) -> u64 {
         self.options.memory_bytes / 8 * 5
     }
+}
+
+/// Begins to walk `tree`; what it finds comes through the channel.
+pub(crate) fn start_walk(
+    contents: &Contents,
+    options: &RestoreOptions,
+    outcome: &Outcome,
+    tree: Tree,
+) -> Result<(JoinHandle<()>, mpsc::Receiver<Vec<Walked>>)> {
+    let (found, walked) = mpsc::channel(8);
+    let walk_options = WalkOptions {
+        filter: Filter::new(&options.include, &options.exclude)?,
+        max_depth: options.max_depth,
+        read_ahead_bytes: options.memory_bytes / 4,
+        clock: Arc::clone(&outcome.tally.clock),
+        cancel: options.cancel.also(&outcome.stop),
+    };
+    let walk = Walk::new(contents.clone(), walk_options, found);
+    let walking = tokio::spawn(async move {
+        match tree {
+            Tree::Directory { folder, root } => walk.run_directory(folder, &root).await,
+            Tree::Single { folder, name, entry } => walk.run_single(folder, name, &entry).await,
+        }
+    });
+    Ok((walking, walked))
 }
 
 /// The same wants, at the places that a fresh index names.

@@ -13,7 +13,7 @@ use super::slot::{FileSlot, SlotKind};
 use super::walk::Walked;
 use crate::error::Error;
 use crate::repository::objects::Slice;
-use crate::sink::{Existing, ExistingKind, Sink};
+use crate::sink::{Existing, ExistingKind, Sink, Want};
 
 /// Compares entries with the target on blocking threads.
 #[derive(Clone)]
@@ -68,10 +68,10 @@ impl Reconcile {
     fn compare_all(&self, mut part: Vec<Walked>) -> Vec<Walked> {
         let mut doubtful = Vec::new();
         for (number, item) in part.iter_mut().enumerate() {
-            if let Walked::Slices { slot, slices, .. } = item
-                && !slot.has_failed()
-                && self.compare(slot, slices) == Verdict::Hash
-            {
+            let Walked::Slices { slot, slices, .. } = item else { continue };
+            if slot.has_failed() {
+                self.keep_instead(slot);
+            } else if self.compare(slot, slices) == Verdict::Hash {
                 doubtful.push(number);
             }
         }
@@ -122,15 +122,25 @@ impl Reconcile {
 
     /// Keeps what is right without a look at its bytes, or says what remains to be done.
     fn compare(&self, slot: &Arc<FileSlot>, slices: &mut Vec<Slice>) -> Verdict {
-        let Some(existing) = slot.before.get_or_init(|| self.look(slot)) else { return Verdict::Done };
+        let Some(existing) = slot.before.get_or_init(|| self.look(slot)) else {
+            if slot.stays() {
+                self.keep(slot, slices);
+                slices.clear();
+            }
+            return Verdict::Done;
+        };
         let keeps = match slot.kind {
-            SlotKind::Symlink => existing.kind == ExistingKind::Symlink && self.leaves_alone(),
+            SlotKind::Symlink => {
+                self.overwrite == Overwrite::Never
+                    || existing.kind == ExistingKind::Symlink && self.overwrite == Overwrite::SkipExisting
+            }
             SlotKind::File => {
                 self.overwrite == Overwrite::Never
                     || existing.kind == ExistingKind::File && self.trusts(slot, existing)
             }
         };
         if keeps {
+            slot.left_alone.store(self.leaves_alone(), Ordering::Relaxed);
             self.keep(slot, slices);
             slices.clear();
         }
@@ -145,9 +155,30 @@ impl Reconcile {
         }
     }
 
+    /// Where whatever exists is kept, it does not matter that the snapshot's entry cannot be read.
+    fn keep_instead(&self, slot: &FileSlot) {
+        if self.overwrite == Overwrite::Never
+            && (slot.before.get_or_init(|| self.look(slot)).is_some() || slot.stays())
+        {
+            slot.forgive();
+            slot.left_alone.store(true, Ordering::Relaxed);
+            slot.kept_bytes.store(slot.size, Ordering::Relaxed);
+            slot.object_bytes.store(0, Ordering::Relaxed);
+        }
+    }
+
     fn look(&self, slot: &FileSlot) -> Option<Existing> {
-        match self.sink.look(&slot.folder.node, &slot.name) {
+        let want = Want { is_link: slot.kind == SlotKind::Symlink, may_clash: slot.may_clash };
+        match self.sink.look(&slot.folder.node, &slot.name, want) {
             Ok(existing) => existing,
+            Err(e) if e.is_kept() => {
+                slot.left_alone.store(true, Ordering::Relaxed);
+                None
+            }
+            Err(e) if e.is_protected() => {
+                slot.protected.store(true, Ordering::Relaxed);
+                None
+            }
             Err(e) => {
                 slot.fail(e.into(), false);
                 None
@@ -172,11 +203,10 @@ impl Reconcile {
     }
 
     fn keep(&self, slot: &FileSlot, slices: &[Slice]) {
-        slot.left_alone.store(self.leaves_alone(), Ordering::Relaxed);
         let bytes: u64 = slices.iter().filter_map(|s| s.len).sum();
         slot.kept_bytes.fetch_add(bytes, Ordering::Relaxed);
         Tally::add(&self.outcome.tally.done_bytes, bytes);
-        if slot.kind == SlotKind::File {
+        if slot.kind == SlotKind::File && !slot.protected.load(Ordering::Relaxed) {
             Tally::add(&self.outcome.tally.kept_bytes, bytes);
         }
     }

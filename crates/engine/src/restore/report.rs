@@ -205,6 +205,9 @@ impl Report {
 /// How many items of each kind a report holds.
 pub(crate) const KEPT: usize = 1000;
 
+/// Names that a dry run shows of what would change.
+const FIRST: usize = 10;
+
 /// Counters that the stages share while they run.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
@@ -289,6 +292,30 @@ impl Tally {
             l.planned.requests += 1;
             l.planned.bytes += bytes;
         });
+    }
+
+    /// Counts an existing entry that a dry run would change, or perhaps change.
+    pub(crate) fn would_change(&self, path: String, perhaps: bool) {
+        self.with(|l| {
+            if perhaps {
+                l.planned.perhaps += 1;
+            } else {
+                l.planned.changed += 1;
+                if l.planned.first_changed.len() < FIRST {
+                    l.planned.first_changed.push(path);
+                }
+            }
+        });
+    }
+
+    /// Takes note of what a dry run would delete.
+    pub(crate) fn would_delete(&self, deletion: Deletion) {
+        self.with(|l| l.planned.deletion = deletion);
+    }
+
+    /// Counts more entries that should have gone, of which too many are named already.
+    pub(crate) fn remain_unnamed(&self, entries: u64) {
+        Tally::add(&self.undeleted, entries);
     }
 
     /// What [`Tally::plan`] counted.

@@ -15,19 +15,14 @@ pub(crate) struct Folder {
     parent: Option<Arc<Folder>>,
     /// Its own listing, and each entry of it.
     pending: AtomicUsize,
-    /// Something in it was left out by a filter: nothing in it may be called extra because of that.
-    filtered: AtomicBool,
+    /// Something in it was left out because it is too deep: what the target has there is not extra.
+    cut: AtomicBool,
 }
 
 impl Folder {
     /// The root of the restore.
     pub(crate) fn root(node: Arc<DirNode>) -> Arc<Self> {
-        Arc::new(Folder {
-            node,
-            parent: None,
-            pending: AtomicUsize::new(1),
-            filtered: AtomicBool::new(false),
-        })
+        Arc::new(Folder { node, parent: None, pending: AtomicUsize::new(1), cut: AtomicBool::new(false) })
     }
 
     /// A directory below `parent`, which waits for it.
@@ -37,7 +32,7 @@ impl Folder {
             node: DirNode::child(&parent.node, name, attributes),
             parent: Some(Arc::clone(parent)),
             pending: AtomicUsize::new(1),
-            filtered: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
         })
     }
 
@@ -71,14 +66,27 @@ impl Folder {
         path
     }
 
-    /// Notes that the filter left something out here.
-    pub(crate) fn keep_unlisted(&self) {
-        self.filtered.store(true, Ordering::Relaxed);
+    /// Notes that something was left out here because it is too deep.
+    pub(crate) fn cut(&self) {
+        self.cut.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the filter left something out here.
-    pub(crate) fn has_unlisted(&self) -> bool {
-        self.filtered.load(Ordering::Relaxed)
+    /// Whether something was left out here because it is too deep.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::Relaxed)
+    }
+}
+
+/// A long chain of parents must not be dropped by recursion.
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let mut parent = self.parent.take();
+        while let Some(folder) = parent {
+            match Arc::into_inner(folder) {
+                Some(mut last) => parent = last.parent.take(),
+                None => break,
+            }
+        }
     }
 }
 
@@ -102,8 +110,14 @@ pub(crate) struct FileSlot {
     pub(crate) before: OnceLock<Option<Existing>>,
     /// Bytes of slices seen by the plan: the length of the object.
     pub(crate) object_bytes: AtomicU64,
+    /// Its directory has another name that a file system may take for this one.
+    pub(crate) may_clash: bool,
     /// Whatever is there stays as it is, attributes included.
     pub(crate) left_alone: AtomicBool,
+    /// What is there stays as it is because this run needs it.
+    pub(crate) protected: AtomicBool,
+    /// Only its data tells whether what is there is right: an object that is compressed as a whole.
+    pub(crate) opaque: AtomicBool,
     /// Bytes that are right on disk already.
     pub(crate) kept_bytes: AtomicU64,
     /// Slices on their way, plus one while more may follow.
@@ -122,6 +136,7 @@ impl FileSlot {
         kind: SlotKind,
         attributes: Attributes,
         size: u64,
+        may_clash: bool,
     ) -> Arc<Self> {
         folder.pending.fetch_add(1, Ordering::Relaxed);
         Arc::new(FileSlot {
@@ -132,7 +147,10 @@ impl FileSlot {
             size,
             before: OnceLock::new(),
             object_bytes: AtomicU64::new(0),
+            may_clash,
             left_alone: AtomicBool::new(false),
+            protected: AtomicBool::new(false),
+            opaque: AtomicBool::new(false),
             kept_bytes: AtomicU64::new(0),
             remaining: AtomicU64::new(1),
             failure: Mutex::new(None),
@@ -149,6 +167,11 @@ impl FileSlot {
     /// What was in the target before, where that was looked at.
     pub(crate) fn existing(&self) -> Option<&Existing> {
         self.before.get()?.as_ref()
+    }
+
+    /// Whether what is in the target stays, whatever it is.
+    pub(crate) fn stays(&self) -> bool {
+        self.left_alone.load(Ordering::Relaxed) || self.protected.load(Ordering::Relaxed)
     }
 
     /// `n` more slices are on their way.
@@ -171,6 +194,12 @@ impl FileSlot {
     /// Whether something failed: what still arrives need not be written.
     pub(crate) fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Acquire)
+    }
+
+    /// Forgets the failure: nothing of the entry is needed.
+    pub(crate) fn forgive(&self) {
+        self.take_failure();
+        self.failed.store(false, Ordering::Release);
     }
 
     /// Takes the failure out, if there is one.

@@ -11,6 +11,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use rekopia_format::directory::{DirectoryScanner, Entry, EntryKind};
@@ -25,7 +26,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::observer::Cancel;
 use crate::repository::contents::Contents;
 use crate::repository::objects::{ObjectReader, ReadAhead, Slice, SliceReader};
-use crate::sink::Attributes;
+use crate::sink::{Attributes, folding};
 
 /// What the walk found, in order.
 #[derive(Debug)]
@@ -107,9 +108,8 @@ impl Walk {
     /// Sends a single file or symlink.
     pub(crate) async fn run_single(mut self, folder: Arc<Folder>, name: EntryName, root: &Entry) {
         self.batch.push(Walked::Folder(Arc::clone(&folder)));
-        if let Ok(slot) = self.slot(&folder, name, root) {
-            let _ = self.send_file(slot, root).await;
-        }
+        let slot = self.slot(&folder, name, root, false);
+        let _ = self.send_file(slot, root).await;
         self.batch.push(Walked::Listed { folder, whole: false });
         let _ = self.flush().await;
     }
@@ -254,29 +254,34 @@ impl Walk {
                 return Ok(());
             }
         };
+        let may_clash;
         let name = match self.stack[depth].names.admit(name) {
-            Admitted::First(name) => name,
+            Admitted::First { name, clashes } => {
+                may_clash = clashes;
+                name
+            }
             Admitted::Twin { restored_as, path_hint } => {
                 let path = folder.path_of(&path_hint);
                 let what =
                     format!("the directory has this name twice; restored as {:?}", restored_as.as_str());
                 self.batch.push(Walked::Failed { path, error: Error::new(ErrorKind::Corrupt, what) });
+                may_clash = false;
                 restored_as
             }
         };
         let is_dir = entry.kind == EntryKind::Directory;
         let filtered = !self.options.filter.is_empty();
         if filtered && !self.options.filter.admits(&folder.path_of(name.as_str()), is_dir) {
-            folder.keep_unlisted();
             return Ok(());
         }
         match &entry.kind {
             EntryKind::Directory => {
                 if self.options.max_depth.is_some_and(|max| depth >= max) {
-                    folder.keep_unlisted();
+                    folder.cut();
                     return Ok(());
                 }
                 let child = Folder::below(folder, name, attributes(&entry));
+                child.node.may_clash.store(may_clash, Ordering::Relaxed);
                 if filtered && !self.options.filter.wants_folder(&child.path()) {
                     child.node.only_if_used();
                 }
@@ -289,20 +294,15 @@ impl Walk {
                 Ok(())
             }
             EntryKind::File | EntryKind::Symlink => {
-                let slot = self.slot(folder, name, &entry)?;
+                let slot = self.slot(folder, name, &entry, may_clash);
                 self.send_file(slot, &entry).await
             }
         }
     }
 
-    fn slot(
-        &mut self,
-        folder: &Arc<Folder>,
-        name: EntryName,
-        entry: &Entry,
-    ) -> std::result::Result<Arc<FileSlot>, Stopped> {
+    fn slot(&self, folder: &Arc<Folder>, name: EntryName, entry: &Entry, may_clash: bool) -> Arc<FileSlot> {
         let kind = if entry.kind == EntryKind::Symlink { SlotKind::Symlink } else { SlotKind::File };
-        Ok(FileSlot::new(folder, name, kind, attributes(entry), entry.size))
+        FileSlot::new(folder, name, kind, attributes(entry), entry.size, may_clash)
     }
 
     async fn send_file(&mut self, slot: Arc<FileSlot>, entry: &Entry) -> std::result::Result<(), Stopped> {
@@ -362,23 +362,33 @@ pub(crate) fn attributes(entry: &Entry) -> Attributes {
     Attributes { mode: entry.mode, uid: entry.uid, gid: entry.gid, mtime_ns: entry.mtime_ns }
 }
 
-/// The names of a directory so far: twins are found by their 64-bit hashes and told apart exactly.
+/// The names of a directory so far, by their 64-bit hashes.
 #[derive(Default)]
 struct Names {
     hashes: HashSet<u64>,
+    /// Of names that are not their own [`folding::key`], the hashes of their keys.
+    folded: HashSet<u64>,
     state: RandomState,
     renamed: HashMap<String, u32>,
 }
 
 enum Admitted {
-    First(EntryName),
-    Twin { restored_as: EntryName, path_hint: String },
+    First {
+        name: EntryName,
+        /// A name before it differs only in case or normalisation.
+        clashes: bool,
+    },
+    Twin {
+        restored_as: EntryName,
+        path_hint: String,
+    },
 }
 
 impl Names {
     fn admit(&mut self, name: EntryName) -> Admitted {
         if self.hashes.insert(self.state.hash_one(name.as_str())) {
-            return Admitted::First(name);
+            let clashes = self.clashes(name.as_str());
+            return Admitted::First { name, clashes };
         }
         let twin = self.renamed.entry(name.as_str().to_owned()).or_insert(0);
         *twin += 1;
@@ -386,7 +396,20 @@ impl Names {
         let stem: String = name.as_str().chars().take(60).collect();
         match EntryName::parse(&format!("{stem}.twin-{twin}")) {
             Ok(restored_as) => Admitted::Twin { restored_as, path_hint },
-            Err(_) => Admitted::First(name),
+            Err(_) => Admitted::First { name, clashes: false },
         }
+    }
+
+    fn clashes(&mut self, name: &str) -> bool {
+        let is_plain = |b: u8| b.is_ascii() && !b.is_ascii_uppercase();
+        if name.bytes().all(is_plain) {
+            return !self.folded.is_empty() && self.folded.contains(&self.state.hash_one(name));
+        }
+        let key = folding::key(name);
+        let hash = self.state.hash_one(key.as_str());
+        if key == name {
+            return self.folded.contains(&hash);
+        }
+        !self.folded.insert(hash) || self.hashes.contains(&hash)
     }
 }

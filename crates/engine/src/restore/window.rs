@@ -19,6 +19,7 @@ use super::walk::Walked;
 use super::work::{Waiting, Work};
 use crate::error::{Error, ErrorKind};
 use crate::repository::contents::Contents;
+use crate::repository::listed_packs::ListedPacks;
 use crate::repository::objects::Slice;
 use crate::sink::Sink;
 
@@ -30,8 +31,10 @@ const EARLY_GAP: u64 = 256;
 /// Collects windows and turns them into pack reads.
 pub(crate) struct Planner<'a> {
     pub(crate) options: &'a RestoreOptions,
-    /// `None`: nothing is written, and nothing compared.
+    /// What is compared with; `None`: nothing.
     pub(crate) sink: Option<&'a Arc<Sink>>,
+    /// The packs as the storage lists them, where that had to be known.
+    pub(crate) packs: Option<&'a ListedPacks>,
     pub(crate) outcome: &'a Arc<Outcome>,
     pub(crate) contents: &'a Contents,
     pub(crate) costs: &'a CostModel,
@@ -90,7 +93,12 @@ impl Planner<'_> {
         let outcome = self.outcome;
         match item {
             Walked::Folder(_) => Tally::add(&outcome.tally.total_entries, 1),
-            Walked::Listed { folder, .. } => self.send(|place| Work::Listed(folder, place)).await,
+            Walked::Listed { folder, whole } => {
+                if whole {
+                    folder.node.set_listed_whole();
+                }
+                self.send(|place| Work::Listed(folder, place)).await;
+            }
             Walked::Failed { path, error } => outcome.failed(path, &error, false),
             Walked::Slices { slot, slices, last } => self.take_slices(&slot, slices, last).await,
         }
@@ -108,8 +116,7 @@ impl Planner<'_> {
             Tally::add(&tally.total_entries, 1);
             Tally::add(&tally.total_bytes, total);
             if total != slot.size && !slot.has_failed() && !slot.is_checkpointed() {
-                let what = format!("the object has {total} bytes, the entry records {}", slot.size);
-                slot.fail(Error::new(ErrorKind::Corrupt, what), false);
+                slot.fail(wrong_length(total, slot.size), false);
             }
         }
         if slot.has_failed() {
@@ -125,7 +132,11 @@ impl Planner<'_> {
             if slice.len == Some(0) {
                 continue;
             }
-            match self.contents.locate(&slice.content) {
+            slot.opaque.fetch_or(slice.compressed, Ordering::Relaxed);
+            let located = self.contents.locate(&slice.content).and_then(|location| {
+                self.packs.map_or(Ok(()), |packs| packs.check(&slice.content, &location)).map(|()| location)
+            });
+            match located {
                 Ok(location) => {
                     let target = Target {
                         slot: Arc::clone(slot),
@@ -180,6 +191,11 @@ impl Planner<'_> {
             }
         }
     }
+}
+
+/// An object whose length is not what its entry says.
+pub(crate) fn wrong_length(found: u64, recorded: u64) -> Error {
+    Error::new(ErrorKind::Corrupt, format!("the object has {found} bytes, the entry records {recorded}"))
 }
 
 /// Bytes of packs that slices need.

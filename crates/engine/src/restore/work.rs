@@ -96,7 +96,7 @@ impl Workshop {
                     }
                 }
                 Work::Listed(folder, place) => {
-                    self.writer.outcome.child_done(self.writer.sink.as_deref(), &folder);
+                    self.writer.outcome.child_done(self.writer.target(), &folder);
                     place.free();
                 }
                 Work::Planned(read) => {

@@ -13,6 +13,8 @@ use crate::sink::{ExistingKind, Patch, Sink};
 pub(crate) struct Writer {
     /// `None`: swallow everything (verification).
     pub(crate) sink: Option<Arc<Sink>>,
+    /// The target of a dry run, which is only looked at.
+    pub(crate) view: Option<Arc<Sink>>,
     pub(crate) outcome: Arc<Outcome>,
     /// Slots that are being written.
     pub(crate) unfinished: Arc<Mutex<Vec<Arc<FileSlot>>>>,
@@ -99,14 +101,20 @@ impl Writer {
                 }
             }
         }
-        self.outcome.child_done(self.sink.as_deref(), &slot.folder);
+        self.outcome.child_done(self.target(), &slot.folder);
     }
 
     /// Length and attributes of a file whose slices are all in; gives its bytes.
     fn complete(&self, slot: &FileSlot, writing: Option<&Writing>) -> Result<u64> {
         use std::sync::atomic::Ordering::Relaxed;
         let bytes = slot.object_bytes.load(Relaxed) + slot.kept_bytes.load(Relaxed);
-        let Some(sink) = &self.sink else { return Ok(bytes) };
+        let Some(sink) = &self.sink else {
+            self.would_change(slot, bytes);
+            return Ok(bytes);
+        };
+        if slot.protected.load(Relaxed) {
+            return Ok(bytes);
+        }
         if slot.left_alone.load(Relaxed) {
             Tally::add(&self.outcome.tally.skipped, 1);
             return Ok(bytes);
@@ -134,6 +142,30 @@ impl Writer {
         };
         self.outcome.unset(issues);
         Ok(bytes)
+    }
+
+    /// The target, if only to be looked at.
+    pub(crate) fn target(&self) -> Option<&Sink> {
+        self.sink.as_deref().or(self.view.as_deref())
+    }
+
+    /// Counts what a dry run would do to an entry that exists.
+    fn would_change(&self, slot: &FileSlot, bytes: u64) {
+        use std::sync::atomic::Ordering::Relaxed;
+        let (Some(view), Some(existing)) = (&self.view, slot.existing()) else { return };
+        if slot.left_alone.load(Relaxed) || slot.protected.load(Relaxed) {
+            return;
+        }
+        let same_kind = match slot.kind {
+            SlotKind::File => existing.kind == ExistingKind::File,
+            SlotKind::Symlink => existing.kind == ExistingKind::Symlink,
+        };
+        let same_size = slot.kind == SlotKind::Symlink || existing.size == bytes;
+        let perhaps = same_kind && same_size && slot.opaque.load(Relaxed);
+        let fetches = slot.object_bytes.load(Relaxed) > 0;
+        if perhaps || !same_kind || fetches || !same_size || !view.has(existing, &slot.attributes) {
+            self.outcome.tally.would_change(slot.path(), perhaps);
+        }
     }
 
     /// Gives up what is half-written when a run was stopped: nothing of it stays.

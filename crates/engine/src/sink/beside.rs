@@ -1,15 +1,17 @@
 //! A new file or link in place of an old one: made beside it, put there when it is complete.
 //!
-//! What has a name meanwhile is called `.rekopia-new-N`. A run that is killed can leave such a name behind; a later one
-//! that wants it removes it, if it is its own user's, nobody is writing it, and it is not of the snapshot.
+//! What has a name meanwhile is called `.rekopia-new-N`. A run that is killed can leave such names behind; a later one
+//! that changes something in the same directory removes them, if they are its own user's, nobody is writing them, and
+//! they are not of the snapshot.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::closing;
 use super::handles::DirHandle;
 use super::node::DirNode;
 
@@ -32,17 +34,31 @@ const NAMES: u32 = 10_000;
 impl Beside {
     /// An empty file in the directory, private.
     pub(super) fn create(node: &Arc<DirNode>, dir: &DirHandle) -> Result<Self, Errno> {
-        let made = |file, name| {
-            let (name, placed) = (Mutex::new(name), AtomicBool::new(false));
-            Beside { file, node: Arc::clone(node), dir: Arc::clone(&dir.fd), name, placed }
-        };
         if let Ok(file) = rustix::fs::openat(&dir.fd, ".", FLAGS | OFlags::TMPFILE, PRIVATE)
             // Whether `/proc` is there to link it: this name is always taken.
             && link(&file, &dir.fd, ".") == Err(Errno::EXIST)
         {
             lock_file(&file)?;
-            return Ok(made(file, None));
+            return Ok(Beside::new(node, dir, file, None));
         }
+        Beside::named(node, dir)
+    }
+
+    /// An empty file that never takes a place: it is gone when it is dropped.
+    pub(super) fn aside(node: &Arc<DirNode>, dir: &DirHandle) -> Result<Self, Errno> {
+        match rustix::fs::openat(&dir.fd, ".", FLAGS | OFlags::TMPFILE, PRIVATE) {
+            Ok(file) => Ok(Beside::new(node, dir, file, None)),
+            // Whatever else is wrong is said again.
+            Err(_) => Beside::named(node, dir),
+        }
+    }
+
+    fn new(node: &Arc<DirNode>, dir: &DirHandle, file: OwnedFd, name: Option<String>) -> Self {
+        let (name, placed) = (Mutex::new(name), AtomicBool::new(false));
+        Beside { file, node: Arc::clone(node), dir: Arc::clone(&dir.fd), name, placed }
+    }
+
+    fn named(node: &Arc<DirNode>, dir: &DirHandle) -> Result<Self, Errno> {
         let (name, file) = under_free_name(node, &dir.fd, |name| {
             let flags = FLAGS | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
             let file = rustix::fs::openat(&dir.fd, name, flags, PRIVATE)?;
@@ -50,7 +66,7 @@ impl Beside {
             // Another run may have taken it for a leftover before it was locked.
             if rustix::fs::fstat(&file)?.st_nlink == 0 { Err(Errno::WOULDBLOCK) } else { Ok(file) }
         })?;
-        Ok(made(file, Some(name)))
+        Ok(Beside::new(node, dir, file, Some(name)))
     }
 
     /// Gives it a name of its own, while it is still ours: a file that was given away may not be linked.
@@ -67,6 +83,8 @@ impl Beside {
     /// Takes the place of `name`: in one step, so that the old one or the new one is there at any moment.
     pub(super) fn put(&self, name: &str) -> Result<(), Errno> {
         self.give_name()?;
+        // What closing says comes too late when the old file is gone.
+        closing::flush(&self.file)?;
         if let Some(own) = &*self.own_name() {
             rustix::fs::renameat(&self.dir, own, &self.dir, name)?;
         }
@@ -136,6 +154,26 @@ fn under_free_name<T>(
         }
     }
     Err(Errno::EXIST)
+}
+
+/// Removes what a killed run left in a directory that was there before, once a run. A killed run leaves something
+/// only where it was changing something, so that it is enough to look where something changes again.
+pub(super) fn sweep(node: &DirNode, dir: &DirHandle) {
+    if dir.fresh || node.swept.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    let spares = node.spares_leftovers.lock().unwrap_or_else(PoisonError::into_inner);
+    if *spares {
+        return;
+    }
+    let Ok(names) = Dir::read_from(&dir.fd) else { return };
+    for name in names.flatten() {
+        let Ok(name) = name.file_name().to_str() else { continue };
+        let number = name.strip_prefix(PREFIX).and_then(|n| n.parse::<u32>().ok());
+        if number.is_some_and(|n| n < NAMES && name == format!("{PREFIX}{n}")) {
+            remove_leftover(&dir.fd, name);
+        }
+    }
 }
 
 /// Removes what our user made and no running process writes; whether it did.

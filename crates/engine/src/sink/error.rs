@@ -4,7 +4,7 @@ use std::io;
 
 use rustix::io::Errno;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, shown};
 
 /// Why writing failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +16,16 @@ pub(crate) enum SinkErrorKind {
     Permission,
     /// Something of another kind is in the way.
     Conflict,
+    /// The same, and it has to stay.
+    Immovable,
+    /// It is in the repository that is restored from.
+    Repository,
+    /// Nothing is there, and nothing is made: the target is only looked at.
+    Absent,
+    /// It stays as it is, because what exists is kept.
+    Kept,
+    /// It stays as it is, because this run needs it.
+    Protected,
     /// Two names of the snapshot are one name here (case-folding or normalising file system).
     Collision,
     Io,
@@ -23,7 +33,7 @@ pub(crate) enum SinkErrorKind {
 
 /// An operation in the destination that failed, with the entry that it was about.
 #[derive(Debug, thiserror::Error)]
-#[error("{operation} {path:?}{}", explain(self.kind))]
+#[error("{operation} {:?}{}", shown(path), explain(self.kind))]
 pub(crate) struct SinkError {
     kind: SinkErrorKind,
     operation: &'static str,
@@ -65,9 +75,70 @@ impl SinkError {
         }
     }
 
+    /// Something is in the way that `--delete-extra` would move.
     pub(crate) fn conflict(path: &str, what: &str) -> Self {
         let source = io::Error::other(format!("a {what} is in the way"));
         SinkError::new(SinkErrorKind::Conflict, "replacing", path.to_owned(), source)
+    }
+
+    /// Something is in the way that stays, whatever was asked for.
+    pub(crate) fn immovable(path: &str, why: &str) -> Self {
+        SinkError::new(
+            SinkErrorKind::Immovable,
+            "replacing",
+            path.to_owned(),
+            io::Error::other(why.to_owned()),
+        )
+    }
+
+    /// The entry would land in the repository.
+    pub(crate) fn in_repository(path: &str) -> Self {
+        let source = io::Error::other("this is the repository that is restored from");
+        SinkError::new(SinkErrorKind::Repository, "writing to", path.to_owned(), source)
+    }
+
+    pub(crate) fn absent(path: String) -> Self {
+        SinkError::new(SinkErrorKind::Absent, "looking at", path, io::ErrorKind::NotFound.into())
+    }
+
+    pub(crate) fn kept(path: &str) -> Self {
+        let source = io::Error::other("what exists is kept");
+        SinkError::new(SinkErrorKind::Kept, "replacing", path.to_owned(), source)
+    }
+
+    pub(crate) fn protected(path: &str) -> Self {
+        let source = io::Error::other("this run needs what is there");
+        SinkError::new(SinkErrorKind::Protected, "replacing", path.to_owned(), source)
+    }
+
+    pub(crate) fn collision(path: &str) -> Self {
+        SinkError::new(SinkErrorKind::Collision, "creating", path.to_owned(), Errno::EXIST.into())
+    }
+
+    /// Whether something has the name already.
+    pub(crate) fn is_taken(&self) -> bool {
+        matches!(self.kind, SinkErrorKind::Collision | SinkErrorKind::Conflict)
+    }
+
+    /// Whether nothing is there.
+    pub(crate) fn is_absent(&self) -> bool {
+        self.kind == SinkErrorKind::Absent
+    }
+
+    /// Whether what exists is kept as the options say.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.kind == SinkErrorKind::Kept
+    }
+
+    /// Whether what is there is kept because this run needs it.
+    pub(crate) fn is_protected(&self) -> bool {
+        self.kind == SinkErrorKind::Protected
+    }
+
+    /// What was looked at is not there any more, or something else is.
+    pub(crate) fn replaced(path: &str) -> Self {
+        let source = io::Error::other("another program has replaced it meanwhile");
+        SinkError::new(SinkErrorKind::Io, "changing", path.to_owned(), source)
     }
 
     /// Whether it was a matter of rights.
@@ -86,9 +157,9 @@ fn explain(kind: SinkErrorKind) -> &'static str {
         SinkErrorKind::Full => " (the target is full)",
         SinkErrorKind::Quota => " (the quota is used up)",
         SinkErrorKind::ReadOnly => " (the target is read-only)",
-        SinkErrorKind::Permission | SinkErrorKind::Io => "",
-        SinkErrorKind::Conflict => " (--delete-extra removes what is in the way)",
+        SinkErrorKind::Conflict => " (--delete-extra replaces what is in the way)",
         SinkErrorKind::Collision => " (another entry has this name on this file system)",
+        _ => "",
     }
 }
 

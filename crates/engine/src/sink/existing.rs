@@ -19,8 +19,10 @@ use super::{Patch, Sink};
 pub(crate) enum ExistingKind {
     File,
     Symlink,
-    /// A directory or special file: never changed, only refused or removed.
-    Other,
+    /// Never changed, only refused or moved aside.
+    Directory,
+    /// A device, socket or pipe: never opened.
+    Special,
 }
 
 /// An entry that is in the target already.
@@ -31,6 +33,17 @@ pub(crate) struct Existing {
     pub(crate) attributes: Attributes,
     /// The file has other names: it is replaced, so that they keep what they have.
     pub(crate) shared: bool,
+    identity: Identity,
+}
+
+/// By what an entry is recognised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Identity {
+    dev: u64,
+    ino: u64,
+    size: i64,
+    mtime_ns: i64,
+    ctime: (i64, i64),
 }
 
 impl Existing {
@@ -38,18 +51,45 @@ impl Existing {
         let kind = match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => ExistingKind::File,
             FileType::Symlink => ExistingKind::Symlink,
-            _ => ExistingKind::Other,
+            FileType::Directory => ExistingKind::Directory,
+            _ => ExistingKind::Special,
         };
         let size = u64::try_from(stat.st_size).unwrap_or(0);
         let shared = kind == ExistingKind::File && stat.st_nlink > 1;
-        Existing { kind, size, attributes: metadata::of_stat(stat), shared }
+        Existing { kind, size, attributes: metadata::of_stat(stat), shared, identity: Identity::of(stat) }
+    }
+
+    /// Whether this is what was looked at. Some FUSE file systems forget the numbers of their inodes: there it is the
+    /// same when nothing about it has changed.
+    pub(super) fn is(&self, stat: &Stat) -> bool {
+        let now = Identity::of(stat);
+        let same_inode = (now.dev, now.ino) == (self.identity.dev, self.identity.ino);
+        same_inode || Identity { dev: self.identity.dev, ino: self.identity.ino, ..now } == self.identity
+    }
+
+    pub(super) fn device(&self) -> u64 {
+        self.identity.dev
     }
 
     pub(super) fn describe(&self) -> &'static str {
         match self.kind {
             ExistingKind::File => "file",
             ExistingKind::Symlink => "symbolic link",
-            ExistingKind::Other => "directory or special file",
+            ExistingKind::Directory => "directory",
+            ExistingKind::Special => "special file",
+        }
+    }
+}
+
+impl Identity {
+    #[expect(clippy::unnecessary_cast, reason = "the fields have other types elsewhere")]
+    fn of(stat: &Stat) -> Self {
+        Identity {
+            dev: stat.st_dev as u64,
+            ino: stat.st_ino as u64,
+            size: stat.st_size,
+            mtime_ns: metadata::of_stat(stat).mtime_ns,
+            ctime: (stat.st_ctime as i64, stat.st_ctime_nsec as i64),
         }
     }
 }
@@ -96,7 +136,11 @@ impl Sink {
         name: &EntryName,
     ) -> Result<ExistingBytes, SinkError> {
         let dir = self.dir(node)?;
-        let file = open_with(&dir, name, OFlags::RDONLY, Mode::RUSR);
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let file = match self.options.looks_only {
+            true => rustix::fs::openat(&dir.fd, name.as_str(), flags, Mode::empty()),
+            false => open_with(&dir, name, None, OFlags::RDONLY, Mode::RUSR),
+        };
         file.map(ExistingBytes::File).map_err(|e| SinkError::sys("opening", &node.path_of(name.as_str()), e))
     }
 
@@ -124,7 +168,7 @@ impl Sink {
         let shown = || node.path_of(name.as_str());
         let dir = self.dir(node)?;
         if existing.kind == ExistingKind::Symlink {
-            return metadata::set_link(self, &dir, name.as_str(), attributes, Some(existing), &shown);
+            return metadata::set_link(self, (node, &dir), name.as_str(), attributes, Some(existing), &shown);
         }
         if self.has(existing, attributes) {
             return Ok(Vec::new());
@@ -132,23 +176,21 @@ impl Sink {
         if existing.shared {
             return Patch::start(self, node, name, existing).commit(existing.size, attributes);
         }
-        match open_with(&dir, name, OFlags::RDONLY, Mode::RUSR) {
+        match open_with(&dir, name, Some(existing), OFlags::RDONLY, Mode::RUSR) {
             Ok(file) => self.attributes_of_existing(&file, attributes, &shown),
             // Nothing had to be read to know that it is right: it is empty, and somebody else's.
             Err(Errno::ACCESS | Errno::PERM) => {
                 Patch::start(self, node, name, existing).commit(existing.size, attributes)
             }
+            Err(Errno::STALE) => Err(SinkError::replaced(&shown())),
             Err(e) => Err(SinkError::sys("opening", &shown(), e)),
         }
     }
 
-    fn has(&self, existing: &Existing, wanted: &Attributes) -> bool {
+    /// Whether an existing entry has the attributes that it would be given.
+    pub(crate) fn has(&self, existing: &Existing, wanted: &Attributes) -> bool {
         let (policy, now) = (&self.options.policy, &existing.attributes);
-        let owner = match policy.owner {
-            super::OwnerPolicy::Keep => (wanted.uid, wanted.gid) == (now.uid, now.gid),
-            super::OwnerPolicy::Set { uid, gid } => (uid, gid) == (now.uid, now.gid),
-            super::OwnerPolicy::Skip => true,
-        };
+        let owner = policy.owner_of(wanted).is_none_or(|owner| owner == (now.uid, now.gid));
         owner
             && (!policy.mode || wanted.mode & 0o7777 == now.mode)
             && (!policy.times || wanted.mtime_ns == now.mtime_ns)
@@ -161,30 +203,44 @@ impl Sink {
         shown: &impl Fn() -> String,
     ) -> Result<Vec<FidelityIssue>, SinkError> {
         let stat = rustix::fs::fstat(file).map_err(|e| SinkError::sys("looking at", &shown(), e))?;
-        let issues = metadata::set_file(self, &file, attributes, Some(&metadata::of_stat(&stat)), shown)?;
+        let (dev, now) = (Identity::of(&stat).dev, metadata::of_stat(&stat));
+        let issues = metadata::set_file(self, dev, &file, attributes, &now, shown)?;
         self.fdatasync_if_needed(file, shown)?;
         Ok(issues)
     }
 }
 
-/// Opens an existing file; when that is refused and the file is ours, its mode is widened first.
+/// Opens an existing file; when that is refused and the file is ours, its mode is widened first. Where something else
+/// than `known` is there by now, the answer is `STALE`, as NFS has it, and nothing is changed.
 pub(super) fn open_with(
     dir: &DirHandle,
     name: &EntryName,
+    known: Option<&Existing>,
     flags: OFlags,
     need: Mode,
 ) -> Result<OwnedFd, Errno> {
     let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let name = name.as_str();
+    let is_known = |stat: &Stat| known.is_none_or(|known| known.is(stat));
     match rustix::fs::openat(&dir.fd, name, flags, Mode::empty()) {
         Err(Errno::ACCESS) => {
             let closed = Closed::hold(&dir.fd, name, FileType::RegularFile)?;
+            if !is_known(&closed.stat) {
+                return Err(Errno::STALE);
+            }
             closed.chmod(closed.mode() | need)?;
             let opened = closed.open(flags);
             if flags.intersection(OFlags::RWMODE) == OFlags::RDONLY || opened.is_err() {
                 closed.chmod(closed.mode())?;
             }
             opened
+        }
+        Ok(file) if known.is_some() => {
+            if is_known(&rustix::fs::fstat(&file)?) {
+                Ok(file)
+            } else {
+                Err(Errno::STALE)
+            }
         }
         other => other,
     }

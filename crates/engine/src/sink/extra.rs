@@ -1,132 +1,175 @@
-//! Removes what the snapshot does not have. Links are unlinked, never followed; mount points are left alone.
+//! What the target lists: names that the snapshot may not have, and their removal.
 
-use std::collections::HashSet;
-use std::ffi::CString;
+use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode};
 use rustix::io::Errno;
 
-use super::closed::Closed;
+use super::error::SinkError;
+use super::handles::open_path;
+use super::node::DirNode;
+use super::remove::{self, Survey};
+use super::{Sink, aside, folding, metadata};
 
-const DIR_FLAGS: OFlags =
-    OFlags::DIRECTORY.union(OFlags::RDONLY).union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
-/// Directories below one another that are open at once while a tree is removed.
-const MAX_OPEN: usize = 200;
-
-/// What removing extras did.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Removed {
-    pub(crate) entries: u64,
-    /// Names that stay because something is mounted there.
-    pub(crate) mount_points: Vec<String>,
+/// A name that a directory of the target lists.
+#[derive(Debug)]
+pub(crate) struct Listed<'a> {
+    pub(crate) name: &'a CStr,
+    pub(crate) kind: ListedKind,
+    /// Device and inode are those of something that this run needs.
+    pub(crate) is_protected: bool,
 }
 
-/// Removes every entry of `dir` that `keeps` does not name; `before` is called when there is one. At the root
-/// `lost+found` always stays.
-pub(crate) fn remove_extra(
-    dir: &OwnedFd,
-    keeps: &HashSet<String>,
-    is_root: bool,
-    before: impl Fn(),
-) -> Result<Removed, (String, Errno)> {
-    let mut removed = Removed::default();
-    for name in names(dir).map_err(|e| (String::new(), e))? {
-        let shown = name.to_string_lossy().into_owned();
-        let kept = name.to_str().is_ok_and(|n| keeps.contains(n) || (is_root && n == "lost+found"));
-        if kept {
-            continue;
-        }
-        let here = |e| (shown.clone(), e);
-        let stat = match rustix::fs::statat(dir, name.as_c_str(), AtFlags::SYMLINK_NOFOLLOW) {
-            Err(Errno::NOENT) => continue,
-            other => other.map_err(here)?,
+/// What a listed name is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ListedKind {
+    Directory,
+    File,
+    Symlink,
+    Special,
+}
+
+/// Whether a directory could be listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Listing {
+    /// Every name was given.
+    Done,
+    /// The directory is not there, or something else is in its place.
+    Absent,
+    /// It lies on another mount, or stays as it is: nothing may be deleted in it.
+    Elsewhere,
+}
+
+impl Sink {
+    /// Calls `each` with every name in the directory. A thing that a killed run left aside, and that will be put back,
+    /// is given as if it were back.
+    ///
+    /// # Errors
+    /// When the directory cannot be listed.
+    pub(crate) fn list(
+        &self,
+        node: &Arc<DirNode>,
+        mut each: impl FnMut(Listed<'_>) -> Result<(), SinkError>,
+    ) -> Result<Listing, SinkError> {
+        let handle = match self.dir(node) {
+            Err(e) if e.is_absent() => return Ok(Listing::Absent),
+            Err(e) if e.is_kept() || e.is_protected() => return Ok(Listing::Elsewhere),
+            other => other?,
         };
-        if stat.st_dev != rustix::fs::fstat(dir).map_err(here)?.st_dev {
-            removed.mount_points.push(shown);
-            continue;
+        if node.opened().is_some_and(|opened| opened.crossed) {
+            return Ok(Listing::Elsewhere);
         }
-        before();
-        removed.entries += remove(dir, name.as_c_str(), &stat).map_err(here)?;
+        let failed = |e| SinkError::sys("listing", &node.path(), e);
+        let dev = node.opened().map_or(0, |opened| opened.dev);
+        for entry in Dir::read_from(&handle.fd).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name();
+            if name == c"." || name == c".." || node.parent().is_none() && name == c"lost+found" {
+                continue;
+            }
+            let back = name.to_str().ok().and_then(|name| aside::left_aside(&handle.fd, name));
+            let back = back.and_then(|name| CString::new(name).ok());
+            let name = back.as_deref().unwrap_or(name);
+            let mut kind = entry.file_type();
+            if kind == FileType::Unknown || back.is_some() {
+                kind = match rustix::fs::statat(&handle.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+                    Ok(stat) => FileType::from_raw_mode(stat.st_mode),
+                    // Aside: what it is shows when it is back.
+                    Err(Errno::NOENT) if back.is_some() => FileType::RegularFile,
+                    Err(Errno::NOENT) => continue,
+                    Err(e) => return Err(failed(e)),
+                };
+            }
+            let kind = match kind {
+                FileType::Directory => ListedKind::Directory,
+                FileType::RegularFile => ListedKind::File,
+                FileType::Symlink => ListedKind::Symlink,
+                _ => ListedKind::Special,
+            };
+            let is_protected = self.protected.contains(&(dev, entry.ino()));
+            each(Listed { name, kind, is_protected })?;
+        }
+        Ok(Listing::Done)
     }
-    Ok(removed)
-}
 
-/// Removes one entry, a directory with everything in it; gives the number of entries removed.
-///
-/// Iterative, with a bounded number of open directories: when a chain gets too long, the deepest part is emptied by
-/// moving it up beneath the entry first.
-pub(crate) fn remove<N: rustix::path::Arg + Copy>(dir: &OwnedFd, name: N, stat: &Stat) -> Result<u64, Errno> {
-    if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
-        rustix::fs::unlinkat(dir, name, AtFlags::empty())?;
-        return Ok(1);
+    /// What is at and below an entry of a directory. `each` gets every path from the directory, and whether it is one.
+    pub(crate) fn survey(
+        &self,
+        node: &Arc<DirNode>,
+        name: &CStr,
+        each: &mut dyn FnMut(&[u8], bool),
+    ) -> Result<Survey, SinkError> {
+        let handle = self.dir(node)?;
+        let shown = || node.path_of(&name.to_string_lossy());
+        remove::survey(&handle.fd, name, &self.protected, each)
+            .map_err(|e| SinkError::sys("looking into", &shown(), e))
     }
-    let top = open_dir(dir, name)?;
-    let mut count = 0;
-    let mut moved = 0u64;
-    let mut stack = vec![(CString::default(), top)];
-    while let Some((_, here)) = stack.last() {
-        let mut next = None;
-        for entry in names(here)? {
-            let stat = rustix::fs::statat(here, entry.as_c_str(), AtFlags::SYMLINK_NOFOLLOW)?;
-            if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-                if stat.st_dev != rustix::fs::fstat(here)?.st_dev {
-                    return Err(Errno::BUSY);
-                }
-                next = Some(entry);
-                break;
-            }
-            rustix::fs::unlinkat(here, entry.as_c_str(), AtFlags::empty())?;
-            count += 1;
-        }
-        match next {
-            Some(entry) if stack.len() >= MAX_OPEN => {
-                // Too deep: the subtree is moved to the top, where it is met again.
-                moved += 1;
-                let aside = format!(".rekopia-removing-{moved}");
-                rustix::fs::renameat(here, entry.as_c_str(), &stack[0].1, aside)?;
-            }
-            Some(entry) => {
-                let below = open_dir(here, entry.as_c_str())?;
-                stack.push((entry, below));
-            }
-            None => {
-                let Some((done, fd)) = stack.pop() else { break };
-                drop(fd);
-                if let Some((_, parent)) = stack.last() {
-                    rustix::fs::unlinkat(parent, done.as_c_str(), AtFlags::REMOVEDIR)?;
-                    count += 1;
-                }
-            }
-        }
-    }
-    rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR)?;
-    Ok(count + 1)
-}
 
-fn open_dir<N: rustix::path::Arg + Copy>(dir: &OwnedFd, name: N) -> Result<OwnedFd, Errno> {
-    match rustix::fs::openat(dir, name, DIR_FLAGS, Mode::empty()) {
-        Err(Errno::ACCESS) => {}
-        other => {
-            let fd = other?;
-            // It is going to be removed: what keeps us from emptying it goes first.
-            let _ = rustix::fs::fchmod(&fd, Mode::RWXU);
-            return Ok(fd);
-        }
+    /// Whether another spelling of a listed name leads to it, too.
+    pub(crate) fn folds(&self, node: &Arc<DirNode>, name: &CStr) -> bool {
+        let handle = self.dir(node);
+        handle.is_ok_and(|handle| name.to_str().is_ok_and(|name| folding::folds(&handle.fd, name)))
     }
-    let closed = Closed::hold(dir, name, FileType::Directory)?;
-    closed.chmod(Mode::RWXU)?;
-    closed.open(DIR_FLAGS)
-}
 
-fn names(dir: &OwnedFd) -> Result<Vec<CString>, Errno> {
-    let mut names = Vec::new();
-    for entry in Dir::read_from(dir)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        if name != c"." && name != c".." {
-            names.push(name.to_owned());
+    /// Puts the mode of a directory back that had to be opened to be looked at.
+    pub(crate) fn close_again(&self, node: &Arc<DirNode>) {
+        if let Some(existed) = node.opened().and_then(|opened| opened.existed)
+            && node.is_open_end.load(std::sync::atomic::Ordering::Relaxed)
+            && let Ok(handle) = self.dir(node)
+        {
+            let _ = rustix::fs::fchmod(&handle.fd, Mode::from_raw_mode(existed.mode as _));
+            self.handles.finished(node);
         }
     }
-    Ok(names)
+
+    /// Removes `names` from the directory at `path` (from the root), which keeps its time and mode. What stays is in
+    /// [`Sink::removals`].
+    pub(crate) fn remove_extras(&self, path: &[u8], names: &[CString]) {
+        let folder = String::from_utf8_lossy(path);
+        let shown = |below: &[u8]| {
+            let below = String::from_utf8_lossy(below);
+            if folder.is_empty() { below.into_owned() } else { format!("{folder}/{below}") }
+        };
+        let removed = self.removed_from(path, names, &shown);
+        if let Err(e) = removed {
+            names.iter().for_each(|name| self.removals.remains(shown(name.to_bytes()), e.to_string()));
+        }
+    }
+
+    fn removed_from(
+        &self,
+        path: &[u8],
+        names: &[CString],
+        shown: &dyn Fn(&[u8]) -> String,
+    ) -> Result<(), Errno> {
+        let root = self.dir(&self.root).map_err(|_| Errno::NOENT)?;
+        let below: Option<OwnedFd>;
+        let dir = if path.is_empty() {
+            &*root.fd
+        } else {
+            below = Some(open_path(&root.fd, Path::new(OsStr::from_bytes(path)))?);
+            below.as_ref().unwrap_or(&root.fd)
+        };
+        let before = rustix::fs::fstat(dir)?;
+        let mode = Mode::from_raw_mode(before.st_mode);
+        self.changing();
+        let widened =
+            !mode.contains(Mode::WUSR | Mode::XUSR) && rustix::fs::fchmod(dir, mode | Mode::RWXU).is_ok();
+        for name in names {
+            if let Err(e) = remove::remove(dir, name, &self.protected, &self.removals, shown) {
+                self.removals.remains(shown(name.to_bytes()), e.to_string());
+            }
+        }
+        if widened {
+            let _ = rustix::fs::fchmod(dir, mode);
+        }
+        if self.options.policy.times {
+            let _ = metadata::set_time(dir, metadata::of_stat(&before).mtime_ns);
+        }
+        Ok(())
+    }
 }

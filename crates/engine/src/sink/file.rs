@@ -9,6 +9,7 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::Sink;
+use super::closing;
 use super::error::{SinkError, SinkErrorKind};
 use super::handles::DirHandle;
 use super::metadata::{self, Attributes, FidelityIssue};
@@ -35,6 +36,8 @@ impl Sink {
         let dir = self.dir_to_change(node)?;
         let file = create(&dir, name, &shown)?;
         let written = self.fill(node, &file, data, attributes, &shown);
+        let closed = closing::close(file).map_err(|e| SinkError::sys("closing", &shown(), e));
+        let written = written.and_then(|issues| closed.map(|()| issues));
         if written.is_err() {
             let _ = rustix::fs::unlinkat(&dir.fd, name.as_str(), AtFlags::empty());
         }
@@ -59,7 +62,7 @@ impl Sink {
         let now = new_file(node, file).map_err(|e| SinkError::sys("looking at", &shown(), e))?;
         // Its time is the time of writing, whatever is wanted.
         let now = Attributes { mtime_ns: !wanted.mtime_ns, ..now };
-        let issues = metadata::set_new_file(self, file, &wanted, Some(&now), shown)?;
+        let issues = metadata::set_new_file(self, node, file, &wanted, &now, shown)?;
         self.fdatasync_if_needed(file, shown)?;
         Ok(issues)
     }
@@ -84,7 +87,8 @@ impl Sink {
             node: Arc::clone(node),
             name: name.clone(),
             identity: Opened::of(&stat, true, None),
-            open: Mutex::new(None),
+            made: metadata::of_stat(&stat),
+            open: Mutex::new(Open::default()),
             turn: Mutex::new(()),
         });
         self.files.put(&shared, file);
@@ -113,19 +117,33 @@ struct Shared {
     node: Arc<DirNode>,
     name: EntryName,
     identity: Opened,
-    /// Closed when too many are open.
-    open: Mutex<Option<Arc<OwnedFd>>>,
+    /// What it had when it was made.
+    made: Attributes,
+    open: Mutex<Open>,
     /// The kernel lets one writer at a time into a file while the others spin: who waits here instead leaves the core
     /// to a thread that decodes.
     turn: Mutex<()>,
+}
+
+/// The descriptor of a large file.
+#[derive(Debug, Default)]
+struct Open {
+    /// Closed when too many are open.
+    file: Option<Arc<OwnedFd>>,
+    /// What closing said then.
+    error: Option<Errno>,
 }
 
 impl LargeFile {
     /// Writes `data` at `offset`.
     pub(crate) fn write_at(&self, offset: u64, data: &[u8]) -> Result<(), SinkError> {
         let file = self.file()?;
-        let _turn = lock(&self.shared.turn);
-        write_ranges(&file, offset, data, self.sink.options.sparse).map_err(|e| self.failed("writing", e))
+        let written = {
+            let _turn = lock(&self.shared.turn);
+            write_ranges(&file, offset, data, self.sink.options.sparse)
+        };
+        // It may be closed meanwhile for everybody else.
+        written.and(closing::release(file)).map_err(|e| self.failed("writing", e))
     }
 
     /// Cuts the file to its length and gives it its attributes.
@@ -134,15 +152,19 @@ impl LargeFile {
         let file = self.file()?;
         rustix::fs::ftruncate(&file, size).map_err(|e| self.failed("finishing", e))?;
         let wanted = self.sink.file_attributes(attributes);
-        let issues = metadata::set_new_file(&self.sink, &file, &wanted, None, &shown)?;
+        // Its time is the time of writing, whatever is wanted.
+        let now = Attributes { mtime_ns: !wanted.mtime_ns, ..self.shared.made };
+        let issues = metadata::set_new_file(&self.sink, &self.shared.node, &file, &wanted, &now, &shown)?;
         self.sink.fdatasync_if_needed(&file, &shown)?;
-        self.close();
+        let released = closing::release(file);
+        self.shared.close().and(released).map_err(|e| self.failed("closing", e))?;
         Ok(issues)
     }
 
     /// Removes the file.
     pub(crate) fn abandon(&self) -> Result<(), SinkError> {
-        self.close();
+        // It is removed, whatever became of it.
+        let _ = self.shared.close();
         let dir = self.sink.dir(&self.shared.node)?;
         let name = self.shared.name.as_str();
         let stat = rustix::fs::statat(&dir.fd, name, AtFlags::SYMLINK_NOFOLLOW);
@@ -153,7 +175,7 @@ impl LargeFile {
     }
 
     fn file(&self) -> Result<Arc<OwnedFd>, SinkError> {
-        if let Some(file) = &*lock(&self.shared.open) {
+        if let Some(file) = &lock(&self.shared.open).file {
             return Ok(Arc::clone(file));
         }
         let dir = self.sink.dir(&self.shared.node)?;
@@ -167,16 +189,22 @@ impl LargeFile {
         Ok(self.sink.files.put(&self.shared, file))
     }
 
-    fn close(&self) {
-        drop(lock(&self.shared.open).take());
-    }
-
     fn failed(&self, operation: &'static str, e: Errno) -> SinkError {
         SinkError::sys(operation, &self.shared.path(), e)
     }
 }
 
 impl Shared {
+    /// Gives up the descriptor; an error of this or of an earlier time is told until the file is given up.
+    fn close(&self) -> Result<(), Errno> {
+        // Whoever asks next waits until it is known what closing says.
+        let mut open = lock(&self.open);
+        if let Some(Err(e)) = open.file.take().map(closing::release) {
+            open.error.get_or_insert(e);
+        }
+        open.error.map_or(Ok(()), Err)
+    }
+
     fn path(&self) -> String {
         self.node.path_of(self.name.as_str())
     }
@@ -188,7 +216,7 @@ pub(super) struct OpenFiles(Mutex<VecDeque<Weak<Shared>>>);
 
 impl OpenFiles {
     fn put(&self, shared: &Arc<Shared>, file: OwnedFd) -> Arc<OwnedFd> {
-        let file = Arc::clone(lock(&shared.open).get_or_insert_with(|| Arc::new(file)));
+        let file = Arc::clone(lock(&shared.open).file.get_or_insert_with(|| Arc::new(file)));
         let mut evicted = Vec::new();
         let mut open = lock(&self.0);
         open.push_back(Arc::downgrade(shared));
@@ -198,7 +226,8 @@ impl OpenFiles {
         drop(open);
         for oldest in evicted {
             if !Arc::ptr_eq(&oldest, shared) {
-                drop(lock(&oldest.open).take());
+                // It is told when the file is finished.
+                let _ = oldest.close();
             }
         }
         file

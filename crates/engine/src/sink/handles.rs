@@ -1,18 +1,24 @@
 //! Open directories: at most a few hundred, opened again beneath the root when needed, and recognised.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{Access, AtFlags, FileType, Mode};
 use rustix::io::Errno;
 
+use super::Sink;
+use super::aside::{self, Aside};
 use super::closed::Closed;
 use super::error::{SinkError, SinkErrorKind};
 use super::existing::Existing;
-use super::metadata;
+use super::folding;
+use super::metadata::{self, Attributes};
+use super::mounts::{self, DIR_FLAGS, Entered, device};
 use super::node::{DirNode, Opened};
+use super::remove::is_protected;
 
 /// A directory that is open, and whether anything foreign can be in it.
 #[derive(Debug, Clone)]
@@ -25,18 +31,18 @@ pub(crate) struct DirHandle {
 #[derive(Debug, Default)]
 pub(super) struct Handles {
     open: Mutex<VecDeque<Weak<DirNode>>>,
+    /// Directories that have to be put in order also when the run ends before them.
+    unfinished: Mutex<HashMap<usize, Arc<DirNode>>>,
 }
 
 /// Directories that are open at once.
 const MAX_OPEN: usize = 256;
 /// Bytes of a path that is opened in one hop; the kernel takes 4,096.
 const MAX_HOP: usize = 4000;
-const DIR_FLAGS: OFlags =
-    OFlags::DIRECTORY.union(OFlags::RDONLY).union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
 
 impl Handles {
     /// Opens `node`, creating it and its parents where they are missing. Iterative: trees are deep.
-    pub(super) fn open(&self, node: &Arc<DirNode>, delete_extra: bool) -> Result<DirHandle, SinkError> {
+    pub(super) fn open(&self, node: &Arc<DirNode>, sink: &Sink) -> Result<DirHandle, SinkError> {
         if let Some(handle) = ready(node) {
             return Ok(handle);
         }
@@ -44,6 +50,9 @@ impl Handles {
         let mut at = loop {
             let last = &chain[chain.len() - 1];
             let Some(parent) = last.parent() else {
+                if sink.options.looks_only {
+                    return Err(SinkError::absent(node.path()));
+                }
                 let closed = std::io::Error::other("the target was not opened");
                 return Err(SinkError::new(SinkErrorKind::Io, "opening", last.path(), closed));
             };
@@ -68,7 +77,7 @@ impl Handles {
                 }
                 at = self.reopen(&at, &path, &last)?;
             } else {
-                at = self.create(&at, &next, delete_extra)?;
+                at = self.create(&at, &next, sink)?;
             }
         }
         Ok(at)
@@ -126,105 +135,192 @@ impl Handles {
         Ok(self.put(node, fd))
     }
 
-    fn create(
-        &self,
-        parent: &DirHandle,
-        node: &Arc<DirNode>,
-        delete_extra: bool,
-    ) -> Result<DirHandle, SinkError> {
+    /// Opens the directory of `node` in `parent`, or makes it.
+    fn create(&self, parent: &DirHandle, node: &Arc<DirNode>, sink: &Sink) -> Result<DirHandle, SinkError> {
         // Held until the node is set, so that two threads make a directory once.
         let mut slot = lock(&node.handle);
         if let Some(fd) = &*slot {
             return Ok(DirHandle { fd: Arc::clone(fd), fresh: node.opened().is_some_and(|o| o.fresh) });
         }
-        let name = node.name();
-        let shown = || node.path();
-        let widen_parent = || {
-            if let Some(above) = node.parent() {
-                widen(above, parent);
-            }
+        let found = if parent.fresh { None } else { self.find(parent, node, sink)? };
+        let (entered, existed) = match found {
+            Some((entered, existed)) => (entered, Some(existed)),
+            None if sink.options.looks_only => return Err(SinkError::absent(node.path())),
+            None => match self.make(parent, node, sink) {
+                Ok(entered) => (entered, None),
+                // A fresh root may hold `lost+found`.
+                Err(e) if e.is_taken() && node.name() == "lost+found" => {
+                    match self.find(parent, node, sink)? {
+                        Some((entered, existed)) => (entered, Some(existed)),
+                        None => return Err(e),
+                    }
+                }
+                Err(e) => {
+                    // What was moved aside for it comes back.
+                    if let Some(aside) = lock(&node.aside).take() {
+                        let _ = aside.put_back();
+                    }
+                    return Err(e);
+                }
+            },
         };
-        let mut mkdir = rustix::fs::mkdirat(&parent.fd, name, Mode::RWXU);
-        if mkdir == Err(Errno::ACCESS) {
-            widen_parent();
-            mkdir = rustix::fs::mkdirat(&parent.fd, name, Mode::RWXU);
+        let above = node.parent().and_then(|above| above.opened());
+        let crossed = above.is_some_and(|above| above.crossed) || entered.crosses;
+        node.set_opened(Opened { crossed, ..Opened::of(&entered.stat, existed.is_none(), existed) });
+        if existed.is_some() && !sink.options.looks_only {
+            aside::put_back_leftovers(sink, &entered.fd);
         }
-        let made = match mkdir {
-            Ok(()) => true,
-            Err(Errno::EXIST) if node.opened().is_some() => false,
-            Err(Errno::EXIST) if parent.fresh && node.parent().is_none_or(|p| p.parent().is_some()) => {
-                return Err(SinkError::created(&shown(), true, Errno::EXIST));
-            }
-            Err(Errno::EXIST) => !clear_the_way(parent, name, delete_extra, &shown, widen_parent)?,
-            Err(e) => return Err(SinkError::created(&shown(), parent.fresh, e)),
-        };
-        let mut closed = None;
-        let fd = match rustix::fs::openat(&parent.fd, name, DIR_FLAGS, Mode::empty()) {
-            // Ours, but not readable for us: it gets its mode back when it is finished.
-            Err(Errno::ACCESS) => Closed::hold(&parent.fd, name, FileType::Directory).and_then(|held| {
-                held.chmod(Mode::RWXU)?;
-                closed = Some(held.stat);
-                held.open(DIR_FLAGS)
-            }),
-            other => other,
-        };
-        let fd = fd.map_err(|e| SinkError::sys("opening", &shown(), e))?;
-        let stat = rustix::fs::fstat(&fd).map_err(|e| SinkError::sys("looking at", &shown(), e))?;
-        let existed = (!made).then(|| metadata::of_stat(closed.as_ref().unwrap_or(&stat)));
-        if existed.is_some_and(|a| a.mode & 0o100 == 0) {
-            // Without this nothing in it can even be looked at.
-            let _ = rustix::fs::fchmod(&fd, Mode::from_raw_mode(stat.st_mode | 0o700));
-        }
-        node.set_opened(Opened::of(&stat, made, existed));
         // `put` takes this lock itself.
         *slot = None;
         drop(slot);
-        Ok(self.put(node, fd))
+        Ok(self.put(node, entered.fd))
     }
-}
 
-/// Whether a directory is there already; a symbolic link in its place is removed and a directory made.
-fn clear_the_way(
-    parent: &DirHandle,
-    name: &str,
-    delete_extra: bool,
-    shown: &impl Fn() -> String,
-    widen: impl Fn(),
-) -> Result<bool, SinkError> {
-    let stat = rustix::fs::statat(&parent.fd, name, AtFlags::SYMLINK_NOFOLLOW);
-    let stat = stat.map_err(|e| SinkError::sys("looking at", &shown(), e))?;
-    let kind = FileType::from_raw_mode(stat.st_mode);
-    if kind == FileType::Directory {
-        return Ok(true);
+    /// A directory that is there already, with the attributes that it had.
+    fn find(
+        &self,
+        parent: &DirHandle,
+        node: &Arc<DirNode>,
+        sink: &Sink,
+    ) -> Result<Option<(Entered, Attributes)>, SinkError> {
+        let (name, shown) = (node.name(), || node.path());
+        let dev = node.parent().and_then(|above| above.opened()).map_or(0, |above| above.dev);
+        let mut was = None;
+        let entered = match mounts::enter(&parent.fd, dev, name) {
+            Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::NOTDIR | Errno::LOOP) => return self.clear_the_way(parent, node, sink).map(|()| None),
+            // Ours, but not readable for us: it gets its mode back when it is finished.
+            Err(Errno::ACCESS) => Closed::hold(&parent.fd, name, FileType::Directory).and_then(|held| {
+                held.chmod(Mode::RWXU)?;
+                was = Some(metadata::of_stat(&held.stat));
+                mounts::enter(&parent.fd, dev, name)
+            }),
+            other => other,
+        };
+        let entered = entered.map_err(|e| SinkError::sys("opening", &shown(), e))?;
+        let existed = was.unwrap_or_else(|| metadata::of_stat(&entered.stat));
+        if sink.repository == Some((device(&entered.stat), entered.stat.st_ino)) {
+            return Err(SinkError::in_repository(&shown()));
+        }
+        if is_protected(&sink.protected, &entered.stat) {
+            return Err(SinkError::protected(&shown()));
+        }
+        if node.may_clash.load(Ordering::Relaxed) && folding::folds(&parent.fd, name) {
+            return Err(SinkError::collision(&shown()));
+        }
+        // Without this nothing in it can even be looked at.
+        let access = || rustix::fs::accessat(&entered.fd, ".", Access::EXEC_OK, AtFlags::EACCESS);
+        if existed.mode & 0o100 == 0 && was.is_none() && access().is_err() {
+            let _ = rustix::fs::fchmod(&entered.fd, Mode::from_raw_mode(entered.stat.st_mode | 0o700));
+            was = Some(existed);
+        }
+        if was.is_some() {
+            self.open_end(node);
+        }
+        Ok(Some((entered, existed)))
     }
-    if kind != FileType::Symlink && !delete_extra {
-        return Err(SinkError::conflict(&shown(), Existing::of(&stat).describe()));
-    }
-    widen();
-    rustix::fs::unlinkat(&parent.fd, name, AtFlags::empty())
-        .map_err(|e| SinkError::sys("replacing", &shown(), e))?;
-    rustix::fs::mkdirat(&parent.fd, name, Mode::RWXU).map_err(|e| SinkError::created(&shown(), false, e))?;
-    Ok(false)
-}
 
-/// Before something is made in the directory or taken from it: one of ours that is closed for writing is opened, until
-/// it is finished. Where it is not ours to change, writing will say what is wrong.
-pub(super) fn widen(node: &DirNode, handle: &DirHandle) {
-    if node.widened.load(Ordering::Acquire) {
-        return;
+    /// A new directory, private.
+    fn make(&self, parent: &DirHandle, node: &Arc<DirNode>, sink: &Sink) -> Result<Entered, SinkError> {
+        let (name, shown) = (node.name(), || node.path());
+        sink.changing();
+        let mut made = rustix::fs::mkdirat(&parent.fd, name, Mode::RWXU);
+        if made == Err(Errno::ACCESS) {
+            if let Some(above) = node.parent() {
+                self.widen(above, parent);
+            }
+            made = rustix::fs::mkdirat(&parent.fd, name, Mode::RWXU);
+        }
+        made.map_err(|e| SinkError::created(&shown(), parent.fresh, e))?;
+        let opened = rustix::fs::openat(&parent.fd, name, DIR_FLAGS, Mode::empty());
+        let opened = opened.and_then(|fd| Ok(Entered { stat: rustix::fs::fstat(&fd)?, fd, crosses: false }));
+        opened.map_err(|e| SinkError::sys("opening", &shown(), e))
     }
-    if let Ok(stat) = rustix::fs::fstat(&handle.fd)
-        && stat.st_mode & 0o200 == 0
-    {
-        let _ = rustix::fs::fchmod(&handle.fd, Mode::from_raw_mode(stat.st_mode | 0o700));
+
+    /// Something that is no directory is where one should be. A link is replaced; other things are moved aside, where
+    /// extras may go.
+    fn clear_the_way(&self, parent: &DirHandle, node: &Arc<DirNode>, sink: &Sink) -> Result<(), SinkError> {
+        let (name, shown) = (node.name(), node.path());
+        let stat = rustix::fs::statat(&parent.fd, name, AtFlags::SYMLINK_NOFOLLOW);
+        let stat = stat.map_err(|e| SinkError::sys("looking at", &shown, e))?;
+        if sink.options.keeps_existing {
+            return Err(SinkError::kept(&shown));
+        }
+        let above = node.parent().and_then(|above| above.opened());
+        let may_go = sink.options.delete_extra && !above.is_some_and(|above| above.crossed);
+        let is_link = FileType::from_raw_mode(stat.st_mode) == FileType::Symlink;
+        if !is_link && !may_go {
+            return Err(SinkError::conflict(&shown, Existing::of(&stat).describe()));
+        }
+        if !is_link {
+            aside::must_stay(sink, &parent.fd, name, &stat, &shown)?;
+        }
+        if sink.options.looks_only {
+            return Ok(());
+        }
+        sink.changing();
+        if let Some(above) = node.parent() {
+            self.widen(above, parent);
+        }
+        let aside = Aside::of(&parent.fd, name, sink.options.first_aside, !is_link);
+        *lock(&node.aside) = Some(aside.map_err(|e| SinkError::sys("replacing", &shown, e))?);
+        self.open_end(node);
+        Ok(())
     }
-    node.widened.store(true, Ordering::Release);
+
+    /// A directory whose mode we have changed, or for which something was moved aside, is remembered until it is finished.
+    fn open_end(&self, node: &Arc<DirNode>) {
+        node.is_open_end.store(true, Ordering::Relaxed);
+        lock(&self.unfinished).insert(Arc::as_ptr(node) as usize, Arc::clone(node));
+    }
+
+    /// The directory is finished.
+    pub(super) fn finished(&self, node: &Arc<DirNode>) {
+        if node.is_open_end.swap(false, Ordering::Relaxed) {
+            lock(&self.unfinished).remove(&(Arc::as_ptr(node) as usize));
+        }
+    }
+
+    /// Those that were not finished when the run ended.
+    pub(super) fn take_unfinished(&self) -> Vec<Arc<DirNode>> {
+        std::mem::take(&mut *lock(&self.unfinished)).into_values().collect()
+    }
+
+    /// Before something is made in the directory or taken from it: one of ours that is closed for writing is opened,
+    /// until it is finished. Where it is not ours to change, writing will say what is wrong.
+    pub(super) fn widen(&self, node: &Arc<DirNode>, handle: &DirHandle) {
+        if node.widened.load(Ordering::Acquire) {
+            return;
+        }
+        if let Ok(stat) = rustix::fs::fstat(&handle.fd)
+            && stat.st_mode & 0o200 == 0
+            && rustix::fs::fchmod(&handle.fd, Mode::from_raw_mode(stat.st_mode | 0o700)).is_ok()
+        {
+            self.open_end(node);
+        }
+        node.widened.store(true, Ordering::Release);
+    }
 }
 
 fn ready(node: &DirNode) -> Option<DirHandle> {
     let fd = lock(&node.handle).as_ref().map(Arc::clone)?;
     node.used.store(true, Ordering::Relaxed);
     Some(DirHandle { fd, fresh: node.opened().is_some_and(|o| o.fresh) })
+}
+
+/// Opens a path of plain directories on one mount, however long it is.
+pub(super) fn open_path(from: &OwnedFd, path: &Path) -> Result<OwnedFd, Errno> {
+    let mut at: Option<OwnedFd> = None;
+    let mut dev = device(&rustix::fs::fstat(from)?);
+    for name in path.iter() {
+        let entered = mounts::enter(at.as_ref().unwrap_or(from), dev, name)?;
+        if entered.crosses {
+            return Err(Errno::XDEV);
+        }
+        dev = device(&entered.stat);
+        at = Some(entered.fd);
+    }
+    at.ok_or(Errno::INVAL)
 }
 
 /// Opens a relative path of plain directories; no component may be a link.

@@ -32,11 +32,6 @@ impl Sink {
         });
     }
 
-    /// Whether anything was changed, or was about to be.
-    pub(crate) fn has_changed(&self) -> bool {
-        self.changed.is_completed()
-    }
-
     /// The restore is complete.
     pub(crate) fn clear_mark(&self) {
         if self.mark.is_some() {

@@ -1,6 +1,6 @@
 //! Owner, then mode, then times; what cannot be set is reported, what is right already is not touched.
 
-use rustix::fs::{AtFlags, Gid, Mode, Stat, Timespec, Timestamps, Uid};
+use rustix::fs::{Gid, Mode, Stat, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
 
 use super::Sink;
@@ -8,6 +8,8 @@ use super::error::SinkError;
 use super::existing::Existing;
 use super::handles::DirHandle;
 use super::node::DirNode;
+use super::subject::{Link, Opened, Subject};
+use super::swallowed::{Done, Kind, Refused};
 
 /// What an entry is to have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,94 +47,80 @@ pub(crate) struct AttributePolicy {
     pub(crate) times: bool,
 }
 
+impl AttributePolicy {
+    /// The owner that something is to have; `None`: whoever it is.
+    pub(super) fn owner_of(&self, wanted: &Attributes) -> Option<(u32, u32)> {
+        match self.owner {
+            OwnerPolicy::Keep => Some((wanted.uid, wanted.gid)),
+            OwnerPolicy::Set { uid, gid } => Some((uid, gid)),
+            OwnerPolicy::Skip => None,
+        }
+    }
+}
+
 /// An attribute that could not be set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FidelityIssue {
     pub(crate) path: String,
-    what: String,
-    errno: Errno,
+    message: String,
+}
+
+impl FidelityIssue {
+    pub(super) fn new(path: String, message: String) -> Self {
+        FidelityIssue { path, message }
+    }
 }
 
 impl std::fmt::Display for FidelityIssue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} could not be set: {}", self.what, std::io::Error::from(self.errno))
+        f.write_str(&self.message)
     }
 }
 
-/// What is to be changed and how: an open file, or a link by its name.
-trait Subject {
-    fn chown(&self, uid: Uid, gid: Gid) -> Result<(), Errno>;
-    /// `None`: the subject has no mode of its own.
-    fn chmod(&self, mode: Mode) -> Option<Result<(), Errno>>;
-    fn utimes(&self, times: &Timestamps) -> Result<(), Errno>;
-}
+/// Where something is: what its file system makes of attributes is found out once.
+type Place = (u64, Kind);
 
-struct Opened<'a, F>(&'a F);
-
-impl<F: std::os::fd::AsFd> Subject for Opened<'_, F> {
-    fn chown(&self, uid: Uid, gid: Gid) -> Result<(), Errno> {
-        rustix::fs::fchown(self.0, Some(uid), Some(gid))
-    }
-
-    fn chmod(&self, mode: Mode) -> Option<Result<(), Errno>> {
-        Some(rustix::fs::fchmod(self.0, mode))
-    }
-
-    fn utimes(&self, times: &Timestamps) -> Result<(), Errno> {
-        rustix::fs::futimens(self.0, times)
-    }
-}
-
-struct Link<'a>(&'a DirHandle, &'a str);
-
-impl Subject for Link<'_> {
-    fn chown(&self, uid: Uid, gid: Gid) -> Result<(), Errno> {
-        rustix::fs::chownat(&self.0.fd, self.1, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
-    }
-
-    fn chmod(&self, _mode: Mode) -> Option<Result<(), Errno>> {
-        None
-    }
-
-    fn utimes(&self, times: &Timestamps) -> Result<(), Errno> {
-        rustix::fs::utimensat(&self.0.fd, self.1, times, AtFlags::SYMLINK_NOFOLLOW)
-    }
-}
-
-/// Sets the attributes of an open file. `now` is what it has, where that is known: equal attributes are not touched.
+/// Sets the attributes of an open file, which is on the device `dev` and has `now`: equal ones are not touched.
 pub(super) fn set_file(
     sink: &Sink,
+    dev: u64,
     file: &impl std::os::fd::AsFd,
     wanted: &Attributes,
-    now: Option<&Attributes>,
+    now: &Attributes,
     shown: &impl Fn() -> String,
 ) -> Result<Vec<FidelityIssue>, SinkError> {
-    set(&sink.options.policy, &Opened(file), wanted, now, shown)
+    set(sink, (dev, Kind::File), &sink.options.policy, &Opened(file), wanted, Some(now), shown)
 }
 
-/// The same for a file that we made, private at first: it gets a mode whatever is restored.
+/// The same for a file that we made in `node`, private at first: it gets a mode whatever is restored.
 pub(super) fn set_new_file(
     sink: &Sink,
+    node: &DirNode,
     file: &impl std::os::fd::AsFd,
     wanted: &Attributes,
-    now: Option<&Attributes>,
+    now: &Attributes,
     shown: &impl Fn() -> String,
 ) -> Result<Vec<FidelityIssue>, SinkError> {
     let policy = AttributePolicy { mode: true, ..sink.options.policy };
-    set(&policy, &Opened(file), wanted, now, shown)
+    set(sink, (device(node), Kind::File), &policy, &Opened(file), wanted, Some(now), shown)
 }
 
 /// The same for a symbolic link.
 pub(super) fn set_link(
     sink: &Sink,
-    dir: &DirHandle,
+    (node, dir): (&DirNode, &DirHandle),
     name: &str,
     wanted: &Attributes,
     existing: Option<&Existing>,
     shown: &impl Fn() -> String,
 ) -> Result<Vec<FidelityIssue>, SinkError> {
     let now = existing.filter(|e| e.kind == super::ExistingKind::Symlink).map(|e| &e.attributes);
-    set(&sink.options.policy, &Link(dir, name), wanted, now, shown)
+    set(sink, (device(node), Kind::Link), &sink.options.policy, &Link(dir, name), wanted, now, shown)
+}
+
+/// The device of a directory that was opened.
+fn device(node: &DirNode) -> u64 {
+    node.opened().map_or(0, |opened| opened.dev)
 }
 
 /// The same for a directory that is finished. A root that is not ours is left alone.
@@ -167,7 +155,8 @@ pub(super) fn finish_dir(
         }
         policy.mode = true;
     }
-    set(&policy, &Opened(&handle.fd), &wanted, now.as_ref(), &|| node.path())
+    let place = (device(node), Kind::Directory);
+    set(sink, place, &policy, &Opened(&handle.fd), &wanted, now.as_ref(), &|| node.path())
 }
 
 /// What a file has now.
@@ -178,6 +167,8 @@ pub(super) fn of_stat(stat: &Stat) -> Attributes {
 }
 
 fn set(
+    sink: &Sink,
+    place: Place,
     policy: &AttributePolicy,
     subject: &impl Subject,
     wanted: &Attributes,
@@ -186,35 +177,61 @@ fn set(
 ) -> Result<Vec<FidelityIssue>, SinkError> {
     let mut issues = Vec::new();
     let mut mode = wanted.mode & 0o7777;
-    let owner = match policy.owner {
-        OwnerPolicy::Keep => Some((wanted.uid, wanted.gid)),
-        OwnerPolicy::Set { uid, gid } => Some((uid, gid)),
-        OwnerPolicy::Skip => None,
-    };
-    let mut changed_owner = false;
+    let owner = policy.owner_of(wanted);
+    let known = sink.swallowing.known(place.0, place.1);
+    // What something has of which that is not known, where setting it will tell whether that has an effect.
+    let asks_mode = sink.options.policy.mode && place.1 != Kind::Link;
+    let mtime_ns = policy.times.then_some(wanted.mtime_ns);
+    let to_do = Done { owner, mode: asks_mode.then_some(mode), mtime_ns };
+    let looks_before = now.is_none() && known.is_unsure(&to_do);
+    let before = if looks_before { subject.stat().ok().map(|stat| of_stat(&stat)) } else { now.copied() };
+    let (mut done, mut refused) = (Done::default(), Refused::default());
     if let Some((uid, gid)) = owner.filter(|o| now.is_none_or(|n| (n.uid, n.gid) != *o)) {
+        sink.changing();
         // An ID of all ones means "leave it" to the kernel.
         let valid = uid != u32::MAX && gid != u32::MAX;
         let result =
             if valid { subject.chown(Uid::from_raw(uid), Gid::from_raw(gid)) } else { Err(Errno::INVAL) };
-        changed_owner = result.is_ok();
-        if !tolerate(result, || format!("owner {uid}:{gid}"), &mut issues, "changing the owner of", shown)? {
+        if tolerate(result, || format!("owner {uid}:{gid}"), &mut issues, "changing the owner of", shown)? {
+            done.owner = Some((uid, gid));
+        } else {
+            refused.owner = true;
             // Whoever owns it now must not get somebody else's powers.
             mode &= !0o6000;
         }
     }
     let wanted_mode = if policy.mode { Some(mode) } else { None };
     // The kernel drops setuid and setgid when the owner changes.
-    let same_mode = |m: &u32| now.is_some_and(|n| n.mode == *m) && !(changed_owner && m & 0o6000 != 0);
-    if let Some(mode) = wanted_mode.filter(|m| !same_mode(m))
+    let same_mode = |m: &u32| now.is_some_and(|n| n.mode == *m) && !(done.owner.is_some() && m & 0o6000 != 0);
+    if let Some(mode) = wanted_mode.filter(|m| !same_mode(m)).inspect(|_| sink.changing())
         && let Some(result) = subject.chmod(Mode::from_raw_mode(mode as _))
     {
-        tolerate(result, || format!("mode {mode:04o}"), &mut issues, "changing the mode of", shown)?;
+        if tolerate(result, || format!("mode {mode:04o}"), &mut issues, "changing the mode of", shown)? {
+            // What nobody asked for need not be right.
+            done.mode = Some(mode).filter(|_| sink.options.policy.mode);
+        } else {
+            refused.mode = true;
+        }
     }
     if policy.times && now.is_none_or(|n| n.mtime_ns != wanted.mtime_ns) {
+        sink.changing();
         let result = subject.utimes(&times(wanted.mtime_ns));
-        tolerate(result, || "modification time".into(), &mut issues, "changing the time of", shown)?;
+        if tolerate(result, || "modification time".into(), &mut issues, "changing the time of", shown)? {
+            done.mtime_ns = Some(wanted.mtime_ns);
+        } else {
+            refused.time = true;
+        }
     }
+    if !issues.is_empty() {
+        sink.swallowing.refused(place.0, place.1, refused);
+    }
+    let ignored = if known.is_unsure(&done) {
+        let after = subject.stat().map_err(|e| SinkError::sys("looking at", &shown(), e))?;
+        sink.swallowing.learn(place, &done, before.as_ref(), &of_stat(&after))
+    } else {
+        known.ignored(&done)
+    };
+    issues.extend(ignored.into_iter().map(|message| FidelityIssue { path: shown(), message }));
     Ok(issues)
 }
 
@@ -229,7 +246,8 @@ fn tolerate(
     match result {
         Ok(()) => Ok(true),
         Err(errno @ (Errno::PERM | Errno::ACCESS | Errno::INVAL | Errno::OPNOTSUPP | Errno::OVERFLOW)) => {
-            issues.push(FidelityIssue { path: shown(), what: what(), errno });
+            let message = format!("{} could not be set: {}", what(), std::io::Error::from(errno));
+            issues.push(FidelityIssue { path: shown(), message });
             Ok(false)
         }
         Err(e) => Err(SinkError::sys(operation, &shown(), e)),

@@ -5,32 +5,43 @@
 //! written under their final names, private until finished; what replaces something is made beside it, without a name or
 //! as `.rekopia-new-N`, and takes its place in one step.
 
+mod aside;
 mod beside;
 mod closed;
+mod closing;
+mod compare;
+mod descent;
 mod error;
 mod existing;
-pub(crate) mod extra;
+mod extra;
 mod file;
+pub(crate) mod folding;
 mod handles;
 mod mark;
 mod metadata;
+mod mounts;
 mod node;
+mod overlap;
 mod patch;
+mod remove;
 mod space;
 mod staged;
+mod subject;
+mod swallowed;
 
-use std::collections::HashSet;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use rekopia_format::entry_name::EntryName;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
 
 pub(crate) use error::SinkError;
 pub(crate) use existing::{Existing, ExistingBytes, ExistingKind};
+pub(crate) use extra::{Listed, ListedKind, Listing};
 pub(crate) use file::LargeFile;
 pub use mark::clear_incomplete_mark;
 pub use metadata::OwnerPolicy;
@@ -40,15 +51,31 @@ pub(crate) use patch::Patch;
 
 use error::SinkErrorKind;
 use handles::{DirHandle, Handles};
+use remove::{Protected, Removals};
 
 /// How to write.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SinkOptions {
     pub(crate) policy: AttributePolicy,
-    /// What is in the way of a restored entry is removed.
+    /// What is in the way of a restored entry is moved, and goes when that is complete.
     pub(crate) delete_extra: bool,
+    /// Whatever exists stays.
+    pub(crate) keeps_existing: bool,
+    /// Nothing is made or changed.
+    pub(crate) looks_only: bool,
     /// Runs of zeros become holes.
     pub(crate) sparse: bool,
+    /// The first number for a folder that holds what was in the way: the snapshot may have such names itself.
+    pub(crate) first_aside: u64,
+}
+
+/// What an entry of the snapshot is, as far as a look at the target has to know.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Want {
+    /// A symbolic link.
+    pub(crate) is_link: bool,
+    /// Its directory has another name that a file system may take for this one.
+    pub(crate) may_clash: bool,
 }
 
 /// A destination directory.
@@ -63,6 +90,13 @@ pub(crate) struct Sink {
     /// Open before the first write, so that syncing it reports every write-back error since.
     sync_root: std::sync::OnceLock<OwnedFd>,
     needs_fdatasync: std::sync::OnceLock<bool>,
+    swallowing: swallowed::Swallowing,
+    /// What this run itself reads or writes.
+    protected: Protected,
+    /// Device and inode of the repository's folder, where it is one.
+    repository: Option<(u64, u64)>,
+    /// What was removed so far, and what could not be.
+    pub(crate) removals: Removals,
     /// What the root's mark says while the restore is not complete; `None`: a restore without a mark.
     mark: Option<String>,
     /// Done before the first change.
@@ -97,14 +131,24 @@ impl Sink {
             start,
             sync_root: std::sync::OnceLock::new(),
             needs_fdatasync: std::sync::OnceLock::new(),
+            swallowing: swallowed::Swallowing::default(),
+            protected: Protected::new(),
+            repository: None,
+            removals: Removals::default(),
             mark: None,
             changed: std::sync::Once::new(),
         })
     }
 
     /// Creates the root, if it is not there, and opens it.
+    ///
+    /// # Errors
+    /// [`SinkError::is_absent`] when the root is not there and is only looked at; those of opening it.
     pub(crate) fn begin(&self) -> Result<(), SinkError> {
         if self.start == Start::Absent {
+            if self.options.looks_only {
+                return Err(SinkError::absent(String::new()));
+            }
             std::fs::create_dir_all(&self.path)
                 .map_err(|e| SinkError::std("creating", &self.path.to_string_lossy(), e))?;
         }
@@ -119,9 +163,36 @@ impl Sink {
         let _ = self.sync_root.set(sync);
         let stat = rustix::fs::fstat(&root).map_err(|e| SinkError::sys("looking at", &shown, e))?;
         let existed = (self.start != Start::Absent).then(|| metadata::of_stat(&stat));
-        self.root.set_opened(node::Opened::of(&stat, self.is_fresh(), existed));
+        let fresh = self.is_fresh() && !self.options.looks_only;
+        self.root.set_opened(node::Opened::of(&stat, fresh, existed));
+        if self.start == Start::Absent {
+            self.changing();
+        } else if !self.options.looks_only {
+            aside::put_back_leftovers(self, &root);
+        }
         self.handles.put(&self.root, root);
         Ok(())
+    }
+
+    /// Refuses a target that overlaps the repository, whose folder is `repository` where it is one; takes note of
+    /// `protected` files and folders, which this run itself reads or writes.
+    ///
+    /// # Errors
+    /// When the target is in the repository, or holds it and extras are to be deleted; when that would be everything.
+    pub(crate) fn guard(
+        &mut self,
+        repository: Option<&Path>,
+        protected: &[PathBuf],
+    ) -> Result<(), SinkError> {
+        self.repository = overlap::check(&self.path, repository, self.options.delete_extra)?;
+        let ids = protected.iter().filter_map(|path| rustix::fs::stat(path).ok());
+        self.protected.extend(ids.map(|stat| (mounts::device(&stat), stat.st_ino)));
+        Ok(())
+    }
+
+    /// What the mark on the root says while the restore is not complete.
+    pub(crate) fn set_mark(&mut self, text: String) {
+        self.mark = Some(text);
     }
 
     /// The node of the root.
@@ -134,50 +205,69 @@ impl Sink {
         self.start != Start::Filled
     }
 
-    /// Whether nothing in the target can be extra.
-    pub(crate) fn was_absent(&self) -> bool {
-        self.start != Start::Filled
-    }
-
     /// A handle of the directory, which is created (private) with its parents if it is not there.
     pub(crate) fn dir(&self, node: &Arc<DirNode>) -> Result<DirHandle, SinkError> {
-        self.handles.open(node, self.options.delete_extra)
+        self.handles.open(node, self)
     }
 
-    /// The same, for something to be made in it or taken from it.
+    /// A handle of the directory, for something to be made in it or taken from it.
     pub(crate) fn dir_to_change(&self, node: &Arc<DirNode>) -> Result<DirHandle, SinkError> {
         let handle = self.dir(node)?;
-        handles::widen(node, &handle);
+        self.changing();
+        self.handles.widen(node, &handle);
         Ok(handle)
     }
 
-    /// What is at `name` now; `None`: nothing. What cannot stay is removed or refused (design: in the way).
-    pub(crate) fn look(&self, dir: &Arc<DirNode>, name: &EntryName) -> Result<Option<Existing>, SinkError> {
-        let handle = self.dir(dir)?;
+    /// What is at `name` now; `None`: nothing. What cannot stay and may not go is refused (design: in the way).
+    pub(crate) fn look(
+        &self,
+        dir: &Arc<DirNode>,
+        name: &EntryName,
+        want: Want,
+    ) -> Result<Option<Existing>, SinkError> {
+        let handle = match self.dir(dir) {
+            Err(e) if e.is_absent() => return Ok(None),
+            other => other?,
+        };
         if handle.fresh {
             return Ok(None);
         }
         beside::spare(dir, name.as_str());
-        let shown = dir.path_of(name.as_str());
+        let shown = || dir.path_of(name.as_str());
         let stat = match rustix::fs::statat(&handle.fd, name.as_str(), AtFlags::SYMLINK_NOFOLLOW) {
-            Err(rustix::io::Errno::NOENT) => return Ok(None),
-            other => other.map_err(|e| SinkError::sys("looking at", &shown, e))?,
+            Err(Errno::NOENT) => return Ok(None),
+            other => other.map_err(|e| SinkError::sys("looking at", &shown(), e))?,
         };
-        let existing = Existing::of(&stat);
-        if existing.kind != ExistingKind::Other {
-            return Ok(Some(existing));
+        if remove::is_protected(&self.protected, &stat) {
+            return Err(SinkError::protected(&shown()));
         }
-        if !self.options.delete_extra {
-            let what = if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-                "directory"
-            } else {
-                "special file"
-            };
+        if want.may_clash && folding::folds(&handle.fd, name.as_str()) {
+            return Err(SinkError::collision(&shown()));
+        }
+        let existing = Existing::of(&stat);
+        match existing.kind {
+            ExistingKind::Symlink => return Ok(Some(existing)),
+            ExistingKind::File if !want.is_link => return Ok(Some(existing)),
+            _ if self.options.keeps_existing => return Err(SinkError::kept(&shown())),
+            _ => {}
+        }
+        self.may_move(dir, &handle, name, &stat, existing.describe()).map(|()| Some(existing))
+    }
+
+    /// Whether what is at `name` may be moved aside for something of another kind.
+    fn may_move(
+        &self,
+        dir: &DirNode,
+        handle: &DirHandle,
+        name: &EntryName,
+        stat: &rustix::fs::Stat,
+        what: &str,
+    ) -> Result<(), SinkError> {
+        let shown = dir.path_of(name.as_str());
+        if !self.options.delete_extra || dir.opened().is_some_and(|opened| opened.crossed) {
             return Err(SinkError::conflict(&shown, what));
         }
-        handles::widen(dir, &handle);
-        extra::remove(&handle.fd, name.as_str(), &stat).map_err(|e| SinkError::sys("removing", &shown, e))?;
-        Ok(None)
+        aside::must_stay(self, &handle.fd, name.as_str(), stat, &shown)
     }
 
     /// A symbolic link; an equal one stays.
@@ -204,45 +294,102 @@ impl Sink {
                 let now = rustix::fs::readlinkat(&dir.fd, name, Vec::new());
                 let now = now.map_err(|e| SinkError::sys("reading", &shown(), e))?;
                 if now.as_bytes() == target {
-                    return metadata::set_link(self, dir, name, attributes, existing, &shown);
+                    return metadata::set_link(self, (node, dir), name, attributes, existing, &shown);
                 }
             }
-            Some(_) if !self.options.delete_extra => return Err(SinkError::conflict(&shown(), "file")),
             Some(_) | None => {}
         }
-        handles::widen(node, dir);
-        if existing.is_some() {
-            beside::put_link(node, dir, name, target)
-                .map_err(|e| SinkError::sys("replacing", &shown(), e))?;
-        } else {
-            rustix::fs::symlinkat(target, &dir.fd, name)
-                .map_err(|e| SinkError::created(&shown(), dir.fresh, e))?;
+        self.changing();
+        self.handles.widen(node, dir);
+        match existing {
+            Some(existing) => {
+                self.in_place_of(node, dir, name, existing.kind, || beside::put_link(node, dir, name, target))
+            }
+            None => rustix::fs::symlinkat(target, &dir.fd, name),
         }
-        metadata::set_link(self, dir, name, attributes, None, &shown)
+        .inspect(|()| {
+            if existing.is_some_and(|e| matches!(e.kind, ExistingKind::File | ExistingKind::Special)) {
+                self.removals.gone(1);
+            }
+        })
+        .map_err(|e| match existing {
+            Some(_) => SinkError::sys("replacing", &shown(), e),
+            None => SinkError::created(&shown(), dir.fresh, e),
+        })?;
+        metadata::set_link(self, (node, dir), name, attributes, None, &shown)
+    }
+
+    /// Does `put`, which takes the place of `name` in one step. A directory cannot be replaced so: it is moved aside
+    /// before, comes back when that fails, and goes after it.
+    fn in_place_of(
+        &self,
+        node: &DirNode,
+        dir: &DirHandle,
+        name: &str,
+        kind: ExistingKind,
+        put: impl FnOnce() -> Result<(), Errno>,
+    ) -> Result<(), Errno> {
+        if kind != ExistingKind::Directory {
+            return put();
+        }
+        let aside = aside::Aside::of(&dir.fd, name, self.options.first_aside, true)?;
+        if let Err(e) = put() {
+            aside.put_back()?;
+            return Err(e);
+        }
+        aside.discard(self, &node.path());
+        Ok(())
     }
 
     /// The directory's attributes, once nothing in it changes any more.
     pub(crate) fn finish_dir(&self, node: &Arc<DirNode>) -> Result<Vec<FidelityIssue>, SinkError> {
+        if self.options.looks_only {
+            // Whether it can be there is all that there is to say.
+            return match self.dir(node) {
+                Err(e) if !e.is_absent() => Err(e),
+                _ => Ok(Vec::new()),
+            };
+        }
         let handle = self.dir(node)?;
+        if !self.settle_aside(node) {
+            return Ok(Vec::new());
+        }
         let issues = metadata::finish_dir(self, node, &handle)?;
         node.widened.store(false, std::sync::atomic::Ordering::Release);
+        self.handles.finished(node);
         self.handles.climb(node, &handle);
         Ok(issues)
     }
 
-    /// Removes everything from the directory that `keeps` does not name.
-    pub(crate) fn remove_extra(
-        &self,
-        node: &Arc<DirNode>,
-        keeps: &HashSet<String>,
-        is_root: bool,
-    ) -> Result<extra::Removed, SinkError> {
-        let handle = self.dir(node)?;
-        if handle.fresh && !is_root {
-            return Ok(extra::Removed::default());
+    /// What was in the way of a directory goes, when its listing was read to the end; else the directory goes again and
+    /// the other thing comes back: false.
+    fn settle_aside(&self, node: &Arc<DirNode>) -> bool {
+        let aside = node.aside.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(aside) = aside else { return true };
+        let above = node.parent().map_or_else(String::new, |above| above.path());
+        if node.listed_whole() {
+            aside.discard(self, &above);
+            return true;
         }
-        extra::remove_extra(&handle.fd, keeps, is_root, || handles::widen(node, &handle))
-            .map_err(|(name, e)| SinkError::sys("removing", &node.path_of(&name), e))
+        self.handles.finished(node);
+        if let Err(e) = aside.put_back_over(self) {
+            self.removals
+                .remains(node.path(), format!("what was here is beside it and could not be put back: {e}"));
+        }
+        false
+    }
+
+    /// The run ended: directories that were not finished get the modes that they had, and what was in the way of them
+    /// comes back.
+    pub(crate) fn close_up(&self) {
+        for node in self.handles.take_unfinished() {
+            if self.settle_aside(&node)
+                && let Some(existed) = node.opened().and_then(|opened| opened.existed)
+                && let Ok(handle) = self.dir(&node)
+            {
+                let _ = rustix::fs::fchmod(&handle.fd, Mode::from_raw_mode(existed.mode as _));
+            }
+        }
     }
 
     /// Forces everything to the disk, with every error since [`Sink::begin`].

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use rekopia_format::entry_name::EntryName;
 use rustix::fs::Stat;
 
+use super::aside::Aside;
 use super::metadata::Attributes;
 
 /// A directory below the root (or the root itself): a name, what it is to become, and its handle while it is open.
@@ -23,8 +24,18 @@ pub(crate) struct DirNode {
     pub(super) used: AtomicBool,
     /// Set when something in it is about to change, until it is finished.
     pub(super) widened: AtomicBool,
+    /// Its mode was changed by us, or something was moved aside for it: to be put in order however the run ends.
+    pub(super) is_open_end: AtomicBool,
+    /// Every entry of its listing is known.
+    listed_whole: AtomicBool,
+    /// What was in its way, until it is finished.
+    pub(super) aside: Mutex<Option<Aside>>,
+    /// The directory above has another name that a file system may take for this one.
+    pub(crate) may_clash: AtomicBool,
     /// The snapshot has names here as leftovers of ours have them; held while one is looked for.
     pub(super) spares_leftovers: Mutex<bool>,
+    /// Leftovers were looked for.
+    pub(super) swept: AtomicBool,
     /// What a file has that was just created here, as the first one shows: its owner follows from the process, the
     /// mount and the directory, its mode also from a default ACL.
     pub(super) new_file: OnceLock<Attributes>,
@@ -39,12 +50,14 @@ pub(crate) struct Opened {
     pub(super) fresh: bool,
     /// The attributes it had, if it existed.
     pub(super) existed: Option<Attributes>,
+    /// It lies on another mount than the root: what the snapshot does not have stays there.
+    pub(super) crossed: bool,
 }
 
 impl Opened {
     #[expect(clippy::unnecessary_cast, reason = "the fields have other types elsewhere")]
     pub(super) fn of(stat: &Stat, fresh: bool, existed: Option<Attributes>) -> Self {
-        Opened { dev: stat.st_dev as u64, ino: stat.st_ino as u64, fresh, existed }
+        Opened { dev: stat.st_dev as u64, ino: stat.st_ino as u64, fresh, existed, crossed: false }
     }
 
     /// Whether this is the directory that was opened first.
@@ -75,7 +88,12 @@ impl DirNode {
             handle: Mutex::new(None),
             used: AtomicBool::new(false),
             widened: AtomicBool::new(false),
+            is_open_end: AtomicBool::new(false),
+            listed_whole: AtomicBool::new(false),
+            aside: Mutex::new(None),
+            may_clash: AtomicBool::new(false),
             spares_leftovers: Mutex::new(false),
+            swept: AtomicBool::new(false),
             new_file: OnceLock::new(),
         }
     }
@@ -88,6 +106,15 @@ impl DirNode {
     /// Whether the directory exists for itself, or something was restored in it.
     pub(crate) fn is_wanted(&self) -> bool {
         self.wanted.load(Ordering::Relaxed) || self.is_opened()
+    }
+
+    /// Every entry of its listing is known.
+    pub(crate) fn set_listed_whole(&self) {
+        self.listed_whole.store(true, Ordering::Release);
+    }
+
+    pub(super) fn listed_whole(&self) -> bool {
+        self.listed_whole.load(Ordering::Acquire)
     }
 
     /// Whether it was opened.

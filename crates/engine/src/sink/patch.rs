@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rekopia_format::entry_name::EntryName;
-use rustix::fs::{FallocateFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, FallocateFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::Sink;
-use super::beside::Beside;
+use super::beside::{self, Beside};
+use super::closing;
 use super::error::SinkError;
 use super::existing::{Existing, ExistingKind, open_with};
 use super::file::write_ranges;
@@ -77,16 +78,12 @@ impl Patch {
         if self.replaces(&dir) {
             return Ok(Place::Beside(Arc::new(self.beside()?)));
         }
-        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-        match rustix::fs::openat(&dir.fd, ".", flags, Mode::RUSR | Mode::WUSR) {
+        match Beside::aside(&self.node, &dir) {
             Ok(file) => Ok(Place::Aside(Arc::new(file))),
-            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOENT) => {
-                self.open_target(&dir).map(|target| Place::Target(Arc::new(target)))
-            }
             // What is written aside is copied anyway, so that it can be elsewhere.
             Err(e @ (Errno::ACCESS | Errno::PERM)) => {
-                let root = self.sink.dir_to_change(self.sink.root())?;
-                let file = rustix::fs::openat(&root.fd, ".", flags, Mode::RUSR | Mode::WUSR);
+                let root = self.sink.root();
+                let file = Beside::aside(root, &self.sink.dir_to_change(root)?);
                 file.map(|file| Place::Aside(Arc::new(file))).map_err(|_| self.failed("writing beside", e))
             }
             Err(e) => Err(self.failed("writing beside", e)),
@@ -101,24 +98,17 @@ impl Patch {
         if self.replaces(&dir) {
             return self.replace(&dir, &staged, size, attributes);
         }
-        let target = match &staged.place {
-            Some(Place::Target(target)) => {
-                // It holds changes already: whatever fails now leaves it mixed.
-                self.touched.store(true, Ordering::Relaxed);
-                Arc::clone(target)
-            }
-            _ => {
-                let target = Arc::new(self.open_target(&dir)?);
-                self.reserve(&target, &staged)?;
-                target
-            }
-        };
+        self.sweep(&dir);
+        if let Some(Place::Aside(from)) = &staged.place {
+            // What could not be written there does not come back when it is read.
+            closing::flush(from.as_fd()).map_err(|e| self.failed("writing beside", e))?;
+        }
+        let target = self.open_target(&dir)?;
+        self.reserve(&target, &staged)?;
         // No size rule may take a half-changed file for a whole one.
         let unfinished = size.max(self.existing.size).saturating_add(1);
         rustix::fs::ftruncate(&target, unfinished).map_err(|e| {
-            if !self.touched.load(Ordering::Relaxed) {
-                self.give_back(&target);
-            }
+            self.give_back(&target);
             self.failed("writing", e)
         })?;
         self.touched.store(true, Ordering::Relaxed);
@@ -126,11 +116,29 @@ impl Patch {
         if let Some(Place::Aside(from)) = &staged.place {
             let mut buffer = Vec::new();
             for (offset, len) in &staged.ranges {
-                self.copy(from, target.as_fd(), *offset, *len, &mut buffer)?;
+                self.copy(from.as_fd(), target.as_fd(), *offset, *len, &mut buffer)?;
             }
         }
-        rustix::fs::ftruncate(&target, size).map_err(|e| self.failed("writing", e))?;
-        self.sink.attributes_of_existing(target.as_fd(), attributes, &|| self.path())
+        closing::flush(&target).map_err(|e| self.failed("writing", e))?;
+        // A file that is whole leaves nothing to be removed by another run.
+        drop(staged);
+        let finished = self.finish(&target, size, attributes);
+        if finished.is_err() {
+            let _ = rustix::fs::ftruncate(&target, unfinished);
+        }
+        closing::close(target).map_err(|e| self.failed("closing", e)).and(finished)
+    }
+
+    fn finish(
+        &self,
+        target: &OwnedFd,
+        size: u64,
+        attributes: &Attributes,
+    ) -> Result<Vec<FidelityIssue>, SinkError> {
+        rustix::fs::ftruncate(target, size).map_err(|e| self.failed("writing", e))?;
+        let issues = self.sink.attributes_of_existing(target.as_fd(), attributes, &|| self.path())?;
+        closing::flush(target).map_err(|e| self.failed("closing", e))?;
+        Ok(issues)
     }
 
     /// A whole new file takes the target's place.
@@ -141,6 +149,7 @@ impl Patch {
         size: u64,
         attributes: &Attributes,
     ) -> Result<Vec<FidelityIssue>, SinkError> {
+        self.sweep(dir);
         let beside = match &staged.place {
             Some(Place::Beside(beside)) => Arc::clone(beside),
             _ => Arc::new(self.beside()?),
@@ -151,11 +160,12 @@ impl Patch {
             let mut buffer = Vec::new();
             for (offset, len) in gaps(&staged.ranges, size.min(self.existing.size)) {
                 if old.is_none() {
-                    let opened = open_with(dir, &self.name, OFlags::RDONLY, Mode::RUSR);
-                    old = Some(opened.map_err(|e| self.failed("opening", e))?);
+                    let (known, flags) = (Some(&self.existing), OFlags::RDONLY);
+                    let opened = open_with(dir, &self.name, known, flags, Mode::RUSR);
+                    old = Some(opened.map_err(|e| self.not_opened(e))?);
                 }
                 if let Some(old) = &old {
-                    self.copy(old, beside.as_fd(), offset, len, &mut buffer)?;
+                    self.copy(old.as_fd(), beside.as_fd(), offset, len, &mut buffer)?;
                 }
             }
         }
@@ -168,17 +178,25 @@ impl Patch {
         let (file, shown) = (beside.as_fd(), || self.path());
         let now = rustix::fs::fstat(file).map_err(|e| self.failed("looking at", e))?;
         let now = metadata::of_stat(&now);
-        let issues = metadata::set_new_file(self.sink.as_ref(), &file, &wanted, Some(&now), &shown)?;
+        let issues = metadata::set_new_file(&self.sink, &self.node, &file, &wanted, &now, &shown)?;
         self.sink.fdatasync_if_needed(file, &shown)?;
-        beside.put(self.name.as_str()).map_err(|e| self.failed("replacing", e))?;
+        let stat = rustix::fs::statat(&dir.fd, self.name.as_str(), AtFlags::SYMLINK_NOFOLLOW);
+        if !stat.is_ok_and(|stat| self.existing.is(&stat)) {
+            return Err(SinkError::replaced(&self.path()));
+        }
+        let (name, kind) = (self.name.as_str(), self.existing.kind);
+        let put = self.sink.in_place_of(&self.node, dir, name, kind, || beside.put(name));
+        put.map_err(|e| self.failed("replacing", e))?;
+        if kind == ExistingKind::Special {
+            self.sink.removals.gone(1);
+        }
         Ok(issues)
     }
 
     /// Gives up; true when the target is no longer what it was.
     pub(crate) fn abandon(&self) -> bool {
-        let staged = std::mem::take(&mut *self.staged.lock().unwrap_or_else(PoisonError::into_inner));
-        let written = matches!(staged.place, Some(Place::Target(_))) && !staged.ranges.is_empty();
-        written || self.touched.load(Ordering::Relaxed)
+        drop(std::mem::take(&mut *self.staged.lock().unwrap_or_else(PoisonError::into_inner)));
+        self.touched.load(Ordering::Relaxed)
     }
 
     /// Takes the room that the changes need before anything is changed, where the file system can promise it.
@@ -211,7 +229,7 @@ impl Patch {
 
     fn copy(
         &self,
-        from: &OwnedFd,
+        from: BorrowedFd<'_>,
         to: BorrowedFd<'_>,
         offset: u64,
         len: u64,
@@ -248,8 +266,21 @@ impl Patch {
     }
 
     fn open_target(&self, dir: &DirHandle) -> Result<OwnedFd, SinkError> {
-        let file = open_with(dir, &self.name, OFlags::RDWR, Mode::RUSR | Mode::WUSR);
-        file.map_err(|e| self.failed("opening", e))
+        self.sink.changing();
+        let mode = Mode::RUSR | Mode::WUSR;
+        open_with(dir, &self.name, Some(&self.existing), OFlags::RDWR, mode).map_err(|e| self.not_opened(e))
+    }
+
+    /// Removes what a killed run left, here and where this one would stage what it may not stage here.
+    fn sweep(&self, dir: &DirHandle) {
+        beside::sweep(&self.node, dir);
+        if let Ok(root) = self.sink.dir(self.sink.root()) {
+            beside::sweep(self.sink.root(), &root);
+        }
+    }
+
+    fn not_opened(&self, e: Errno) -> SinkError {
+        if e == Errno::STALE { SinkError::replaced(&self.path()) } else { self.failed("opening", e) }
     }
 
     fn path(&self) -> String {
@@ -268,31 +299,5 @@ fn is_changeable(dir: &DirHandle, name: &EntryName, existing: &Existing) -> bool
         Err(Errno::TXTBSY | Errno::PERM) => false,
         Err(Errno::ACCESS) => existing.attributes.uid == rustix::process::geteuid().as_raw(),
         _ => true,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sink::{AttributePolicy, OwnerPolicy, SinkOptions};
-
-    #[test]
-    fn a_target_that_took_changes_directly_is_mixed_whatever_fails_then() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("file");
-        std::fs::write(&path, "changed in part").unwrap();
-        let policy = AttributePolicy { owner: OwnerPolicy::Skip, mode: true, times: true };
-        let options = SinkOptions { policy, delete_extra: false, sparse: false };
-        let sink = Arc::new(Sink::open(dir.path(), None, options).unwrap());
-        sink.begin().unwrap();
-        let name = EntryName::parse("file").unwrap();
-        let existing = sink.look(sink.root(), &name).unwrap().unwrap();
-        let patch = Patch::start(&sink, sink.root(), &name, &existing);
-        // Nothing more can be done to it: it is only open for reading.
-        let target = Arc::new(std::fs::File::open(&path).unwrap().into());
-        let (ranges, place) = (vec![(0, 7)], Some(Place::Target(target)));
-        *patch.staged.lock().unwrap() = Staged { ranges, place, ..Staged::default() };
-        patch.commit(existing.size + 1, &existing.attributes).unwrap_err();
-        assert!(patch.abandon());
     }
 }

@@ -1,6 +1,6 @@
 //! Changes of a file that have arrived and wait for the others.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use super::beside::Beside;
@@ -18,19 +18,16 @@ pub(super) struct Staged {
 
 #[derive(Debug, Clone)]
 pub(super) enum Place {
-    /// An unnamed file: it vanishes by itself.
-    Aside(Arc<OwnedFd>),
+    /// A file from which they are copied; it goes when it is closed.
+    Aside(Arc<Beside>),
     /// The file that takes the target's place.
     Beside(Arc<Beside>),
-    /// Without unnamed files the target is written as data arrives, and stays mixed when that fails.
-    Target(Arc<OwnedFd>),
 }
 
 impl AsFd for Place {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
-            Place::Aside(file) | Place::Target(file) => file.as_fd(),
-            Place::Beside(beside) => beside.as_fd(),
+            Place::Aside(file) | Place::Beside(file) => file.as_fd(),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use rekopia::blob::{Settings, connect};
+use rekopia::{OnError, RestoreOptions};
 use rekopia_testkit::fixture::Fixture;
 use rekopia_testkit::storage::{Request, WatchedBlobs};
 
@@ -93,4 +94,58 @@ async fn trap_24_a_pack_that_moved_is_found_with_a_fresh_index() {
     assert!(report.is_complete(), "{:?}", report.failures);
     let lists = blobs.requests().iter().filter(|r| matches!(r, Request::List(_))).count();
     assert_eq!(lists, 1, "the index is looked at once more");
+}
+
+/// A fresh restore asks for nothing to be listed; one onto something lists the packs once; a mirror reads no more file
+/// data than the restore alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_exists_costs_one_listing_of_the_packs() {
+    let fixture = Fixture::load("quickstart");
+    let blobs = watched(&fixture).await;
+    let repository = open_blobs(blobs.clone(), &fixture.password).await.unwrap();
+    repository.snapshots().await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("t");
+    let lists = || -> Vec<String> {
+        let requests = blobs.requests();
+        let lists = requests
+            .into_iter()
+            .filter_map(|r| if let Request::List(prefix) = r { Some(prefix) } else { None });
+        lists.collect()
+    };
+    for (fresh, delete_extra, on_error, dry_run, expected) in [
+        (true, false, OnError::Continue, false, &[][..]),
+        (true, true, OnError::Continue, false, &[]),
+        (true, false, OnError::Stop, false, &["p", "q"]),
+        (true, false, OnError::Continue, true, &["p", "q"]),
+        (false, false, OnError::Continue, false, &["p", "q"]),
+        (false, true, OnError::Continue, false, &["p", "q"]),
+        (false, true, OnError::Continue, true, &["p", "q"]),
+    ] {
+        if fresh {
+            let _ = std::fs::remove_dir_all(&target);
+        } else {
+            std::fs::write(target.join("extra"), "").unwrap();
+            std::fs::write(target.join("config/secret.key"), "changed").unwrap();
+        }
+        blobs.forget();
+        let options = RestoreOptions { delete_extra, on_error, dry_run, ..quick() };
+        let report = restore(&repository, "latest", &target, &options).await.unwrap();
+        assert!(report.exit_kind().is_none(), "{report:?}");
+        assert_eq!(lists(), expected, "{fresh} {delete_extra} {on_error:?} {dry_run}");
+        let data = blobs
+            .requests()
+            .iter()
+            .filter(|r| matches!(r, Request::Read(id, _) if id.starts_with('p')))
+            .count();
+        match (dry_run, fresh) {
+            (true, _) => assert_eq!(data, 0, "a dry run reads no file data"),
+            (false, false) => assert_eq!(data, 1, "one file differs"),
+            (false, true) => {}
+        }
+        if dry_run && fresh {
+            assert!(!target.exists());
+            restore(&repository, "latest", &target, &quick()).await.unwrap();
+        }
+    }
 }

@@ -231,6 +231,9 @@ async fn stopping_at_the_first_error_gives_its_kind() {
     let repository = open(&fixture).await;
     let dir = tempfile::tempdir().unwrap();
     let options = RestoreOptions { on_error: OnError::Stop, ..quick() };
-    let report = restore(&repository, &snapshot.manifest_id, &dir.path().join("t"), &options).await.unwrap();
-    assert_eq!(report.fatal.unwrap().kind, ErrorKind::Corrupt);
+    let target = dir.path().join("t");
+    // Known before anything is written: the pack is not listed.
+    let error = restore(&repository, &snapshot.manifest_id, &target, &options).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert!(!target.exists());
 }

@@ -26,7 +26,7 @@ const TABLE: &[(&str, &str)] = &[
     // The stages. Walk does not look at the destination; plan is pure; fetch and decode open no files.
     (
         "restore::walk",
-        "error observer repository sink::Attributes restore::clock restore::filter restore::slot",
+        "error observer repository sink::Attributes sink::folding restore::clock restore::filter restore::slot",
     ),
     (
         "restore::reconcile",
@@ -47,18 +47,26 @@ const TABLE: &[(&str, &str)] = &[
          restore::slot restore::verify restore::write",
     ),
     // What wires them.
-    (
-        "restore::extra",
-        "error repository sink restore::filter restore::finish restore::options restore::report \
-         restore::slot restore::walk",
-    ),
+    ("restore::extra", "repository::index::spill sink restore::report"),
     (
         "restore::window",
         "error repository sink restore::clock restore::cost restore::fetch restore::finish restore::options \
          restore::plan restore::reconcile restore::report restore::slot restore::walk restore::work",
     ),
     ("restore::pass", "error observer repository sink restore"),
+    // What is known before anything is touched, by a walk of its own.
+    (
+        "restore::prove",
+        "error repository sink restore::extra restore::filter restore::finish restore::options restore::pass \
+         restore::report restore::slot restore::walk restore::window",
+    ),
+    ("restore::ticker", "observer repository restore::finish"),
     ("restore::reread", "error observer repository sink restore"),
+    (
+        "restore::stages",
+        "error observer repository sink restore::clock restore::extra restore::finish restore::options \
+         restore::pass restore::prove restore::report restore::reread restore::slot restore::ticker restore::walk",
+    ),
     ("restore::run", "error observer repository sink restore"),
     ("restore", "error observer repository sink restore"),
     ("", "error limits observer repository restore sink"),

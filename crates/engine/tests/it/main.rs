@@ -4,9 +4,15 @@
 
 mod cost;
 mod damage;
+mod ends;
 mod far;
+mod fuse;
+mod fuse_attributes;
 mod golden;
+mod in_the_way;
 mod layers;
+mod mirror;
+mod overwrite;
 mod replaced;
 mod shapes;
 mod support;

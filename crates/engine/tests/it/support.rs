@@ -47,7 +47,8 @@ pub(crate) async fn verify(
     repository.verify(&from, options, Arc::new(Silent)).await
 }
 
-async fn resolve(repository: &Repository, reference: &str) -> Result<Resolved> {
+/// What `reference` names.
+pub(crate) async fn resolve(repository: &Repository, reference: &str) -> Result<Resolved> {
     let selection = Selection { incomplete: true, ..Selection::default() };
     repository.resolve(&Reference::parse(reference)?, &selection).await
 }

@@ -123,6 +123,10 @@ impl BlobReader for Cache {
         self.inner.usage()
     }
 
+    fn folder(&self) -> Option<PathBuf> {
+        self.inner.folder()
+    }
+
     fn traits(&self) -> StorageTraits {
         self.inner.traits()
     }

@@ -13,7 +13,7 @@ mod builder;
 mod fanout;
 mod merge;
 mod record;
-mod spill;
+pub(crate) mod spill;
 
 use std::collections::HashMap;
 use std::path::PathBuf;

@@ -54,18 +54,7 @@ const RAMFS: i64 = 0x8584_58f6;
 impl RecordFile {
     /// An empty one in `dir`, which is made when only it is missing.
     pub(super) fn begin(dir: &Path) -> io::Result<Self> {
-        let made = rustix::fs::mkdir(dir, Mode::RWXU);
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let dir = rustix::fs::open(dir, flags, Mode::empty()).map_err(|e| match made {
-            Err(why) if e == Errno::NOENT => why,
-            _ => e,
-        })?;
-        #[allow(clippy::unnecessary_cast, reason = "its type depends on the platform")]
-        let kind = rustix::fs::fstatfs(&dir)?.f_type as i64;
-        if kind == TMPFS || kind == RAMFS {
-            return Err(io::Error::other("it is memory, not a disk"));
-        }
-        Ok(RecordFile { file: BufWriter::with_capacity(WRITE, nameless(&dir)?.into()), len: 0 })
+        Ok(RecordFile { file: BufWriter::with_capacity(WRITE, nameless_in(dir)?), len: 0 })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -140,6 +129,22 @@ impl RunReader<'_> {
 }
 
 /// A file without a name in the folder, for this user only.
+/// An empty file without a name in `dir`, which is made when only it is missing. Never in memory.
+pub(crate) fn nameless_in(dir: &Path) -> io::Result<File> {
+    let made = rustix::fs::mkdir(dir, Mode::RWXU);
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let dir = rustix::fs::open(dir, flags, Mode::empty()).map_err(|e| match made {
+        Err(why) if e == Errno::NOENT => why,
+        _ => e,
+    })?;
+    #[allow(clippy::unnecessary_cast, reason = "its type depends on the platform")]
+    let kind = rustix::fs::fstatfs(&dir)?.f_type as i64;
+    if kind == TMPFS || kind == RAMFS {
+        return Err(io::Error::other("it is memory, not a disk"));
+    }
+    Ok(nameless(&dir)?.into())
+}
+
 fn nameless(dir: &OwnedFd) -> io::Result<OwnedFd> {
     let (flags, private) = (OFlags::RDWR | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR);
     match rustix::fs::openat(dir, ".", flags | OFlags::TMPFILE, private) {

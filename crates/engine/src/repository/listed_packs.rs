@@ -1,0 +1,79 @@
+//! Which packs the storage has, and how long they are: known before anything that exists is changed.
+
+use std::collections::HashMap;
+
+use rekopia_blob::{BlobError, BlobErrorKind};
+use rekopia_format::{BlobId, ContentId};
+
+use super::Repository;
+use super::contents::{Contents, missing};
+use super::index::{ContentIndex, Location, PackIdx};
+use crate::error::{Error, Result};
+
+/// The packs of an index as the storage lists them.
+pub(crate) struct ListedPacks {
+    /// The index that they belong to.
+    pub(crate) contents: Contents,
+    /// Bytes of each pack, by its number in the index; `None`: not listed.
+    lens: Vec<Option<u64>>,
+}
+
+/// Prefixes of packs: data and metadata.
+const PREFIXES: [&str; 2] = ["p", "q"];
+
+impl ListedPacks {
+    /// Lists the packs. When one of the index is not there, maintenance may have moved what was in it: the index is read
+    /// once more, and the packs are listed again.
+    ///
+    /// # Errors
+    /// When the storage cannot be listed.
+    pub(crate) async fn read(repository: &Repository) -> Result<Self> {
+        let first = Self::list(repository.contents()).await?;
+        if first.lens.iter().all(Option::is_some) {
+            return Ok(first);
+        }
+        repository.reload_index().await?;
+        Self::list(repository.contents()).await
+    }
+
+    async fn list(contents: Contents) -> Result<Self> {
+        let numbers = numbers(&contents.index);
+        let mut lens = vec![None; numbers.len()];
+        let [data, metadata] = PREFIXES.map(|prefix| {
+            contents.traffic.count(0);
+            contents.blobs.list(prefix)
+        });
+        let (data, metadata) = tokio::join!(data, metadata);
+        for listed in [data, metadata] {
+            let listed = listed.map_err(|e| Error::storage(e, "cannot list the packs of the repository"))?;
+            for blob in listed {
+                if let Some(len) = numbers.get(&blob.id).and_then(|number| lens.get_mut(*number)) {
+                    *len = Some(blob.len);
+                }
+            }
+        }
+        drop(numbers);
+        Ok(ListedPacks { contents, lens })
+    }
+
+    /// Whether the pack holds this content, as far as its length tells.
+    ///
+    /// # Errors
+    /// What a read of the content would fail with.
+    pub(crate) fn check(&self, content: &ContentId, location: &Location) -> Result<()> {
+        let end = location.range().end;
+        let (kind, why) = match self.lens.get(location.pack.0 as usize).copied().flatten() {
+            Some(len) if end <= len => return Ok(()),
+            Some(len) => {
+                (BlobErrorKind::Truncated, format!("the storage lists it with {len} bytes, {end} are needed"))
+            }
+            None => (BlobErrorKind::NotFound, "the storage does not list it".to_owned()),
+        };
+        let pack = self.contents.index.pack(location.pack);
+        Err(missing(&BlobError::new(kind, why).of(pack), content, pack))
+    }
+}
+
+fn numbers(index: &ContentIndex) -> HashMap<&BlobId, usize> {
+    (0..index.pack_count()).filter_map(|n| Some((index.pack(PackIdx(u32::try_from(n).ok()?)), n))).collect()
+}

@@ -1,0 +1,362 @@
+//! The stages of a restore: prepare → prove → (plan | write → delete extra → read back → sync).
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use rekopia_format::directory::EntryKind;
+use rekopia_format::entry_name::EntryName;
+
+use super::clock::Stage;
+use super::extra::Extras;
+use super::finish::Outcome;
+use super::options::{Overwrite, RestoreOptions, SyncMode};
+use super::pass::{Pass, Tree};
+use super::prove::{Proof, Question, exists, refused};
+use super::report::Tally;
+use super::reread;
+use super::slot::Folder;
+use super::ticker::Ticker;
+use super::walk::attributes;
+use crate::error::{Error, ErrorKind, Result};
+use crate::observer::Event;
+use crate::repository::Repository;
+use crate::repository::reference::Resolved;
+use crate::sink::{AttributePolicy, Sink, SinkOptions};
+
+/// A restore that goes from stage to stage.
+pub(super) struct Run<'a> {
+    repository: &'a Repository,
+    from: &'a Resolved,
+    target: &'a Path,
+    options: &'a RestoreOptions,
+    outcome: &'a Arc<Outcome>,
+    sink: Arc<Sink>,
+    /// The target as it is, only to be looked at.
+    view: Arc<Sink>,
+    /// What a single file or link is to be called; `None`: a directory is restored.
+    name: Option<EntryName>,
+    /// Extras may go before anything is written.
+    deletes_first: bool,
+}
+
+impl<'a> Run<'a> {
+    /// Looks at the target and changes nothing.
+    pub(super) fn prepare(
+        repository: &'a Repository,
+        from: &'a Resolved,
+        target: &'a Path,
+        options: &'a RestoreOptions,
+        outcome: &'a Arc<Outcome>,
+    ) -> Result<Self> {
+        let is_dir = from.entry.kind == EntryKind::Directory;
+        let (root, name) = if is_dir { (target, None) } else { split_target(target)? };
+        let policy = AttributePolicy { owner: options.owner, mode: options.modes, times: options.times };
+        let sink_options = SinkOptions {
+            policy,
+            delete_extra: options.delete_extra,
+            keeps_existing: options.overwrite == Overwrite::Never,
+            looks_only: false,
+            sparse: options.sparse,
+            first_aside: 0,
+        };
+        let root_attributes = (is_dir && from.has_attributes).then(|| attributes(&from.entry));
+        let protected: Vec<_> = options.protected.iter().chain(&options.report_file).cloned().collect();
+        let folder = repository.folder();
+        let open = |options| {
+            let mut sink = Sink::open(root, root_attributes, options)?;
+            sink.guard(folder.as_deref(), &protected).map(|()| sink)
+        };
+        let view = Arc::new(open(SinkOptions { looks_only: true, ..sink_options })?);
+        let mut sink = open(sink_options)?;
+        if is_dir {
+            sink.set_mark(mark(from));
+        }
+        Ok(Run {
+            repository,
+            from,
+            target,
+            options,
+            outcome,
+            sink: Arc::new(sink),
+            view,
+            name,
+            deletes_first: false,
+        })
+    }
+
+    /// What has to be known before anything that exists is changed.
+    pub(super) async fn prove(&mut self) -> Result<Proof> {
+        let finds_something = match &self.name {
+            Some(_) => exists(self.target),
+            None => !self.view.is_fresh(),
+        };
+        if !self.view.is_fresh() {
+            self.view.begin()?;
+        }
+        let question = Question {
+            repository: self.repository,
+            options: self.options,
+            outcome: self.outcome,
+            view: Arc::clone(&self.view),
+            finds_something,
+        };
+        let proof = question.answer(self.tree(&self.view)).await?;
+        drop(question);
+        if let Some((path, error)) = &proof.doubt {
+            if self.options.delete_extra && self.options.dry_run {
+                let path = crate::error::shown(path);
+                let what = format!(
+                    "nothing would be deleted, because {path:?} cannot be restored: {}",
+                    error.chain()
+                );
+                self.outcome.tally.warn(what);
+            }
+        }
+        for sink in [&mut self.sink, &mut self.view].into_iter().filter_map(Arc::get_mut) {
+            // In doubt nothing is moved out of the way.
+            sink.options.delete_extra &= proof.doubt.is_none();
+            if proof.uses_our_names {
+                sink.options.first_aside = 1 << 32;
+            }
+        }
+        Ok(proof)
+    }
+
+    /// Refuses only when a lower bound of what is needed does not fit. Where deleting first makes room, that may be
+    /// allowed.
+    pub(super) fn check_room(&mut self, proof: &Proof) -> Result<()> {
+        let options = self.options;
+        let filtered =
+            !options.include.is_empty() || !options.exclude.is_empty() || options.max_depth.is_some();
+        if options.sparse {
+            return Ok(());
+        }
+        let needed = match self.view.is_fresh() {
+            true if !filtered && self.name.is_none() => {
+                let entry = &self.from.entry;
+                entry.summary.as_ref().map_or(entry.size, |summary| summary.size)
+            }
+            _ => proof.absent_bytes,
+        };
+        let Some(available) = self.view.available_bytes()?.filter(|available| needed > *available) else {
+            return Ok(());
+        };
+        let mut what =
+            format!("no space left: {needed} bytes are needed, {available} are available in the target");
+        if needed > available.saturating_add(proof.freed_bytes) || proof.doubt.is_some() {
+            return Err(Error::new(ErrorKind::Destination, what));
+        }
+        self.deletes_first = true;
+        if !options.delete_first && options.consent.is_none() && !options.dry_run {
+            what.push_str("; there would be room if extras were deleted before anything is written, which was not allowed");
+            return Err(Error::new(ErrorKind::Destination, what));
+        }
+        Ok(())
+    }
+
+    /// Whether what would go may go.
+    pub(super) fn check_deletion(&self, proof: &Proof) -> Result<()> {
+        let mut deletion = proof.extras.deletion.clone();
+        if deletion.entries == 0 || proof.doubt.is_some() {
+            return Ok(());
+        }
+        deletion.before_writing = self.deletes_first;
+        if let Some(limit) = self.options.max_delete.filter(|limit| !limit.allows(&deletion)) {
+            return Err(refused(&proof.extras, format!("at most {limit} may be")));
+        }
+        match &self.options.consent {
+            Some(consent) if !consent.ask(&deletion) => {
+                Err(refused(&proof.extras, "that was not agreed to".into()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A dry run: decides as a restore would and fetches no file data.
+    pub(super) async fn plan(self, proof: &Proof) {
+        let mut deletion = proof.extras.deletion.clone();
+        deletion.before_writing = self.deletes_first;
+        if proof.doubt.is_some() {
+            deletion = super::report::Deletion { of: deletion.of, ..Default::default() };
+        }
+        if let Some(limit) = self.options.max_delete.filter(|limit| !limit.allows(&deletion)) {
+            self.outcome.abort(&refused(&proof.extras, format!("at most {limit} may be")));
+        }
+        self.outcome.tally.would_delete(deletion);
+        self.pass(proof, None).await;
+    }
+
+    /// Restores. From here on the target is touched: what goes wrong is in the report.
+    pub(super) async fn write(self, proof: Proof) {
+        let (options, sink, doubts) = (self.options, Arc::clone(&self.sink), proof.doubt.is_some());
+        let Proof { packs, mut extras, .. } = proof;
+        let proof = Proof { packs, ..Proof::default() };
+        if let Err(e) = sink.begin() {
+            self.outcome.abort(&e.into());
+            return;
+        }
+        let mut deleted = false;
+        if self.deletes_first && !extras.is_empty() && !doubts {
+            let what =
+                "extra entries are deleted before anything is written: there is no room for old and new";
+            self.outcome.observer.event(Event::Warning { message: what.into() });
+            self.delete(&sink, std::mem::take(&mut extras)).await;
+            deleted = true;
+        }
+        if self.outcome.fatal().is_none() {
+            self.pass(&proof, Some(&sink)).await;
+        }
+        if options.delete_extra && !deleted && !extras.is_empty() {
+            if self.went_well() && !doubts {
+                self.delete(&sink, extras).await;
+            } else if !options.cancel.is_cancelled() {
+                let what = "nothing extra was deleted, because not everything was restored";
+                self.outcome.tally.warn(what.into());
+            }
+        }
+        let closing = Arc::clone(&sink);
+        let _ = tokio::task::spawn_blocking(move || closing.close_up()).await;
+        self.count_removals(&sink);
+        if options.verify && self.outcome.fatal().is_none() && !options.cancel.is_cancelled() {
+            let tree = self.tree(&sink);
+            if let Err(e) = reread::reread(self.repository, &sink, &tree, options, self.outcome).await {
+                self.outcome.abort(&e);
+            }
+        }
+        if options.sync == SyncMode::End {
+            self.sync(&sink).await;
+        }
+        if self.went_well() && self.outcome.tally.report().exit_kind().is_none() {
+            sink.clear_mark();
+        }
+    }
+
+    async fn pass(&self, proof: &Proof, sink: Option<&Arc<Sink>>) {
+        let pass = Pass {
+            repository: self.repository,
+            options: self.options,
+            sink: sink.cloned(),
+            view: sink.is_none().then(|| Arc::clone(&self.view)),
+            packs: proof.packs.clone(),
+            outcome: Arc::clone(self.outcome),
+        };
+        let ticker = Ticker::start(self.repository, self.outcome, self.from);
+        let ran = pass.run(self.tree(sink.unwrap_or(&self.view))).await;
+        ticker.stop();
+        if let Err(e) = ran {
+            self.outcome.abort(&e);
+        }
+    }
+
+    /// Removes what the proof found to be extra.
+    async fn delete(&self, sink: &Arc<Sink>, mut extras: Extras) {
+        loop {
+            let (is_all, sink, cancel) =
+                (!extras.is_incomplete(), Arc::clone(sink), self.options.cancel.clone());
+            let before = sink.removals.gone_so_far();
+            let (this, found) = (Arc::clone(&sink), extras);
+            let removed =
+                tokio::task::spawn_blocking(move || found.remove(&this, &|| cancel.is_cancelled())).await;
+            match removed {
+                Ok(Ok(())) => {}
+                Ok(Err(e)) => {
+                    return self
+                        .outcome
+                        .abort(&Error::internal("the list of extras cannot be read").because(e));
+                }
+                Err(_) => return self.outcome.abort(&Error::internal("deleting panicked")),
+            }
+            if is_all || self.options.cancel.is_cancelled() || sink.removals.gone_so_far() == before {
+                return;
+            }
+            // There was no place to remember all of them: a second look finds the rest.
+            extras = match self.find_again(&sink).await {
+                Ok(extras) => extras,
+                Err(e) => {
+                    let what =
+                        format!("not all extras were deleted, they cannot be found once more: {}", e.chain());
+                    return self.outcome.tally.warn(what);
+                }
+            };
+        }
+    }
+
+    /// The extras once more, as many as can be remembered.
+    async fn find_again(&self, sink: &Arc<Sink>) -> Result<Extras> {
+        let question = Question {
+            repository: self.repository,
+            options: self.options,
+            outcome: self.outcome,
+            view: Arc::clone(sink),
+            finds_something: true,
+        };
+        Ok(question.answer(self.tree(sink)).await?.extras)
+    }
+
+    fn count_removals(&self, sink: &Sink) {
+        let tally = &self.outcome.tally;
+        let removed = sink.removals.take();
+        Tally::add(&tally.deleted, removed.entries);
+        let unnamed = removed.remaining_count - removed.remaining.len() as u64;
+        for (path, why) in removed.remaining {
+            tally.remains(path, why);
+        }
+        tally.remain_unnamed(unnamed);
+    }
+
+    async fn sync(&self, sink: &Arc<Sink>) {
+        let (syncing, began) = (Arc::clone(sink), Instant::now());
+        let synced = tokio::task::spawn_blocking(move || syncing.sync()).await;
+        self.outcome.tally.clock.add(Stage::Sync, began);
+        match synced {
+            Ok(Ok(())) => {
+                let seconds = began.elapsed().as_secs_f64();
+                self.outcome.observer.event(Event::Took { what: "sync", seconds });
+            }
+            Ok(Err(e)) => self.outcome.abort(&e.into()),
+            Err(_) => self.outcome.abort(&Error::internal("syncing panicked")),
+        }
+    }
+
+    /// Whether nothing has failed so far.
+    fn went_well(&self) -> bool {
+        self.outcome.fatal().is_none()
+            && !self.options.cancel.is_cancelled()
+            && self.outcome.tally.failed.load(Ordering::Relaxed) == 0
+    }
+
+    /// What is to be restored, with countdowns of its own.
+    fn tree(&self, sink: &Arc<Sink>) -> Tree {
+        let folder = Folder::root(Arc::clone(sink.root()));
+        let entry = self.from.entry.clone();
+        match self.name.clone() {
+            None => Tree::Directory { folder, root: entry },
+            Some(name) => Tree::Single { folder, name, entry },
+        }
+    }
+}
+
+/// What the mark of an incomplete restore says.
+fn mark(from: &Resolved) -> String {
+    let snapshot = from.snapshot.as_ref().map(|s| s.id.to_string());
+    let object = from.entry.object.as_ref().map(ToString::to_string);
+    serde_json::json!({ "snapshot": snapshot.or(object), "started": jiff::Timestamp::now().to_string() })
+        .to_string()
+}
+
+fn split_target(target: &Path) -> Result<(&Path, Option<EntryName>)> {
+    if target.is_dir() {
+        let what = format!(
+            "{} is a directory, but a single file is to be restored: name the file",
+            target.display()
+        );
+        return Err(Error::new(ErrorKind::Usage, what));
+    }
+    let bad = || Error::new(ErrorKind::Usage, format!("{} is not the name of a file", target.display()));
+    let name = target.file_name().and_then(|n| n.to_str()).ok_or_else(bad)?;
+    let name = EntryName::parse(name).map_err(|_| bad())?;
+    let parent = target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Ok((parent, Some(name)))
+}

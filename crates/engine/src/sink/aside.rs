@@ -1,0 +1,205 @@
+//! Things in the way: moved aside when their replacement is complete, dropped after it, put back when it fails.
+//!
+//! Aside is a folder `.rekopia-old-N/` beside the thing, which holds it under its own name. A run that is killed leaves
+//! it there; the next run puts the thing back where its name is free, else the folder is an extra like any other. A mark
+//! tells such a folder from one that the snapshot has under this name.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use rustix::fs::{AtFlags, Dir, Mode, RenameFlags, Stat, XattrFlags};
+use rustix::io::Errno;
+
+use super::Sink;
+use super::error::SinkError;
+use super::mounts::{self, device};
+use super::remove::{self, Removals, is_protected};
+
+/// Something that was moved aside.
+#[derive(Debug)]
+pub(super) struct Aside {
+    dir: Arc<OwnedFd>,
+    folder: String,
+    name: String,
+    /// It counts as deleted when it goes: a link that is replaced does not.
+    counts: bool,
+}
+
+const PREFIX: &str = ".rekopia-old-";
+/// The mark of our folders. Where there are no such attributes it is the sticky bit, on a folder that is ours.
+const MARK: &str = "user.rekopia.aside";
+const STICKY: Mode = Mode::RWXU.union(Mode::SVTX);
+/// Names that are tried.
+const NAMES: u64 = 10_000;
+
+impl Aside {
+    /// Moves `name` aside. Numbers begin at `first`.
+    pub(super) fn of(dir: &Arc<OwnedFd>, name: &str, first: u64, counts: bool) -> Result<Self, Errno> {
+        let (folder, held) = make_folder(dir, first)?;
+        match rustix::fs::renameat(dir, name, &held, name) {
+            Ok(()) => Ok(Aside { dir: Arc::clone(dir), folder, name: name.to_owned(), counts }),
+            Err(e) => {
+                let _ = rustix::fs::unlinkat(dir, &folder, AtFlags::REMOVEDIR);
+                Err(e)
+            }
+        }
+    }
+
+    /// Moves it back to its name, which is free.
+    pub(super) fn put_back(&self) -> Result<(), Errno> {
+        put_back(&self.dir, &self.folder, &self.name)
+    }
+
+    /// Removes what has taken its name meanwhile, which this run made, and moves it back.
+    pub(super) fn put_back_over(&self, sink: &Sink) -> Result<(), Errno> {
+        let name = CString::new(self.name.as_str()).map_err(|_| Errno::INVAL)?;
+        let shown = |_: &[u8]| String::new();
+        remove::remove(&self.dir, &name, &sink.protected, &Removals::default(), &shown)?;
+        self.put_back()
+    }
+
+    /// Removes it: what replaces it is complete.
+    pub(super) fn discard(self, sink: &Sink, folder_shown: &str) {
+        let (inside, own) = (CString::new(self.name.as_str()), CString::new(self.folder.as_str()));
+        let held = mounts::enter(&self.dir, 0, self.folder.as_str());
+        let shown = |path: &[u8]| join(folder_shown, &self.folder, &String::from_utf8_lossy(path));
+        let uncounted = Removals::default();
+        let removals = if self.counts { &sink.removals } else { &uncounted };
+        let why = match (held, inside, own) {
+            (Ok(held), Ok(inside), Ok(_)) => {
+                match remove::remove(&held.fd, &inside, &sink.protected, removals, &shown) {
+                    // Not empty: what stays is named already.
+                    Ok(()) => match rustix::fs::unlinkat(&self.dir, &self.folder, AtFlags::REMOVEDIR) {
+                        Ok(()) | Err(Errno::NOTEMPTY | Errno::EXIST) => return,
+                        Err(e) => e,
+                    },
+                    Err(e) => e,
+                }
+            }
+            (Err(e), ..) => e,
+            _ => Errno::INVAL,
+        };
+        sink.removals.remains(join(folder_shown, &self.folder, ""), why.to_string());
+    }
+}
+
+fn join(folder: &str, name: &str, below: &str) -> String {
+    let parts = [folder, name, below];
+    parts.iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join("/")
+}
+
+fn make_folder(dir: &OwnedFd, first: u64) -> Result<(String, OwnedFd), Errno> {
+    for number in first..first + NAMES {
+        let folder = format!("{PREFIX}{number}");
+        match rustix::fs::mkdirat(dir, &folder, Mode::RWXU) {
+            Ok(()) => {}
+            Err(Errno::EXIST) => continue,
+            Err(e) => return Err(e),
+        }
+        let held = mounts::enter(dir, 0, folder.as_str()).map(|entered| entered.fd);
+        let marked = held.and_then(|held| {
+            match rustix::fs::fsetxattr(&held, MARK, b"1", XattrFlags::empty()) {
+                Ok(()) => {}
+                Err(_) => rustix::fs::fchmod(&held, STICKY)?,
+            }
+            Ok(held)
+        });
+        return match marked {
+            Ok(held) => Ok((folder, held)),
+            Err(e) => {
+                let _ = rustix::fs::unlinkat(dir, &folder, AtFlags::REMOVEDIR);
+                Err(e)
+            }
+        };
+    }
+    Err(Errno::EXIST)
+}
+
+fn put_back(dir: &OwnedFd, folder: &str, name: &str) -> Result<(), Errno> {
+    let held = mounts::enter(dir, 0, folder)?.fd;
+    match rustix::fs::renameat_with(&held, name, dir, name, RenameFlags::NOREPLACE) {
+        Err(Errno::INVAL | Errno::NOSYS) => {
+            // This file system cannot refuse by itself.
+            match rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+                Err(Errno::NOENT) => rustix::fs::renameat(&held, name, dir, name)?,
+                Ok(_) => return Err(Errno::EXIST),
+                Err(e) => return Err(e),
+            }
+        }
+        other => other?,
+    }
+    rustix::fs::unlinkat(dir, folder, AtFlags::REMOVEDIR)
+}
+
+/// The thing that a run which was killed left aside in `folder`, when it is ours and its name is free.
+pub(super) fn left_aside(dir: impl AsFd + Copy, folder: &str) -> Option<String> {
+    if !folder.starts_with(PREFIX) {
+        return None;
+    }
+    let held = mounts::enter(dir, 0, folder).ok()?;
+    if held.stat.st_uid != rustix::process::geteuid().as_raw() || !is_marked(&held.fd, &held.stat) {
+        return None;
+    }
+    let mut only = None;
+    for entry in Dir::read_from(&held.fd).ok()? {
+        let entry = entry.ok()?;
+        if entry.file_name() != c"." && entry.file_name() != c".." {
+            if only.is_some() {
+                return None;
+            }
+            only = Some(entry.file_name().to_str().ok()?.to_owned());
+        }
+    }
+    let name = only?;
+    let taken = rustix::fs::statat(dir, name.as_str(), AtFlags::SYMLINK_NOFOLLOW);
+    (taken.err() == Some(Errno::NOENT)).then_some(name)
+}
+
+fn is_marked(held: &OwnedFd, stat: &Stat) -> bool {
+    let mut value = [0u8; 1];
+    match rustix::fs::fgetxattr(held, MARK, &mut value) {
+        Ok(_) => true,
+        Err(Errno::NODATA) => false,
+        Err(_) => Mode::from_raw_mode(stat.st_mode).contains(Mode::SVTX),
+    }
+}
+
+/// Puts back what a run that was killed left aside in this directory. Only names that were used first are looked for.
+pub(super) fn put_back_leftovers(sink: &Sink, dir: &OwnedFd) {
+    for number in 0..NAMES {
+        let folder = format!("{PREFIX}{number}");
+        match rustix::fs::statat(dir, &folder, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(_) => {}
+            Err(_) => return,
+        }
+        if let Some(name) = left_aside(dir, &folder) {
+            sink.changing();
+            let _ = put_back(dir, &folder, &name);
+        }
+    }
+}
+
+/// Why the thing at `name` may not be moved: something is mounted on it or in it, or this run needs it.
+pub(super) fn must_stay(
+    sink: &Sink,
+    dir: &OwnedFd,
+    name: &str,
+    stat: &Stat,
+    shown: &str,
+) -> Result<(), SinkError> {
+    if is_protected(&sink.protected, stat) {
+        return Err(SinkError::protected(shown));
+    }
+    let name = CString::new(name).map_err(|_| SinkError::sys("looking at", shown, Errno::INVAL))?;
+    let seen = remove::survey(dir, &name, &sink.protected, &mut |_, _| ());
+    let seen = seen.map_err(|e| SinkError::sys("looking into", shown, e))?;
+    let own = rustix::fs::fstat(dir).map_err(|e| SinkError::sys("looking at", shown, e))?;
+    if seen.mount.is_some() || device(stat) != device(&own) {
+        return Err(SinkError::immovable(shown, "a mount point, or something that holds one, is in the way"));
+    }
+    if seen.protected.is_some() {
+        return Err(SinkError::protected(shown));
+    }
+    Ok(())
+}
