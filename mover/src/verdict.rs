@@ -114,6 +114,10 @@ async fn no_repository(config: &Config, message: &str) -> Outcome {
 /// What a person can do comes last: the operator keeps the end.
 fn with_remedy(kind: ErrorKind, message: String) -> String {
     let remedy = match kind {
+        // The engine's words for room that only deleting first would make.
+        ErrorKind::Destination if message.contains("before anything is written, which was not allowed") => {
+            "take a larger volume, or set deleteFirst: true"
+        }
         ErrorKind::InvalidPassword => "check KOPIA_PASSWORD in the Secret",
         ErrorKind::Storage => "check endpoint, keys, mount and network policy",
         ErrorKind::Archived => "bring the objects back from the archive first",
@@ -214,6 +218,15 @@ mod tests {
             panic!()
         };
         assert_eq!(done.warnings, [said]);
+    }
+
+    #[test]
+    fn the_setting_that_allows_it_is_quoted() {
+        let room =
+            "there would be room if extras were deleted before anything is written, which was not allowed";
+        let message = with_remedy(ErrorKind::Destination, room.into());
+        assert!(message.ends_with("or set deleteFirst: true"), "{message}");
+        assert!(!with_remedy(ErrorKind::Destination, "no space left".into()).contains("deleteFirst"));
     }
 
     #[test]

@@ -32,7 +32,12 @@ pub(crate) fn consent(
 fn ask(deletion: &Deletion, cancel: &Cancel) -> bool {
     question(deletion).iter().for_each(|line| say(line));
     prompt("Delete them? [y/N] ");
-    answer(cancel).is_some_and(|text| is_yes(&text))
+    let answer = answer(cancel).unwrap_or_default();
+    if !answer.ends_with('\n') {
+        // Nobody has ended the line.
+        say("");
+    }
+    is_yes(&answer)
 }
 
 fn question(deletion: &Deletion) -> Vec<String> {

@@ -106,7 +106,7 @@ pub(crate) fn print_error(error: &anyhow::Error, code: u8, json: bool) {
         let _ = writeln!(output(), "{document}");
     }
     say(&format!("rekopia: {line}"));
-    if let Some(advice) = advice(code, LISTED.load(Ordering::Relaxed)) {
+    if let Some(advice) = advice(code, &line, LISTED.load(Ordering::Relaxed)) {
         say(&format!("  {advice}"));
     }
 }
@@ -123,8 +123,8 @@ pub(crate) fn one_line(error: &anyhow::Error) -> String {
     text::line(&line)
 }
 
-/// What a person can do about a command that ended with an error. `listed`: the snapshots could be read.
-fn advice(code: u8, listed: bool) -> Option<&'static str> {
+/// What a person can do about a command that ended with the error `line`. `listed`: the snapshots could be read.
+fn advice(code: u8, line: &str, listed: bool) -> Option<&'static str> {
     Some(match code {
         10 => {
             "Check the path or URL: a repository holds kopia.repository (kopia.repository.f in a directory)."
@@ -134,6 +134,10 @@ fn advice(code: u8, listed: bool) -> Option<&'static str> {
         }
         13 => "`rekopia snapshots` lists what there is.",
         14 if listed => "`rekopia verify --all` shows which snapshots can be read.",
+        // The engine's words for room that only deleting first would make.
+        16 if line.contains("before anything is written, which was not allowed") => {
+            "--yes allows that; nothing that was there before has been changed."
+        }
         // The engine ends a restore with an error only before it touches anything.
         16 => "Nothing that was there before has been changed.",
         _ => return None,
@@ -179,10 +183,10 @@ mod tests {
 
     #[test]
     fn advice_is_true_or_absent() {
-        assert_eq!(advice(14, false), None, "no command can read the snapshots");
-        assert!(advice(14, true).unwrap().contains("verify"));
+        assert_eq!(advice(14, "", false), None, "no command can read the snapshots");
+        assert!(advice(14, "", true).unwrap().contains("verify"));
         for code in [1, 2, 3, 15, 17, 18, 130, 143] {
-            assert_eq!(advice(code, true), None);
+            assert_eq!(advice(code, "", true), None);
         }
     }
 }

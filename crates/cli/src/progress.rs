@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rekopia::{Event, Observer, Progress};
 
 use crate::args::Global;
-use crate::say::{output, say};
+use crate::say::{clear_line, output, say};
 use crate::text;
 
 /// Watches a run in the way that the options ask for.
@@ -57,12 +57,15 @@ impl Display {
     pub(crate) fn aside<T>(&self, something: impl FnOnce() -> T) -> T {
         let Mode::Bar(bar) = &self.mode else { return something() };
         bar.set_draw_target(ProgressDrawTarget::hidden());
+        // What was drawn last stays otherwise, and the first words would stand behind it.
+        clear_line();
         let result = something();
         bar.set_draw_target(ProgressDrawTarget::stderr());
         result
     }
 
-    fn say(&self, line: &str) {
+    /// Says a line, above the bar where there is one.
+    pub(crate) fn say(&self, line: &str) {
         match &self.mode {
             Mode::Bar(bar) => bar.suspend(|| say(line)),
             _ => say(line),

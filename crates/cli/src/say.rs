@@ -21,6 +21,11 @@ pub(crate) fn prompt(question: &str) {
     let _ = err.flush();
 }
 
+/// Empties the line of the terminal on which the cursor is.
+pub(crate) fn clear_line() {
+    prompt("\r\x1b[2K");
+}
+
 /// Standard output, whose errors are told apart from all others: a pipe that the reader closed ends a listing quietly,
 /// while a connection that the storage closed is a failure.
 pub(crate) struct Output(io::Stdout);

@@ -130,6 +130,34 @@ fn a_limit_is_kept() {
     assert!(!place.has_old());
 }
 
+/// Old and new do not fit together: without a word of the person the old stays.
+#[test]
+fn no_room_for_old_and_new_needs_a_yes() {
+    if !rustix::process::geteuid().is_root() {
+        // Only root can mount a small file system.
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let script = r#"mount -t tmpfs -o size=600k none "$D" || exit 99; mkdir "$D/t"
+        head -c 450000 /dev/zero > "$D/t/old"
+        "$E" "$@" && exit 98; test -e "$D/t/old" || exit 97
+        "$E" "$@" --yes; code=$?; test -e "$D/t/old" && exit 96; exit $code"#;
+    let root = testdata().join("quickstart");
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", script, "sh", "--no-progress", "--repo"]).arg(root.join("repo"));
+    command.arg("--password-file").arg(root.join("password")).args(["restore", "--delete-extra", "latest"]);
+    command.arg(dir.path().join("t")).env("D", dir.path()).env("E", EXE).env("HOME", "/proc/nonexistent");
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    if !matches!(output.status.code(), Some(99 | 1)) {
+        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+        assert!(
+            said(&output).contains("no space left") && said(&output).contains("--yes allows that"),
+            "{}",
+            said(&output)
+        );
+    }
+}
+
 /// A configuration, a password and a report that lie in the target are this run's own.
 #[test]
 fn what_the_run_uses_stays() {

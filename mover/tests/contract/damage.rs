@@ -2,6 +2,8 @@
 
 use rekopia_testkit::damage::Damaged;
 use rekopia_testkit::tree::Tree;
+use rustix::fs::XattrFlags;
+use rustix::io::Errno;
 
 use crate::cloud::Cloud;
 use crate::place::{Place, S2};
@@ -47,7 +49,12 @@ fn damaged_packs() {
     }
     let ended = place.ends(3, "in pack p");
     assert!(ended.log.contains("repair the cause, or set onMissing: accept"), "{}", ended.log);
+    // What is accepted is not marked as incomplete any more (where the file system has such marks).
+    let mark = "user.rekopia.incomplete";
+    let marked = rustix::fs::setxattr(place.data(), mark, b"", XattrFlags::empty()).is_ok();
     place.set("REKOPIA_ON_MISSING", "accept").ends(0, "accepted losses");
+    let left = rustix::fs::getxattr(place.data(), mark, &mut [0_u8; 64]);
+    assert!(!marked || left == Err(Errno::NODATA), "{left:?}");
     damage_takes_nothing_away();
 }
 

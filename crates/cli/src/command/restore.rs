@@ -24,7 +24,7 @@ pub(super) async fn run(global: &Global, args: &Restore) -> Result<u8> {
     let repository = connect::open(global, &observer).await?;
     let from = resolve(&repository, &args.reference, &args.which).await?;
     if !global.quiet && !global.json {
-        announce(args, &from);
+        announce(&display, args, &from);
     }
     let cancel = Cancel::new();
     let _watch = watch_signals(&cancel);
@@ -52,7 +52,7 @@ pub(super) async fn run(global: &Global, args: &Restore) -> Result<u8> {
     exit::code_after_output(code, summary::print(global, &report, job, code))
 }
 
-fn announce(args: &Restore, from: &Resolved) {
+fn announce(display: &Display, args: &Restore, from: &Resolved) {
     let what = from.snapshot.as_ref().map_or(args.reference.clone(), |s| {
         let when = crate::time::show(s.start_ns, &jiff::tz::TimeZone::system());
         let below = if from.sub_path.is_empty() { String::new() } else { format!(" /{}", from.sub_path) };
@@ -60,7 +60,7 @@ fn announce(args: &Restore, from: &Resolved) {
     });
     let verb = if args.dry_run { "Would restore" } else { "Restoring" };
     let target = text::printable(&args.target.to_string_lossy());
-    say(&format!("{verb} {} to {target}", text::line(&what)));
+    display.say(&format!("{verb} {} to {target}", text::line(&what)));
 }
 
 fn write_receipt(path: &Path, repository: &Repository, from: &Resolved, report: &Report) -> Result<()> {
