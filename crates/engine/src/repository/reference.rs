@@ -149,8 +149,10 @@ impl Repository {
         let (entry, walked) = match self.descend(root.clone(), &sub_path).await {
             // After an ID people paste the original path, too.
             Err(e) if e.kind() == ErrorKind::NotFound => {
-                let typed = format!("/{}", sub_path.join("/"));
-                let rest = snapshot.as_ref().and_then(|s| below(&s.source.path, &typed));
+                let typed = sub_path.join("/");
+                let rest = snapshot.as_ref().and_then(|s| {
+                    below(&s.source.path, &format!("/{typed}")).or_else(|| below(&s.source.path, &typed))
+                });
                 let by_id = matches!(reference.root, RootReference::Id(_));
                 let Some(rest) = rest.filter(|_| by_id) else { return Err(e) };
                 let shown = rest.join("/");

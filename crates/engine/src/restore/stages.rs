@@ -240,6 +240,7 @@ impl<'a> Run<'a> {
         let _ = tokio::task::spawn_blocking(move || closing.close_up()).await;
         self.count_removals(&sink);
         if options.verify && self.outcome.fatal().is_none() && !options.cancel.is_cancelled() {
+            sink.set_written();
             let tree = self.tree(&sink);
             if let Err(e) = reread::reread(self.repository, &sink, &tree, options, self.outcome).await {
                 self.outcome.abort(&e);

@@ -142,7 +142,8 @@ impl Handles {
         if let Some(fd) = &*slot {
             return Ok(DirHandle { fd: Arc::clone(fd), fresh: node.opened().is_some_and(|o| o.fresh) });
         }
-        let found = if parent.fresh { None } else { self.find(parent, node, sink)? };
+        let is_new = parent.fresh && !sink.is_written.load(Ordering::Acquire);
+        let found = if is_new { None } else { self.find(parent, node, sink)? };
         let (entered, existed) = match found {
             Some((entered, existed)) => (entered, Some(existed)),
             None if sink.options.looks_only => return Err(SinkError::absent(node.path())),

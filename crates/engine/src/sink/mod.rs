@@ -103,6 +103,8 @@ pub(crate) struct Sink {
     changed: std::sync::Once,
     /// Held while the root is opened.
     opening: std::sync::Mutex<()>,
+    /// Everything is written: what is looked at from now on is there, also in what this run made.
+    is_written: std::sync::atomic::AtomicBool,
 }
 
 /// What the target was before.
@@ -140,6 +142,7 @@ impl Sink {
             mark: None,
             changed: std::sync::Once::new(),
             opening: std::sync::Mutex::new(()),
+            is_written: std::sync::atomic::AtomicBool::new(false),
         })
     }
 
@@ -205,6 +208,11 @@ impl Sink {
     /// What the mark on the root says while the restore is not complete.
     pub(crate) fn set_mark(&mut self, text: String) {
         self.mark = Some(text);
+    }
+
+    /// Everything is written and is read back from now on.
+    pub(crate) fn set_written(&self) {
+        self.is_written.store(true, std::sync::atomic::Ordering::Release);
     }
 
     /// The node of the root.

@@ -64,7 +64,7 @@ const TABLE: &[(&str, &str)] = &[
     ("restore::reread", "error observer repository sink restore"),
     (
         "restore::stages",
-        "error observer repository sink restore::clock restore::extra restore::finish restore::options \
+        "error observer repository sink restore::clock restore::extra restore::filter restore::finish restore::options \
          restore::pass restore::prove restore::report restore::reread restore::slot restore::ticker restore::walk",
     ),
     ("restore::run", "error observer repository sink restore"),
