@@ -83,7 +83,7 @@ impl Reference {
             Error::new(ErrorKind::Usage, what)
         };
         if let Some((user, rest)) =
-            text.split_once('@').filter(|(user, _)| !user.is_empty() && !text.starts_with('/'))
+            text.split_once('@').filter(|(user, _)| !user.is_empty() && !user.contains('/'))
         {
             if let Some((host, path)) = rest.split_once(':') {
                 if host.is_empty() || path.is_empty() || host.contains('/') {

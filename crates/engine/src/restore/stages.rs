@@ -106,15 +106,13 @@ impl<'a> Run<'a> {
         };
         let proof = question.answer(self.tree(&self.view)).await?;
         drop(question);
-        if let Some((path, error)) = &proof.doubt {
-            if self.options.delete_extra && self.options.dry_run {
-                let path = crate::error::shown(path);
-                let what = format!(
-                    "nothing would be deleted, because {path:?} cannot be restored: {}",
-                    error.chain()
-                );
-                self.outcome.tally.warn(what);
-            }
+        if let Some((path, error)) = &proof.doubt
+            && self.options.delete_extra
+            && self.options.dry_run
+        {
+            let (path, why) = (crate::error::shown(path), error.chain());
+            let what = format!("nothing would be deleted, because {path:?} cannot be restored: {why}");
+            self.outcome.tally.warn(what);
         }
         for sink in [&mut self.sink, &mut self.view].into_iter().filter_map(Arc::get_mut) {
             // In doubt nothing is moved out of the way.

@@ -309,15 +309,12 @@ impl Sink {
             ));
         }
         let (name, dir) = (name.as_str(), &self.dir(node)?);
-        match existing.map(|e| e.kind) {
-            Some(ExistingKind::Symlink) => {
-                let now = rustix::fs::readlinkat(&dir.fd, name, Vec::new());
-                let now = now.map_err(|e| SinkError::sys("reading", &shown(), e))?;
-                if now.as_bytes() == target {
-                    return metadata::set_link(self, (node, dir), name, attributes, existing, &shown);
-                }
+        if existing.is_some_and(|e| e.kind == ExistingKind::Symlink) {
+            let now = rustix::fs::readlinkat(&dir.fd, name, Vec::new());
+            let now = now.map_err(|e| SinkError::sys("reading", &shown(), e))?;
+            if now.as_bytes() == target {
+                return metadata::set_link(self, (node, dir), name, attributes, existing, &shown);
             }
-            Some(_) | None => {}
         }
         self.changing();
         self.handles.widen(node, dir);
