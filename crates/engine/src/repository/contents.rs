@@ -38,6 +38,8 @@ impl Traffic {
     }
 }
 
+/// Plaintext bytes that are decoded where they are asked for: that takes some microseconds.
+const INLINE: u64 = 16 << 10;
 /// The longest request of a metadata round.
 const MAX_REQUEST: u64 = 4 << 20;
 
@@ -124,7 +126,8 @@ impl Contents {
         };
         let (opener, pack_name) = (Arc::clone(&self.opener), name.clone());
         let ids: Vec<ContentId> = wanted.iter().map(|(_, id)| *id).collect();
-        let decoded = tokio::task::spawn_blocking(move || {
+        let plain: u64 = wanted.iter().map(|(location, _)| u64::from(location.packed.original_len)).sum();
+        let decode = move || {
             let (mut decoder, mut out) = (Decoder::default(), Vec::new());
             let mut results = Vec::with_capacity(wanted.len());
             // Opening decrypts in place, which would spoil overlapping ranges: each content gets its own copy.
@@ -139,8 +142,12 @@ impl Contents {
                 results.push((id, opened));
             }
             results
-        });
-        decoded.await.unwrap_or_else(|_| {
+        };
+        // A chain of small directories would spend its time between threads.
+        if plain <= INLINE {
+            return decode();
+        }
+        tokio::task::spawn_blocking(decode).await.unwrap_or_else(|_| {
             ids.into_iter().map(|id| (id, Err(Error::internal("a decoding thread panicked")))).collect()
         })
     }
