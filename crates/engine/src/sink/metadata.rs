@@ -155,6 +155,9 @@ pub(super) fn finish_dir(
         }
         policy.mode = true;
     }
+    if policy.mode && existed.is_some_and(|existed| existed.mode != wanted.mode & 0o7777) {
+        sink.changing();
+    }
     let place = (device(node), Kind::Directory);
     set(sink, place, &policy, &Opened(&handle.fd), &wanted, now.as_ref(), &|| node.path())
 }
@@ -187,13 +190,13 @@ fn set(
     let before = if looks_before { subject.stat().ok().map(|stat| of_stat(&stat)) } else { now.copied() };
     let (mut done, mut refused) = (Done::default(), Refused::default());
     if let Some((uid, gid)) = owner.filter(|o| now.is_none_or(|n| (n.uid, n.gid) != *o)) {
-        sink.changing();
         // An ID of all ones means "leave it" to the kernel.
         let valid = uid != u32::MAX && gid != u32::MAX;
         let result =
             if valid { subject.chown(Uid::from_raw(uid), Gid::from_raw(gid)) } else { Err(Errno::INVAL) };
         if tolerate(result, || format!("owner {uid}:{gid}"), &mut issues, "changing the owner of", shown)? {
             done.owner = Some((uid, gid));
+            sink.changing();
         } else {
             refused.owner = true;
             // Whoever owns it now must not get somebody else's powers.
@@ -203,10 +206,14 @@ fn set(
     let wanted_mode = if policy.mode { Some(mode) } else { None };
     // The kernel drops setuid and setgid when the owner changes.
     let same_mode = |m: &u32| now.is_some_and(|n| n.mode == *m) && !(done.owner.is_some() && m & 0o6000 != 0);
-    if let Some(mode) = wanted_mode.filter(|m| !same_mode(m)).inspect(|_| sink.changing())
+    if let Some(mode) = wanted_mode.filter(|m| !same_mode(m))
         && let Some(result) = subject.chmod(Mode::from_raw_mode(mode as _))
     {
         if tolerate(result, || format!("mode {mode:04o}"), &mut issues, "changing the mode of", shown)? {
+            // A directory may only be closed again; whether it changes is known there.
+            if place.1 != Kind::Directory {
+                sink.changing();
+            }
             // What nobody asked for need not be right.
             done.mode = Some(mode).filter(|_| sink.options.policy.mode);
         } else {
@@ -214,10 +221,10 @@ fn set(
         }
     }
     if policy.times && now.is_none_or(|n| n.mtime_ns != wanted.mtime_ns) {
-        sink.changing();
         let result = subject.utimes(&times(wanted.mtime_ns));
         if tolerate(result, || "modification time".into(), &mut issues, "changing the time of", shown)? {
             done.mtime_ns = Some(wanted.mtime_ns);
+            sink.changing();
         } else {
             refused.time = true;
         }
