@@ -142,6 +142,11 @@ impl Handles {
         if let Some(fd) = &*slot {
             return Ok(DirHandle { fd: Arc::clone(fd), fresh: node.opened().is_some_and(|o| o.fresh) });
         }
+        if node.opened().is_some() {
+            // Another thread has just made it, and keeps its handle in a moment.
+            drop(slot);
+            return self.reopen(parent, node.name(), node);
+        }
         let is_new = parent.fresh && !sink.is_written.load(Ordering::Acquire);
         let found = if is_new { None } else { self.find(parent, node, sink)? };
         let (entered, existed) = match found {

@@ -313,7 +313,11 @@ async fn with_a_filter_an_extra_goes_only_if_the_filter_takes_it() {
         ),
         (&[], &["*.txt"], &["a.txt", "b.txt", "mixed", "mixed/d.txt", "text", "text/e.txt"]),
         (&[], &["mixed/"], &["a.txt", "mixed", "mixed/d.log", "mixed/d.txt"]),
-        (&["mixed/"], &[], &["a.txt", "b.log", "b.txt", "empty", "logs", "logs/c.log", "text", "text/e.txt"]),
+        (
+            &["mixed/", "a.log"],
+            &[],
+            &["a.txt", "b.log", "b.txt", "empty", "logs", "logs/c.log", "text", "text/e.txt"],
+        ),
     ] {
         let dir = tempfile::tempdir().unwrap();
         for folder in ["mixed", "logs", "empty", "text"] {

@@ -274,7 +274,8 @@ async fn a_cancelled_run_leaves_nothing_half_written_and_is_completed_by_another
     let report = restore(&repository, SOURCE, &target, &options).await.unwrap();
     assert!(report.cancelled && !report.is_complete());
     assert_eq!((report.files, report.failed), (0, 0));
-    for (path, entry) in Tree::read(&target).entries {
+    let found = if target.exists() { Tree::read(&target) } else { Tree::default() };
+    for (path, entry) in found.entries {
         assert!(entry.kind != 'f' || entry.sha256 == expected.entries[&path].sha256, "{path}");
     }
     restore(&repository, SOURCE, &target, &quick()).await.unwrap();
