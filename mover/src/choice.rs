@@ -78,24 +78,25 @@ pub(crate) fn choose<'a>(
         }
         warnings.push(what);
     }
-    if !config.chosen_by_user && newest.is_some_and(|n| n.id == chosen.id) {
-        if let Some(shrunk) = identity::shrunk(chosen, &own, now) {
-            let instant = when(shrunk.good.start_ns);
+    if !config.chosen_by_user
+        && newest.is_some_and(|n| n.id == chosen.id)
+        && let Some(shrunk) = identity::shrunk(chosen, &own, now)
+    {
+        let instant = when(shrunk.good.start_ns);
+        let what = format!(
+            "snapshot {} of {} has lost most of what {} of {instant} had",
+            chosen.id,
+            when(chosen.start_ns),
+            shrunk.good.id
+        );
+        if shrunk.recent && !config.settings.accept_shrunk {
             let what = format!(
-                "snapshot {} of {} has lost most of what {} of {instant} had",
-                chosen.id,
-                when(chosen.start_ns),
-                shrunk.good.id
+                "{what}; to restore the earlier one set restoreAsOf: {instant}, \
+                 to take the newest set onShrunk: restore"
             );
-            if shrunk.recent && !config.settings.accept_shrunk {
-                let what = format!(
-                    "{what}; to restore the earlier one set restoreAsOf: {instant}, \
-                     to take the newest set onShrunk: restore"
-                );
-                return Err(Box::new(Outcome::failed(18, "refused-shrunk", what)));
-            }
-            warnings.push(what);
+            return Err(Box::new(Outcome::failed(18, "refused-shrunk", what)));
         }
+        warnings.push(what);
     }
     Ok(chosen)
 }

@@ -351,6 +351,15 @@ fn without_a_target_it_goes_where_it_came_from() {
     }
     // Without Kopia's configuration the system says who asks.
     ended(made.run(&["restore", &own]), 2);
+    let system = |program: &str, option: &str| {
+        let output = Command::new(program).arg(option).output().unwrap();
+        stdout(&output).trim().to_owned()
+    };
+    let host = system("uname", "-n").split('.').next().unwrap().to_lowercase();
+    let identity = format!("{}@{host}", system("id", "-un"));
+    made.snapshot(&format!("{identity}:{own}"), 2, |_| {});
+    ended(made.run(&["restore", &own]), 0);
+    assert_eq!(text(&place.join("file")), format!("day 2 of {identity}:{own}"));
 }
 
 #[test]

@@ -160,7 +160,7 @@ fn print(
             let when = time::show(snapshot.start_ns, zone);
             let mut line = format!("  {when}  {}  {size:>9}  {files}", snapshot.id);
             if let Some(reason) = &snapshot.incomplete {
-                line.push_str(&format!("  incomplete:{reason}"));
+                line.push_str(&format!("  incomplete:{}", text::printable(reason)));
             }
             let (errors, _) = snapshot.recorded_errors();
             if errors > 0 {
@@ -170,7 +170,7 @@ fn print(
                 line.push_str(&format!("  ({})", list.join(",")));
             }
             if !snapshot.pins.is_empty() {
-                line.push_str(&format!("  pins:{}", snapshot.pins.join(",")));
+                line.push_str(&format!("  pins:{}", text::printable(&snapshot.pins.join(","))));
             }
             if !snapshot.tags.is_empty() {
                 let tag = |(key, value): (&String, &String)| {
