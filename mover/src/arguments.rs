@@ -2,6 +2,8 @@
 
 use rekopia::{OnError, Overwrite, OwnerPolicy, RestoreOptions, SyncMode};
 
+use crate::settings::Settings;
+
 /// Between two arguments.
 const SEPARATOR: &str = "|VOLSYNC_ARG_SEP|";
 
@@ -20,11 +22,11 @@ const ABOUT_OUTPUT: [&str; 8] = [
     "disable-color",
 ];
 
-/// Applies the arguments to a restore's options.
+/// Applies the arguments to a restore's options and to the settings.
 ///
 /// # Errors
 /// A sentence that names the argument.
-pub(crate) fn apply(text: &str, options: &mut RestoreOptions) -> Result<(), String> {
+pub(crate) fn apply(text: &str, options: &mut RestoreOptions, settings: &mut Settings) -> Result<(), String> {
     let mut arguments = text.split(SEPARATOR).map(str::trim).filter(|a| !a.is_empty());
     while let Some(argument) = arguments.next() {
         let named = |what: &str| format!("KOPIA_ADDITIONAL_ARGS: {argument:?} {what}");
@@ -34,12 +36,17 @@ pub(crate) fn apply(text: &str, options: &mut RestoreOptions) -> Result<(), Stri
             None if WITH_VALUE.contains(&name) => (name, arguments.next()),
             None => (name, None),
         };
-        one(name, value, options).map_err(named)?;
+        one(name, value, options, settings).map_err(named)?;
     }
     Ok(())
 }
 
-fn one(name: &str, value: Option<&str>, options: &mut RestoreOptions) -> Result<(), &'static str> {
+fn one(
+    name: &str,
+    value: Option<&str>,
+    options: &mut RestoreOptions,
+    settings: &mut Settings,
+) -> Result<(), &'static str> {
     let (name, on) = match name.strip_prefix("no-") {
         Some(bare) => (bare, false),
         None => (name, true),
@@ -62,7 +69,12 @@ fn one(name: &str, value: Option<&str>, options: &mut RestoreOptions) -> Result<
         "skip-owners" => options.owner = if on { OwnerPolicy::Skip } else { OwnerPolicy::Keep },
         "skip-permissions" => options.modes = !on,
         "skip-times" => options.times = !on,
-        "ignore-errors" => options.on_error = if on { OnError::Continue } else { OnError::Stop },
+        // Kopia ends in 0 then, whatever is missing.
+        "ignore-errors" if on => {
+            options.on_error = OnError::Continue;
+            settings.accept_missing = true;
+        }
+        "ignore-errors" => options.on_error = OnError::Stop,
         "ignore-permission-errors" => options.strict_attributes = !on,
         "write-sparse-files" => options.sparse = on,
         "delete-extra" => options.delete_extra = on,
@@ -86,7 +98,7 @@ mod tests {
 
     fn applied(arguments: &[&str]) -> Result<RestoreOptions, String> {
         let mut options = RestoreOptions::default();
-        apply(&arguments.join(SEPARATOR), &mut options).map(|()| options)
+        apply(&arguments.join(SEPARATOR), &mut options, &mut Settings::default()).map(|()| options)
     }
 
     #[test]
@@ -113,6 +125,17 @@ mod tests {
         ] {
             assert!(applied(&[harmless]).is_ok(), "{harmless}");
         }
+    }
+
+    #[test]
+    fn ignored_errors_are_accepted_losses() {
+        let accepted = |arguments: &str| {
+            let mut settings = Settings::default();
+            apply(arguments, &mut RestoreOptions::default(), &mut settings).unwrap();
+            settings.accept_missing
+        };
+        assert!(accepted("--ignore-errors") && accepted("--ignore-errors=true"));
+        assert!(!accepted("--no-ignore-errors") && !accepted("--skip-owners"));
     }
 
     #[test]

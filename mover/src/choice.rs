@@ -7,6 +7,15 @@ use crate::identity;
 use crate::outcome::Outcome;
 use crate::say::{one_line, say};
 
+/// Clocks of several machines differ by less, in nanoseconds.
+const CLOCKS_DIFFER: i64 = 5 * 60 * 1_000_000_000;
+
+/// Recorded errors that are named.
+const NAMED: usize = 10;
+
+/// Identities of the same host or user that are named.
+const RELATED: usize = 5;
+
 /// The snapshot to restore, or why there is none.
 pub(crate) fn choose<'a>(
     config: &Config,
@@ -23,6 +32,14 @@ pub(crate) fn choose<'a>(
     let newest = Selection::default().choose(&own);
     let Some(chosen) = config.selection.choose(&own) else {
         let complete = own.iter().filter(|s| s.incomplete.is_none() && s.root.is_some()).count();
+        if own.iter().all(|s| s.incomplete.is_some()) {
+            let what = format!(
+                "no complete snapshot of {source}: {} incomplete, left by backups that did not end; \
+                 let a backup end",
+                own.len()
+            );
+            return Err(Box::new(Outcome::failed(13, "no-such-snapshot", what)));
+        }
         let oldest = own.first().map_or_else(String::new, |s| when(s.start_ns));
         let what = format!(
             "no snapshot of {source} matches: {complete} complete of {} exist, the oldest of {oldest}; \
@@ -36,47 +53,77 @@ pub(crate) fn choose<'a>(
         let (why, when) = (one_line(why, 100), when(skipped.start_ns));
         say(&format!("WARN: skipping the incomplete snapshot {} of {when} ({why})", skipped.id));
     }
-    if let Some(errors) = recorded_errors(chosen) {
-        let what = format!("snapshot {} of {} recorded {errors}", chosen.id, when(chosen.start_ns));
+    let now = i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX);
+    if chosen.start_ns > now.saturating_add(CLOCKS_DIFFER) {
+        let when = when(chosen.start_ns);
+        warnings
+            .push(format!("snapshot {} is dated in the future, {when}: a clock was or is wrong", chosen.id));
+    }
+    let recorded = Recorded::of(chosen);
+    if recorded.count > 0 {
+        let named = recorded.paths.iter().map(|path| one_line(path, 40)).collect::<Vec<_>>().join(", ");
+        let named = if named.is_empty() { named } else { format!(": {named}") };
+        let what = format!(
+            "snapshot {} of {} recorded {} errors when it was taken{named}",
+            chosen.id,
+            when(chosen.start_ns),
+            recorded.count
+        );
+        for line in &recorded.lines {
+            say(&format!("INFO: the snapshot recorded: {line}"));
+        }
         if config.settings.refuse_errors {
             let remedy = "set restoreAsOf to take an earlier one, or onErrors: warn to take it as it is";
             return Err(Box::new(Outcome::failed(18, "refused-errors", format!("{what}; {remedy}"))));
         }
         warnings.push(what);
     }
-    if !config.chosen_by_user && newest.is_some_and(|n| n.id == chosen.id) {
-        let now = i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX);
-        if let Some(shrunk) = identity::shrunk(chosen, &own, now) {
-            let instant = when(shrunk.good.start_ns);
+    if !config.chosen_by_user
+        && newest.is_some_and(|n| n.id == chosen.id)
+        && let Some(shrunk) = identity::shrunk(chosen, &own, now)
+    {
+        let instant = when(shrunk.good.start_ns);
+        let what = format!(
+            "snapshot {} of {} has lost most of what {} of {instant} had",
+            chosen.id,
+            when(chosen.start_ns),
+            shrunk.good.id
+        );
+        if shrunk.recent && !config.settings.accept_shrunk {
             let what = format!(
-                "snapshot {} of {} has lost most of what {} of {instant} had",
-                chosen.id,
-                when(chosen.start_ns),
-                shrunk.good.id
+                "{what}; to restore the earlier one set restoreAsOf: {instant}, \
+                 to take the newest set onShrunk: restore"
             );
-            if shrunk.recent && !config.settings.accept_shrunk {
-                let what = format!(
-                    "{what}; to restore the earlier one set restoreAsOf: {instant}, \
-                     to take the newest set onShrunk: restore"
-                );
-                return Err(Box::new(Outcome::failed(18, "refused-shrunk", what)));
-            }
-            warnings.push(what);
+            return Err(Box::new(Outcome::failed(18, "refused-shrunk", what)));
         }
+        warnings.push(what);
     }
     Ok(chosen)
 }
 
-/// The errors that Kopia met when it took the snapshot, in words: what they name is not in it.
-fn recorded_errors(snapshot: &Snapshot) -> Option<String> {
-    let stats = &snapshot.stats;
-    let counted = stats.error_count.max(0).saturating_add(stats.ignored_error_count.max(0)).unsigned_abs();
-    let summary = snapshot.root.as_ref().and_then(|root| root.summary.as_ref());
-    let listed = summary.map_or(0, |s| s.num_failed.saturating_add(s.num_ignored_errors));
-    let first = summary.and_then(|s| s.errors.first());
-    let first = first.map(|e| format!(", first {}: {}", one_line(&e.path, 100), one_line(&e.error, 200)));
-    let errors = counted.max(listed);
-    (errors > 0).then(|| format!("{errors} errors when it was taken{}", first.unwrap_or_default()))
+/// The errors that Kopia met when it took a snapshot.
+#[derive(Debug, Default)]
+pub(crate) struct Recorded {
+    /// How many, ignored ones included.
+    pub(crate) count: u64,
+    /// The first of the paths.
+    pub(crate) paths: Vec<String>,
+    /// The same with Kopia's words, for the log.
+    lines: Vec<String>,
+}
+
+impl Recorded {
+    /// Those of this snapshot.
+    pub(crate) fn of(snapshot: &Snapshot) -> Self {
+        let (count, first) = snapshot.recorded_errors();
+        let first = || first.iter().take(NAMED);
+        let line = |path: &str, error: &str| format!("{}: {}", one_line(path, 200), one_line(error, 200));
+        Recorded {
+            count,
+            paths: first().map(|e| one_line(&e.path, 200)).collect(),
+            lines: first().map(|e| line(&e.path, &e.error)).collect(),
+        }
+    }
 }
 
 /// A healthy repository without this identity: right for a new application, unless somebody else may be meant.
@@ -123,6 +170,12 @@ fn nothing(config: &Config, snapshots: &Snapshots, unique: &str) -> Outcome {
     if let Some(other) = misses.elsewhere.first() {
         let other = one_line(&other.source.to_string(), 200);
         message.push_str(&format!("; the same name makes backups as {other}"));
+    }
+    let related = identity::related(snapshots.all(), source);
+    if !related.is_empty() {
+        let named: Vec<String> = related.iter().take(RELATED).map(|s| one_line(&s.to_string(), 60)).collect();
+        let more = if related.len() > RELATED { ", …" } else { "" };
+        message.push_str(&format!("; of the same host or user there are {}{more}", named.join(", ")));
     }
     Outcome::Empty { message }
 }

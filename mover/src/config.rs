@@ -87,7 +87,7 @@ impl Config {
             host: host.unwrap_or_default(),
             path: env.text("KOPIA_SOURCE_PATH_OVERRIDE").unwrap_or("/data").to_owned(),
         };
-        let settings = Settings::read(env, &format!("{}@{}", source.user, source.host)).map_err(wrong)?;
+        let mut settings = Settings::read(env, &format!("{}@{}", source.user, source.host)).map_err(wrong)?;
         let storage = backend::read(env).map_err(wrong)?;
         let (selection, chosen_by_user) = selection(env).map_err(wrong)?;
 
@@ -102,7 +102,7 @@ impl Config {
             ..RestoreOptions::default()
         };
         if needed && let Some(text) = env.text("KOPIA_ADDITIONAL_ARGS") {
-            arguments::apply(text, &mut options).map_err(wrong)?;
+            arguments::apply(text, &mut options, &mut settings).map_err(wrong)?;
         }
         let default_dir = if needed { "/restore/data" } else { "/data" };
         let data_dir = env.path("DATA_DIR").unwrap_or_else(|| default_dir.into());

@@ -40,6 +40,27 @@ pub(crate) fn misses<'a>(all: &'a [Snapshot], wanted: &Source) -> Misses<'a> {
     misses
 }
 
+/// Sources of the same host or user, the same beginning of a name first, then those with the newest snapshots.
+pub(crate) fn related<'a>(all: &'a [Snapshot], wanted: &Source) -> Vec<&'a Source> {
+    let is_related = |s: &&Snapshot| s.source.host == wanted.host || s.source.user == wanted.user;
+    let mut related: Vec<&Snapshot> = all.iter().filter(is_related).collect();
+    related.sort_by_key(|s| {
+        let joined = |long: &str, short: &str| {
+            long.strip_prefix(short).is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '_', '.']))
+        };
+        let user = &s.source.user;
+        let begins_alike = joined(user, &wanted.user) || joined(&wanted.user, user);
+        (!begins_alike, std::cmp::Reverse(s.start_ns))
+    });
+    let mut sources: Vec<&Source> = Vec::new();
+    for snapshot in related {
+        if !sources.contains(&&snapshot.source) {
+            sources.push(&snapshot.source);
+        }
+    }
+    sources
+}
+
 /// Case, punctuation and one usual suffix do not count, nor what a name is cut to.
 fn fold(user: &str) -> String {
     let lower: String = user.to_lowercase().chars().filter(|c| !matches!(c, '.' | '_' | '-')).collect();

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rekopia::Report;
 use serde_json::{Value, json};
 
+use crate::choice::Recorded;
 use crate::env::Env;
 use crate::say::{one_line, say};
 
@@ -62,6 +63,8 @@ pub(crate) struct Done {
     pub(crate) dry: bool,
     /// Warnings that must reach the operator's status.
     pub(crate) warnings: Vec<String>,
+    /// Errors that the snapshot recorded when it was taken.
+    pub(crate) recorded: Recorded,
 }
 
 /// Where the time went: parts and seconds, in the order in which they ended.
@@ -165,9 +168,9 @@ impl Outcome {
 
     /// One JSON object of at most 4 KiB: the kubelet cuts longer ones, and half an object is none.
     fn termination_message(&self) -> String {
-        let lengths = [1500, 600, 100].map(|longest| self.document(longest).to_string());
+        let lengths = [1500, 600, 100, 40].map(|longest| self.document(longest).to_string());
         let fitting = lengths.iter().find(|text| text.len() <= 4096);
-        fitting.unwrap_or(&lengths[2]).clone()
+        fitting.unwrap_or(&lengths[3]).clone()
     }
 
     fn document(&self, longest: usize) -> Value {
@@ -200,6 +203,9 @@ impl Outcome {
             document["undeleted"] = json!(r.undeleted);
             let first = r.failures.iter().take(5).map(|f| json!(one_line(&f.path, longest.min(200))));
             document["firstLosses"] = first.collect();
+            document["recordedErrors"] = json!(done.recorded.count);
+            let first = done.recorded.paths.iter().map(|path| json!(one_line(path, longest.min(200))));
+            document["firstRecordedErrors"] = first.collect();
         }
         document
     }
@@ -294,7 +300,8 @@ mod tests {
         report.protected = 2;
         let (repository, snapshot) = (String::new(), String::new());
         let (times, warnings) = (Times::default(), Vec::new());
-        let done = Done { repository, snapshot, report, times, dry: true, warnings };
+        let recorded = Recorded::default();
+        let done = Done { repository, snapshot, report, times, dry: true, warnings, recorded };
         let lines = Outcome::Restored(Box::new(done)).lines("check");
         assert_eq!(lines[0], "INFO: would change 3 existing entries: a");
         let deleting = "INFO: would delete 12 of the 40 entries before anything is written: old, xxx";

@@ -8,7 +8,7 @@ use rekopia::{Cancel, Error, Observer, OpenOptions, Reference, Repository, Resto
 
 use rekopia_blob::LayerOptions;
 
-use crate::choice::{choose, when};
+use crate::choice::{Recorded, choose, when};
 use crate::config::{Config, Operation};
 use crate::env::Env;
 use crate::log::Log;
@@ -109,6 +109,7 @@ async fn restore_inner(config: &Config, cancel: Cancel) -> rekopia::Result<Outco
         dry: config.operation == Operation::Check,
         times: log.times(),
         warnings,
+        recorded: Recorded::of(chosen),
         report,
     };
     let marked = done.report.exit_kind().is_some() && !done.dry;

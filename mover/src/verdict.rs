@@ -153,6 +153,7 @@ mod tests {
     use rekopia::{Failure, Remark};
 
     use super::*;
+    use crate::choice::Recorded;
     use crate::env::Env;
     use crate::outcome::Times;
 
@@ -173,7 +174,9 @@ mod tests {
         fill(&mut report);
         let (repository, snapshot) = (String::new(), String::new());
         let (times, warnings) = (Times::default(), Vec::new());
-        judge(&config(settings), Done { repository, snapshot, report, times, dry: false, warnings })
+        let recorded = Recorded::default();
+        let done = Done { repository, snapshot, report, times, dry: false, warnings, recorded };
+        judge(&config(settings), done)
     }
 
     fn fail(report: &mut Report, kind: ErrorKind) {

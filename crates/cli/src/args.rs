@@ -114,12 +114,25 @@ pub(crate) struct Which {
     /// Allow incomplete snapshots
     #[arg(long)]
     pub(crate) incomplete: bool,
+    #[command(flatten)]
+    pub(crate) tags: Tags,
+}
+
+/// Which snapshots count.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Tags {
+    /// Only snapshots with this tag; several: with all of them
+    #[arg(long, value_name = "KEY[:VALUE]", alias = "tags", value_parser = crate::text::parse_tag)]
+    pub(crate) tag: Vec<(String, Option<String>)>,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Snapshots {
-    /// Only this source (user@host:/path, user@host or a path)
+    /// Only this source (user@host:/path, user@host or a path, also one below a
+    /// source), or the snapshot with this ID
     pub(crate) source: Option<String>,
+    #[command(flatten)]
+    pub(crate) tags: Tags,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -195,9 +208,10 @@ pub(crate) struct Restore {
     /// What to restore
     #[arg(value_name = "REF")]
     pub(crate) reference: String,
-    /// Where to: receives the contents of REF
+    /// Where to: receives the contents of REF. Without it a path that this user
+    /// on this host has snapshots of is restored to its original place
     #[arg(value_name = "TARGET")]
-    pub(crate) target: PathBuf,
+    pub(crate) target: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) which: Which,
     /// Remove what the snapshot does not have, after everything is restored;
@@ -263,4 +277,13 @@ pub(crate) struct Restore {
     pub(crate) ignore_errors: bool,
     #[arg(long, hide = true)]
     pub(crate) ignore_permission_errors: bool,
+    /// Kopia's: `auto` takes some names of TARGET for an archive, `local` does not
+    #[arg(long, hide = true, default_value = "auto")]
+    pub(crate) mode: String,
+    #[arg(long, hide = true)]
+    pub(crate) shallow: Option<String>,
+    #[arg(long, hide = true)]
+    pub(crate) shallow_minsize: Option<String>,
+    #[arg(long, hide = true)]
+    pub(crate) consistent_attributes: bool,
 }

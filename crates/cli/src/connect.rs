@@ -19,7 +19,7 @@ const CACHE_BYTES: u64 = 1 << 30;
 
 /// Opens the repository that the options name, or the one that `kopia` is connected to.
 pub(crate) async fn open(global: &Global, observer: &Arc<dyn Observer>) -> Result<Repository> {
-    let Place { settings, config_path } = place(global)?;
+    let Place { settings, config_path, .. } = place(global)?;
     let password = password(global, config_path.as_deref())?;
     let layers = LayerOptions {
         in_flight: global.parallel.map(usize::from),
@@ -50,7 +50,7 @@ pub(crate) async fn open(global: &Global, observer: &Arc<dyn Observer>) -> Resul
 
 /// The files and folders that reading the repository itself uses: a restore never deletes or overwrites them.
 pub(crate) fn files(global: &Global) -> Result<Vec<PathBuf>> {
-    let Place { settings, config_path } = place(global)?;
+    let Place { settings, config_path, .. } = place(global)?;
     let mut files = settings.files();
     files.extend(config_path.as_deref().map(saved_password_path));
     files.extend(config_path);
@@ -59,23 +59,38 @@ pub(crate) fn files(global: &Global) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// User and host of whoever connected Kopia, where its configuration is what says where the repository is.
+pub(crate) fn identity(global: &Global) -> Result<Option<(String, String)>> {
+    Ok(place(global)?.identity)
+}
+
 /// Where the repository is, and the configuration that says so.
 struct Place {
     settings: Settings,
     config_path: Option<PathBuf>,
+    identity: Option<(String, String)>,
+}
+
+impl Place {
+    fn of(settings: Settings) -> Self {
+        Place { settings, config_path: None, identity: None }
+    }
 }
 
 fn place(global: &Global) -> Result<Place> {
-    let (settings, config_path) = match (&global.repo, &global.token_file) {
-        (Some(repo), _) => (Settings::parse(repo).map_err(unreachable)?, None),
-        (None, Some(path)) => (token_at(path)?.settings, None),
+    let mut place = match (&global.repo, &global.token_file) {
+        (Some(repo), _) => Place::of(Settings::parse(repo).map_err(unreachable)?),
+        (None, Some(path)) => Place::of(token_at(path)?.settings),
         (None, None) => {
             let path = config_path(global)?;
-            (KopiaConfig::read(&path).map_err(unreachable)?.settings, Some(path))
+            let config = KopiaConfig::read(&path).map_err(unreachable)?;
+            let known = !config.username.is_empty() && !config.hostname.is_empty();
+            let identity = known.then_some((config.username, config.hostname));
+            Place { settings: config.settings, config_path: Some(path), identity }
         }
     };
-    let settings = settings.with_environment(&|name| std::env::var(name).ok());
-    Ok(Place { settings, config_path })
+    place.settings = place.settings.with_environment(&|name| std::env::var(name).ok());
+    Ok(place)
 }
 
 /// The engine's rule for the class of an error, also where the storage was not even reached.

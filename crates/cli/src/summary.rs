@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use rekopia::{Deletion, Planned, Remark, Report};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::args::Global;
 use crate::say::{output, say};
@@ -23,15 +23,22 @@ pub(crate) enum Job {
 /// How many names of one kind are shown.
 const SHOWN: usize = 20;
 
-/// Prints the report of a run that ends with `code`.
+/// Prints the report of a run that ends with `code`; `recorded` are the errors that its snapshots recorded.
 ///
 /// # Errors
 /// Those of standard output, with `--json`; what is said on standard error never fails.
-pub(crate) fn print(global: &Global, report: &Report, job: Job, code: u8) -> std::io::Result<()> {
+pub(crate) fn print(
+    global: &Global,
+    report: &Report,
+    job: Job,
+    code: u8,
+    recorded: Vec<Value>,
+) -> std::io::Result<()> {
     if global.json {
         let mut document = serde_json::to_value(report)?;
         document["event"] = json!("report");
         document["exitCode"] = json!(code);
+        document["recordedErrors"] = recorded.into();
         let mut out = output();
         writeln!(out, "{document}")?;
         return out.flush();
@@ -53,10 +60,15 @@ fn done(report: &Report, job: Job) -> String {
         Job::DryRun => "Would restore",
         Job::Verify => "Verified",
     };
-    let (files, dirs) = (count(report.files, "file"), count(report.directories, "directory"));
-    let links = count(report.symlinks, "symbolic link");
+    // What was left alone as asked is not restored.
+    let files = count(report.files.saturating_sub(report.skipped_files), "file");
+    let links = count(report.symlinks.saturating_sub(report.skipped_symlinks), "symbolic link");
+    let dirs = count(report.directories, "directory");
     let seconds = text::duration(report.seconds);
     let mut line = format!("{verb} {files}, {dirs} and {links} ({}) in {seconds}", text::size(report.bytes));
+    if report.skipped > 0 {
+        line.push_str(&format!(", skipped {}", report.skipped));
+    }
     if report.kept_bytes > 0 {
         line.push_str(&format!(", {} was right already", text::size(report.kept_bytes)));
     }
@@ -242,6 +254,16 @@ mod tests {
             assert!(said.contains(part), "{part:?} is not in {said}");
         }
         assert!(said.len() < 2000, "a path of 30 MB is not shown whole");
+    }
+
+    #[test]
+    fn what_was_skipped_is_not_restored() {
+        let mut report = Report::default();
+        (report.files, report.symlinks, report.directories) = (43, 3, 2);
+        (report.skipped, report.skipped_files, report.skipped_symlinks) = (15, 12, 2);
+        let said = done(&report, Job::Restore);
+        assert!(said.starts_with("Restored 31 files, 2 directories and 1 symbolic link "), "{said}");
+        assert!(said.contains(", skipped 15"), "{said}");
     }
 
     #[test]

@@ -27,6 +27,15 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     }
 }
 
+/// `KEY` or `KEY:VALUE`.
+pub(crate) fn parse_tag(text: &str) -> Result<(String, Option<String>), String> {
+    let (key, value) = text.split_once(':').map_or((text, None), |(key, value)| (key, Some(value)));
+    match key {
+        "" => Err("a tag is KEY or KEY:VALUE".into()),
+        key => Ok((key.to_owned(), value.map(str::to_owned))),
+    }
+}
+
 /// `keep`, `skip` or `UID:GID`.
 pub(crate) fn parse_owner(text: &str) -> Result<OwnerPolicy, String> {
     match text {
@@ -162,6 +171,13 @@ mod tests {
         assert!(short.len() < 400 && short.starts_with("first/") && short.ends_with("/last"), "{short}");
         assert!(line(&path).len() < 2100);
         assert_eq!(printable("a/b"), "a/b");
+    }
+
+    #[test]
+    fn tags() {
+        assert_eq!(parse_tag("app"), Ok(("app".into(), None)));
+        assert_eq!(parse_tag("at:12:30"), Ok(("at".into(), Some("12:30".into()))));
+        assert!(parse_tag(":x").is_err() && parse_tag("").is_err());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Visitor};
 use serde_json::value::RawValue;
 
-use crate::directory::{Entry, EntryError};
+use crate::directory::{Entry, EntryError, EntryFailure};
 use crate::ids::ManifestId;
 use crate::json::{null_is_zero, parse_first, repaired};
 use crate::manifest::ManifestEntry;
@@ -202,6 +202,21 @@ impl Snapshot {
         })
     }
 
+    /// How many errors Kopia met when it took the snapshot, ignored ones included, and the first of them.
+    ///
+    /// What they name is missing in the snapshot, or is not as it was. The counters of the run and those of the root
+    /// may differ; the larger ones count.
+    pub fn recorded_errors(&self) -> (u64, &[EntryFailure]) {
+        let stats = &self.stats;
+        let counted =
+            stats.error_count.max(0).saturating_add(stats.ignored_error_count.max(0)).unsigned_abs();
+        let Some(summary) = self.root.as_ref().and_then(|root| root.summary.as_ref()) else {
+            return (counted, &[]);
+        };
+        let listed = summary.num_failed.saturating_add(summary.num_ignored_errors);
+        (counted.max(listed).max(summary.errors.len() as u64), &summary.errors)
+    }
+
     /// Older before newer: by start, then by end.
     pub fn cmp_time(&self, other: &Snapshot) -> Ordering {
         (self.start_ns, self.end_ns).cmp(&(other.start_ns, other.end_ns))
@@ -351,6 +366,20 @@ mod tests {
             (stats.file_count, stats.total_size, stats.dir_count, stats.error_count),
             (1 << 31, i64::MAX, i64::MAX, 0)
         );
+    }
+
+    #[test]
+    fn errors_are_counted_wherever_they_are_recorded() {
+        assert_eq!(with("").unwrap().recorded_errors(), (0, &[][..]));
+        let counted = with(r#","stats":{"errorCount":2,"ignoredErrorCount":-7}"#).unwrap();
+        assert_eq!(counted.recorded_errors().0, 2);
+        let listed = with(
+            r#","rootEntry":{"name":"x","type":"d","obj":"k00","summ":{"numFailed":1,"numIgnoredErrors":3,
+                "errors":[{"path":"a/b","error":"permission denied"}]}}"#,
+        );
+        let listed = listed.unwrap();
+        let (count, first) = listed.recorded_errors();
+        assert_eq!((count, first[0].path.as_str()), (4, "a/b"));
     }
 
     #[test]

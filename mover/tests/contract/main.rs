@@ -28,6 +28,7 @@ use std::collections::BTreeSet;
 
 use place::{Place, S3};
 
+use rekopia_format::directory::{DirectorySummary, EntryFailure};
 use rekopia_testkit::writer::{
     DirectorySink, EntryKind, NewSnapshot, RepositoryWriter, Source, WriterOptions,
 };
@@ -141,23 +142,60 @@ fn a_log_that_cannot_be_written_is_no_failure() {
     place.holds(S3);
 }
 
-#[test]
-fn snapshots_with_errors_are_named_or_refused() {
-    let mut place = Place::new();
+/// A repository with one snapshot of `app@ns:/data` whose root is `changed`.
+fn made(place: &mut Place, start_ns: i64, change: impl FnOnce(&mut DirectorySummary)) {
     let (repository, tree) = (place.folder("made"), place.folder("tree"));
     std::fs::write(tree.join("file"), "data").unwrap();
     let options = WriterOptions { password: "secret".into(), ..WriterOptions::default() };
     let mut writer = RepositoryWriter::create(DirectorySink::create(&repository).unwrap(), options).unwrap();
     let mut root = writer.put_tree(&tree).unwrap();
     let EntryKind::Directory(summary) = &mut root.kind else { panic!("no directory") };
-    summary.num_ignored_errors = 2;
+    change(summary);
     let source = Source { user: "app".into(), host: "ns".into(), path: "/data".into() };
-    writer.put_snapshot(&NewSnapshot::new(source, 1_700_000_000_000_000_000, root)).unwrap();
+    writer.put_snapshot(&NewSnapshot::new(source, start_ns, root)).unwrap();
     writer.flush().unwrap();
-    place.at(&repository).set("REKOPIA_ON_ERRORS", "refuse");
+    place.at(&repository);
+}
+
+const IN_2023: i64 = 1_700_000_000_000_000_000;
+
+#[test]
+fn snapshots_with_errors_are_named_or_refused() {
+    let mut place = Place::new();
+    made(&mut place, IN_2023, |summary| summary.num_ignored_errors = 2);
+    place.set("REKOPIA_ON_ERRORS", "refuse");
     place.refuses(18, "recorded 2 errors when it was taken; set restoreAsOf");
     place.refuses(18, "(refused-errors, exit 18)");
     place.set("REKOPIA_ON_ERRORS", "warn").ends(0, "WARN: no error, but: snapshot ");
+}
+
+#[test]
+fn recorded_errors_are_named_in_the_log_and_the_termination_message() {
+    let mut place = Place::new();
+    made(&mut place, IN_2023, |summary| {
+        summary.num_failed = 12;
+        let failure = |n| EntryFailure { path: format!("db/{n:02}"), error: "permission denied".into() };
+        summary.errors = (0..12).map(failure).collect();
+    });
+    let path = place.dir.path().join("termination-log");
+    std::fs::write(&path, "").unwrap();
+    place.set("REKOPIA_TERMINATION_LOG", path.to_str().unwrap());
+    let ended = place.ends(0, "recorded 12 errors when it was taken: db/00, db/01, ");
+    assert!(ended.log.contains("INFO: the snapshot recorded: db/09: permission denied"), "{}", ended.log);
+    assert!(operator::status(&ended.log).contains("recorded 12 errors when it was taken"), "{}", ended.log);
+    let message: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    assert_eq!(message["recordedErrors"], 12);
+    assert_eq!(message["firstRecordedErrors"].as_array().map(Vec::len), Some(10), "{message}");
+}
+
+#[test]
+fn a_snapshot_of_the_future_is_a_warning_that_the_operator_shows() {
+    let mut place = Place::new();
+    let hour = 3_600_000_000_000;
+    let now = i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos()).unwrap();
+    made(&mut place, now + hour, |_| {});
+    let ended = place.ends(0, "Snapshot restore completed");
+    assert!(operator::status(&ended.log).contains("is dated in the future"), "{}", ended.log);
 }
 
 /// The engine looks before it deletes; needs file deletion to be on.

@@ -76,7 +76,7 @@ fn incomplete_newest() {
 }
 
 fn incomplete_only() {
-    Place::of_user("onlyinc").refuses(13, "0 complete of 1 exist");
+    Place::of_user("onlyinc").refuses(13, "no complete snapshot of onlyinc@ns:/data: 1 incomplete");
 }
 
 fn parent_path() {

@@ -15,7 +15,7 @@ use crate::say::output;
 pub(super) async fn run(global: &Global, args: &Cat) -> Result<u8> {
     let observer: Arc<dyn Observer> = Display::new(global, false);
     let repository = crate::connect::open(global, &observer).await?;
-    let found = resolve(&repository, &args.reference, &args.which).await?;
+    let found = resolve(&repository, global, &args.reference, &args.which).await?;
     let by_object_id = found.snapshot.is_none() && found.sub_path.is_empty();
     if found.entry.kind == EntryKind::Directory && !by_object_id {
         bail!(CommandError::usage(format!("{} is a directory; `rekopia ls` shows it", args.reference)));

@@ -16,11 +16,11 @@ use crate::{text, time};
 pub(super) async fn run(global: &Global, args: &Ls) -> Result<u8> {
     let observer: Arc<dyn Observer> = Display::new(global, false);
     let repository = crate::connect::open(global, &observer).await?;
-    let found = resolve(&repository, &args.reference, &args.which).await?;
+    let found = resolve(&repository, global, &args.reference, &args.which).await?;
     let mut printer = Printer::new(global.json, args.long);
     if found.entry.kind != EntryKind::Directory {
         let name = found.sub_path.rsplit('/').next().filter(|n| !n.is_empty());
-        let name = name.map_or_else(|| entry_name(&found.entry), str::to_owned);
+        let name = name.unwrap_or(found.entry.name_text()).to_owned();
         printer.print(&name, &found.entry)?;
         return printer.finish();
     }
@@ -29,7 +29,8 @@ pub(super) async fn run(global: &Global, args: &Ls) -> Result<u8> {
     while let Some((path, directory)) = stack.pop() {
         let mut below = Vec::new();
         for entry in entries(&repository, &directory).await? {
-            let name = format!("{path}{}", entry_name(&entry));
+            // As stored, also where no file can have it: this is what a restore's messages name.
+            let name = format!("{path}{}", entry.name_text());
             printer.print(&name, &entry)?;
             if args.recursive && entry.kind == EntryKind::Directory {
                 below.push((format!("{name}/"), entry));
@@ -44,13 +45,6 @@ async fn entries(repository: &Repository, directory: &Entry) -> Result<Vec<Entry
     let mut entries = Vec::new();
     repository.for_each_entry(directory, |entry| entries.push(entry)).await?;
     Ok(entries)
-}
-
-fn entry_name(entry: &Entry) -> String {
-    match &entry.name {
-        Ok(name) => name.as_str().to_owned(),
-        Err(bad) => bad.to_string(),
-    }
 }
 
 struct Printer {

@@ -1,8 +1,10 @@
 //! One file per command.
 
 mod cat;
+mod caution;
 mod generate;
 mod ls;
+mod original;
 mod restore;
 mod snapshots;
 mod status;
@@ -11,10 +13,9 @@ mod verify;
 use anyhow::Result;
 use rekopia::{AsOf, Reference, Repository, Resolved, Selection};
 
-use crate::args::{Args, Command, Which};
-use crate::exit;
+use crate::args::{Args, Command, Global, Which};
 use crate::say::say;
-use crate::text;
+use crate::{connect, exit, text};
 
 /// Runs the command; gives the exit code.
 pub(crate) async fn run(args: Args) -> Result<u8> {
@@ -32,9 +33,14 @@ pub(crate) async fn run(args: Args) -> Result<u8> {
 }
 
 /// Finds what a reference names and says aloud how it was understood.
-async fn resolve(repository: &Repository, reference: &str, which: &Which) -> Result<Resolved> {
+async fn resolve(
+    repository: &Repository,
+    global: &Global,
+    reference: &str,
+    which: &Which,
+) -> Result<Resolved> {
     let reference = Reference::parse(reference)?;
-    let resolved = repository.resolve(&reference, &selection(which)?).await?;
+    let resolved = repository.resolve(&reference, &selection(global, which)?).await?;
     exit::note_listed();
     for note in &resolved.notes {
         say(&format!("rekopia: {}", text::line(note)));
@@ -43,8 +49,14 @@ async fn resolve(repository: &Repository, reference: &str, which: &Which) -> Res
 }
 
 /// Which snapshot of a source the options ask for.
-fn selection(which: &Which) -> Result<Selection> {
+fn selection(global: &Global, which: &Which) -> Result<Selection> {
     let as_of = which.as_of.as_deref().map(|text| AsOf::parse(text, &jiff::Zoned::now())).transpose()?;
     let selection = as_of.unwrap_or(AsOf::Latest).selection();
-    Ok(Selection { previous: which.previous, incomplete: which.incomplete, ..selection })
+    Ok(Selection {
+        previous: which.previous,
+        incomplete: which.incomplete,
+        tags: which.tags.tag.clone(),
+        prefer: connect::identity(global)?,
+        ..selection
+    })
 }

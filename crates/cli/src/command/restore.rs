@@ -10,29 +10,43 @@ use rekopia::{
 };
 use serde_json::json;
 
+use super::caution::caution;
+use super::original::original;
 use super::resolve;
 use crate::args::{Global, OnErrorArg, OverwriteArg, Restore, SyncArg};
 use crate::consent::consent;
+use crate::exit::CommandError;
 use crate::progress::Display;
 use crate::say::say;
 use crate::summary::{self, Job};
 use crate::{connect, exit, text};
 
 pub(super) async fn run(global: &Global, args: &Restore) -> Result<u8> {
+    check(args)?;
     let display = Display::new(global, true);
     let observer: Arc<dyn Observer> = display.clone();
     let repository = connect::open(global, &observer).await?;
-    let from = resolve(&repository, &args.reference, &args.which).await?;
+    let (reference, target) = match &args.target {
+        Some(target) => (args.reference.clone(), target.clone()),
+        None => {
+            let (reference, target) = original(global, &repository, &args.reference).await?;
+            let place = text::printable(&target.to_string_lossy());
+            say(&format!("rekopia: no TARGET: restoring to the original place, {place}"));
+            (reference, target)
+        }
+    };
+    let from = resolve(&repository, global, &reference, &args.which).await?;
     if !global.quiet && !global.json {
-        announce(&display, args, &from);
+        announce(&display, args, &from, &target);
     }
+    let recorded = from.snapshot.as_ref().and_then(|snapshot| caution(snapshot, observer.as_ref()));
     let cancel = Cancel::new();
     let _watch = watch_signals(&cancel);
     let mut options = options(global, args, cancel.clone());
     options.consent = consent(global, args, &display, &cancel);
     options.protected = connect::files(global)?;
     options.protected.extend([&args.report, &args.receipt].into_iter().flatten().cloned());
-    let restored = repository.restore(&from, &args.target, &options, observer).await;
+    let restored = repository.restore(&from, &target, &options, observer).await;
     display.finish();
     let report = match restored {
         // Asked to stop at the question: that is no answer.
@@ -49,17 +63,50 @@ pub(super) async fn run(global: &Global, args: &Restore) -> Result<u8> {
         code = exit::FAILURE;
     }
     let job = if args.dry_run { Job::DryRun } else { Job::Restore };
-    exit::code_after_output(code, summary::print(global, &report, job, code))
+    exit::code_after_output(code, summary::print(global, &report, job, code, Vec::from_iter(recorded)))
 }
 
-fn announce(display: &Display, args: &Restore, from: &Resolved) {
+/// Kopia's options that would mean something else here are refused by their names, and so is a target that Kopia would
+/// take for an archive.
+fn check(args: &Restore) -> Result<(), CommandError> {
+    let archives = "restoring into an archive is not possible (only --mode local, or auto)";
+    match args.mode.as_str() {
+        "auto" | "local" => {}
+        other => return Err(CommandError::usage(format!("--mode {other}: {archives}"))),
+    }
+    for (name, is_given) in [
+        ("--shallow", args.shallow.is_some()),
+        ("--shallow-minsize", args.shallow_minsize.is_some()),
+        ("--consistent-attributes", args.consistent_attributes),
+    ] {
+        if is_given {
+            return Err(CommandError::usage(format!("{name} is not possible: it is Kopia's alone")));
+        }
+    }
+    let Some(target) = args.target.as_deref().filter(|_| args.mode == "auto") else { return Ok(()) };
+    let name = target.to_string_lossy();
+    let suffix =
+        [".zip", ".tar", ".tar.gz", ".tgz"].into_iter().find(|s| name.trim_end_matches('/').ends_with(s));
+    match suffix.filter(|_| !target.is_dir()) {
+        Some(suffix) => {
+            let what = format!(
+                "TARGET ends in {suffix}: restoring into an archive is not possible; \
+                 --mode local takes it for the name of a file or folder"
+            );
+            Err(CommandError::usage(what))
+        }
+        None => Ok(()),
+    }
+}
+
+fn announce(display: &Display, args: &Restore, from: &Resolved, target: &Path) {
     let what = from.snapshot.as_ref().map_or(args.reference.clone(), |s| {
         let when = crate::time::show(s.start_ns, &jiff::tz::TimeZone::system());
         let below = if from.sub_path.is_empty() { String::new() } else { format!(" /{}", from.sub_path) };
         format!("{}{below} of {when} ({})", s.source, s.id)
     });
     let verb = if args.dry_run { "Would restore" } else { "Restoring" };
-    let target = text::printable(&args.target.to_string_lossy());
+    let target = text::printable(&target.to_string_lossy());
     display.say(&format!("{verb} {} to {target}", text::line(&what)));
 }
 

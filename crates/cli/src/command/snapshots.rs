@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::io::{BufWriter, Write};
 use std::sync::Arc;
 
-use anyhow::Result;
-use rekopia::{ErrorKind, Observer, Reference, RootReference, Snapshot, Snapshots, Source};
+use anyhow::{Result, bail};
+use rekopia::{ErrorKind, Observer, Reference, RootReference, Selection, Snapshot, Snapshots, Source};
 use serde_json::{Value, json};
 
 use crate::args::{Global, Snapshots as Args};
+use crate::exit::CommandError;
 use crate::progress::Display;
 use crate::say::{output, say};
 use crate::{exit, text, time};
@@ -20,17 +21,29 @@ pub(super) async fn run(global: &Global, args: &Args) -> Result<u8> {
     for line in snapshots.unreadable() {
         say(&format!("warning: a snapshot cannot be understood: {}", text::line(line)));
     }
-    let wanted = args.source.as_deref().map(Reference::parse).transpose()?;
     let mut sources = snapshots.by_source();
-    if let Some(reference) = &wanted {
-        sources.retain(|source, _| matches(&reference.root, source));
+    let zone = jiff::tz::TimeZone::system();
+    // Of whole sources: what is left out below counts for retention.
+    let reasons = reasons(&snapshots, &sources, &zone);
+    if let Some(wanted) = &args.source {
+        choose(&mut sources, wanted)?;
     }
+    let wanted = Selection { tags: args.tags.tag.clone(), ..Selection::default() };
+    let no_source = sources.is_empty() && args.source.is_some();
+    sources.retain(|_, of_source| {
+        of_source.retain(|s| wanted.has_tags(s));
+        !of_source.is_empty()
+    });
     let mut out = BufWriter::new(output());
-    if sources.is_empty() && wanted.is_some() {
-        let what = args.source.as_deref().unwrap_or_default();
-        say(&format!("rekopia: no source {}; there is", text::printable(what)));
-        for source in snapshots.by_source().keys() {
-            say(&format!("  {}", text::printable(&source.to_string())));
+    if sources.is_empty() && (no_source || !wanted.tags.is_empty()) {
+        if no_source {
+            let what = args.source.as_deref().unwrap_or_default();
+            say(&format!("rekopia: no source {}; there is", text::printable(what)));
+            for source in snapshots.by_source().keys() {
+                say(&format!("  {}", text::printable(&source.to_string())));
+            }
+        } else {
+            say("rekopia: no snapshot has these tags");
         }
         if global.json {
             writeln!(out, "[]")?;
@@ -38,8 +51,6 @@ pub(super) async fn run(global: &Global, args: &Args) -> Result<u8> {
         out.flush()?;
         return Ok(exit::code(ErrorKind::NotFound));
     }
-    let zone = jiff::tz::TimeZone::system();
-    let reasons = reasons(&snapshots, &sources, &zone);
     if global.json {
         let all = sources.values().flatten().map(|s| document(s, reasons.get(s.id.as_str())));
         let all: Vec<Value> = all.collect();
@@ -53,12 +64,66 @@ pub(super) async fn run(global: &Global, args: &Args) -> Result<u8> {
 
 type Sources<'a> = BTreeMap<&'a Source, Vec<&'a Snapshot>>;
 
-fn matches(wanted: &RootReference, source: &Source) -> bool {
-    match wanted {
-        RootReference::Source(exact) => exact == source,
-        RootReference::Identity { user, host } => source.user == *user && source.host == *host,
-        RootReference::Path(path) => source.path == *path,
-        RootReference::Latest | RootReference::Id(_) => true,
+/// Leaves what `wanted` names: listed sources first, then what the parts of a reference mean, then the source that
+/// holds the path.
+///
+/// # Errors
+/// When it is no reference, or an ID that may be any of several.
+fn choose(sources: &mut Sources<'_>, wanted: &str) -> Result<()> {
+    if sources.keys().any(|source| source.to_string() == wanted) {
+        sources.retain(|source, _| source.to_string() == wanted);
+        return Ok(());
+    }
+    if let Some(longest) = longest_above(sources, |source| source.to_string(), wanted) {
+        sources.retain(|source, _| source.to_string() == longest);
+        return Ok(());
+    }
+    match Reference::parse(wanted)?.root {
+        RootReference::Source(_) => sources.clear(),
+        RootReference::Identity { user, host } => sources.retain(|s, _| s.user == user && s.host == host),
+        RootReference::Path(path) if sources.keys().any(|s| s.path == path) => {
+            sources.retain(|source, _| source.path == path);
+        }
+        RootReference::Path(path) => match longest_above(sources, |source| source.path.clone(), &path) {
+            Some(longest) => sources.retain(|source, _| source.path == longest),
+            None => sources.clear(),
+        },
+        RootReference::Id(id) => by_id(sources, &id)?,
+        RootReference::Latest => {}
+    }
+    Ok(())
+}
+
+/// The longest of the sources' names that `wanted` is below; said aloud.
+fn longest_above(sources: &Sources<'_>, name: impl Fn(&Source) -> String, wanted: &str) -> Option<String> {
+    let is_above = |name: &String| {
+        let separates = |c: char| c == '/' || c == '\\';
+        let rest = wanted.strip_prefix(name.as_str());
+        rest.is_some_and(|rest| rest.starts_with(separates) || name.ends_with(separates))
+    };
+    let longest = sources.keys().map(|source| name(source)).filter(is_above).max_by_key(String::len)?;
+    if wanted.trim_end_matches('/') != longest {
+        let (wanted, found) = (text::printable(wanted), text::printable(&longest));
+        say(&format!("rekopia: no source {wanted}: it is in {found}"));
+    }
+    Some(longest)
+}
+
+/// Leaves the one snapshot with this ID, or with an ID that begins like this.
+fn by_id(sources: &mut Sources<'_>, id: &str) -> Result<()> {
+    let is_exact = sources.values().flatten().any(|s| s.id.as_str() == id);
+    sources.retain(|_, of_source| {
+        of_source.retain(|s| {
+            let is_meant = if is_exact { s.id.as_str() == id } else { s.id.as_str().starts_with(id) };
+            is_meant && id.len() >= 8
+        });
+        !of_source.is_empty()
+    });
+    let found: Vec<&str> = sources.values().flatten().map(|s| s.id.as_str()).collect();
+    match found.as_slice() {
+        [] => bail!(CommandError::not_found(format!("no snapshot {id}"))),
+        [_] => Ok(()),
+        several => bail!(CommandError::usage(format!("{id} may be any of {}", several.join(", ")))),
     }
 }
 
@@ -95,13 +160,24 @@ fn print(
             let when = time::show(snapshot.start_ns, zone);
             let mut line = format!("  {when}  {}  {size:>9}  {files}", snapshot.id);
             if let Some(reason) = &snapshot.incomplete {
-                line.push_str(&format!("  incomplete:{reason}"));
+                line.push_str(&format!("  incomplete:{}", text::printable(reason)));
+            }
+            let (errors, _) = snapshot.recorded_errors();
+            if errors > 0 {
+                line.push_str(&format!("  errors:{errors}"));
             }
             if let Some(list) = reasons.get(snapshot.id.as_str()).filter(|l| !l.is_empty()) {
                 line.push_str(&format!("  ({})", list.join(",")));
             }
             if !snapshot.pins.is_empty() {
-                line.push_str(&format!("  pins:{}", snapshot.pins.join(",")));
+                line.push_str(&format!("  pins:{}", text::printable(&snapshot.pins.join(","))));
+            }
+            if !snapshot.tags.is_empty() {
+                let tag = |(key, value): (&String, &String)| {
+                    format!("{}={value}", key.strip_prefix("tag:").unwrap_or(key))
+                };
+                let tags: Vec<String> = snapshot.tags.iter().map(tag).collect();
+                line.push_str(&format!("  tags:{}", text::printable(&tags.join(","))));
             }
             if !snapshot.description.is_empty() {
                 line.push_str(&format!("  {}", text::printable(&snapshot.description)));

@@ -8,6 +8,9 @@ use rekopia::{
     VerifyOptions,
 };
 
+use serde_json::Value;
+
+use super::caution::caution;
 use super::restore::watch_signals;
 use super::{resolve, selection};
 use crate::args::{Global, Verify};
@@ -28,39 +31,45 @@ pub(super) async fn run(global: &Global, args: &Verify) -> Result<u8> {
         threads: global.threads.unwrap_or(0).into(),
         cancel: cancel.clone(),
     };
+    let mut recorded = Vec::new();
     let mut total = match &args.reference {
         Some(reference) => {
-            let one = resolve(&repository, reference, &args.which).await?;
+            let one = resolve(&repository, global, reference, &args.which).await?;
+            recorded.extend(one.snapshot.as_ref().and_then(|s| caution(s, observer.as_ref())));
             repository.verify(&one, &options, observer).await?
         }
-        None => every(&repository, args, &options, &observer).await?,
+        None => every(&repository, global, args, &options, &observer, &mut recorded).await?,
     };
     total.cancelled |= cancel.is_cancelled();
     display.finish();
     let code = exit::code_of_report(&total);
-    exit::code_after_output(code, summary::print(global, &total, Job::Verify, code))
+    exit::code_after_output(code, summary::print(global, &total, Job::Verify, code, recorded))
 }
 
 /// Verifies every source's newest snapshot, or with `--all` every snapshot. One that cannot be read at all is a failure
 /// among others: the rest is looked at all the same.
 async fn every(
     repository: &Repository,
+    global: &Global,
     args: &Verify,
     options: &VerifyOptions,
     observer: &Arc<dyn Observer>,
+    recorded: &mut Vec<Value>,
 ) -> Result<Report> {
     let snapshots = repository.snapshots().await?;
     exit::note_listed();
-    let selection = selection(&args.which)?;
+    let selection = selection(global, &args.which)?;
     let mut wanted: Vec<&Snapshot> = Vec::new();
-    for of_source in snapshots.by_source().into_values() {
+    for mut of_source in snapshots.by_source().into_values() {
+        of_source.retain(|s| selection.has_tags(s));
         if args.all { wanted.extend(of_source) } else { wanted.extend(selection.choose(&of_source)) }
     }
     if !wanted.iter().any(|s| args.which.incomplete || s.incomplete.is_none()) {
-        return Err(CommandError::not_found(nothing(snapshots.all())).into());
+        return Err(CommandError::not_found(nothing(snapshots.all(), &selection)).into());
     }
     let mut total = Report::of_verification();
     for snapshot in wanted {
+        recorded.extend(caution(snapshot, observer.as_ref()));
         match one(repository, snapshot, args, options, observer).await {
             Ok(report) => total.add(report),
             Err(e) if e.kind() == ErrorKind::Corrupt => unreadable(&mut total, snapshot, &e, observer),
@@ -94,7 +103,10 @@ fn unreadable(total: &mut Report, snapshot: &Snapshot, e: &Error, observer: &Arc
     total.failures.push(Failure { path, kind: e.kind(), message: e.chain(), mixed: false });
 }
 
-fn nothing(all: &[Snapshot]) -> String {
+fn nothing(all: &[Snapshot], selection: &Selection) -> String {
+    if !all.is_empty() && !all.iter().any(|s| selection.has_tags(s)) {
+        return "there is nothing to verify: no snapshot has these tags".into();
+    }
     match all.iter().filter(|s| s.incomplete.is_some()).count() {
         0 if all.is_empty() => "there is nothing to verify: the repository has no snapshots".into(),
         0 => "there is nothing to verify: no snapshot is that old".into(),

@@ -49,6 +49,10 @@ pub struct Report {
     pub kept_bytes: u64,
     /// Entries left alone as asked (`--overwrite never`, `--skip-existing`).
     pub skipped: u64,
+    /// Of the skipped entries, regular files; `files` counts them, too.
+    pub skipped_files: u64,
+    /// Of the skipped entries, symbolic links; `symlinks` counts them, too.
+    pub skipped_symlinks: u64,
     /// Bytes written to files.
     pub written_bytes: u64,
     /// Entries removed because the snapshot does not have them, or has something else in their place.
@@ -171,6 +175,8 @@ impl Report {
         self.kept_files += other.kept_files;
         self.kept_bytes += other.kept_bytes;
         self.skipped += other.skipped;
+        self.skipped_files += other.skipped_files;
+        self.skipped_symlinks += other.skipped_symlinks;
         self.written_bytes += other.written_bytes;
         self.deleted += other.deleted;
         self.undeleted += other.undeleted;
@@ -218,6 +224,8 @@ pub(crate) struct Tally {
     pub(crate) kept_files: AtomicU64,
     pub(crate) kept_bytes: AtomicU64,
     pub(crate) skipped: AtomicU64,
+    skipped_files: AtomicU64,
+    skipped_symlinks: AtomicU64,
     pub(crate) written_bytes: AtomicU64,
     pub(crate) deleted: AtomicU64,
     undeleted: AtomicU64,
@@ -281,6 +289,12 @@ impl Tally {
         self.with(|l| push(&mut l.remaining, Remark { path, message }));
     }
 
+    /// Counts a file or link that is left alone as asked.
+    pub(crate) fn skip(&self, is_file: bool) {
+        Tally::add(&self.skipped, 1);
+        Tally::add(if is_file { &self.skipped_files } else { &self.skipped_symlinks }, 1);
+    }
+
     /// Counts an entry that is kept because this run needs it.
     pub(crate) fn protect(&self, path: &str) {
         Tally::add(&self.protected, 1);
@@ -342,6 +356,8 @@ impl Tally {
             kept_files: get(&self.kept_files),
             kept_bytes: get(&self.kept_bytes),
             skipped: get(&self.skipped),
+            skipped_files: get(&self.skipped_files),
+            skipped_symlinks: get(&self.skipped_symlinks),
             written_bytes: get(&self.written_bytes),
             deleted: get(&self.deleted),
             undeleted: get(&self.undeleted),

@@ -116,7 +116,7 @@ impl Writer {
             return Ok(bytes);
         }
         if slot.left_alone.load(Relaxed) {
-            Tally::add(&self.outcome.tally.skipped, 1);
+            self.outcome.tally.skip(slot.kind == SlotKind::File);
             return Ok(bytes);
         }
         let issues = match writing {

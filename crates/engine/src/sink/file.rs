@@ -95,12 +95,12 @@ impl Sink {
         Ok(LargeFile { sink: Arc::clone(self), shared })
     }
 
-    /// With modes switched off a new file is as any program would make it.
+    /// With modes switched off a new file stays private, as Kopia leaves it.
     pub(super) fn file_attributes(&self, attributes: &Attributes) -> Attributes {
         if self.options.policy.mode {
             *attributes
         } else {
-            Attributes { mode: metadata::plain_file_mode(), ..*attributes }
+            Attributes { mode: metadata::PLAIN_FILE_MODE, ..*attributes }
         }
     }
 }

@@ -148,10 +148,10 @@ pub(super) fn finish_dir(
     let mut policy = sink.options.policy;
     let mut wanted = *wanted;
     if !policy.mode {
-        // Only what we changed ourselves to get in is undone; new directories are as mkdir makes them.
+        // Only what we changed ourselves to get in is undone; new directories stay private, as Kopia leaves them.
         match existed {
             Some(existed) => wanted.mode = existed.mode,
-            None => wanted.mode = 0o777 & !umask(),
+            None => wanted.mode = 0o700,
         }
         policy.mode = true;
     }
@@ -271,17 +271,5 @@ pub(super) fn set_time(file: &impl std::os::fd::AsFd, ns: i64) -> Result<(), Err
     rustix::fs::futimens(file, &times(ns))
 }
 
-/// The mask of this process, read once: reading it means setting it.
-fn umask() -> u32 {
-    static UMASK: std::sync::OnceLock<u32> = std::sync::OnceLock::new();
-    *UMASK.get_or_init(|| {
-        let mask = rustix::process::umask(Mode::from_raw_mode(0o077));
-        rustix::process::umask(mask);
-        mask.bits() as u32
-    })
-}
-
-/// The mode of a new file whose recorded mode is not wanted.
-pub(super) fn plain_file_mode() -> u32 {
-    0o666 & !umask()
-}
+/// The mode of a new file whose recorded mode is not wanted: what was private must not become readable for all.
+pub(super) const PLAIN_FILE_MODE: u32 = 0o600;

@@ -44,7 +44,7 @@ async fn other_names_of_a_file_keep_their_attributes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_modes_new_files_are_as_any_program_makes_them() {
+async fn without_modes_what_is_new_stays_private() {
     let options = WriterOptions { splitter: "FIXED-128K".into(), ..WriterOptions::default() };
     let large: Vec<u8> = (0..400_000u32).map(|n| (n >> 7) as u8).collect();
     let (_, repository) = built(options, |w| {
@@ -57,8 +57,7 @@ async fn without_modes_new_files_are_as_any_program_makes_them() {
     })
     .await;
     let dir = tempfile::tempdir().unwrap();
-    let (target, plain) = (dir.path().join("t"), dir.path().join("plain"));
-    std::fs::write(&plain, "").unwrap();
+    let target = dir.path().join("t");
     std::fs::create_dir(&target).unwrap();
     for (name, mode) in [("linked", 0o4751), ("kept", 0o750)] {
         std::fs::write(target.join(name), "old").unwrap();
@@ -68,12 +67,13 @@ async fn without_modes_new_files_are_as_any_program_makes_them() {
     let options = RestoreOptions { modes: false, ..quick() };
     let report = restore(&repository, "u@h", &target, &options).await.unwrap();
     assert!(report.is_complete(), "{:?}", report.failures());
-    for (name, expected) in
-        [("small", mode(&plain)), ("large", mode(&plain)), ("linked", 0o751), ("kept", 0o750)]
-    {
+    for (name, expected) in [("small", 0o600), ("large", 0o600), ("linked", 0o751), ("kept", 0o750)] {
         assert_eq!(format!("{:o}", mode(&target.join(name))), format!("{expected:o}"), "{name}");
     }
     assert_eq!(mode(&dir.path().join("other")), 0o4751);
+    let fresh = dir.path().join("fresh");
+    restore(&repository, "u@h", &fresh, &options).await.unwrap();
+    assert_eq!((mode(&fresh), mode(&fresh.join("small"))), (0o700, 0o600));
 }
 
 /// A run that was killed at the wrong moment leaves a name behind.
