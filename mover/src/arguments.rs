@@ -81,9 +81,10 @@ fn one(
         // What is restored is flushed once, at the end, whatever is said of single files.
         "flush-files" => options.sync = SyncMode::End,
         // Files always appear whole, and what is right already is kept: both say nothing new.
-        "write-files-atomically" | "overwrite-directories" => {}
-        "overwrite-files" | "overwrite-symlinks" if on => {}
-        "overwrite-files" | "overwrite-symlinks" => options.overwrite = Overwrite::Never,
+        "write-files-atomically" => {}
+        "overwrite-files" => options.refuse_existing.files = !on,
+        "overwrite-directories" => options.refuse_existing.directories = !on,
+        "overwrite-symlinks" => options.refuse_existing.symlinks = !on,
         "mode" if matches!(value, Some("auto" | "local")) => {}
         "mode" => return Err("is not possible: a volume is always restored as files"),
         "shallow" | "shallow-minsize" => return Err("is not possible: a volume is always restored whole"),
@@ -111,7 +112,7 @@ mod tests {
         assert_eq!((options.parallel, options.owner), (4, OwnerPolicy::Skip));
         assert!(!options.modes && !options.times);
         let options = applied(&["--delete-extra", "--write-sparse-files", "--no-overwrite-files"]).unwrap();
-        assert!(options.delete_extra && options.sparse && options.overwrite == Overwrite::Never);
+        assert!(options.delete_extra && options.sparse && options.refuse_existing.files);
         assert!(applied(&["--no-ignore-permission-errors"]).unwrap().strict_attributes);
         for harmless in [
             "--no-progress",

@@ -272,6 +272,12 @@ pub(crate) struct Restore {
     #[arg(long, value_name = "FILE")]
     pub(crate) receipt: Option<PathBuf>,
     #[arg(long, hide = true)]
+    pub(crate) no_overwrite_files: bool,
+    #[arg(long, hide = true)]
+    pub(crate) no_overwrite_directories: bool,
+    #[arg(long, hide = true)]
+    pub(crate) no_overwrite_symlinks: bool,
+    #[arg(long, hide = true)]
     pub(crate) skip_owners: bool,
     #[arg(long, hide = true)]
     pub(crate) ignore_errors: bool,

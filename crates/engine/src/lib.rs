@@ -55,7 +55,7 @@ pub use repository::reference::{Reference, Resolved, RootReference};
 pub use repository::snapshots::{Selection, Snapshots};
 pub use repository::{OpenOptions, Password, Repository, RepositoryInfo};
 pub use restore::{
-    Consent, DeleteLimit, Deletion, Failure, OnError, Overwrite, OwnerPolicy, Planned, Remark, Report,
-    RestoreOptions, StageTimes, SyncMode, VerifyOptions,
+    Consent, DeleteLimit, Deletion, Failure, OnError, Overwrite, OwnerPolicy, Planned, RefuseExisting,
+    Remark, Report, RestoreOptions, StageTimes, SyncMode, VerifyOptions,
 };
 pub use sink::clear_incomplete_mark;

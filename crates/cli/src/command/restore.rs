@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use rekopia::{
-    Cancel, ErrorKind, Observer, OnError, Overwrite, OwnerPolicy, Report, Repository, Resolved,
-    RestoreOptions, SyncMode,
+    Cancel, ErrorKind, Observer, OnError, Overwrite, OwnerPolicy, RefuseExisting, Report, Repository,
+    Resolved, RestoreOptions, SyncMode,
 };
 use serde_json::json;
 
@@ -128,6 +128,11 @@ fn options(global: &Global, args: &Restore, cancel: Cancel) -> RestoreOptions {
             OverwriteArg::Always => Overwrite::Always,
             OverwriteArg::IfChanged => Overwrite::IfChanged,
             OverwriteArg::Never => Overwrite::Never,
+        },
+        refuse_existing: RefuseExisting {
+            files: args.no_overwrite_files,
+            directories: args.no_overwrite_directories,
+            symlinks: args.no_overwrite_symlinks,
         },
         delete_extra: args.delete_extra,
         max_delete: args.max_delete,

@@ -41,6 +41,8 @@ mod work;
 mod write;
 
 pub use clock::StageTimes;
-pub use options::{Consent, DeleteLimit, OnError, Overwrite, OwnerPolicy, RestoreOptions, SyncMode};
+pub use options::{
+    Consent, DeleteLimit, OnError, Overwrite, OwnerPolicy, RefuseExisting, RestoreOptions, SyncMode,
+};
 pub use report::{Deletion, Failure, Planned, Remark, Report};
 pub use run::VerifyOptions;

@@ -43,6 +43,25 @@ pub enum Overwrite {
     Never,
 }
 
+/// Kinds of entries of which none may exist in the target: one that does refuses the whole restore (Kopia's
+/// `--no-overwrite-files` and its like).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RefuseExisting {
+    /// Anything where the snapshot has a file.
+    pub files: bool,
+    /// Anything where the snapshot has a directory; the root is none.
+    pub directories: bool,
+    /// Anything where the snapshot has a symbolic link.
+    pub symlinks: bool,
+}
+
+impl RefuseExisting {
+    /// Whether any kind is refused.
+    pub(crate) fn any(self) -> bool {
+        self.files || self.directories || self.symlinks
+    }
+}
+
 /// What to do when an entry cannot be restored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OnError {
@@ -137,6 +156,8 @@ impl fmt::Debug for Consent {
 pub struct RestoreOptions {
     /// Existing entries.
     pub overwrite: Overwrite,
+    /// Refuses the restore when an entry of these kinds exists already.
+    pub refuse_existing: RefuseExisting,
     /// Removes what the snapshot does not have, after everything is restored; what is in the way of an entry is moved
     /// aside and goes when that is complete. Nothing of it happens when the snapshot cannot be proven to be whole. With
     /// `include` or `exclude` an extra goes only if they would take it.
@@ -194,6 +215,7 @@ impl Default for RestoreOptions {
     fn default() -> Self {
         RestoreOptions {
             overwrite: Overwrite::default(),
+            refuse_existing: RefuseExisting::default(),
             delete_extra: false,
             max_delete: None,
             consent: None,

@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use super::extra::Extras;
 use super::filter::Filter;
 use super::finish::Outcome;
-use super::options::{OnError, Overwrite, RestoreOptions};
+use super::options::{OnError, Overwrite, RefuseExisting, RestoreOptions};
 use super::pass::{Tree, start_walk};
 use super::slot::{FileSlot, Folder, SlotKind};
 use super::walk::Walked;
@@ -39,6 +39,8 @@ pub(crate) struct Proof {
     pub(crate) extras: Extras,
     /// The first entry that cannot be restored, and why: nothing is deleted or moved aside.
     pub(crate) doubt: Option<(String, Error)>,
+    /// The first entry that exists although nothing may.
+    pub(crate) refusal: Option<String>,
     /// The snapshot itself has names like those that we use for what is moved aside.
     pub(crate) uses_our_names: bool,
     /// Bytes of files that the target does not have.
@@ -66,7 +68,8 @@ impl Question<'_> {
     pub(crate) async fn answer(&self, tree: Tree) -> Result<Proof> {
         let options = self.options;
         let mirrors = options.delete_extra && self.finds_something && matches!(tree, Tree::Directory { .. });
-        let walks = mirrors || options.on_error == OnError::Stop;
+        let refuses = options.refuse_existing.any() && self.finds_something;
+        let walks = mirrors || refuses || options.on_error == OnError::Stop;
         if !walks && !self.finds_something && !options.dry_run {
             return Ok(Proof::default());
         }
@@ -77,7 +80,9 @@ impl Question<'_> {
         let (walking, walked) = start_walk(&packs.contents, options, self.outcome, tree)?;
         let survey = Survey {
             packs: Arc::clone(&packs),
-            view: mirrors.then(|| Arc::clone(&self.view)),
+            view: (mirrors || refuses).then(|| Arc::clone(&self.view)),
+            mirrors,
+            refuse: options.refuse_existing,
             filter: Filter::new(&options.include, &options.exclude)?,
             keeps_existing: options.overwrite == Overwrite::Never,
             outcome: Arc::clone(self.outcome),
@@ -96,6 +101,11 @@ impl Question<'_> {
                 format!("nothing was changed, because {:?} cannot be restored", crate::error::shown(path));
             return Err(Error::new(error.kind(), what).because(error.chain()));
         }
+        if let Some(path) = &proof.refusal {
+            let path = crate::error::shown(path);
+            let what = format!("{path:?} exists already, and was not to be overwritten; nothing was changed");
+            return Err(Error::new(ErrorKind::Destination, what));
+        }
         proof.packs = Some(packs);
         Ok(proof)
     }
@@ -104,8 +114,12 @@ impl Question<'_> {
 /// Follows the walk and compares each directory with the target.
 struct Survey {
     packs: Arc<ListedPacks>,
-    /// `None`: extras stay, nothing is compared.
+    /// `None`: nothing is compared.
     view: Option<Arc<Sink>>,
+    /// Extras go.
+    mirrors: bool,
+    /// What may not exist.
+    refuse: RefuseExisting,
     filter: Filter,
     keeps_existing: bool,
     outcome: Arc<Outcome>,
@@ -217,10 +231,18 @@ impl Survey {
             match names.find(hash) {
                 Some((wanted, size)) => {
                     found_bytes += size;
+                    if self.refuses(wanted) {
+                        let path = folder.path_of(&listed.name.to_string_lossy());
+                        self.proof.refusal.get_or_insert(path);
+                    }
+                    if !self.mirrors {
+                        return Ok(());
+                    }
                     if let Err(e) = self.in_the_way(view, folder, wanted, &listed) {
                         trouble = Some(e);
                     }
                 }
+                None if !self.mirrors => {}
                 None => {
                     if let Err(e) = self.extra(view, folder, &names, &listed) {
                         trouble = Some(e);
@@ -233,6 +255,15 @@ impl Survey {
             self.proof.absent_bytes += wanted_bytes.saturating_sub(found_bytes);
         }
         trouble.map_or(Ok(()), Err)
+    }
+
+    /// Whether nothing may exist where an entry of this kind is wanted.
+    fn refuses(&self, wanted: u64) -> bool {
+        match wanted {
+            DIRECTORY => self.refuse.directories,
+            FILE => self.refuse.files,
+            _ => self.refuse.symlinks,
+        }
     }
 
     /// Counts what is to be moved aside.

@@ -421,3 +421,34 @@ async fn extras_go_first_where_old_and_new_do_not_fit() {
     assert_eq!(error.kind(), ErrorKind::Destination);
     assert!(dir.path().join("tiny").exists());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kinds_that_may_not_exist_refuse_the_whole_restore() {
+    use rekopia::RefuseExisting;
+    let repository = open(&Fixture::load("quickstart")).await;
+    let (files, directories, symlinks) = (true, true, true);
+    let none = RefuseExisting::default();
+    for (name, refuse_existing) in [
+        ("config/secret.key", RefuseExisting { files, ..none }),
+        ("config", RefuseExisting { directories, ..none }),
+        ("media/current", RefuseExisting { symlinks, ..none }),
+    ] {
+        for delete_extra in [false, true] {
+            let dir = tempfile::tempdir().unwrap();
+            std::fs::write(dir.path().join("extra"), "").unwrap();
+            let options = RestoreOptions { refuse_existing, delete_extra, ..quick() };
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, "mine").unwrap();
+            let error = restore(&repository, SOURCE, dir.path(), &options).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Destination, "{name}");
+            assert!(error.to_string().contains(name) && dir.path().join("extra").exists(), "{error}");
+            assert_eq!(std::fs::read(&path).unwrap(), b"mine");
+            // Other kinds may be there.
+            std::fs::remove_file(&path).unwrap();
+            std::fs::write(dir.path().join("other"), "").unwrap();
+            let report = restore(&repository, SOURCE, &dir.path().join("fresh"), &options).await.unwrap();
+            assert_eq!(report.exit_kind(), None, "{name}: {:?}", report.failures());
+        }
+    }
+}
