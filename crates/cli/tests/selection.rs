@@ -383,3 +383,71 @@ fn skipped_files_are_counted_apart() {
     let report: Value = serde_json::from_str(report.lines().last().unwrap()).unwrap();
     assert_eq!((&report["files"], &report["skipped"]), (&json!(31), &json!(32)));
 }
+
+/// Velero keeps its volumes in Kopia repositories: one identity for all, paths without a leading slash, tags that tell
+/// backup, namespace, pod and volume, and block volumes whose root is a file.
+#[test]
+fn a_repository_as_velero_writes_it() {
+    let mut made = Made::new();
+    let tags = |snapshot: &mut NewSnapshot, backup: &str, volume: &str| {
+        for (key, value) in [("backup", backup), ("ns", "media"), ("pod", "paperless-0"), ("volume", volume)]
+        {
+            snapshot.tags.insert(format!("tag:{key}"), value.into());
+        }
+    };
+    let source = "default@default:paperless-0/data";
+    let old = made.snapshot(source, 0, |s| tags(s, "nightly-1", "data"));
+    made.snapshot(source, 1, |s| tags(s, "nightly-2", "data"));
+    made.snapshot("default@default:paperless-0/media", 1, |s| tags(s, "nightly-2", "media"));
+    let block = made.file("block-device", &[7; 5000]);
+    let mut volume = NewSnapshot::new(source_of("default@default:paperless-0/block"), START + DAY, block);
+    tags(&mut volume, "nightly-2", "block");
+    made.writer.put_snapshot(&volume).unwrap();
+    made.writer.flush().unwrap();
+
+    let listed = stdout(&ended(made.run(&["snapshots"]), 0));
+    let sources: Vec<&str> = listed.lines().filter(|line| line.starts_with("default@")).collect();
+    assert_eq!(sources.len(), 3, "{listed}");
+    for source in sources {
+        // What is listed is a reference, for every command.
+        ended(made.run(&["snapshots", source]), 0);
+        ended(made.run(&["verify", source]), 0);
+        let is_block = source.ends_with("block");
+        let shown = stdout(&ended(made.run(&["ls", source]), 0));
+        assert_eq!(shown, if is_block { "block-device\n" } else { "file\n" });
+        let target = made.path(if is_block { "device" } else { source.rsplit('/').next().unwrap() });
+        ended(made.run(&["restore", source, target.to_str().unwrap()]), 0);
+        let file = if is_block { source.to_owned() } else { format!("{source}/file") };
+        let read = ended(made.run(&["cat", &file]), 0).stdout;
+        let restored = if is_block { target } else { target.join("file") };
+        assert_eq!(read, std::fs::read(restored).unwrap());
+    }
+    let of_backup = |reference: &str, backup: &str| {
+        let tag = format!("backup:{backup}");
+        stdout(&ended(made.run(&["cat", reference, "--tag", &tag, "--tag", "ns:media"]), 0))
+    };
+    assert_eq!(of_backup(&format!("{source}/file"), "nightly-1"), format!("day 0 of {source}"));
+    assert_eq!(of_backup(&format!("{source}/file"), "nightly-2"), format!("day 1 of {source}"));
+    let one = stdout(&ended(made.run(&["snapshots", "--tag", "backup:nightly-1"]), 0));
+    assert!(one.contains(&old) && one.lines().count() == 2, "{one}");
+    let verified = ended(made.run(&["--json", "verify", "--all", "--tag", "backup:nightly-2"]), 0);
+    let last: Value = serde_json::from_str(stdout(&verified).lines().last().unwrap()).unwrap();
+    assert_eq!(last["files"], json!(3));
+}
+
+#[test]
+fn what_exists_and_may_not_be_overwritten_refuses() {
+    let mut made = Made::new();
+    made.snapshot("me@nas:/a", 0, |_| {});
+    let target = made.path("t");
+    let restore =
+        |options: &[&str]| made.run(&[&["restore", "me@nas:/a", target.to_str().unwrap()], options].concat());
+    std::fs::create_dir(&target).unwrap();
+    ended(restore(&["--no-overwrite-files", "--no-overwrite-directories"]), 0);
+    std::fs::write(target.join("file"), "mine").unwrap();
+    let refused = ended(restore(&["--no-overwrite-files"]), 16);
+    assert!(stderr(&refused).contains("exists already"), "{}", stderr(&refused));
+    assert_eq!(text(&target.join("file")), "mine");
+    ended(restore(&["--no-overwrite-symlinks"]), 0);
+    assert_eq!(text(&target.join("file")), "day 0 of me@nas:/a");
+}
