@@ -14,6 +14,7 @@ use tokio::sync::Mutex;
 use super::b2_answers::{Account, Buckets, Page, modified_ns};
 use super::collect::collect;
 use super::http::{Http, Trust, by_status, check_range, header, plain_code};
+use super::whole::{html_instead, is_html};
 use crate::connect::{B2Settings, Secret};
 use crate::layer::Deadlines;
 use crate::{BlobError, BlobErrorKind, BlobInfo, BlobReader, BoxFuture, StorageTraits, Usage};
@@ -214,8 +215,15 @@ impl B2Blobs {
         let text = self.http.refusal(answer).await;
         let json: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
         let code = plain_code(json.get("code").and_then(serde_json::Value::as_str).unwrap_or_default());
-        let (kind, advice) = classify(status, code);
-        let said = format!("{doing}: HTTP {status} {code}");
+        let (kind, advice) = classify(status, code, text.is_empty());
+        let words = match kind {
+            BlobErrorKind::Unavailable if is_html(text.as_bytes()) => {
+                "(an HTML page: a proxy or login page answers in the storage's place)".into()
+            }
+            BlobErrorKind::Unavailable => one_line(json.get("message").and_then(serde_json::Value::as_str)),
+            _ => String::new(),
+        };
+        let said = format!("{doing}: HTTP {status} {code} {words}");
         let error = BlobError::new(kind, format!("{}{advice}", said.trim_end()));
         let error = by_status(error, status, wait.as_deref());
         // An answer to HEAD has no code.
@@ -230,6 +238,9 @@ impl B2Blobs {
         };
         let text = self.http.text(answer, MOST).await.map_err(|e| e.while_doing(&self.place))?;
         let text = text.ok_or_else(|| broken("the answer does not end"))?;
+        if is_html(&text) {
+            return Err(html_instead("B2's answer").while_doing(&format!("{}: {doing}", self.place)));
+        }
         // The parser's own message may quote a token.
         serde_json::from_slice(&text).map_err(|e| {
             let what = format!("an answer that cannot be understood (column {})", e.column());
@@ -273,7 +284,10 @@ impl B2Blobs {
         }
         let wanted = range.as_ref().map(|r| format!("bytes={}-{}", r.start, r.end - 1));
         let build = |session: &Session| Ok((Method::GET, self.file_url(session, id)?, wanted.clone()));
-        let answer = self.send("getting it", build).await?;
+        let mut answer = self.send("getting it", build).await?;
+        if range.is_some() {
+            answer = self.http.with_range(answer).await.map_err(|e| e.while_doing(&self.place))?;
+        }
         let expected = match &range {
             None => answer.content_length(),
             Some(range) => Some(check_range(range, header(&answer, "content-range"))?),
@@ -315,9 +329,13 @@ impl B2Blobs {
             for file in page.files {
                 let name = file.file_name.strip_prefix(self.prefix.as_str());
                 let id = name.filter(|n| n.starts_with(prefix)).and_then(|n| BlobId::parse(n).ok());
-                if let (Some(id), Some("upload")) = (id, file.action.as_deref()) {
+                if let (Some(id), "upload") = (id, file.action.as_str()) {
                     let modified_ns = modified_ns(file.upload_timestamp.unwrap_or(0), file.copied_time());
-                    found.push(BlobInfo { id, len: file.content_length.unwrap_or(0), modified_ns });
+                    let len = file.content_length.ok_or_else(|| {
+                        let what = format!("{}: {doing}: {id} without its length", self.place);
+                        BlobError::new(BlobErrorKind::Unavailable, what).transient()
+                    })?;
+                    found.push(BlobInfo { id, len, modified_ns });
                 }
             }
             match page.next_file_name {
@@ -335,13 +353,21 @@ impl B2Blobs {
     }
 }
 
-fn classify(status: u16, code: &str) -> (BlobErrorKind, &'static str) {
+/// A server's words, without what would break a line of ours.
+fn one_line(text: Option<&str>) -> String {
+    text.unwrap_or_default().chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect()
+}
+
+fn classify(status: u16, code: &str, silent: bool) -> (BlobErrorKind, &'static str) {
     match (status, code) {
         (_, "bad_bucket_id" | "no_such_bucket") => (BlobErrorKind::Settings, "; there is no such bucket"),
         (_, "cap_exceeded" | "download_cap_exceeded" | "transaction_cap_exceeded") => {
             (BlobErrorKind::Denied, "; raise the account's cap or wait for the next day")
         }
-        (404, _) => (BlobErrorKind::NotFound, ""),
+        (404, "not_found" | "file_not_present" | "no_such_file") => (BlobErrorKind::NotFound, ""),
+        // The answer to HEAD has no body, and so no code.
+        (404, "") if silent => (BlobErrorKind::NotFound, ""),
+        (404, _) => (BlobErrorKind::Unavailable, "; check the endpoint"),
         (416, _) => (BlobErrorKind::Truncated, ""),
         (401 | 403, _) => (BlobErrorKind::Denied, "; the key must be allowed to list and read files"),
         _ => (BlobErrorKind::Unavailable, ""),

@@ -50,3 +50,5 @@ mod ssh_external;
 mod ssh_hosts;
 #[cfg(feature = "webdav")]
 pub mod webdav;
+#[cfg(feature = "http")]
+mod whole;

@@ -83,7 +83,12 @@ impl ObjectBlobs {
         let answer = answer.map_err(|e| self.failed(&e, "getting it").of(id))?;
         let given = answer.range.clone();
         if range.is_some_and(|wanted| wanted != given) {
-            return Err(BlobError::new(BlobErrorKind::Truncated, "it ends too early").of(id));
+            // Only the blob's own end makes an answer short.
+            if answer.meta.size <= given.end {
+                return Err(BlobError::new(BlobErrorKind::Truncated, "it ends too early").of(id));
+            }
+            let what = format!("{}: another range than the one that was asked for", self.place);
+            return Err(BlobError::new(BlobErrorKind::Unavailable, what).transient().of(id));
         }
         let parts = answer.into_stream().map(|part| part.map_err(|e| self.failed(&e, "getting it")));
         collect(parts, into, Some(given.end.saturating_sub(given.start))).await.map_err(|e| e.of(id))

@@ -26,6 +26,7 @@ use super::collect::collect;
 use super::http::{Http, Trust, by_status, check_range, innermost, wait};
 use super::s3_http::Carrier;
 use super::s3_list::Past;
+use super::whole::is_html;
 use crate::connect::{S3Settings, S3Style};
 use crate::layer::Deadlines;
 use crate::{BlobError, BlobErrorKind, BlobInfo, BlobReader, BoxFuture, StorageTraits, Usage};
@@ -216,13 +217,18 @@ impl S3Blobs {
                 return BlobError::new(BlobErrorKind::Settings, what);
             }
         };
-        let status = answer.raw().status().as_u16();
-        let asked = answer.raw().headers().get("retry-after");
+        let raw = answer.raw();
+        let status = raw.status().as_u16();
+        let asked = raw.headers().get("retry-after");
         let code = answer.err().code().unwrap_or_default();
         let message = answer.err().message().unwrap_or_default().chars().filter(|c| !c.is_control());
         let message: String = message.take(300).collect();
         let (kind, advice) = classify(status, code);
-        let said = format!("HTTP {status} {code} {message}");
+        // What a proxy says in HTML is no word of the storage's.
+        let page = raw.body().bytes().is_some_and(is_html);
+        let page =
+            if page { "(an HTML page: a proxy or login page answers in the storage's place)" } else { "" };
+        let said = format!("HTTP {status} {code} {message} {page}");
         let what =
             format!("{place}: {doing}: {}{advice}", said.split_whitespace().collect::<Vec<_>>().join(" "));
         let error = BlobError::new(kind, what);
@@ -235,6 +241,9 @@ impl S3Blobs {
 }
 
 fn broke_off(e: ByteStreamError) -> BlobError {
+    if let Some(ours) = cause(&e) {
+        return ours;
+    }
     BlobError::new(BlobErrorKind::Unavailable, "the answer broke off").because(e).transient()
 }
 
@@ -275,11 +284,25 @@ fn classify(status: u16, code: &str) -> (BlobErrorKind, &'static str) {
         (_, "AuthorizationHeaderMalformed" | "PermanentRedirect") => {
             (BlobErrorKind::Settings, "; set the bucket's region")
         }
-        (404, _) => (BlobErrorKind::NotFound, ""),
+        // Other codes may be about the key, the account or the gateway itself: they do not say that a blob is missing.
+        (404, "NoSuchKey" | "NoSuchVersion" | "NoSuchObject" | "NotFound") => (BlobErrorKind::NotFound, ""),
+        (404, _) => (BlobErrorKind::Unavailable, "; check the endpoint and the key"),
         (416, _) => (BlobErrorKind::Truncated, ""),
         (401 | 403, _) => (BlobErrorKind::Denied, "; listing and getting must be allowed"),
         _ => (BlobErrorKind::Unavailable, ""),
     }
+}
+
+/// The error of our own HTTP client that is behind another one.
+fn cause(error: &(dyn std::error::Error + 'static)) -> Option<BlobError> {
+    let mut next = Some(error);
+    while let Some(e) = next {
+        if let Some(ours) = e.downcast_ref::<BlobError>() {
+            return Some(ours.clone());
+        }
+        next = e.source();
+    }
+    None
 }
 
 impl BlobReader for S3Blobs {

@@ -45,7 +45,7 @@ impl S3Blobs {
                 self.client.list_objects_v2().bucket(&self.bucket).prefix(self.key(prefix)).delimiter("/");
             let request = if limit < 1000 { request.max_keys(1) } else { request };
             let page = request.set_continuation_token(next).send().await;
-            let page = page.map_err(|e| self.failed(e, &format!("listing {prefix:?}")))?;
+            let page = page.map_err(|e| no_list(self.failed(e, &format!("listing {prefix:?}"))))?;
             for object in page.contents() {
                 // A page may come twice when blobs are added meanwhile.
                 let Some(id) = self.blob_id(object.key()).filter(|id| seen.insert(id.clone())) else {
@@ -79,7 +79,7 @@ impl S3Blobs {
             let request =
                 self.client.list_object_versions().bucket(&self.bucket).prefix(key_prefix).delimiter("/");
             let request = request.set_key_marker(key_marker).set_version_id_marker(version_marker);
-            let page = request.send().await.map_err(|e| self.failed(e, "listing versions"))?;
+            let page = request.send().await.map_err(|e| no_list(self.failed(e, "listing versions")))?;
             for version in page.versions() {
                 let (Some(key), Some(id)) = (version.key(), self.blob_id(version.key())) else { continue };
                 let len = version.size().and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
@@ -128,6 +128,14 @@ impl S3Blobs {
     fn broken_list(&self, prefix: &str) -> BlobError {
         let what = format!("{}: the list of {prefix:?} does not go on", self.place);
         BlobError::new(BlobErrorKind::Unavailable, what).transient()
+    }
+}
+
+/// Nothing there is an empty listing: one that is "not found" is no listing at all.
+fn no_list(error: BlobError) -> BlobError {
+    match error.kind() {
+        BlobErrorKind::NotFound => BlobError::new(BlobErrorKind::Unavailable, error.what()),
+        _ => error,
     }
 }
 

@@ -12,6 +12,7 @@ use super::dav_listing;
 use super::far_folders::{FarFolders, FarLayout, Member, walked};
 use super::http::{Http, Trust, by_status, check_range, header};
 use super::sharded::Walk;
+use super::whole::{html_instead, is_html};
 use crate::connect::{Secret, WebdavSettings};
 use crate::{BlobError, BlobErrorKind, BlobInfo, BlobReader, BoxFuture, LayerOptions, StorageTraits, Usage};
 
@@ -155,6 +156,9 @@ impl WebdavBlobs {
         let text = self.http.text(answer, MAX_LISTING).await.map_err(|e| e.while_doing(&doing))?;
         let text =
             text.ok_or_else(|| BlobError::new(BlobErrorKind::Unavailable, format!("{doing} does not end")))?;
+        if is_html(&text) {
+            return Err(html_instead("a listing").while_doing(&doing));
+        }
         dav_listing::parse(&text).map_err(|e| {
             let what = format!("{doing} cannot be understood");
             BlobError::new(BlobErrorKind::Unavailable, what).because(e).transient()
@@ -197,9 +201,9 @@ impl FarFolders for WebdavBlobs {
             other => other?,
         };
         let own = dav_listing::own_path(&listing, &dav_listing::decoded(self.url(path).path()));
-        if own.is_none() && !listing.is_empty() {
+        if own.is_none() {
             let what = format!("{}: the listing of {path:?} does not have itself", self.describe());
-            return Err(BlobError::new(BlobErrorKind::Unavailable, what));
+            return Err(BlobError::new(BlobErrorKind::Unavailable, what).transient());
         }
         let member = |member: &dav_listing::Member| {
             let name = member.path.strip_prefix(own?)?.trim_matches('/').to_owned();

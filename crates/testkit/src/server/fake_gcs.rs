@@ -98,7 +98,13 @@ impl FakeGcs {
                 // The emulator's own answer is no error that Google gives.
                 let no_bucket = answer.status() == 500
                     && String::from_utf8_lossy(answer.body()).contains("no bucket named");
-                if no_bucket { refuse_in_xml(404, "NoSuchBucket") } else { answer }
+                // Google says it in XML; the emulator in plain words, as any program does that knows nothing of blobs.
+                let no_object = answer.status() == 404 && answer.body().trim_ascii() == b"Not Found";
+                match (no_bucket, no_object) {
+                    (true, _) => refuse_in_xml(404, "NoSuchBucket"),
+                    (_, true) => refuse_in_xml(404, "NoSuchKey"),
+                    _ => answer,
+                }
             }
         };
         let front = Front::start(handler, refuse_in_xml).await;
