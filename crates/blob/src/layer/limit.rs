@@ -86,6 +86,13 @@ impl BlobReader for Limit {
         })
     }
 
+    fn look_elsewhere(&self) -> BoxFuture<'_, Result<bool, BlobError>> {
+        Box::pin(async move {
+            let _permit = self.permit().await?;
+            self.inner.look_elsewhere().await
+        })
+    }
+
     fn any<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<bool, BlobError>> {
         Box::pin(async move {
             let _permit = self.permit().await?;

@@ -13,7 +13,10 @@ use tokio::sync::Mutex;
 
 use super::b2_answers::{Account, Buckets, Page, modified_ns};
 use super::collect::collect;
+use super::far_folders::{FarElsewhere, FarFolders, Member};
 use super::http::{Http, Trust, by_status, check_range, header, plain_code};
+use super::names::is_blob;
+use super::sharded::{Folder, Walk};
 use super::whole::{html_instead, is_html};
 use crate::connect::{B2Settings, Secret};
 use crate::layer::Deadlines;
@@ -33,6 +36,7 @@ pub struct B2Blobs {
     place: String,
     /// Made by the first request, made anew when its token has expired.
     session: Mutex<Option<Arc<Session>>>,
+    elsewhere: FarElsewhere,
 }
 
 /// What signing in gave.
@@ -59,6 +63,8 @@ impl From<BlobError> for Refused {
 const ENDPOINT: &str = "https://api.backblazeb2.com";
 /// The longest answer that is not a blob.
 const MOST: usize = 64 << 20;
+/// Folders of a bucket that are listed at once.
+const LOOKS: usize = 16;
 /// Names of one page; the most that B2 gives.
 const PAGE: usize = 10_000;
 /// What stays as it is in a file's URL.
@@ -94,6 +100,7 @@ impl B2Blobs {
             prefix: settings.prefix.clone(),
             place: format!("b2://{}/{}{at}", settings.bucket, settings.prefix),
             session: Mutex::new(None),
+            elsewhere: FarElsewhere::default(),
         })
     }
 
@@ -256,8 +263,8 @@ impl B2Blobs {
         Url::parse(&format!("{base}{path}")).map_err(wrong)
     }
 
-    fn file_url(&self, session: &Session, id: &BlobId) -> Result<Url, BlobError> {
-        let name = format!("{}{id}", self.prefix);
+    fn file_url(&self, session: &Session, below: &str) -> Result<Url, BlobError> {
+        let name = format!("{}{below}", self.prefix);
         let path = format!(
             "/file/{}/{}",
             utf8_percent_encode(&self.bucket, PLAIN),
@@ -271,6 +278,7 @@ impl B2Blobs {
         Err(BlobError::new(BlobErrorKind::Settings, what))
     }
 
+    /// A blob, in whatever layout it lies.
     async fn get(
         &self,
         id: &BlobId,
@@ -282,8 +290,26 @@ impl B2Blobs {
             self.info(id).await?;
             return Ok(into);
         }
+        match self.get_at(id.as_str(), range.clone(), into).await {
+            Err(e) if e.is_not_found() && self.elsewhere.is_on() => {
+                let ask = |path: String| {
+                    let range = range.clone();
+                    async move { self.get_at(&path, range, Vec::new()).await }
+                };
+                self.elsewhere.find(self, id, id.as_str(), e, ask).await
+            }
+            got => got,
+        }
+    }
+
+    async fn get_at(
+        &self,
+        path: &str,
+        range: Option<Range<u64>>,
+        into: Vec<u8>,
+    ) -> Result<Vec<u8>, BlobError> {
         let wanted = range.as_ref().map(|r| format!("bytes={}-{}", r.start, r.end - 1));
-        let build = |session: &Session| Ok((Method::GET, self.file_url(session, id)?, wanted.clone()));
+        let build = |session: &Session| Ok((Method::GET, self.file_url(session, path)?, wanted.clone()));
         let mut answer = self.send("getting it", build).await?;
         if range.is_some() {
             answer = self.http.with_range(answer).await.map_err(|e| e.while_doing(&self.place))?;
@@ -296,7 +322,17 @@ impl B2Blobs {
     }
 
     async fn info(&self, id: &BlobId) -> Result<BlobInfo, BlobError> {
-        let build = |session: &Session| Ok((Method::HEAD, self.file_url(session, id)?, None));
+        match self.info_at(id, id.as_str()).await {
+            Err(e) if e.is_not_found() && self.elsewhere.is_on() => {
+                let ask = |path: String| async move { self.info_at(id, &path).await };
+                self.elsewhere.find(self, id, id.as_str(), e, ask).await
+            }
+            got => got,
+        }
+    }
+
+    async fn info_at(&self, id: &BlobId, path: &str) -> Result<BlobInfo, BlobError> {
+        let build = |session: &Session| Ok((Method::HEAD, self.file_url(session, path)?, None));
         let answer = self.send("looking at it", build).await?;
         let header = |name| header(&answer, name);
         let len = header("content-length").and_then(|v| v.parse().ok()).unwrap_or(0);
@@ -307,10 +343,22 @@ impl B2Blobs {
 
     /// All blobs, or at least the first `limit`.
     async fn names(&self, prefix: &str, limit: usize) -> Result<Vec<BlobInfo>, BlobError> {
+        if self.elsewhere.is_on() {
+            let prefixes = [prefix];
+            let walk = if limit == 1 { Walk::any(&prefixes) } else { Walk::all(&prefixes) };
+            return self.elsewhere.walked(self, walk).await;
+        }
+        let members = self.level(prefix, limit).await?;
+        self.elsewhere.blobs(self, members, prefix).await
+    }
+
+    /// The files and folders whose names begin so, up to the next slash; whole names, less the prefix of the repository.
+    /// May stop when there are `limit` blobs.
+    async fn level(&self, prefix: &str, limit: usize) -> Result<Vec<Member>, BlobError> {
         let doing = format!("listing {prefix:?}");
         let whole = format!("{}{prefix}", self.prefix);
         let count = PAGE.min(limit.max(100)).to_string();
-        let mut found = Vec::new();
+        let (mut found, mut blobs) = (Vec::new(), 0);
         let mut next: Option<String> = None;
         loop {
             let build = |session: &Session| {
@@ -327,19 +375,23 @@ impl B2Blobs {
             let answer = self.send(&doing, build).await?;
             let page: Page = self.json(answer, &doing).await?;
             for file in page.files {
-                let name = file.file_name.strip_prefix(self.prefix.as_str());
-                let id = name.filter(|n| n.starts_with(prefix)).and_then(|n| BlobId::parse(n).ok());
-                if let (Some(id), "upload") = (id, file.action.as_str()) {
-                    let modified_ns = modified_ns(file.upload_timestamp.unwrap_or(0), file.copied_time());
-                    let len = file.content_length.ok_or_else(|| {
-                        let what = format!("{}: {doing}: {id} without its length", self.place);
-                        BlobError::new(BlobErrorKind::Unavailable, what).transient()
-                    })?;
-                    found.push(BlobInfo { id, len, modified_ns });
+                let Some(name) = file.file_name.strip_prefix(self.prefix.as_str()) else { continue };
+                match file.action.as_str() {
+                    "upload" => {
+                        let modified_ns = modified_ns(file.upload_timestamp.unwrap_or(0), file.copied_time());
+                        let len = file.content_length.ok_or_else(|| {
+                            let what = format!("{}: {doing}: {name} without its length", self.place);
+                            BlobError::new(BlobErrorKind::Unavailable, what).transient()
+                        })?;
+                        blobs += usize::from(is_blob(name));
+                        found.push(Member { name: name.to_owned(), is_folder: false, len, modified_ns });
+                    }
+                    "folder" => found.push(Member::folder(name)),
+                    _ => {}
                 }
             }
             match page.next_file_name {
-                Some(name) if found.len() < limit => {
+                Some(name) if blobs < limit => {
                     // Names come in order; a storage that does not go on would be asked for ever.
                     if next.as_ref().is_some_and(|last| *last >= name) {
                         let what = format!("{}: {doing}: it does not go on", self.place);
@@ -374,6 +426,21 @@ fn classify(status: u16, code: &str, silent: bool) -> (BlobErrorKind, &'static s
     }
 }
 
+impl FarFolders for B2Blobs {
+    async fn members(&self, folder: &Folder) -> Result<Vec<Member>, BlobError> {
+        let members = self.level(&format!("{}{}", folder.path, folder.starts), usize::MAX).await?;
+        Ok(members.into_iter().filter_map(|member| member.within(&folder.path)).collect())
+    }
+
+    fn looks(&self) -> usize {
+        LOOKS
+    }
+
+    fn place(&self) -> String {
+        self.place.clone()
+    }
+}
+
 impl BlobReader for B2Blobs {
     fn read<'a>(
         &'a self,
@@ -394,6 +461,10 @@ impl BlobReader for B2Blobs {
 
     fn any<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<bool, BlobError>> {
         Box::pin(async move { Ok(!self.names(prefix, 1).await?.is_empty()) })
+    }
+
+    fn look_elsewhere(&self) -> BoxFuture<'_, Result<bool, BlobError>> {
+        Box::pin(self.elsewhere.look(self))
     }
 
     fn usage(&self) -> Usage {
