@@ -35,7 +35,7 @@ pub(super) fn may_begin(name: &str) -> bool {
 }
 
 /// Fewer hexadecimal digits are no hash.
-const LEAST_HASH: usize = 4;
+const LEAST_HASH: usize = 1;
 
 /// `kopia.repository`, `kopia.blobcfg`, `kopia.repository.backup.owner`, less the `k`.
 fn is_kopias_own(rest: &str) -> bool {

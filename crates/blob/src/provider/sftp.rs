@@ -81,6 +81,9 @@ impl SftpBlobs {
                 other => other?,
             };
         }
+        if about.is_special() {
+            return Ok(None);
+        }
         let (len, modified_ns) = (about.len.unwrap_or(0), about.modified_ns());
         Ok(Some(Member { name, is_folder: about.is_folder().unwrap_or(false), len, modified_ns }))
     }

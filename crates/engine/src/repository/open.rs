@@ -50,7 +50,7 @@ pub(crate) async fn open(
     if matches!(keys, Ok(None)) {
         traffic.count(0);
         let elsewhere = blobs.look_elsewhere().await;
-        if elsewhere.map_err(|e| Error::storage(e, "cannot look for a repository"))? {
+        if elsewhere.map_err(|e| unread(e, blobs, "cannot look for a repository"))? {
             (keys, early, blobcfg) = first().await;
         }
     }
@@ -90,7 +90,7 @@ async fn open_format(
     let bytes = match read_blob(blobs, "kopia.repository", traffic).await {
         Ok(bytes) => bytes,
         Err(e) if e.is_not_found() => return Ok(None),
-        Err(e) => return Err(Error::storage(e, "cannot read the format blob kopia.repository")),
+        Err(e) => return Err(unread(e, blobs, "cannot read the format blob kopia.repository")),
     };
     let format = FormatBlob::parse(&bytes).map_err(format_error)?;
     let (algorithm, salt) = (format.key_algo.clone(), format.unique_id.clone());
@@ -107,6 +107,17 @@ async fn open_format(
     })?;
     let config = RepositoryConfig::parse(&json).map_err(format_error)?;
     Ok(Some((format, config, format_key)))
+}
+
+/// A storage's error; where the place itself is missing, so is the repository.
+fn unread(e: BlobError, blobs: &Arc<dyn BlobReader>, what: &str) -> Error {
+    match e.kind() {
+        BlobErrorKind::NoPlace => {
+            let what = format!("no Kopia repository at {}", blobs.describe());
+            Error::new(ErrorKind::NoRepository, what).because(e)
+        }
+        _ => Error::storage(e, what),
+    }
 }
 
 async fn no_format_blob(blobs: &Arc<dyn BlobReader>, traffic: &Traffic) -> Error {
