@@ -46,13 +46,16 @@ const CUT: [Wrong; 7] = [
 ];
 const MISCOUNTED: [Wrong; 2] = [Wrong::Lie(Lie::LessThanAnnounced), Wrong::Lie(Lie::NoWayOn)];
 
+/// Breaks all answers to the requests that the function chooses, or none any more.
+type BreakAll<'a> = Box<dyn Fn(Chosen, Option<Wrong>) + 'a>;
+type Chosen = fn(&Seen) -> bool;
+
 /// A storage whose answers can be broken.
 struct Storage<'a> {
     settings: Settings,
     /// Which requests are about listing.
-    is_list: fn(&Seen) -> bool,
-    /// Breaks all answers to the requests that the function chooses.
-    break_all: Box<dyn Fn(fn(&Seen) -> bool, Option<Wrong>) + 'a>,
+    is_list: Chosen,
+    break_all: BreakAll<'a>,
 }
 
 impl Storage<'_> {
@@ -115,7 +118,7 @@ impl Storage<'_> {
     }
 }
 
-fn by_proxy(proxy: &Faulty) -> Box<dyn Fn(fn(&Seen) -> bool, Option<Wrong>) + '_> {
+fn by_proxy(proxy: &Faulty) -> BreakAll<'_> {
     Box::new(move |chosen, wrong| {
         proxy.break_answers(move |seen| {
             let fault = match wrong? {
@@ -127,7 +130,7 @@ fn by_proxy(proxy: &Faulty) -> Box<dyn Fn(fn(&Seen) -> bool, Option<Wrong>) + '_
     })
 }
 
-fn by_front(front: &Front) -> Box<dyn Fn(fn(&Seen) -> bool, Option<Wrong>) + '_> {
+fn by_front(front: &Front) -> BreakAll<'_> {
     Box::new(move |chosen, wrong| {
         front.break_answers(move |_, seen| {
             let fault = match wrong? {

@@ -5,6 +5,7 @@
 //! of the other kind. From then on a listing is the union of all layouts, and a read tries those that have been seen, the
 //! last useful one first.
 
+#[cfg(any(feature = "http", feature = "sftp"))]
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -12,6 +13,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use rekopia_format::BlobId;
 
 use super::sharded::Walk;
+#[cfg(any(feature = "http", feature = "sftp"))]
 use crate::BlobError;
 
 /// One way in which blobs have been seen to lie.
@@ -108,6 +110,7 @@ impl Elsewhere {
     }
 
     /// What `ask` gets for the first path at which there is something; `walk` looks for a blob in all folders.
+    #[cfg(any(feature = "http", feature = "sftp"))]
     pub(super) async fn find<T, F, W>(
         &self,
         id: &BlobId,

@@ -5,12 +5,15 @@ use std::future::Future;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use rekopia_format::BlobId;
+#[cfg(any(feature = "sftp", feature = "webdav"))]
 use tokio::sync::OnceCell;
 
 use super::elsewhere::Elsewhere;
 #[cfg(any(feature = "b2", feature = "object", feature = "s3"))]
 use super::names::{is_blob, may_begin};
-use super::sharded::{Folder, Layout, Walk};
+#[cfg(any(feature = "sftp", feature = "webdav"))]
+use super::sharded::Layout;
+use super::sharded::{Folder, Walk};
 use crate::{BlobError, BlobInfo};
 
 /// A storage that can look into folders.
@@ -29,6 +32,7 @@ pub(super) trait FarFolders: Sync {
 }
 
 /// Such a storage that Kopia itself uses so.
+#[cfg(any(feature = "sftp", feature = "webdav"))]
 pub(super) trait Sharded: FarFolders {
     /// The text of `.shards`.
     fn shards(&self) -> impl Future<Output = Result<Vec<u8>, BlobError>> + Send;
@@ -65,6 +69,7 @@ impl Member {
 }
 
 /// The layout of such a storage. It is read when a blob is first asked for: a request like any other, with second tries.
+#[cfg(any(feature = "sftp", feature = "webdav"))]
 #[derive(Debug, Default)]
 pub(super) struct FarLayout {
     dir_shards: Option<Vec<usize>>,
@@ -72,6 +77,7 @@ pub(super) struct FarLayout {
     elsewhere: FarElsewhere,
 }
 
+#[cfg(any(feature = "sftp", feature = "webdav"))]
 impl FarLayout {
     /// `dir_shards` is what Kopia's configuration names for repositories without `.shards`.
     pub(super) fn new(dir_shards: Option<Vec<usize>>) -> Self {

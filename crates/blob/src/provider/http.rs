@@ -97,6 +97,7 @@ impl Http {
     }
 
     /// An answer to a request for a range, unless it says of no range: nobody knows which bytes these are.
+    #[cfg(any(feature = "b2", feature = "object", feature = "s3"))]
     pub(crate) async fn with_range(&self, answer: Response) -> Result<Response, BlobError> {
         if answer.status() != StatusCode::OK || answer.headers().contains_key("content-range") {
             return Ok(answer);

@@ -70,6 +70,7 @@ pub(super) struct Folder {
     /// Path below the root; empty, or ends with `/`.
     pub(super) path: String,
     /// What all names that are looked for begin with here: other members need not be listed.
+    #[allow(dead_code, reason = "only buckets can be asked for less than a whole folder")]
     pub(super) starts: String,
     /// The start of the names of blobs below it.
     name: String,

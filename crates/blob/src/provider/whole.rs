@@ -3,7 +3,9 @@
 //! A listing that was cut short and a page that a proxy answers in the storage's place both come with status 200; taken
 //! for listings they hide blobs, and nobody would know.
 
+#[cfg(any(feature = "object", feature = "s3"))]
 use quick_xml::Reader;
+#[cfg(any(feature = "object", feature = "s3"))]
 use quick_xml::events::Event;
 
 use crate::{BlobError, BlobErrorKind};
@@ -13,6 +15,7 @@ use crate::{BlobError, BlobErrorKind};
 ///
 /// # Errors
 /// [`BlobErrorKind::Unavailable`], worth another try.
+#[cfg(any(feature = "object", feature = "s3"))]
 pub(super) fn list_page(text: &[u8]) -> Result<(), BlobError> {
     let page = Page::read(text)?;
     if page.entries < page.announced {
@@ -42,6 +45,7 @@ pub(super) fn is_html(text: &[u8]) -> bool {
 }
 
 /// What a page of a listing says of itself.
+#[cfg(any(feature = "object", feature = "s3"))]
 #[derive(Debug, Default)]
 struct Page {
     entries: usize,
@@ -50,6 +54,7 @@ struct Page {
     says_where: bool,
 }
 
+#[cfg(any(feature = "object", feature = "s3"))]
 impl Page {
     fn read(text: &[u8]) -> Result<Self, BlobError> {
         if is_html(text) {
@@ -97,11 +102,12 @@ impl Page {
     }
 }
 
+#[cfg(any(feature = "object", feature = "s3"))]
 fn incomplete(what: &str) -> BlobError {
     BlobError::new(BlobErrorKind::Unavailable, format!("the answer is not whole: {what}")).transient()
 }
 
-#[cfg(test)]
+#[cfg(all(test, any(feature = "object", feature = "s3")))]
 mod tests {
     use super::*;
 
