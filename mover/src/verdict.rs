@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use globset::GlobSetBuilder;
 use rekopia::{Error, ErrorKind, Report};
+use rekopia_blob::{BlobError, BlobErrorKind};
 
 use crate::config::{Config, Operation};
 use crate::outcome::{Done, Outcome, failed_line};
@@ -78,7 +79,7 @@ pub(crate) async fn failure(config: &Config, e: &Error) -> Outcome {
     let message = one_line(&e.chain(), 400);
     match kind {
         ErrorKind::Cancelled => Outcome::Stopped,
-        ErrorKind::NoRepository => no_repository(config, &one_line(&message, 200)).await,
+        ErrorKind::NoRepository => no_repository(config, &one_line(&message, 200), place_is_missing(e)).await,
         ErrorKind::InvalidPassword => {
             let message = format!("invalid repository password, or a damaged format blob: {message}");
             Outcome::failed(kind.exit_code(), name(kind), with_remedy(kind, message))
@@ -87,11 +88,19 @@ pub(crate) async fn failure(config: &Config, e: &Error) -> Outcome {
     }
 }
 
+/// Whether what should hold the repository is not there itself: a missing mount is no empty one, whatever is set. Of a
+/// mounted directory its last folder may be missing.
+fn place_is_missing(e: &Error) -> bool {
+    let first: &(dyn std::error::Error + 'static) = e;
+    let mut chain = std::iter::successors(Some(first), |e| e.source());
+    chain.any(|e| e.downcast_ref::<BlobError>().is_some_and(|e| e.kind() == BlobErrorKind::NoPlace))
+}
+
 /// An empty place is what a mistyped and an unmounted one look like; so whatever lies around it is named.
-async fn no_repository(config: &Config, message: &str) -> Outcome {
+async fn no_repository(config: &Config, message: &str, place_is_missing: bool) -> Outcome {
     let pinned = config.settings.repository_unique_id.is_some();
     let maintenance = config.operation == Operation::Maintenance;
-    if config.settings.continue_without_repository && !pinned && !maintenance {
+    if config.settings.continue_without_repository && !pinned && !maintenance && !place_is_missing {
         let message = format!("{message}; onNoRepository is continue");
         return Outcome::NoRepositoryAccepted { message };
     }

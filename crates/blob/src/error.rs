@@ -12,6 +12,9 @@ use rekopia_format::BlobId;
 pub enum BlobErrorKind {
     /// There is no blob of this name.
     NotFound,
+    /// The folder or remote that should hold the blobs is not there itself: a mount that is missing, a mistyped path.
+    /// An empty one is no error.
+    NoPlace,
     /// The blob ends before the wanted range does.
     Truncated,
     /// The storage refuses us.
@@ -125,6 +128,7 @@ impl fmt::Display for BlobError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let why = match self.kind {
             BlobErrorKind::NotFound => "not found",
+            BlobErrorKind::NoPlace => "no such place",
             BlobErrorKind::Truncated => "shorter than expected",
             BlobErrorKind::Denied => "access denied",
             BlobErrorKind::Untrusted => "server not trusted",

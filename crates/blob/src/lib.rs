@@ -89,6 +89,16 @@ pub trait BlobReader: Send + Sync {
         Box::pin(async move { Ok(!self.list(prefix).await?.is_empty()) })
     }
 
+    /// Looks for the repository in the layouts of other kinds of storage, after the format blob was not found where this
+    /// one has it: a bucket that was copied to a disk, a tree that was copied to a bucket. `true`: it is there, and from
+    /// now on blobs are read and listed in every layout.
+    ///
+    /// # Errors
+    /// [`BlobErrorKind::NoPlace`] when the place itself is not there.
+    fn look_elsewhere(&self) -> BoxFuture<'_, Result<bool, BlobError>> {
+        Box::pin(std::future::ready(Ok(false)))
+    }
+
     /// What was asked of the storage so far, tries that failed included.
     fn usage(&self) -> Usage {
         Usage::default()
@@ -126,6 +136,10 @@ impl<T: BlobReader + ?Sized> BlobReader for std::sync::Arc<T> {
 
     fn any<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<bool, BlobError>> {
         (**self).any(prefix)
+    }
+
+    fn look_elsewhere(&self) -> BoxFuture<'_, Result<bool, BlobError>> {
+        (**self).look_elsewhere()
     }
 
     fn usage(&self) -> Usage {

@@ -89,3 +89,77 @@ async fn a_lost_layout_is_seen() {
     std::fs::write(nothing.path().join(".shards"), "{ what").unwrap();
     assert_eq!(FilesystemBlobs::open(nothing.path(), None).unwrap_err().kind(), BlobErrorKind::Damaged);
 }
+
+/// What is no file is never waited for, and not listed: a pipe, a socket, a device, a folder of that name.
+#[tokio::test]
+async fn what_is_no_file_is_no_blob() {
+    use std::os::unix::fs::symlink;
+
+    let dir = repo(&["kopia.blobcfg.f", "x/e/1.f"]);
+    let at = |name: &str| dir.path().join(name);
+    let fifo = |name: &str| {
+        rustix::fs::mkfifoat(rustix::fs::CWD, at(name), rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR)
+            .unwrap();
+    };
+    fifo("kopia.repository.f");
+    fifo("xe2.f");
+    symlink(at("xe2.f"), at("xe3.f")).unwrap();
+    symlink("/dev/zero", at("xe4.f")).unwrap();
+    symlink("/dev/tty", at("xe5.f")).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(at("xe6.f")).unwrap();
+    symlink(at("nowhere"), at("xe7.f")).unwrap();
+    std::fs::create_dir(at("xe8.f")).unwrap();
+    let blobs = FilesystemBlobs::open(dir.path(), None).unwrap();
+    let asked = async {
+        for name in ["kopia.repository", "xe2", "xe3", "xe4", "xe5", "xe6", "xe8"] {
+            for range in [None, Some(0..1)] {
+                let error = blobs.read(&id(name), range, Vec::new()).await.unwrap_err();
+                assert_eq!(error.kind(), BlobErrorKind::Damaged, "{name}: {error}");
+            }
+            assert!(blobs.stat(&id(name)).await.is_err(), "{name}");
+        }
+        assert!(blobs.read(&id("xe7"), None, Vec::new()).await.unwrap_err().is_not_found());
+        let mut listed: Vec<String> =
+            blobs.list("").await.unwrap().iter().map(|b| b.id.to_string()).collect();
+        listed.sort();
+        assert_eq!(listed, ["kopia.blobcfg", "xe1"]);
+        assert!(!blobs.any("xe2").await.unwrap());
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), asked).await.expect("it waits for a pipe");
+}
+
+/// A layout file that is a pipe is not waited for either.
+#[test]
+fn a_layout_that_is_no_file_is_named() {
+    let dir = repo(&["kopia.repository.f"]);
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mkfifoat(rustix::fs::CWD, dir.path().join(".shards"), mode).unwrap();
+    let error = FilesystemBlobs::open(dir.path(), None).unwrap_err();
+    assert!(error.to_string().contains(".shards"), "{error}");
+}
+
+/// What other programs leave in a repository's folders is no blob, and does not hide one.
+#[tokio::test]
+async fn what_others_leave_is_ignored() {
+    let rest = "11ac55c280560319f34a78147f19e-s656fecf95845c101147.f";
+    let dir = repo(&[
+        "kopia.repository.f",
+        &format!("p/814/{rest}"),
+        &format!("p/814/._{rest}"),
+        &format!("p/814/{} (conflict).f", rest.trim_end_matches(".f")),
+        &format!("p/814/{rest}.tmp.0123456789abcdef"),
+        &format!("p/814/{rest}-1234567"),
+        &format!("p/814/{rest}.sync-conflict-20261124-101112"),
+        "._kopia.repository.f",
+        "README.f",
+        "README",
+        ".DS_Store",
+        "lost+found/x.f",
+        "photos/p1.f",
+    ]);
+    std::fs::write(dir.path().join(".shards"), r#"{"default":[1,3],"maxNonShardedLength":20}"#).unwrap();
+    let blobs = FilesystemBlobs::open(dir.path(), None).unwrap();
+    let mut listed: Vec<String> = blobs.list("").await.unwrap().iter().map(|b| b.id.to_string()).collect();
+    listed.sort();
+    assert_eq!(listed, ["kopia.repository", PACK]);
+}

@@ -19,6 +19,7 @@ use rekopia::{
 use rekopia_blob::{BlobId, BlobReader, Deadlines, LayerOptions, Settings, connect_with};
 use rekopia_testkit::fixture::{Fixture, testdata};
 use rekopia_testkit::server::faulty::{Fault, Faulty};
+use rekopia_testkit::server::lies::Lie;
 use rekopia_testkit::server::s3::{ACCESS_KEY, S3Server, SECRET_KEY};
 use rekopia_testkit::server::webdav::{self, WebdavServer};
 use rekopia_testkit::tree::Tree;
@@ -59,6 +60,9 @@ const S3_FAULTS: &[(Fault, Promise, Promise)] = &[
     (Fault::WrongRange, Survived, STORAGE),
     (Fault::WholeBlob, Survived, STORAGE),
     (Fault::PageAgain, Survived, STORAGE),
+    (Fault::Lie(Lie::ShortPart), Survived, STORAGE),
+    (Fault::Lie(Lie::Html), Survived, STORAGE),
+    (Fault::Status(404, "XAdminUserNotFound"), STORAGE, STORAGE),
     (Fault::Status(500, "InternalError"), Survived, STORAGE),
     (Fault::Status(503, "SlowDown"), Survived, STORAGE),
     (Fault::Busy(503, "SlowDown", 1), Survived, STORAGE),
@@ -86,6 +90,8 @@ const WEBDAV_FAULTS: &[(Fault, Promise, Promise)] = &[
     (Fault::HangMidway, Survived, STORAGE),
     (Fault::WrongRange, Survived, STORAGE),
     (Fault::WholeBlob, Survived, Survived),
+    (Fault::Lie(Lie::ShortPart), Survived, STORAGE),
+    (Fault::Lie(Lie::Html), Survived, STORAGE),
     (Fault::Status(500, ""), Survived, STORAGE),
     (Fault::Status(502, ""), Survived, STORAGE),
     (Fault::Busy(503, "", 1), Survived, STORAGE),
@@ -285,6 +291,60 @@ async fn a_storage_that_is_gone_ends_a_restore_soon() {
         .collect()
         .await;
     assert!(slow.is_empty(), "more than {bound:?}: {slow:?}");
+}
+
+/// With many requests in flight, of which every third is broken in another way: none of them is lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn faults_in_passing_are_survived_under_load() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = S3Server::start(dir.path()).await;
+    let fixture = Fixture::load("many-files");
+    server.upload(&fixture.repo(), "bucket", "");
+    let faults = [
+        Fault::Lie(Lie::ShortPart),
+        Fault::Reset,
+        Fault::HangMidway,
+        Fault::Cut,
+        Fault::Busy(503, "SlowDown", 1),
+        Fault::WrongRange,
+        Fault::Lie(Lie::Html),
+        Fault::Hang,
+    ];
+    for shift in 0..3 {
+        let proxy = Faulty::start(&server.endpoint).await;
+        proxy.delay(Duration::from_millis(20));
+        proxy.break_answers(move |seen| {
+            let broken = (seen.number + shift) % 3 == 0;
+            broken.then(|| faults[seen.number / 3 % faults.len()])
+        });
+        let target = dir.path().join(format!("target {shift}"));
+        let what = (&fixture, fixture.snapshots[0].manifest_id.as_str());
+        let report = restore_of(what, &s3_settings(&proxy.address), &target, PATIENCE * 5).await;
+        let report = report.unwrap_or_else(|e| panic!("{shift}: {}", e.chain()));
+        assert!(report.is_complete() && proxy.broken() > 3, "{shift}: {} broken", proxy.broken());
+        let diff = fixture.expected(&fixture.snapshots[0]).unwrap().diff(&Tree::read(&target), &[]);
+        assert!(diff.is_empty(), "{shift}: {diff}");
+    }
+}
+
+/// A storage that says when to come back is not asked again before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_to_wait_is_left_alone_so_long() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = S3Server::start(dir.path()).await;
+    server.upload(&testdata().join("quickstart/repo"), "bucket", "");
+    let proxy = Faulty::start(&server.endpoint).await;
+    for busy in
+        [Fault::Busy(503, "SlowDown", 1), Fault::Busy(429, "TooManyRequests", 1), Fault::Busy(503, "", 1)]
+    {
+        proxy.take_requests();
+        proxy.break_answers(move |seen| (seen.number == 0).then_some(busy));
+        let blobs = connect_with(&s3_settings(&proxy.address), &LayerOptions::default()).await.unwrap();
+        let began = std::time::Instant::now();
+        blobs.read(&BlobId::parse("kopia.repository").unwrap(), None, Vec::new()).await.unwrap();
+        assert!(began.elapsed() >= Duration::from_secs(1), "{busy:?}: {:?}", began.elapsed());
+        assert_eq!(proxy.take_requests().len(), 2, "{busy:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

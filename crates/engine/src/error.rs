@@ -93,7 +93,7 @@ impl Error {
     /// A storage that could not even be connected to: what is wrong with its settings is usage.
     pub fn from_storage(error: BlobError, what: impl Into<String>) -> Self {
         let kind = match error.kind() {
-            BlobErrorKind::NotFound => ErrorKind::NoRepository,
+            BlobErrorKind::NotFound | BlobErrorKind::NoPlace => ErrorKind::NoRepository,
             BlobErrorKind::Settings => ErrorKind::Usage,
             BlobErrorKind::Damaged => ErrorKind::Corrupt,
             _ => ErrorKind::Storage,
@@ -106,6 +106,7 @@ impl Error {
         let kind = match error.kind() {
             BlobErrorKind::NotFound | BlobErrorKind::Truncated | BlobErrorKind::Damaged => ErrorKind::Corrupt,
             BlobErrorKind::Archived => ErrorKind::Archived,
+            BlobErrorKind::NoPlace => ErrorKind::NoRepository,
             _ => ErrorKind::Storage,
         };
         let mut e = Error::new(kind, what);

@@ -86,6 +86,13 @@ impl BlobReader for Limit {
         })
     }
 
+    fn look_elsewhere(&self) -> BoxFuture<'_, Result<bool, BlobError>> {
+        Box::pin(async move {
+            let _permit = self.permit().await?;
+            self.inner.look_elsewhere().await
+        })
+    }
+
     fn any<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<bool, BlobError>> {
         Box::pin(async move {
             let _permit = self.permit().await?;
@@ -101,12 +108,56 @@ impl BlobReader for Limit {
         self.inner.folder()
     }
 
+    /// Whoever has more in flight than is let through measures how long it waits here, not how fast the storage is.
     fn traits(&self) -> StorageTraits {
         let inner = self.inner.traits();
-        StorageTraits { in_flight: inner.in_flight.min(self.in_flight), ..inner }
+        let in_flight = if inner.local { inner.in_flight.min(self.in_flight) } else { self.in_flight };
+        StorageTraits { in_flight, ..inner }
     }
 
     fn describe(&self) -> String {
         self.inner.describe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Far;
+
+    impl BlobReader for Far {
+        fn read<'a>(
+            &'a self,
+            _: &'a BlobId,
+            _: Option<Range<u64>>,
+            into: Vec<u8>,
+        ) -> BoxFuture<'a, Result<Vec<u8>, BlobError>> {
+            Box::pin(std::future::ready(Ok(into)))
+        }
+
+        fn list<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<BlobInfo>, BlobError>> {
+            Box::pin(std::future::ready(Ok(Vec::new())))
+        }
+
+        fn stat<'a>(&'a self, id: &'a BlobId) -> BoxFuture<'a, Result<BlobInfo, BlobError>> {
+            Box::pin(std::future::ready(Ok(BlobInfo { id: id.clone(), len: 0, modified_ns: 0 })))
+        }
+
+        fn traits(&self) -> StorageTraits {
+            StorageTraits { in_flight: 32, gap: 0, local: false }
+        }
+
+        fn describe(&self) -> String {
+            "far".into()
+        }
+    }
+
+    #[test]
+    fn the_limit_is_no_secret() {
+        for (asked, shown) in [(None, 128), (Some(8), 8), (Some(64), 64), (Some(0), 1)] {
+            let options = LayerOptions { in_flight: asked, ..LayerOptions::default() };
+            assert_eq!(Limit::new(Arc::new(Far), &options).traits().in_flight, shown, "{asked:?}");
+        }
     }
 }

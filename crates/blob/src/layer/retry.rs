@@ -138,6 +138,10 @@ impl BlobReader for Retry {
         Box::pin(self.run(move || self.inner.stat(id)))
     }
 
+    fn look_elsewhere(&self) -> BoxFuture<'_, Result<bool, BlobError>> {
+        Box::pin(self.run(move || self.inner.look_elsewhere()))
+    }
+
     fn any<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<bool, BlobError>> {
         Box::pin(self.run(move || self.inner.any(prefix)))
     }

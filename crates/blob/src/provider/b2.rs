@@ -13,7 +13,11 @@ use tokio::sync::Mutex;
 
 use super::b2_answers::{Account, Buckets, Page, modified_ns};
 use super::collect::collect;
+use super::far_folders::{FarElsewhere, FarFolders, Member};
 use super::http::{Http, Trust, by_status, check_range, header, plain_code};
+use super::names::is_blob;
+use super::sharded::{Folder, Walk};
+use super::whole::{html_instead, is_html};
 use crate::connect::{B2Settings, Secret};
 use crate::layer::Deadlines;
 use crate::{BlobError, BlobErrorKind, BlobInfo, BlobReader, BoxFuture, StorageTraits, Usage};
@@ -32,6 +36,7 @@ pub struct B2Blobs {
     place: String,
     /// Made by the first request, made anew when its token has expired.
     session: Mutex<Option<Arc<Session>>>,
+    elsewhere: FarElsewhere,
 }
 
 /// What signing in gave.
@@ -58,6 +63,8 @@ impl From<BlobError> for Refused {
 const ENDPOINT: &str = "https://api.backblazeb2.com";
 /// The longest answer that is not a blob.
 const MOST: usize = 64 << 20;
+/// Folders of a bucket that are listed at once.
+const LOOKS: usize = 16;
 /// Names of one page; the most that B2 gives.
 const PAGE: usize = 10_000;
 /// What stays as it is in a file's URL.
@@ -93,6 +100,7 @@ impl B2Blobs {
             prefix: settings.prefix.clone(),
             place: format!("b2://{}/{}{at}", settings.bucket, settings.prefix),
             session: Mutex::new(None),
+            elsewhere: FarElsewhere::default(),
         })
     }
 
@@ -214,8 +222,15 @@ impl B2Blobs {
         let text = self.http.refusal(answer).await;
         let json: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
         let code = plain_code(json.get("code").and_then(serde_json::Value::as_str).unwrap_or_default());
-        let (kind, advice) = classify(status, code);
-        let said = format!("{doing}: HTTP {status} {code}");
+        let (kind, advice) = classify(status, code, text.is_empty());
+        let words = match kind {
+            BlobErrorKind::Unavailable if is_html(text.as_bytes()) => {
+                "(an HTML page: a proxy or login page answers in the storage's place)".into()
+            }
+            BlobErrorKind::Unavailable => one_line(json.get("message").and_then(serde_json::Value::as_str)),
+            _ => String::new(),
+        };
+        let said = format!("{doing}: HTTP {status} {code} {words}");
         let error = BlobError::new(kind, format!("{}{advice}", said.trim_end()));
         let error = by_status(error, status, wait.as_deref());
         // An answer to HEAD has no code.
@@ -230,6 +245,9 @@ impl B2Blobs {
         };
         let text = self.http.text(answer, MOST).await.map_err(|e| e.while_doing(&self.place))?;
         let text = text.ok_or_else(|| broken("the answer does not end"))?;
+        if is_html(&text) {
+            return Err(html_instead("B2's answer").while_doing(&format!("{}: {doing}", self.place)));
+        }
         // The parser's own message may quote a token.
         serde_json::from_slice(&text).map_err(|e| {
             let what = format!("an answer that cannot be understood (column {})", e.column());
@@ -245,8 +263,8 @@ impl B2Blobs {
         Url::parse(&format!("{base}{path}")).map_err(wrong)
     }
 
-    fn file_url(&self, session: &Session, id: &BlobId) -> Result<Url, BlobError> {
-        let name = format!("{}{id}", self.prefix);
+    fn file_url(&self, session: &Session, below: &str) -> Result<Url, BlobError> {
+        let name = format!("{}{below}", self.prefix);
         let path = format!(
             "/file/{}/{}",
             utf8_percent_encode(&self.bucket, PLAIN),
@@ -260,6 +278,7 @@ impl B2Blobs {
         Err(BlobError::new(BlobErrorKind::Settings, what))
     }
 
+    /// A blob, in whatever layout it lies.
     async fn get(
         &self,
         id: &BlobId,
@@ -271,9 +290,30 @@ impl B2Blobs {
             self.info(id).await?;
             return Ok(into);
         }
+        match self.get_at(id.as_str(), range.clone(), into).await {
+            Err(e) if e.is_not_found() && self.elsewhere.is_on() => {
+                let ask = |path: String| {
+                    let range = range.clone();
+                    async move { self.get_at(&path, range, Vec::new()).await }
+                };
+                self.elsewhere.find(self, id, id.as_str(), e, ask).await
+            }
+            got => got,
+        }
+    }
+
+    async fn get_at(
+        &self,
+        path: &str,
+        range: Option<Range<u64>>,
+        into: Vec<u8>,
+    ) -> Result<Vec<u8>, BlobError> {
         let wanted = range.as_ref().map(|r| format!("bytes={}-{}", r.start, r.end - 1));
-        let build = |session: &Session| Ok((Method::GET, self.file_url(session, id)?, wanted.clone()));
-        let answer = self.send("getting it", build).await?;
+        let build = |session: &Session| Ok((Method::GET, self.file_url(session, path)?, wanted.clone()));
+        let mut answer = self.send("getting it", build).await?;
+        if range.is_some() {
+            answer = self.http.with_range(answer).await.map_err(|e| e.while_doing(&self.place))?;
+        }
         let expected = match &range {
             None => answer.content_length(),
             Some(range) => Some(check_range(range, header(&answer, "content-range"))?),
@@ -282,7 +322,17 @@ impl B2Blobs {
     }
 
     async fn info(&self, id: &BlobId) -> Result<BlobInfo, BlobError> {
-        let build = |session: &Session| Ok((Method::HEAD, self.file_url(session, id)?, None));
+        match self.info_at(id, id.as_str()).await {
+            Err(e) if e.is_not_found() && self.elsewhere.is_on() => {
+                let ask = |path: String| async move { self.info_at(id, &path).await };
+                self.elsewhere.find(self, id, id.as_str(), e, ask).await
+            }
+            got => got,
+        }
+    }
+
+    async fn info_at(&self, id: &BlobId, path: &str) -> Result<BlobInfo, BlobError> {
+        let build = |session: &Session| Ok((Method::HEAD, self.file_url(session, path)?, None));
         let answer = self.send("looking at it", build).await?;
         let header = |name| header(&answer, name);
         let len = header("content-length").and_then(|v| v.parse().ok()).unwrap_or(0);
@@ -293,10 +343,22 @@ impl B2Blobs {
 
     /// All blobs, or at least the first `limit`.
     async fn names(&self, prefix: &str, limit: usize) -> Result<Vec<BlobInfo>, BlobError> {
+        if self.elsewhere.is_on() {
+            let prefixes = [prefix];
+            let walk = if limit == 1 { Walk::any(&prefixes) } else { Walk::all(&prefixes) };
+            return self.elsewhere.walked(self, walk).await;
+        }
+        let members = self.level(prefix, limit).await?;
+        self.elsewhere.blobs(self, members, prefix).await
+    }
+
+    /// The files and folders whose names begin so, up to the next slash; whole names, less the prefix of the repository.
+    /// May stop when there are `limit` blobs.
+    async fn level(&self, prefix: &str, limit: usize) -> Result<Vec<Member>, BlobError> {
         let doing = format!("listing {prefix:?}");
         let whole = format!("{}{prefix}", self.prefix);
         let count = PAGE.min(limit.max(100)).to_string();
-        let mut found = Vec::new();
+        let (mut found, mut blobs) = (Vec::new(), 0);
         let mut next: Option<String> = None;
         loop {
             let build = |session: &Session| {
@@ -313,15 +375,23 @@ impl B2Blobs {
             let answer = self.send(&doing, build).await?;
             let page: Page = self.json(answer, &doing).await?;
             for file in page.files {
-                let name = file.file_name.strip_prefix(self.prefix.as_str());
-                let id = name.filter(|n| n.starts_with(prefix)).and_then(|n| BlobId::parse(n).ok());
-                if let (Some(id), Some("upload")) = (id, file.action.as_deref()) {
-                    let modified_ns = modified_ns(file.upload_timestamp.unwrap_or(0), file.copied_time());
-                    found.push(BlobInfo { id, len: file.content_length.unwrap_or(0), modified_ns });
+                let Some(name) = file.file_name.strip_prefix(self.prefix.as_str()) else { continue };
+                match file.action.as_str() {
+                    "upload" => {
+                        let modified_ns = modified_ns(file.upload_timestamp.unwrap_or(0), file.copied_time());
+                        let len = file.content_length.ok_or_else(|| {
+                            let what = format!("{}: {doing}: {name} without its length", self.place);
+                            BlobError::new(BlobErrorKind::Unavailable, what).transient()
+                        })?;
+                        blobs += usize::from(is_blob(name));
+                        found.push(Member { name: name.to_owned(), is_folder: false, len, modified_ns });
+                    }
+                    "folder" => found.push(Member::folder(name)),
+                    _ => {}
                 }
             }
             match page.next_file_name {
-                Some(name) if found.len() < limit => {
+                Some(name) if blobs < limit => {
                     // Names come in order; a storage that does not go on would be asked for ever.
                     if next.as_ref().is_some_and(|last| *last >= name) {
                         let what = format!("{}: {doing}: it does not go on", self.place);
@@ -335,16 +405,39 @@ impl B2Blobs {
     }
 }
 
-fn classify(status: u16, code: &str) -> (BlobErrorKind, &'static str) {
+/// A server's words, without what would break a line of ours.
+fn one_line(text: Option<&str>) -> String {
+    text.unwrap_or_default().chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect()
+}
+
+fn classify(status: u16, code: &str, silent: bool) -> (BlobErrorKind, &'static str) {
     match (status, code) {
         (_, "bad_bucket_id" | "no_such_bucket") => (BlobErrorKind::Settings, "; there is no such bucket"),
         (_, "cap_exceeded" | "download_cap_exceeded" | "transaction_cap_exceeded") => {
             (BlobErrorKind::Denied, "; raise the account's cap or wait for the next day")
         }
-        (404, _) => (BlobErrorKind::NotFound, ""),
+        (404, "not_found" | "file_not_present" | "no_such_file") => (BlobErrorKind::NotFound, ""),
+        // The answer to HEAD has no body, and so no code.
+        (404, "") if silent => (BlobErrorKind::NotFound, ""),
+        (404, _) => (BlobErrorKind::Unavailable, "; check the endpoint"),
         (416, _) => (BlobErrorKind::Truncated, ""),
         (401 | 403, _) => (BlobErrorKind::Denied, "; the key must be allowed to list and read files"),
         _ => (BlobErrorKind::Unavailable, ""),
+    }
+}
+
+impl FarFolders for B2Blobs {
+    async fn members(&self, folder: &Folder) -> Result<Vec<Member>, BlobError> {
+        let members = self.level(&format!("{}{}", folder.path, folder.starts), usize::MAX).await?;
+        Ok(members.into_iter().filter_map(|member| member.within(&folder.path)).collect())
+    }
+
+    fn looks(&self) -> usize {
+        LOOKS
+    }
+
+    fn place(&self) -> String {
+        self.place.clone()
     }
 }
 
@@ -368,6 +461,10 @@ impl BlobReader for B2Blobs {
 
     fn any<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<bool, BlobError>> {
         Box::pin(async move { Ok(!self.names(prefix, 1).await?.is_empty()) })
+    }
+
+    fn look_elsewhere(&self) -> BoxFuture<'_, Result<bool, BlobError>> {
+        Box::pin(self.elsewhere.look(self))
     }
 
     fn usage(&self) -> Usage {

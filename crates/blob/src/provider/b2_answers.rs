@@ -62,6 +62,8 @@ pub(super) struct Bucket {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Page {
     pub(super) files: Vec<File>,
+    /// `null` at the end. It has to be there: an answer without it does not say whether it is whole.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub(super) next_file_name: Option<String>,
 }
 
@@ -70,7 +72,7 @@ pub(super) struct Page {
 #[serde(rename_all = "camelCase")]
 pub(super) struct File {
     pub(super) file_name: String,
-    pub(super) action: Option<String>,
+    pub(super) action: String,
     pub(super) content_length: Option<u64>,
     /// Milliseconds since 1970.
     pub(super) upload_timestamp: Option<i64>,
@@ -87,4 +89,22 @@ impl File {
 /// Nanoseconds since 1970: the recorded time of a copied blob, or when it was uploaded.
 pub(super) fn modified_ns(uploaded_ms: i64, copied: Option<&str>) -> i64 {
     copied.and_then(|text| text.parse().ok()).unwrap_or(uploaded_ms.saturating_mul(1_000_000))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_has_its_fields() {
+        let whole = r#"{"files":[{"fileName":"a","action":"upload","contentLength":1}],"nextFileName":null}"#;
+        assert!(serde_json::from_str::<Page>(whole).is_ok());
+        for cut in 0..whole.len() {
+            assert!(serde_json::from_str::<Page>(&whole[..cut]).is_err(), "{cut}");
+        }
+        for field in [r#","nextFileName":null"#, r#","action":"upload""#, r#""fileName":"a","#] {
+            assert!(serde_json::from_str::<Page>(&whole.replace(field, "")).is_err(), "without {field}");
+        }
+        assert!(serde_json::from_str::<Page>(r#"{"nextFileName":null}"#).is_err());
+    }
 }

@@ -26,6 +26,8 @@ pub(super) enum Error {
     Ends,
     #[error("a name that is not UTF-8")]
     Name,
+    #[error("the server could not look at one of its members (HTTP {0})")]
+    Member(u16),
 }
 
 /// Reads a multistatus document, whatever prefix its namespace has.
@@ -33,14 +35,15 @@ pub(super) fn parse(text: &[u8]) -> Result<Vec<Member>, Error> {
     let mut reader = Reader::from_reader(text);
     let (mut members, mut member, mut element) = (Vec::new(), Member::default(), Vec::new());
     let mut value = String::new();
-    let mut whole = false;
+    let (mut whole, mut in_propstat, mut is_gone) = (false, false, false);
     loop {
         match reader.read_event()? {
             Event::Start(start) => {
                 element = start.local_name().as_ref().to_ascii_lowercase();
                 value.clear();
                 match element.as_slice() {
-                    b"response" => member = Member::default(),
+                    b"response" => (member, is_gone) = (Member::default(), false),
+                    b"propstat" => in_propstat = true,
                     b"collection" => member.is_collection = true,
                     _ => {}
                 }
@@ -64,11 +67,19 @@ pub(super) fn parse(text: &[u8]) -> Result<Vec<Member>, Error> {
                         b"href" => member.path = path(value.trim())?,
                         b"getcontentlength" => member.len = value.trim().parse().unwrap_or(0),
                         b"getlastmodified" => member.modified_ns = http_date(value.trim()),
+                        // Of a property it says that there is none; of a member, that there is no member.
+                        b"status" if !in_propstat => match status(value.trim()) {
+                            404 | 410 => is_gone = true,
+                            failed @ 400.. => return Err(Error::Member(failed)),
+                            _ => {}
+                        },
                         _ => {}
                     }
                 }
                 match ended.as_slice() {
+                    b"response" if is_gone => {}
                     b"response" => members.push(std::mem::take(&mut member)),
+                    b"propstat" => in_propstat = false,
                     b"multistatus" => whole = true,
                     _ => {}
                 }
@@ -87,6 +98,11 @@ pub(super) fn own_path<'a>(members: &'a [Member], asked: &str) -> Option<&'a str
     let collections = members.iter().filter(|m| m.is_collection).map(|m| m.path.trim_end_matches('/'));
     let asked = asked.trim_end_matches('/');
     collections.clone().find(|path| *path == asked).or_else(|| collections.min_by_key(|path| path.len()))
+}
+
+/// `HTTP/1.1 403 Forbidden` → 403; 0 when it is none.
+fn status(line: &str) -> u16 {
+    line.split_ascii_whitespace().nth(1).and_then(|code| code.parse().ok()).unwrap_or(0)
 }
 
 /// The path of a URL, decoded as those of members are.
@@ -136,7 +152,28 @@ mod tests {
         let file =
             Member { path: "/a b/x&y.f".into(), len: 12, modified_ns: 7_000_000_000, is_collection: false };
         assert_eq!(parse(text).unwrap(), [folder, file]);
-        assert!(parse(&text[..300]).is_err());
+        let end = text.len() - b"</D:multistatus>".len();
+        for cut in 0..=end {
+            assert!(parse(&text[..cut]).is_err(), "{cut}");
+        }
         assert!(parse(b"<html>no</html>").is_err());
+    }
+
+    #[test]
+    fn a_member_that_could_not_be_looked_at_is_not_passed_over() {
+        let with = |status: &str| {
+            let text = format!(
+                "<multistatus><response><href>/a/</href></response><response><href>/a/x.f</href>\
+                 <status>HTTP/1.1 {status}</status></response></multistatus>"
+            );
+            parse(text.as_bytes()).map(|members| members.len()).map_err(|e| e.to_string())
+        };
+        assert_eq!((with("200 OK"), with("404 Not Found")), (Ok(2), Ok(1)));
+        assert!(with("403 Forbidden").unwrap_err().contains("HTTP 403"));
+        assert!(with("500 Internal Server Error").is_err());
+        let property =
+            b"<multistatus><response><href>/a/</href><propstat><status>HTTP/1.1 404 Not Found</status>\
+            </propstat></response></multistatus>";
+        assert_eq!(parse(property).unwrap().len(), 1);
     }
 }

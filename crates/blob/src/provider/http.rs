@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
-use reqwest::{Certificate, Client, ClientBuilder, Method, RequestBuilder, Response};
+use reqwest::{Certificate, Client, ClientBuilder, Method, RequestBuilder, Response, StatusCode};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use super::fingerprint;
+use super::whole::{html_instead, is_html};
 use crate::layer::Deadlines;
 use crate::{BlobError, BlobErrorKind, Usage};
 
@@ -75,24 +76,40 @@ impl Http {
         request.send().await
     }
 
-    /// The parts of an answer. It ends with an error when it breaks off, and when it only drips: silence has a deadline
-    /// of its own, a byte a second has not.
+    /// The parts of an answer. It ends with an error when it breaks off, when it only drips (silence has a deadline of
+    /// its own, a byte a second has not), and when a page of HTML has come in the place of what was asked for.
     pub(crate) fn body(
         &self,
         answer: Response,
     ) -> impl Stream<Item = Result<Bytes, BlobError>> + Send + Sync + use<> {
         let watch = Watch::new(self.deadlines.silence());
-        futures::stream::try_unfold((answer, watch, self.clone()), |(mut answer, mut watch, http)| async {
+        let start = (answer, watch, self.clone(), true);
+        futures::stream::try_unfold(start, |(mut answer, mut watch, http, first)| async move {
             let part = watch.wait_for(answer.chunk()).await?.map_err(|e| http.no_answer(e))?;
             let Some(part) = part else { return Ok(None) };
+            if first && is_somebody_elses(&answer, &part) {
+                return Err(html_instead("the storage's answer"));
+            }
             http.bytes.fetch_add(part.len() as u64, Ordering::Relaxed);
             watch.bytes += part.len();
-            Ok(Some((part, (answer, watch, http))))
+            Ok(Some((part, (answer, watch, http, false))))
         })
     }
 
+    /// An answer to a request for a range, unless it says of no range: nobody knows which bytes these are.
+    #[cfg(any(feature = "b2", feature = "object", feature = "s3"))]
+    pub(crate) async fn with_range(&self, answer: Response) -> Result<Response, BlobError> {
+        if answer.status() != StatusCode::OK || answer.headers().contains_key("content-range") {
+            return Ok(answer);
+        }
+        let mut parts = std::pin::pin!(self.body(answer));
+        // Its first part shows when it is somebody else's.
+        parts.next().await.transpose()?;
+        let what = "the storage ignored the range that it was asked for";
+        Err(BlobError::new(BlobErrorKind::Unavailable, what).transient())
+    }
+
     /// The whole of a short answer; `None` when it has more than `most` bytes.
-    #[cfg(any(feature = "b2", feature = "object", feature = "webdav"))]
     pub(crate) async fn text(
         &self,
         answer: Response,
@@ -237,6 +254,16 @@ impl Watch {
     }
 }
 
+/// Whether a login page or a proxy's own words have come with a success. No storage answers in HTML, but some send the
+/// type of a page with whatever they have.
+fn is_somebody_elses(answer: &Response, beginning: &[u8]) -> bool {
+    let kind = answer.headers().get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let is_page = kind.trim_start().to_ascii_lowercase().starts_with("text/html");
+    answer.status().is_success()
+        && is_html(beginning)
+        && (is_page || answer.status() != StatusCode::PARTIAL_CONTENT)
+}
+
 /// The error of a refusal, worth another try when the server is busy or in trouble.
 pub(crate) fn by_status(error: BlobError, status: u16, retry_after: Option<&str>) -> BlobError {
     match status {
@@ -273,8 +300,13 @@ pub(crate) fn plain_code(code: &str) -> &str {
 pub(crate) fn check_range(wanted: &Range<u64>, given: Option<&str>) -> Result<u64, BlobError> {
     let odd = |what: &str| Err(BlobError::new(BlobErrorKind::Unavailable, what).transient());
     match given.map(parse_content_range) {
-        Some(Some(given)) if given == *wanted => Ok(wanted.end - wanted.start),
-        Some(Some(given)) if given.start == wanted.start && given.end < wanted.end => {
+        Some(Some((given, _))) if given == *wanted => Ok(wanted.end - wanted.start),
+        // Only the blob's own end makes it short: a server that sends less than there is may do better the next time.
+        Some(Some((given, total)))
+            if given.start == wanted.start
+                && given.end < wanted.end
+                && total.is_none_or(|total| total <= given.end) =>
+        {
             Err(BlobError::new(BlobErrorKind::Truncated, "it ends too early"))
         }
         Some(_) => odd("the storage answered with another range than it was asked for"),
@@ -282,10 +314,13 @@ pub(crate) fn check_range(wanted: &Range<u64>, given: Option<&str>) -> Result<u6
     }
 }
 
-/// `bytes 5-9/100` → 5..10
-fn parse_content_range(text: &str) -> Option<Range<u64>> {
-    let (first, last) = text.strip_prefix("bytes ")?.split('/').next()?.split_once('-')?;
-    Some(first.trim().parse().ok()?..last.trim().parse::<u64>().ok()?.checked_add(1)?)
+/// `bytes 5-9/100` → 5..10 of 100
+fn parse_content_range(text: &str) -> Option<(Range<u64>, Option<u64>)> {
+    let (range, total) =
+        text.strip_prefix("bytes ")?.split_once('/').unwrap_or((&text["bytes ".len()..], "*"));
+    let (first, last) = range.split_once('-')?;
+    let range = first.trim().parse().ok()?..last.trim().parse::<u64>().ok()?.checked_add(1)?;
+    Some((range, total.trim().parse().ok()))
 }
 
 fn wrong(what: impl Display) -> BlobError {
@@ -306,8 +341,9 @@ mod tests {
 
     #[test]
     fn reads_content_ranges() {
-        assert_eq!(parse_content_range("bytes 5-9/100"), Some(5..10));
-        assert_eq!(parse_content_range("bytes 5-9/*"), Some(5..10));
+        assert_eq!(parse_content_range("bytes 5-9/100"), Some((5..10, Some(100))));
+        assert_eq!(parse_content_range("bytes 5-9/*"), Some((5..10, None)));
+        assert_eq!(parse_content_range("bytes 5-9"), Some((5..10, None)));
         assert_eq!(parse_content_range("bytes */100"), None);
         assert_eq!(parse_content_range("bytes 0-18446744073709551615/1"), None);
     }
@@ -317,7 +353,11 @@ mod tests {
         let kind = |given| check_range(&(5..10), given).map_err(|e| (e.kind(), e.is_transient()));
         assert_eq!(kind(Some("bytes 5-9/100")), Ok(5));
         assert_eq!(kind(Some("bytes 5-8/9")), Err((BlobErrorKind::Truncated, false)));
-        for odd in [None, Some("bytes 4-9/100"), Some("bytes 5-10/100"), Some("5-9")] {
+        assert_eq!(kind(Some("bytes 5-8/*")), Err((BlobErrorKind::Truncated, false)));
+        // A short answer of a blob that is longer is the server's fault, not the blob's.
+        let odd =
+            ["bytes 4-9/100", "bytes 5-10/100", "bytes 5-10/11", "bytes 5-8/100", "bytes 5-8/10", "5-9"];
+        for odd in odd.map(Some).into_iter().chain([None]) {
             assert_eq!(kind(odd), Err((BlobErrorKind::Unavailable, true)), "{odd:?}");
         }
     }

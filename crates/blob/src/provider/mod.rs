@@ -10,7 +10,8 @@ mod b2_answers;
 mod collect;
 #[cfg(feature = "webdav")]
 mod dav_listing;
-#[cfg(any(feature = "sftp", feature = "webdav"))]
+mod elsewhere;
+#[cfg(any(feature = "http", feature = "sftp"))]
 mod far_folders;
 pub mod filesystem;
 #[cfg(feature = "http")]
@@ -19,6 +20,7 @@ mod fingerprint;
 mod gcs;
 #[cfg(feature = "http")]
 pub(crate) mod http;
+mod names;
 #[cfg(feature = "object")]
 pub mod object;
 #[cfg(feature = "object")]
@@ -50,3 +52,5 @@ mod ssh_external;
 mod ssh_hosts;
 #[cfg(feature = "webdav")]
 pub mod webdav;
+#[cfg(feature = "http")]
+mod whole;

@@ -17,8 +17,11 @@ use object_store::{BackoffConfig, GetOptions, GetRange, ObjectStore, RetryConfig
 use rekopia_format::BlobId;
 
 use super::collect::collect;
+use super::far_folders::{FarElsewhere, FarFolders, Member};
 use super::http::{Http, innermost};
+use super::names::is_blob;
 use super::object_http::{BlobBytes, Carrier};
+use super::sharded::{Folder, Walk};
 use crate::{BlobError, BlobErrorKind, BlobInfo, BlobReader, BoxFuture, StorageTraits, Usage};
 
 /// What we need of a store. Its own listing takes prefixes for folders; the paginated one takes them as they are.
@@ -33,8 +36,11 @@ pub struct ObjectBlobs {
     prefix: String,
     /// Where requests go, for messages.
     place: String,
+    elsewhere: FarElsewhere,
 }
 
+/// Folders of a bucket that are listed at once.
+const LOOKS: usize = 16;
 /// Until a page of a listing is there; parts of an answer have deadlines of their own.
 const PAGE: Duration = Duration::from_secs(60);
 
@@ -47,7 +53,8 @@ impl ObjectBlobs {
         prefix: &str,
         place: String,
     ) -> Result<Self, BlobError> {
-        let blobs = ObjectBlobs { store: Arc::new(store), http, prefix: prefix.to_owned(), place };
+        let (store, prefix) = (Arc::new(store), prefix.to_owned());
+        let blobs = ObjectBlobs { store, http, prefix, place, elsewhere: FarElsewhere::default() };
         blobs.path("x")?;
         Ok(blobs)
     }
@@ -66,6 +73,7 @@ impl ObjectBlobs {
         }
     }
 
+    /// A blob, in whatever layout it lies.
     async fn get(
         &self,
         id: &BlobId,
@@ -77,21 +85,55 @@ impl ObjectBlobs {
             self.info(id).await?;
             return Ok(into);
         }
+        match self.get_at(id, id.as_str(), range.clone(), into).await {
+            Err(e) if e.is_not_found() && self.elsewhere.is_on() => {
+                let ask = |path: String| {
+                    let range = range.clone();
+                    async move { self.get_at(id, &path, range, Vec::new()).await }
+                };
+                self.elsewhere.find(self, id, id.as_str(), e, ask).await
+            }
+            got => got,
+        }
+    }
+
+    async fn get_at(
+        &self,
+        id: &BlobId,
+        path: &str,
+        range: Option<Range<u64>>,
+        into: Vec<u8>,
+    ) -> Result<Vec<u8>, BlobError> {
         let mut options = GetOptions { range: range.clone().map(GetRange::Bounded), ..GetOptions::default() };
         options.extensions.insert(BlobBytes);
-        let answer = self.store.get_opts(&self.path(id.as_str())?, options).await;
+        let answer = self.store.get_opts(&self.path(path)?, options).await;
         let answer = answer.map_err(|e| self.failed(&e, "getting it").of(id))?;
         let given = answer.range.clone();
         if range.is_some_and(|wanted| wanted != given) {
-            return Err(BlobError::new(BlobErrorKind::Truncated, "it ends too early").of(id));
+            // Only the blob's own end makes an answer short.
+            if answer.meta.size <= given.end {
+                return Err(BlobError::new(BlobErrorKind::Truncated, "it ends too early").of(id));
+            }
+            let what = format!("{}: another range than the one that was asked for", self.place);
+            return Err(BlobError::new(BlobErrorKind::Unavailable, what).transient().of(id));
         }
         let parts = answer.into_stream().map(|part| part.map_err(|e| self.failed(&e, "getting it")));
         collect(parts, into, Some(given.end.saturating_sub(given.start))).await.map_err(|e| e.of(id))
     }
 
     async fn info(&self, id: &BlobId) -> Result<BlobInfo, BlobError> {
+        match self.info_at(id, id.as_str()).await {
+            Err(e) if e.is_not_found() && self.elsewhere.is_on() => {
+                let ask = |path: String| async move { self.info_at(id, &path).await };
+                self.elsewhere.find(self, id, id.as_str(), e, ask).await
+            }
+            got => got,
+        }
+    }
+
+    async fn info_at(&self, id: &BlobId, path: &str) -> Result<BlobInfo, BlobError> {
         let options = GetOptions { head: true, ..GetOptions::default() };
-        let answer = self.store.get_opts(&self.path(id.as_str())?, options).await;
+        let answer = self.store.get_opts(&self.path(path)?, options).await;
         let meta = answer.map_err(|e| self.failed(&e, "looking at it").of(id))?.meta;
         let modified_ns = meta.last_modified.timestamp_nanos_opt().unwrap_or(0);
         Ok(BlobInfo { id: id.clone(), len: meta.size, modified_ns })
@@ -99,13 +141,25 @@ impl ObjectBlobs {
 
     /// All blobs, or the first `limit`.
     async fn names(&self, prefix: &str, limit: usize) -> Result<Vec<BlobInfo>, BlobError> {
+        if self.elsewhere.is_on() {
+            let prefixes = [prefix];
+            let walk = if limit == 1 { Walk::any(&prefixes) } else { Walk::all(&prefixes) };
+            return self.elsewhere.walked(self, walk).await;
+        }
+        let members = self.level(prefix, limit).await?;
+        self.elsewhere.blobs(self, members, prefix).await
+    }
+
+    /// The objects and folders whose names begin so, up to the next slash; whole names, less the prefix of the
+    /// repository. May stop when there are `limit` blobs.
+    async fn level(&self, prefix: &str, limit: usize) -> Result<Vec<Member>, BlobError> {
         let whole = format!("{}{prefix}", self.prefix);
         let asked = Some(whole.as_str()).filter(|p| !p.is_empty());
         let broken = |what: &str| {
             let what = format!("{}: listing {prefix:?}: {what}", self.place);
             BlobError::new(BlobErrorKind::Unavailable, what).transient()
         };
-        let (mut found, mut seen) = (Vec::new(), HashSet::new());
+        let (mut found, mut blobs, mut seen) = (Vec::new(), 0, HashSet::new());
         let mut next = None;
         loop {
             let options = PaginatedListOptions {
@@ -118,16 +172,17 @@ impl ObjectBlobs {
             let page = page.map_err(|_| broken("no answer in time"))?;
             let page = page.map_err(|e| self.no_list(&e, prefix))?;
             for object in page.result.objects {
-                let name = object.location.as_ref().strip_prefix(self.prefix.as_str());
-                let Some(id) = name.filter(|n| n.starts_with(prefix)).and_then(|n| BlobId::parse(n).ok())
-                else {
+                let Some(name) = object.location.as_ref().strip_prefix(self.prefix.as_str()) else {
                     continue;
                 };
+                blobs += usize::from(is_blob(name));
                 let modified_ns = object.last_modified.timestamp_nanos_opt().unwrap_or(0);
-                found.push(BlobInfo { id, len: object.size, modified_ns });
+                found.push(Member { name: name.to_owned(), is_folder: false, len: object.size, modified_ns });
             }
+            let folders = page.result.common_prefixes.iter().map(|folder| format!("{folder}/"));
+            found.extend(folders.filter_map(|f| f.strip_prefix(self.prefix.as_str()).map(Member::folder)));
             match page.page_token {
-                Some(token) if found.len() < limit => {
+                Some(token) if blobs < limit => {
                     // A storage that says "more" without going on would be asked for ever.
                     if !seen.insert(token.clone()) {
                         return Err(broken("it does not go on"));
@@ -200,6 +255,21 @@ impl fmt::Debug for ObjectBlobs {
     }
 }
 
+impl FarFolders for ObjectBlobs {
+    async fn members(&self, folder: &Folder) -> Result<Vec<Member>, BlobError> {
+        let members = self.level(&format!("{}{}", folder.path, folder.starts), usize::MAX).await?;
+        Ok(members.into_iter().filter_map(|member| member.within(&folder.path)).collect())
+    }
+
+    fn looks(&self) -> usize {
+        LOOKS
+    }
+
+    fn place(&self) -> String {
+        self.place.clone()
+    }
+}
+
 impl BlobReader for ObjectBlobs {
     fn read<'a>(
         &'a self,
@@ -220,6 +290,10 @@ impl BlobReader for ObjectBlobs {
 
     fn any<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<bool, BlobError>> {
         Box::pin(async move { Ok(!self.names(prefix, 1).await?.is_empty()) })
+    }
+
+    fn look_elsewhere(&self) -> BoxFuture<'_, Result<bool, BlobError>> {
+        Box::pin(self.elsewhere.look(self))
     }
 
     fn usage(&self) -> Usage {

@@ -11,6 +11,7 @@ use object_store::client::{
 use reqwest::{Method, Response};
 
 use super::http::{Http, by_status, header, plain_code};
+use super::whole::{self, is_html};
 use crate::{BlobError, BlobErrorKind};
 
 /// Marks a request for a blob's bytes: its answer is as long as the blob, others are short.
@@ -47,7 +48,9 @@ impl Carrier {
         let (head, body) = request.into_parts();
         let to_metadata = head.uri.host().is_some_and(is_metadata);
         let signing_in = to_metadata || head.method == Method::POST;
+        let (to_head, to_get) = (head.method == Method::HEAD, head.method == Method::GET);
         let http = if to_metadata { &self.metadata } else { &self.http };
+        let of_range = head.headers.contains_key("range");
         let mut outgoing = http.request(head.method, head.uri.to_string()).headers(head.headers);
         if let Some(bytes) = body.as_bytes().filter(|b| !b.is_empty()) {
             outgoing = outgoing.body(bytes.clone());
@@ -58,9 +61,18 @@ impl Carrier {
             http.send(outgoing).await?
         };
         if !answer.status().is_success() {
-            return Err(refused(http, answer, signing_in).await);
+            return Err(refused(http, answer, signing_in, to_head).await);
         }
+        let answer = if of_range { http.with_range(answer).await? } else { answer };
         let (status, headers) = (answer.status(), answer.headers().clone());
+        if to_get && is_list(head.uri.query().unwrap_or_default()) {
+            // Azure's marker and Google's `IsTruncated` are looked at by nobody else.
+            let page = http.text(answer, MOST).await?.unwrap_or_default();
+            whole::list_page(&page)?;
+            let mut response = HttpResponse::new(HttpResponseBody::from(page.to_vec()));
+            (*response.status_mut(), *response.headers_mut()) = (status, headers);
+            return Ok(response);
+        }
         let body = reqwest::Body::wrap_stream(http.body(answer));
         let body = body.map_err(|e| HttpError::new(HttpErrorKind::Unknown, e));
         let body = if head.extensions.get::<BlobBytes>().is_some() {
@@ -74,6 +86,11 @@ impl Carrier {
         *response.headers_mut() = headers;
         Ok(response)
     }
+}
+
+/// Whether a page of a listing is asked for: by Azure's query, or by S3's, which Google speaks.
+fn is_list(query: &str) -> bool {
+    query.split('&').any(|pair| pair == "comp=list" || pair == "list-type=2")
 }
 
 /// Not worth a second try to `object_store`: that is for the layer around us to decide.
@@ -100,18 +117,34 @@ fn no_metadata(e: reqwest::Error) -> BlobError {
     if refused { error.transient() } else { error }
 }
 
-async fn refused(http: &Http, answer: Response, signing_in: bool) -> BlobError {
+async fn refused(http: &Http, answer: Response, signing_in: bool, to_head: bool) -> BlobError {
     let status = answer.status().as_u16();
     let wait = header(&answer, "retry-after").map(str::to_owned);
     let named = header(&answer, "x-ms-error-code").map(str::to_owned);
     let text = http.refusal(answer).await;
     let code = named.or_else(|| code_in(&text)).unwrap_or_default();
     let code = plain_code(&code);
-    let (kind, advice) = if signing_in { classify_sign_in(status) } else { classify(status, code) };
+    let (kind, advice) = if signing_in { classify_sign_in(status) } else { classify(status, code, to_head) };
     let doing = if signing_in { "signing in: " } else { "" };
-    let said = format!("{doing}HTTP {status} {code}");
+    let words = if kind == BlobErrorKind::Unavailable { words(&text) } else { String::new() };
+    let said = format!("{doing}HTTP {status} {code}{words}");
     let error = BlobError::new(kind, format!("{}{advice}", said.trim_end()));
     by_status(error, status, wait.as_deref())
+}
+
+/// What a server says of an error that we have no word for, in one line.
+fn words(text: &str) -> String {
+    if is_html(text.as_bytes()) {
+        return " (an HTML page: a proxy or login page answers in the storage's place)".into();
+    }
+    let in_xml = || Some(text.split_once("<Message>")?.1.split_once("</Message>")?.0.to_owned());
+    let in_json = || {
+        let json: serde_json::Value = serde_json::from_str(text).ok()?;
+        Some(json.get("error")?.get("message")?.as_str()?.to_owned())
+    };
+    let said: String = in_xml().or_else(in_json).unwrap_or_default();
+    let said: String = said.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect();
+    if said.trim().is_empty() { said } else { format!(" {}", said.trim()) }
 }
 
 /// `<Code>BlobNotFound</Code>`, `{"error":"invalid_client"}`, `{"error":{"status":"NOT_FOUND"}}`
@@ -124,7 +157,7 @@ fn code_in(text: &str) -> Option<String> {
     error.as_str().or_else(|| error.get("status")?.as_str()).map(str::to_owned)
 }
 
-fn classify(status: u16, code: &str) -> (BlobErrorKind, &'static str) {
+fn classify(status: u16, code: &str, to_head: bool) -> (BlobErrorKind, &'static str) {
     match (status, code) {
         (_, "ContainerNotFound" | "ContainerBeingDeleted" | "NoSuchBucket") => {
             (BlobErrorKind::Settings, "; there is no such container or bucket")
@@ -139,7 +172,11 @@ fn classify(status: u16, code: &str) -> (BlobErrorKind, &'static str) {
             (BlobErrorKind::Settings, "; the storage does not allow such a name")
         }
         (300..=399, _) => (BlobErrorKind::Settings, "; the server sends us elsewhere: check the endpoint"),
-        (404, _) => (BlobErrorKind::NotFound, ""),
+        // An answer to HEAD has no code, unless it is in a header.
+        (404, "BlobNotFound" | "NoSuchKey" | "NOT_FOUND" | "notFound") => (BlobErrorKind::NotFound, ""),
+        (404, "") if to_head => (BlobErrorKind::NotFound, ""),
+        // Other codes are about the account, the address or whatever answers there: not about a blob.
+        (404, _) => (BlobErrorKind::Unavailable, "; check the endpoint"),
         (416, _) => (BlobErrorKind::Truncated, ""),
         (401 | 403, _) => (BlobErrorKind::Denied, "; listing and getting must be allowed"),
         _ => (BlobErrorKind::Unavailable, ""),
@@ -176,9 +213,17 @@ mod tests {
             (403, "AuthenticationFailed", BlobErrorKind::Denied),
             (416, "InvalidRange", BlobErrorKind::Truncated),
             (503, "ServerBusy", BlobErrorKind::Unavailable),
+            (404, "NoSuchKey", BlobErrorKind::NotFound),
+            (404, "", BlobErrorKind::Unavailable),
+            (404, "ResourceNotFound", BlobErrorKind::Unavailable),
+            (404, "XAdminUserNotFound", BlobErrorKind::Unavailable),
         ] {
-            assert_eq!(classify(status, code).0, kind, "{status} {code}");
+            assert_eq!(classify(status, code, false).0, kind, "{status} {code}");
         }
+        assert_eq!(classify(404, "", true).0, BlobErrorKind::NotFound, "HEAD has no body");
+        assert_eq!(words("<Error><Message>no\nsuch user</Message></Error>"), " no such user");
+        assert_eq!(words(r#"{"error":{"message":"who?"}}"#), " who?");
+        assert!(words("<html>sign in</html>").contains("login page"));
         assert_eq!(classify_sign_in(400).0, BlobErrorKind::Denied);
         assert_eq!(classify_sign_in(503).0, BlobErrorKind::Unavailable);
     }

@@ -25,6 +25,7 @@ use crate::{BlobError, BlobErrorKind, BlobInfo, BlobReader, BoxFuture, LayerOpti
 pub struct RcloneBlobs {
     blobs: WebdavBlobs,
     rclone: Rclone,
+    settings: RcloneSettings,
     place: String,
 }
 
@@ -93,7 +94,7 @@ impl RcloneBlobs {
         let dir_shards = settings.dir_shards.clone();
         let dav = WebdavSettings { url, username, password, dir_shards, ..WebdavSettings::default() };
         match WebdavBlobs::open(&dav, options) {
-            Ok(blobs) => Ok(RcloneBlobs { blobs, rclone, place }),
+            Ok(blobs) => Ok(RcloneBlobs { blobs, rclone, settings: settings.clone(), place }),
             Err(e) => Err(rclone.explained(e, &place)),
         }
     }
@@ -101,6 +102,65 @@ impl RcloneBlobs {
     fn explained(&self, e: BlobError) -> BlobError {
         self.rclone.explained(e, &self.place)
     }
+
+    /// Serving WebDAV, rclone shows a folder that is not there as an empty one; asked for a list, it says so.
+    ///
+    /// # Errors
+    /// [`BlobErrorKind::NoPlace`] when it is not there, [`BlobErrorKind::Unavailable`] when rclone does not tell.
+    async fn check_place(&self) -> Result<(), BlobError> {
+        let mut command =
+            command(&self.settings, &["lsf", REMOTE, "--max-depth", "1", "--retries", "1"], &self.place)?;
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
+        let asked = tokio::task::spawn_blocking(move || command.output()).await;
+        let failed =
+            |what: String| BlobError::new(BlobErrorKind::Unavailable, format!("{}: {what}", self.place));
+        let output = asked.map_err(|_| failed("asking rclone stopped".into()))?;
+        let output = output.map_err(|e| failed("cannot start rclone".into()).because(e))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        if output.status.code() == Some(NO_FOLDER) {
+            let what = format!("{}: there is no such folder", self.place);
+            return Err(BlobError::new(BlobErrorKind::NoPlace, what));
+        }
+        let said = &self.rclone.said;
+        String::from_utf8_lossy(&output.stderr).lines().for_each(|line| said.take_note(line.trim()));
+        let what = format!("rclone does not say whether it is there ({}): {}", output.status, said.text());
+        Err(failed(what))
+    }
+}
+
+/// With what rclone ends when a folder is not there.
+const NO_FOLDER: i32 = 3;
+
+/// A run of rclone with the settings' own arguments, variables and configuration, which knows the remote as [`REMOTE`].
+fn command(settings: &RcloneSettings, what: &[&str], place: &str) -> Result<Command, BlobError> {
+    let wrong = |what: String| BlobError::new(BlobErrorKind::Settings, format!("{place}: {what}"));
+    let mut command = Command::new(program(settings));
+    command.args(what).args(settings.rclone_args.as_deref().unwrap_or_default());
+    for name in UNSUITABLE {
+        command.env_remove(name);
+    }
+    for entry in settings.rclone_env.iter().flatten() {
+        let no_name = || wrong("an entry of field \"rcloneEnv\" is not NAME=value".to_owned());
+        let (name, value) = entry.split_once('=').ok_or_else(no_name)?;
+        command.env(name, value);
+    }
+    command.stdin(Stdio::null());
+    if !settings.embedded_config.is_empty() {
+        let config = in_memory(settings.embedded_config.expose());
+        let config =
+            config.map_err(|e| wrong("field \"embeddedConfig\" cannot be handed over".into()).because(e))?;
+        command.stdin(config).args(["--config", "/proc/self/fd/0"]);
+    }
+    command
+        .env("RCLONE_CONFIG_REKOPIA_TYPE", "alias")
+        .env("RCLONE_CONFIG_REKOPIA_REMOTE", &settings.remote_path);
+    Ok(command)
+}
+
+fn program(settings: &RcloneSettings) -> &str {
+    if settings.rclone_exe.is_empty() { "rclone" } else { &settings.rclone_exe }
 }
 
 impl Rclone {
@@ -112,34 +172,12 @@ impl Rclone {
         place: &str,
     ) -> Result<(Self, oneshot::Receiver<String>), BlobError> {
         let wrong = |what: String| BlobError::new(BlobErrorKind::Settings, format!("{place}: {what}"));
-        let program = if settings.rclone_exe.is_empty() { "rclone" } else { &settings.rclone_exe };
-        let arguments = settings.rclone_args.as_deref().unwrap_or_default();
-        let mut command = Command::new(program);
-        command.args(["serve", "webdav", REMOTE]).args(SUITABLE).args(arguments);
-        for name in UNSUITABLE {
-            command.env_remove(name);
-        }
-        for entry in settings.rclone_env.iter().flatten() {
-            let no_name = || wrong("an entry of field \"rcloneEnv\" is not NAME=value".to_owned());
-            let (name, value) = entry.split_once('=').ok_or_else(no_name)?;
-            command.env(name, value);
-        }
-        command.stdin(Stdio::null());
-        if !settings.embedded_config.is_empty() {
-            let config = in_memory(settings.embedded_config.expose());
-            command
-                .stdin(config.map_err(|e| {
-                    wrong("field \"embeddedConfig\" cannot be handed over".into()).because(e)
-                })?);
-            command.args(["--config", "/proc/self/fd/0"]);
-        }
+        let mut command = command(settings, &[&["serve", "webdav", REMOTE], SUITABLE].concat(), place)?;
         command.args(NECESSARY).env("RCLONE_USER", username).env("RCLONE_PASS", password.expose());
-        command
-            .env("RCLONE_CONFIG_REKOPIA_TYPE", "alias")
-            .env("RCLONE_CONFIG_REKOPIA_REMOTE", &settings.remote_path);
         // A group of its own: Ctrl-C asks us to come to an end, for which it is needed.
         command.stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
-        let mut child = command.spawn().map_err(|e| wrong(format!("cannot start {program:?}")).because(e))?;
+        let mut child =
+            command.spawn().map_err(|e| wrong(format!("cannot start {:?}", program(settings))).because(e))?;
         let said = Said { lines: Arc::default(), secrets: Arc::new(secrets(settings, password)) };
         let (serves, address) = oneshot::channel();
         if let Some(stderr) = child.stderr.take() {
@@ -201,6 +239,16 @@ impl BlobReader for RcloneBlobs {
 
     fn any<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<bool, BlobError>> {
         Box::pin(async move { self.blobs.any(prefix).await.map_err(|e| self.explained(e)) })
+    }
+
+    fn look_elsewhere(&self) -> BoxFuture<'_, Result<bool, BlobError>> {
+        Box::pin(async move {
+            let found = self.blobs.look_elsewhere().await.map_err(|e| self.explained(e))?;
+            if !found {
+                self.check_place().await?;
+            }
+            Ok(found)
+        })
     }
 
     fn traits(&self) -> StorageTraits {

@@ -23,9 +23,12 @@ use base64::prelude::BASE64_STANDARD;
 use rekopia_format::BlobId;
 
 use super::collect::collect;
+use super::far_folders::{FarElsewhere, FarFolders, Member};
 use super::http::{Http, Trust, by_status, check_range, innermost, wait};
 use super::s3_http::Carrier;
 use super::s3_list::Past;
+use super::sharded::Folder;
+use super::whole::is_html;
 use crate::connect::{S3Settings, S3Style};
 use crate::layer::Deadlines;
 use crate::{BlobError, BlobErrorKind, BlobInfo, BlobReader, BoxFuture, StorageTraits, Usage};
@@ -40,6 +43,7 @@ pub struct S3Blobs {
     /// Where requests go, for messages.
     pub(super) place: String,
     past: Option<Past>,
+    pub(super) elsewhere: FarElsewhere,
 }
 
 impl S3Blobs {
@@ -126,13 +130,15 @@ impl S3Blobs {
             prefix: settings.prefix.clone(),
             place: format!("s3://{}/{}{at}", settings.bucket, settings.prefix),
             past,
+            elsewhere: FarElsewhere::default(),
         })
     }
 
     /// The same bucket under another prefix, as it is now.
     pub(crate) fn at(&self, prefix: &str) -> Self {
         let (client, http, bucket) = (self.client.clone(), self.http.clone(), self.bucket.clone());
-        S3Blobs { client, http, bucket, prefix: prefix.to_owned(), place: self.place.clone(), past: None }
+        let (prefix, place, elsewhere) = (prefix.to_owned(), self.place.clone(), FarElsewhere::default());
+        S3Blobs { client, http, bucket, prefix, place, past: None, elsewhere }
     }
 
     /// The folders directly below this prefix of the bucket, each with its slash: one page of a listing.
@@ -152,6 +158,7 @@ impl S3Blobs {
         format!("{}{id}", self.prefix)
     }
 
+    /// A blob, in whatever layout it lies.
     async fn get(
         &self,
         id: &BlobId,
@@ -163,12 +170,31 @@ impl S3Blobs {
             self.info(id).await?;
             return Ok(into);
         }
+        match self.get_at(id, id.as_str(), range.clone(), into).await {
+            Err(e) if e.is_not_found() && self.elsewhere.is_on() => {
+                let ask = |path: String| {
+                    let range = range.clone();
+                    async move { self.get_at(id, &path, range, Vec::new()).await }
+                };
+                self.elsewhere.find(self, id, id.as_str(), e, ask).await
+            }
+            got => got,
+        }
+    }
+
+    async fn get_at(
+        &self,
+        id: &BlobId,
+        path: &str,
+        range: Option<Range<u64>>,
+        into: Vec<u8>,
+    ) -> Result<Vec<u8>, BlobError> {
         let version = match &self.past {
             Some(past) => Some(self.version(past, id).await?.id),
             None => None,
         };
         let header = range.as_ref().map(|r| format!("bytes={}-{}", r.start, r.end - 1));
-        let request = self.client.get_object().bucket(&self.bucket).key(self.key(id.as_str()));
+        let request = self.client.get_object().bucket(&self.bucket).key(self.key(path));
         let answer = request.set_range(header).set_version_id(version).send().await;
         let answer = answer.map_err(|e| self.failed(e, "getting it").of(id))?;
         let expected = match &range {
@@ -185,7 +211,17 @@ impl S3Blobs {
         if let Some(past) = &self.past {
             return Ok(self.version(past, id).await?.info);
         }
-        let answer = self.client.head_object().bucket(&self.bucket).key(self.key(id.as_str())).send().await;
+        match self.info_at(id, id.as_str()).await {
+            Err(e) if e.is_not_found() && self.elsewhere.is_on() => {
+                let ask = |path: String| async move { self.info_at(id, &path).await };
+                self.elsewhere.find(self, id, id.as_str(), e, ask).await
+            }
+            got => got,
+        }
+    }
+
+    async fn info_at(&self, id: &BlobId, path: &str) -> Result<BlobInfo, BlobError> {
+        let answer = self.client.head_object().bucket(&self.bucket).key(self.key(path)).send().await;
         let answer = answer.map_err(|e| self.failed(e, "looking at it").of(id))?;
         let len = answer.content_length().and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
         Ok(BlobInfo { id: id.clone(), len, modified_ns: nanos(answer.last_modified()) })
@@ -216,13 +252,18 @@ impl S3Blobs {
                 return BlobError::new(BlobErrorKind::Settings, what);
             }
         };
-        let status = answer.raw().status().as_u16();
-        let asked = answer.raw().headers().get("retry-after");
+        let raw = answer.raw();
+        let status = raw.status().as_u16();
+        let asked = raw.headers().get("retry-after");
         let code = answer.err().code().unwrap_or_default();
         let message = answer.err().message().unwrap_or_default().chars().filter(|c| !c.is_control());
         let message: String = message.take(300).collect();
         let (kind, advice) = classify(status, code);
-        let said = format!("HTTP {status} {code} {message}");
+        // What a proxy says in HTML is no word of the storage's.
+        let page = raw.body().bytes().is_some_and(is_html);
+        let page =
+            if page { "(an HTML page: a proxy or login page answers in the storage's place)" } else { "" };
+        let said = format!("HTTP {status} {code} {message} {page}");
         let what =
             format!("{place}: {doing}: {}{advice}", said.split_whitespace().collect::<Vec<_>>().join(" "));
         let error = BlobError::new(kind, what);
@@ -235,6 +276,9 @@ impl S3Blobs {
 }
 
 fn broke_off(e: ByteStreamError) -> BlobError {
+    if let Some(ours) = cause(&e) {
+        return ours;
+    }
     BlobError::new(BlobErrorKind::Unavailable, "the answer broke off").because(e).transient()
 }
 
@@ -275,12 +319,44 @@ fn classify(status: u16, code: &str) -> (BlobErrorKind, &'static str) {
         (_, "AuthorizationHeaderMalformed" | "PermanentRedirect") => {
             (BlobErrorKind::Settings, "; set the bucket's region")
         }
-        (404, _) => (BlobErrorKind::NotFound, ""),
+        // Other codes may be about the key, the account or the gateway itself: they do not say that a blob is missing.
+        (404, "NoSuchKey" | "NoSuchVersion" | "NoSuchObject" | "NotFound") => (BlobErrorKind::NotFound, ""),
+        (404, _) => (BlobErrorKind::Unavailable, "; check the endpoint and the key"),
         (416, _) => (BlobErrorKind::Truncated, ""),
         (401 | 403, _) => (BlobErrorKind::Denied, "; listing and getting must be allowed"),
         _ => (BlobErrorKind::Unavailable, ""),
     }
 }
+
+/// The error of our own HTTP client that is behind another one.
+fn cause(error: &(dyn std::error::Error + 'static)) -> Option<BlobError> {
+    let mut next = Some(error);
+    while let Some(e) = next {
+        if let Some(ours) = e.downcast_ref::<BlobError>() {
+            return Some(ours.clone());
+        }
+        next = e.source();
+    }
+    None
+}
+
+impl FarFolders for S3Blobs {
+    async fn members(&self, folder: &Folder) -> Result<Vec<Member>, BlobError> {
+        let members = self.level(&format!("{}{}", folder.path, folder.starts), usize::MAX).await?;
+        Ok(members.into_iter().filter_map(|member| member.within(&folder.path)).collect())
+    }
+
+    fn looks(&self) -> usize {
+        LOOKS
+    }
+
+    fn place(&self) -> String {
+        self.place.clone()
+    }
+}
+
+/// Folders of a bucket that are listed at once.
+const LOOKS: usize = 16;
 
 impl BlobReader for S3Blobs {
     fn read<'a>(
@@ -311,6 +387,13 @@ impl BlobReader for S3Blobs {
                 Some(past) => Ok(!self.list_past(past, &self.key(prefix)).await?.is_empty()),
                 None => Ok(!self.list_now(prefix, 1).await?.is_empty()),
             }
+        })
+    }
+
+    fn look_elsewhere(&self) -> BoxFuture<'_, Result<bool, BlobError>> {
+        Box::pin(async move {
+            // Versions are found by their keys: what was copied here has no past worth looking for.
+            if self.past.is_some() { Ok(false) } else { self.elsewhere.look(self).await }
         })
     }
 

@@ -11,6 +11,7 @@ use aws_smithy_types::body::SdkBody;
 use http_body_util::Limited;
 
 use super::http::Http;
+use super::whole;
 
 /// The longest answer that is not a blob.
 const MOST: usize = 64 << 20;
@@ -42,16 +43,24 @@ async fn carry(http: &Http, request: &HttpRequest) -> Result<HttpResponse, Conne
     if let Some(body) = request.body().bytes().filter(|b| !b.is_empty()) {
         outgoing = outgoing.body(body.to_vec());
     }
-    let answer = http.send(outgoing).await.map_err(|e| ConnectorError::io(e.into()))?;
+    let mut answer = http.send(outgoing).await.map_err(|e| ConnectorError::io(e.into()))?;
+    if request.headers().get("range").is_some() {
+        answer = http.with_range(answer).await.map_err(|e| ConnectorError::io(e.into()))?;
+    }
     let status =
         StatusCode::try_from(answer.status().as_u16()).map_err(|e| ConnectorError::other(e.into(), None))?;
     let headers = answer.headers().clone();
-    let body = reqwest::Body::wrap_stream(http.body(answer));
     // Everything but a blob is collected in memory.
-    let body = if status.is_success() && request.uri().contains("x-id=GetObject") {
-        SdkBody::from_body_1_x(body)
+    let body = if status.is_success() && is_list(request.uri()) {
+        // AWS's client takes a document that ends in the middle for a short one.
+        let page = http.text(answer, MOST).await.map_err(|e| ConnectorError::io(e.into()))?;
+        let page = page.unwrap_or_default();
+        whole::list_page(&page).map_err(|e| ConnectorError::io(e.into()))?;
+        SdkBody::from(page.to_vec())
+    } else if status.is_success() && request.uri().contains("x-id=GetObject") {
+        SdkBody::from_body_1_x(reqwest::Body::wrap_stream(http.body(answer)))
     } else {
-        SdkBody::from_body_1_x(Limited::new(body, MOST))
+        SdkBody::from_body_1_x(Limited::new(reqwest::Body::wrap_stream(http.body(answer)), MOST))
     };
     let mut response = HttpResponse::new(status, body);
     for (name, value) in &headers {
@@ -60,4 +69,10 @@ async fn carry(http: &Http, request: &HttpRequest) -> Result<HttpResponse, Conne
         }
     }
     Ok(response)
+}
+
+/// Whether a page of a listing is asked for: of objects, or of their versions.
+fn is_list(url: &str) -> bool {
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    query.split('&').any(|pair| pair == "list-type=2" || pair.split('=').next() == Some("versions"))
 }

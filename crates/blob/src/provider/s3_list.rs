@@ -6,7 +6,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use rekopia_format::BlobId;
 
+use super::far_folders::Member;
+use super::names::is_blob;
 use super::s3::{S3Blobs, nanos};
+use super::sharded::Walk;
 use crate::{BlobError, BlobErrorKind, BlobInfo};
 
 /// The bucket as it was.
@@ -37,28 +40,46 @@ impl Past {
 impl S3Blobs {
     /// What there is now; may stop when `limit` blobs are found.
     pub(super) async fn list_now(&self, prefix: &str, limit: usize) -> Result<Vec<BlobInfo>, BlobError> {
-        let mut found = Vec::new();
-        let (mut seen, mut pages) = (HashSet::new(), Pages::default());
+        if self.elsewhere.is_on() {
+            let prefixes = [prefix];
+            let walk = if limit == 1 { Walk::any(&prefixes) } else { Walk::all(&prefixes) };
+            return self.elsewhere.walked(self, walk).await;
+        }
+        let members = self.level(prefix, limit).await?;
+        self.elsewhere.blobs(self, members, prefix).await
+    }
+
+    /// The objects and folders whose keys begin so, up to the next slash; their names are whole, less the prefix of the
+    /// repository. May stop when there are `limit` objects.
+    pub(super) async fn level(&self, begin: &str, limit: usize) -> Result<Vec<Member>, BlobError> {
+        let (mut found, mut objects) = (Vec::new(), 0);
+        let mut pages = Pages::default();
         let mut next = None;
         loop {
             let request =
-                self.client.list_objects_v2().bucket(&self.bucket).prefix(self.key(prefix)).delimiter("/");
+                self.client.list_objects_v2().bucket(&self.bucket).prefix(self.key(begin)).delimiter("/");
             let request = if limit < 1000 { request.max_keys(1) } else { request };
             let page = request.set_continuation_token(next).send().await;
-            let page = page.map_err(|e| self.failed(e, &format!("listing {prefix:?}")))?;
+            let page = page.map_err(|e| no_list(self.failed(e, &format!("listing {begin:?}"))))?;
             for object in page.contents() {
-                // A page may come twice when blobs are added meanwhile.
-                let Some(id) = self.blob_id(object.key()).filter(|id| seen.insert(id.clone())) else {
-                    continue;
-                };
+                let name = object.key().and_then(|key| key.strip_prefix(self.prefix.as_str()));
+                let Some(name) = name else { continue };
+                objects += usize::from(is_blob(name));
                 let len = object.size().and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
-                found.push(BlobInfo { id, len, modified_ns: nanos(object.last_modified()) });
+                let modified_ns = nanos(object.last_modified());
+                found.push(Member { name: name.to_owned(), is_folder: false, len, modified_ns });
             }
-            if found.len() >= limit || page.is_truncated() != Some(true) {
+            for folder in page.common_prefixes().iter().filter_map(|p| p.prefix()) {
+                found.extend(folder.strip_prefix(self.prefix.as_str()).map(Member::folder));
+            }
+            if objects >= limit || page.is_truncated() != Some(true) {
+                // A page may come twice when blobs are added meanwhile.
+                found.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+                found.dedup_by(|a, b| a.name == b.name);
                 return Ok(found);
             }
             next = page.next_continuation_token().map(str::to_owned);
-            pages.go_on(&next).ok_or_else(|| self.broken_list(prefix))?;
+            pages.go_on(&next).ok_or_else(|| self.broken_list(begin))?;
         }
     }
 
@@ -79,7 +100,7 @@ impl S3Blobs {
             let request =
                 self.client.list_object_versions().bucket(&self.bucket).prefix(key_prefix).delimiter("/");
             let request = request.set_key_marker(key_marker).set_version_id_marker(version_marker);
-            let page = request.send().await.map_err(|e| self.failed(e, "listing versions"))?;
+            let page = request.send().await.map_err(|e| no_list(self.failed(e, "listing versions")))?;
             for version in page.versions() {
                 let (Some(key), Some(id)) = (version.key(), self.blob_id(version.key())) else { continue };
                 let len = version.size().and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
@@ -122,12 +143,20 @@ impl S3Blobs {
 
     fn blob_id(&self, key: Option<&str>) -> Option<BlobId> {
         let name = key?.strip_prefix(self.prefix.as_str())?;
-        if name == ".storageconfig" { None } else { BlobId::parse(name).ok() }
+        BlobId::parse(name).ok().filter(|id| is_blob(id.as_str()))
     }
 
     fn broken_list(&self, prefix: &str) -> BlobError {
         let what = format!("{}: the list of {prefix:?} does not go on", self.place);
         BlobError::new(BlobErrorKind::Unavailable, what).transient()
+    }
+}
+
+/// Nothing there is an empty listing: one that is "not found" is no listing at all.
+fn no_list(error: BlobError) -> BlobError {
+    match error.kind() {
+        BlobErrorKind::NotFound => BlobError::new(BlobErrorKind::Unavailable, error.what()),
+        _ => error,
     }
 }
 

@@ -9,14 +9,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures::{StreamExt, TryStreamExt};
 use rekopia_format::BlobId;
 
-use super::far_folders::{FarFolders, FarLayout, Member, walked};
+use super::far_folders::{FarFolders, FarLayout, Member, Sharded};
 use super::sftp_pool::{Lease, Pool, Way};
 use super::sftp_wire::{Attributes, Named};
-use super::sharded::Walk;
+use super::sharded::Folder;
 use super::ssh::Ssh;
 use super::ssh_external::External;
 use crate::connect::SftpSettings;
-use crate::{BlobError, BlobInfo, BlobReader, BoxFuture, LayerOptions, StorageTraits, Usage};
+use crate::{BlobError, BlobErrorKind, BlobInfo, BlobReader, BoxFuture, LayerOptions, StorageTraits, Usage};
 
 /// Reads blobs from an SFTP server.
 pub struct SftpBlobs {
@@ -81,6 +81,9 @@ impl SftpBlobs {
                 other => other?,
             };
         }
+        if about.is_special() {
+            return Ok(None);
+        }
         let (len, modified_ns) = (about.len.unwrap_or(0), about.modified_ns());
         Ok(Some(Member { name, is_folder: about.is_folder().unwrap_or(false), len, modified_ns }))
     }
@@ -95,12 +98,17 @@ impl SftpBlobs {
 }
 
 impl FarFolders for SftpBlobs {
-    async fn members(&self, path: &str) -> Result<Vec<Member>, BlobError> {
+    async fn members(&self, looked_at: &Folder) -> Result<Vec<Member>, BlobError> {
         let session = self.session().await?;
+        let path = looked_at.path.as_str();
         let folder = format!("{}{path}", self.root);
         // Some servers know no folder of this name with a slash at its end.
         let folder = if folder == "/" { "/" } else { folder.trim_end_matches('/') };
         let named = match session.members(folder, || self.count()).await {
+            Err(e) if e.is_not_found() && looked_at.is_root() => {
+                let what = format!("{}: there is no such folder: {}", self.place, e.what());
+                return Err(BlobError::new(BlobErrorKind::NoPlace, what));
+            }
             Err(e) if e.is_not_found() => return Ok(Vec::new()),
             other => other.map_err(|e| e.while_doing(&format!("{}: listing {folder}", self.place)))?,
         };
@@ -109,17 +117,19 @@ impl FarFolders for SftpBlobs {
         members.try_filter_map(|member| std::future::ready(Ok(member))).try_collect().await
     }
 
-    async fn shards(&self) -> Result<Vec<u8>, BlobError> {
-        let len = self.attributes(".shards").await?.len.unwrap_or(0);
-        self.get(".shards", Some(0..len.min(MAX_SHARDS)), Vec::new()).await
-    }
-
     fn looks(&self) -> usize {
         self.looks
     }
 
     fn place(&self) -> String {
         self.place.clone()
+    }
+}
+
+impl Sharded for SftpBlobs {
+    async fn shards(&self) -> Result<Vec<u8>, BlobError> {
+        let len = self.attributes(".shards").await?.len.unwrap_or(0);
+        self.get(".shards", Some(0..len.min(MAX_SHARDS)), Vec::new()).await
     }
 }
 
@@ -141,7 +151,7 @@ impl BlobReader for SftpBlobs {
     }
 
     fn list<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<BlobInfo>, BlobError>> {
-        Box::pin(async move { Ok(walked(self, Walk::all(&[prefix])).await?.found()) })
+        Box::pin(self.layout.list(self, prefix))
     }
 
     fn stat<'a>(&'a self, id: &'a BlobId) -> BoxFuture<'a, Result<BlobInfo, BlobError>> {
@@ -153,7 +163,11 @@ impl BlobReader for SftpBlobs {
     }
 
     fn any<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<bool, BlobError>> {
-        Box::pin(async move { Ok(!walked(self, Walk::any(&[prefix])).await?.found().is_empty()) })
+        Box::pin(self.layout.any(self, prefix))
+    }
+
+    fn look_elsewhere(&self) -> BoxFuture<'_, Result<bool, BlobError>> {
+        Box::pin(self.layout.look_elsewhere(self))
     }
 
     fn usage(&self) -> Usage {

@@ -185,6 +185,10 @@ impl Session {
                     }
                     Ok(Answer::Status { code: wire::EOF, .. }) => end = true,
                     Ok(_) => return Err(broke("an answer to something else".into())),
+                    // The folder was there when it was opened: what has come so far is not all of it.
+                    Err(e) if e.is_not_found() => {
+                        return Err(broke(format!("the listing broke off: {}", e.what())));
+                    }
                     Err(e) => return Err(e),
                 }
             }

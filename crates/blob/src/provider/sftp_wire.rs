@@ -79,6 +79,11 @@ impl Attributes {
         self.mode.map(|mode| mode & Self::KIND == 0o040_000)
     }
 
+    /// Whether it is known to be neither a file nor a folder: a pipe, a device, a socket.
+    pub(super) fn is_special(&self) -> bool {
+        self.mode.is_some_and(|mode| !matches!(mode & Self::KIND, 0o100_000 | 0o040_000 | 0))
+    }
+
     /// Whether it leads elsewhere, or its kind is not said.
     pub(super) fn is_unclear(&self) -> bool {
         self.mode.is_none_or(|mode| matches!(mode & Self::KIND, 0o120_000 | 0))

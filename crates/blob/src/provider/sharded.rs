@@ -4,8 +4,11 @@
 
 use rekopia_format::BlobId;
 use rekopia_format::sharding::{Error, Sharding, may_contain};
+use std::collections::HashSet;
 use std::sync::OnceLock;
 
+use super::elsewhere::{FORMAT_BLOB, Shape};
+use super::names::{is_blob, may_begin};
 use crate::{BlobError, BlobErrorKind, BlobInfo};
 
 /// Where blobs are.
@@ -66,6 +69,9 @@ impl Layout {
 pub(super) struct Folder {
     /// Path below the root; empty, or ends with `/`.
     pub(super) path: String,
+    /// What all names that are looked for begin with here: other members need not be listed.
+    #[allow(dead_code, reason = "only buckets can be asked for less than a whole folder")]
+    pub(super) starts: String,
     /// The start of the names of blobs below it.
     name: String,
 }
@@ -94,8 +100,18 @@ pub(super) struct Walk<'a> {
     folders: Vec<Folder>,
     found: Vec<BlobInfo>,
     seen: Option<Sharding>,
+    /// Names count without `.f`, too.
+    anywhere: bool,
+    /// Some name was a blob's but for its `.f`.
+    strays: bool,
+    /// How what was found lies, of a walk anywhere.
+    shapes: Vec<Shape>,
+    /// Names found so far, of a walk anywhere: a blob may lie in two layouts.
+    names: HashSet<BlobId>,
 }
 
+/// Layouts that one walk takes note of.
+const MAX_SHAPES: usize = 8;
 /// No blob has a longer name.
 const MAX_NAME: usize = 512;
 /// Packs and indexes have long names, and every repository has some.
@@ -106,8 +122,36 @@ const MAX_UNCUT: usize = 20;
 impl<'a> Walk<'a> {
     /// All blobs whose names start with one of `prefixes`.
     pub(super) fn all(prefixes: &'a [&'a str]) -> Self {
-        let folders = vec![Folder::default()];
-        Walk { prefixes, until: Until::End, folders, found: Vec::new(), seen: None }
+        let mut walk = Walk {
+            prefixes,
+            until: Until::End,
+            folders: Vec::new(),
+            found: Vec::new(),
+            seen: None,
+            anywhere: false,
+            strays: false,
+            shapes: Vec::new(),
+            names: HashSet::new(),
+        };
+        walk.folders.push(Folder { starts: walk.starts(""), ..Folder::default() });
+        walk
+    }
+
+    /// One for the same, from the beginning.
+    pub(super) fn again(&self) -> Self {
+        Walk { until: self.until, ..Walk::all(self.prefixes) }
+    }
+
+    /// The same in every layout that a storage may have, each blob once.
+    #[must_use]
+    pub(super) fn anywhere(mut self) -> Self {
+        self.anywhere = true;
+        self
+    }
+
+    /// The format blob, in whatever layout.
+    pub(super) fn format_blob() -> Walk<'static> {
+        Walk { until: Until::FirstBlob, ..Walk::all(&[FORMAT_BLOB]).anywhere() }
     }
 
     /// One of them.
@@ -139,20 +183,66 @@ impl<'a> Walk<'a> {
         let whole = format!("{}{name}", folder.name);
         if is_folder {
             let wanted = self.prefixes.iter().any(|prefix| may_contain(&whole, prefix));
-            if wanted && whole.len() <= MAX_NAME {
-                self.folders.push(Folder { path: format!("{}{name}/", folder.path), name: whole });
+            if wanted && whole.len() <= MAX_NAME && may_begin(&whole) {
+                let starts = self.starts(&whole);
+                self.folders.push(Folder { path: format!("{}{name}/", folder.path), starts, name: whole });
             }
             return Ok(());
         }
-        let id = whole.strip_suffix(".f").filter(|id| self.prefixes.iter().any(|p| id.starts_with(p)));
+        let stripped = whole.strip_suffix(".f");
+        self.strays |=
+            stripped.is_none() && is_blob(&whole) && self.prefixes.iter().any(|p| whole.starts_with(p));
+        let id = stripped.or(self.anywhere.then_some(whole.as_str()));
+        let id = id.filter(|id| is_blob(id) && self.prefixes.iter().any(|p| id.starts_with(p)));
         let Some(Ok(id)) = id.map(BlobId::parse) else { return Ok(()) };
+        if self.anywhere {
+            let lens = folder.path.split_terminator('/').map(str::len).collect();
+            let shape = Shape { lens, suffix: stripped.is_some() };
+            if self.shapes.len() < MAX_SHAPES && !self.shapes.contains(&shape) {
+                self.shapes.push(shape);
+            }
+        }
         if self.until != Until::FirstLong {
-            self.found.extend(info(id)?);
-        } else if id.as_str().len() > MAX_UNCUT {
+            if !self.anywhere || self.names.insert(id.clone()) {
+                self.found.extend(info(id)?);
+            }
+        } else if Self::is_long(&id) {
             let lens: Vec<usize> = folder.path.split_terminator('/').map(str::len).collect();
             self.seen = Some(Sharding::with_default(&lens));
         }
         Ok(())
+    }
+
+    /// The first letter of what is looked for below a folder whose names so far make up `name`, where there is only one.
+    fn starts(&self, name: &str) -> String {
+        let mut letters = self.prefixes.iter().map(|prefix| {
+            let rest = if name.len() < prefix.len() { &prefix[name.len()..] } else { "" };
+            rest.chars().next()
+        });
+        match (letters.next().flatten(), letters.next()) {
+            (Some(letter), None) => letter.to_string(),
+            _ => String::new(),
+        }
+    }
+
+    /// Whether there are blobs without the suffix of a tree, as in a bucket: what was found is not all.
+    pub(super) fn has_strays(&self) -> bool {
+        self.strays && !self.anywhere
+    }
+
+    /// Names of this length are cut into folders.
+    pub(super) fn is_long(id: &BlobId) -> bool {
+        id.as_str().len() > MAX_UNCUT
+    }
+
+    /// The layouts that a walk anywhere has met.
+    pub(super) fn shapes(&self) -> &[Shape] {
+        &self.shapes
+    }
+
+    /// Whether something was found.
+    pub(super) fn has_found(&self) -> bool {
+        !self.found.is_empty()
     }
 
     /// The blobs.
@@ -203,9 +293,25 @@ mod tests {
         let mut walk = Walk::all(&["xn0_"]);
         met(&mut walk, &[("p", true), ("x", true), ("xe1.f", false)]);
         met(&mut walk, &[("n0_", true), ("e12", true)]);
-        met(&mut walk, &[("abc.f", false), ("abc.f.tmp.1", false)]);
+        met(&mut walk, &[("abc.f", false), ("abc.f.tmp.1", false), ("._abc.f", false), ("abc (1).f", false)]);
         assert!(walk.next().is_none());
         assert_eq!(walk.found()[0].id.as_str(), "xn0_abc");
+    }
+
+    #[test]
+    fn anywhere_a_blob_is_listed_once_however_it_lies() {
+        let mut walk = Walk::all(&["p"]).anywhere();
+        let rest = "11ac55c280560319f34a78147f19e-s656fecf95845c101147";
+        let (bare, file) = (format!("p814{rest}"), format!("{rest}.f"));
+        met(&mut walk, &[(&bare, false), ("p", true), ("p81", true), ("pictures", false), ("._p", true)]);
+        met(&mut walk, &[("4", true)]);
+        met(&mut walk, &[(&file, false)]);
+        met(&mut walk, &[("814", true)]);
+        met(&mut walk, &[(rest, false)]);
+        assert!(walk.next().is_none());
+        let shapes: Vec<_> = walk.shapes().iter().map(|s| (s.lens.clone(), s.suffix)).collect();
+        assert_eq!(shapes, [(vec![], false), (vec![3, 1], true), (vec![1, 3], false)]);
+        assert_eq!(walk.found().len(), 1);
     }
 
     #[test]

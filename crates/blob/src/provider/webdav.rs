@@ -9,9 +9,10 @@ use reqwest::{Method, Response, StatusCode, Url};
 
 use super::collect::collect;
 use super::dav_listing;
-use super::far_folders::{FarFolders, FarLayout, Member, walked};
+use super::far_folders::{FarFolders, FarLayout, Member, Sharded};
 use super::http::{Http, Trust, by_status, check_range, header};
-use super::sharded::Walk;
+use super::sharded::Folder;
+use super::whole::{html_instead, is_html};
 use crate::connect::{Secret, WebdavSettings};
 use crate::{BlobError, BlobErrorKind, BlobInfo, BlobReader, BoxFuture, LayerOptions, StorageTraits, Usage};
 
@@ -155,6 +156,9 @@ impl WebdavBlobs {
         let text = self.http.text(answer, MAX_LISTING).await.map_err(|e| e.while_doing(&doing))?;
         let text =
             text.ok_or_else(|| BlobError::new(BlobErrorKind::Unavailable, format!("{doing} does not end")))?;
+        if is_html(&text) {
+            return Err(html_instead("a listing").while_doing(&doing));
+        }
         dav_listing::parse(&text).map_err(|e| {
             let what = format!("{doing} cannot be understood");
             BlobError::new(BlobErrorKind::Unavailable, what).because(e).transient()
@@ -191,15 +195,22 @@ fn cut(
 }
 
 impl FarFolders for WebdavBlobs {
-    async fn members(&self, path: &str) -> Result<Vec<Member>, BlobError> {
+    async fn members(&self, folder: &Folder) -> Result<Vec<Member>, BlobError> {
+        let path = folder.path.as_str();
         let listing = match self.listing(path).await {
+            Err(e) if e.is_not_found() && folder.is_root() => {
+                return Err(BlobError::new(
+                    BlobErrorKind::NoPlace,
+                    format!("{}; there is no such folder", e.what()),
+                ));
+            }
             Err(e) if e.is_not_found() => return Ok(Vec::new()),
             other => other?,
         };
         let own = dav_listing::own_path(&listing, &dav_listing::decoded(self.url(path).path()));
-        if own.is_none() && !listing.is_empty() {
+        if own.is_none() {
             let what = format!("{}: the listing of {path:?} does not have itself", self.describe());
-            return Err(BlobError::new(BlobErrorKind::Unavailable, what));
+            return Err(BlobError::new(BlobErrorKind::Unavailable, what).transient());
         }
         let member = |member: &dav_listing::Member| {
             let name = member.path.strip_prefix(own?)?.trim_matches('/').to_owned();
@@ -209,6 +220,16 @@ impl FarFolders for WebdavBlobs {
         Ok(listing.iter().filter_map(member).collect())
     }
 
+    fn looks(&self) -> usize {
+        self.in_flight
+    }
+
+    fn place(&self) -> String {
+        self.describe()
+    }
+}
+
+impl Sharded for WebdavBlobs {
     async fn shards(&self) -> Result<Vec<u8>, BlobError> {
         let answer = self.send(Method::GET, ".shards", &[]).await?;
         let doing = || format!("{}: GET .shards", self.describe());
@@ -216,14 +237,6 @@ impl FarFolders for WebdavBlobs {
         let text = text
             .ok_or_else(|| BlobError::new(BlobErrorKind::Damaged, format!("{}: it does not end", doing())))?;
         Ok(text.to_vec())
-    }
-
-    fn looks(&self) -> usize {
-        self.in_flight
-    }
-
-    fn place(&self) -> String {
-        self.describe()
     }
 }
 
@@ -249,7 +262,7 @@ impl BlobReader for WebdavBlobs {
     }
 
     fn list<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<BlobInfo>, BlobError>> {
-        Box::pin(async move { Ok(walked(self, Walk::all(&[prefix])).await?.found()) })
+        Box::pin(self.layout.list(self, prefix))
     }
 
     fn stat<'a>(&'a self, id: &'a BlobId) -> BoxFuture<'a, Result<BlobInfo, BlobError>> {
@@ -261,7 +274,11 @@ impl BlobReader for WebdavBlobs {
     }
 
     fn any<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<bool, BlobError>> {
-        Box::pin(async move { Ok(!walked(self, Walk::any(&[prefix])).await?.found().is_empty()) })
+        Box::pin(self.layout.any(self, prefix))
+    }
+
+    fn look_elsewhere(&self) -> BoxFuture<'_, Result<bool, BlobError>> {
+        Box::pin(self.layout.look_elsewhere(self))
     }
 
     fn usage(&self) -> Usage {

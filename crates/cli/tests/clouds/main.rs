@@ -13,6 +13,7 @@ use base64::Engine;
 use rekopia_blob::Settings;
 use rekopia_testkit::fixture::{Fixture, testdata};
 use rekopia_testkit::server::front::Front;
+use rekopia_testkit::server::lies::Lie;
 use rekopia_testkit::server::s3::{Fault, Seen};
 use rekopia_testkit::tree::Tree;
 use tokio::runtime::Runtime;
@@ -112,8 +113,10 @@ fn survives_single_faults(front: &Front, way: &Way<'_>, dir: &Path, busy: &'stat
         Fault::Reset,
         Fault::Cut,
         Fault::WrongRange,
+        Fault::Lie(Lie::ShortPart),
+        Fault::Lie(Lie::Html),
     ];
-    for at in 0..10 {
+    for at in 0..14 {
         let fault = faults[at % faults.len()];
         front.take_requests();
         front.break_answers(move |number, _| (number == at).then_some(fault));

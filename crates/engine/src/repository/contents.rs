@@ -40,6 +40,8 @@ impl Traffic {
 
 /// Plaintext bytes that are decoded where they are asked for: that takes some microseconds.
 const INLINE: u64 = 16 << 10;
+/// Requests of one round in flight: their answers are in memory together.
+const MOST_READS: usize = 32;
 /// The longest request of a metadata round.
 const MAX_REQUEST: u64 = 4 << 20;
 
@@ -87,7 +89,7 @@ impl Contents {
         }
         let mut done = futures::stream::iter(reads)
             .map(|(pack, request, of_request)| self.read_request(pack, request, of_request))
-            .buffer_unordered(traits.in_flight.max(1));
+            .buffer_unordered(traits.in_flight.clamp(1, MOST_READS));
         while let Some(part) = done.next().await {
             results.extend(part);
         }

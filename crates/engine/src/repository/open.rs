@@ -41,10 +41,20 @@ pub(crate) async fn open(
     traffic: &Traffic,
     observer: &dyn Observer,
 ) -> Result<Opened> {
-    let keys = open_format(blobs, password, traffic, observer);
-    let blobcfg = read_optional(blobs, "kopia.blobcfg", traffic);
-    let (keys, early, blobcfg) = tokio::join!(keys, Early::read(blobs, traffic), blobcfg);
-    let (format, config, format_key) = keys?;
+    let first = async || {
+        let keys = open_format(blobs, password, traffic, observer);
+        let blobcfg = read_optional(blobs, "kopia.blobcfg", traffic);
+        tokio::join!(keys, Early::read(blobs, traffic), blobcfg)
+    };
+    let (mut keys, mut early, mut blobcfg) = first().await;
+    if matches!(keys, Ok(None)) {
+        traffic.count(0);
+        let elsewhere = blobs.look_elsewhere().await;
+        if elsewhere.map_err(|e| unread(e, blobs, "cannot look for a repository"))? {
+            (keys, early, blobcfg) = first().await;
+        }
+    }
+    let Some((format, config, format_key)) = keys? else { return Err(no_format_blob(blobs, traffic).await) };
     check_usable(&config, options, observer)?;
     let blobcfg = open_blobcfg(blobcfg, &format, &format_key, observer);
 
@@ -70,16 +80,17 @@ pub(crate) async fn reload_index(
     Ok(loader.load(Early::default()).await?.0)
 }
 
+/// `None` when there is no format blob.
 async fn open_format(
     blobs: &Arc<dyn BlobReader>,
     password: &Password,
     traffic: &Traffic,
     observer: &dyn Observer,
-) -> Result<(FormatBlob, RepositoryConfig, FormatKey)> {
+) -> Result<Option<(FormatBlob, RepositoryConfig, FormatKey)>> {
     let bytes = match read_blob(blobs, "kopia.repository", traffic).await {
         Ok(bytes) => bytes,
-        Err(e) if e.is_not_found() => return Err(no_format_blob(blobs, traffic).await),
-        Err(e) => return Err(Error::storage(e, "cannot read the format blob kopia.repository")),
+        Err(e) if e.is_not_found() => return Ok(None),
+        Err(e) => return Err(unread(e, blobs, "cannot read the format blob kopia.repository")),
     };
     let format = FormatBlob::parse(&bytes).map_err(format_error)?;
     let (algorithm, salt) = (format.key_algo.clone(), format.unique_id.clone());
@@ -95,7 +106,18 @@ async fn open_format(
         Error::new(ErrorKind::InvalidPassword, what).because(e)
     })?;
     let config = RepositoryConfig::parse(&json).map_err(format_error)?;
-    Ok((format, config, format_key))
+    Ok(Some((format, config, format_key)))
+}
+
+/// A storage's error; where the place itself is missing, so is the repository.
+fn unread(e: BlobError, blobs: &Arc<dyn BlobReader>, what: &str) -> Error {
+    match e.kind() {
+        BlobErrorKind::NoPlace => {
+            let what = format!("no Kopia repository at {}", blobs.describe());
+            Error::new(ErrorKind::NoRepository, what).because(e)
+        }
+        _ => Error::storage(e, what),
+    }
 }
 
 async fn no_format_blob(blobs: &Arc<dyn BlobReader>, traffic: &Traffic) -> Error {

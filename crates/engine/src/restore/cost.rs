@@ -107,10 +107,14 @@ impl CostModel {
 
     /// Requests that may be in flight; the bytes in flight are bounded apart.
     pub(crate) fn in_flight(&self) -> usize {
-        if self.parallel > 0 {
-            return self.parallel;
+        // More than the storage lets through would only wait, and the waiting would be taken for slowness.
+        let most =
+            if self.traits.local { self.traits.in_flight } else { self.traits.in_flight.min(FAR_IN_FLIGHT) };
+        match self.parallel {
+            0 => most.max(1),
+            asked if self.traits.local => asked,
+            asked => asked.min(most).max(1),
         }
-        if self.traits.local { self.traits.in_flight } else { FAR_IN_FLIGHT }
     }
 
     /// How long the walk may take for its next entries before a window goes out as it is.
@@ -133,7 +137,7 @@ impl CostModel {
 mod tests {
     use super::*;
 
-    const FAR: StorageTraits = StorageTraits { in_flight: 32, gap: 128 << 10, local: false };
+    const FAR: StorageTraits = StorageTraits { in_flight: 128, gap: 128 << 10, local: false };
 
     #[test]
     fn reads_and_gaps_follow_what_is_measured() {
@@ -159,7 +163,15 @@ mod tests {
         let local = CostModel::new(StorageTraits { local: true, ..FAR }, 16 << 20, 0);
         local.observe(1 << 20, Duration::from_secs(1));
         assert_eq!(local.plan_options(0).max_read, LOCAL_READ);
-        assert_eq!(local.in_flight(), 32);
+        assert_eq!(local.in_flight(), 128);
         assert_eq!(CostModel::new(FAR, 60 << 20, 3).in_flight(), 3);
+        // What the storage lets through is the most, whatever is asked for.
+        let narrow = StorageTraits { in_flight: 8, ..FAR };
+        assert_eq!(CostModel::new(narrow, 60 << 20, 0).in_flight(), 8);
+        assert_eq!(CostModel::new(narrow, 60 << 20, 64).in_flight(), 8);
+        assert_eq!(
+            CostModel::new(StorageTraits { in_flight: 999, ..FAR }, 60 << 20, 0).in_flight(),
+            FAR_IN_FLIGHT
+        );
     }
 }

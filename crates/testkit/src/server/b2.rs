@@ -84,6 +84,15 @@ impl B2Server {
         }
     }
 
+    /// Puts one file.
+    ///
+    /// # Panics
+    /// When another thread has panicked.
+    pub fn put(&self, bucket: &str, name: &str, bytes: Vec<u8>) {
+        let mut buckets = self.store.buckets.lock().unwrap();
+        buckets.entry(bucket.to_owned()).or_default().insert(name.to_owned(), bytes.into());
+    }
+
     /// Pages of at most this many names.
     pub fn page(&self, names: u64) {
         self.store.page.store(names, Ordering::SeqCst);

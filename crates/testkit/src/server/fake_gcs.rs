@@ -98,7 +98,13 @@ impl FakeGcs {
                 // The emulator's own answer is no error that Google gives.
                 let no_bucket = answer.status() == 500
                     && String::from_utf8_lossy(answer.body()).contains("no bucket named");
-                if no_bucket { refuse_in_xml(404, "NoSuchBucket") } else { answer }
+                // Google says it in XML; the emulator in plain words, as any program does that knows nothing of blobs.
+                let no_object = answer.status() == 404 && answer.body().trim_ascii() == b"Not Found";
+                match (no_bucket, no_object) {
+                    (true, _) => refuse_in_xml(404, "NoSuchBucket"),
+                    (_, true) => refuse_in_xml(404, "NoSuchKey"),
+                    _ => answer,
+                }
             }
         };
         let front = Front::start(handler, refuse_in_xml).await;
@@ -115,17 +121,33 @@ impl FakeGcs {
     /// # Panics
     /// When the server refuses.
     pub async fn upload(&self, repo: &Path, bucket: &str, prefix: &str) {
+        self.make(bucket).await;
+        for (name, file) in super::blobs_of(repo) {
+            self.put(bucket, &format!("{prefix}{name}"), std::fs::read(file).unwrap()).await;
+        }
+    }
+
+    /// Makes a bucket.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub async fn make(&self, bucket: &str) {
         let base = format!("http://127.0.0.1:{}", self.port);
         let made = self.client.post(format!("{base}/storage/v1/b"));
         let body = serde_json::json!({ "name": bucket }).to_string();
         let made = made.header("content-type", "application/json").body(body).send().await.unwrap();
         assert!(matches!(made.status().as_u16(), 200 | 409), "{}", made.text().await.unwrap());
-        for (name, file) in super::blobs_of(repo) {
-            let name = format!("{prefix}{name}");
-            let name = utf8_percent_encode(&name, NON_ALPHANUMERIC);
-            let url = format!("{base}/upload/storage/v1/b/{bucket}/o?uploadType=media&name={name}");
-            let answer = self.client.post(url).body(std::fs::read(file).unwrap()).send().await.unwrap();
-            assert_eq!(answer.status().as_u16(), 200, "{}", answer.text().await.unwrap());
-        }
+    }
+
+    /// Puts one object.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub async fn put(&self, bucket: &str, name: &str, bytes: Vec<u8>) {
+        let name = utf8_percent_encode(name, NON_ALPHANUMERIC);
+        let base = format!("http://127.0.0.1:{}/upload/storage/v1/b/{bucket}", self.port);
+        let request = self.client.post(format!("{base}/o?uploadType=media&name={name}")).body(bytes);
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), 200, "{}", answer.text().await.unwrap());
     }
 }

@@ -20,6 +20,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
+use super::lies::{self, Lie};
+
 /// What happens to one answer instead of the right one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -45,6 +47,8 @@ pub enum Fault {
     Flipped,
     /// A list says that it goes on, and then begins again.
     PageAgain,
+    /// The answer arrives, and is not what was asked for.
+    Lie(Lie),
 }
 
 /// One request as the proxy saw it.
@@ -314,6 +318,7 @@ fn spoil(mut head: Parts, body: Bytes, fault: Option<Fault>) -> Response<Body> {
 
 fn changed(head: &mut Parts, body: Bytes, fault: Option<Fault>) -> Bytes {
     match fault {
+        Some(Fault::Lie(lie)) => lies::tell(lie, head, body),
         Some(Fault::WrongRange) if head.headers.contains_key(CONTENT_RANGE) => {
             let elsewhere = format!("bytes 1000000-{}/9999999", 1_000_000 + body.len().max(1) - 1);
             head.headers.insert(CONTENT_RANGE, elsewhere.parse().unwrap());

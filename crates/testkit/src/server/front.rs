@@ -19,6 +19,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use tokio::net::TcpListener;
 
+use super::lies;
 use super::s3::{Fault, Seen};
 
 /// A whole answer.
@@ -161,6 +162,10 @@ async fn answer(
     if fault == Some(Fault::WrongRange) && head.headers.contains_key("content-range") {
         head.headers.insert("content-range", HeaderValue::from_static("bytes 0-0/1"));
     }
+    let bytes = match fault {
+        Some(Fault::Lie(lie)) if !is_head => lies::tell(lie, &mut head, bytes),
+        _ => bytes,
+    };
     let body = if fault == Some(Fault::Cut) && bytes.len() > 1 && !is_head {
         // Length as announced, but only half of it arrives.
         head.headers.insert("content-length", HeaderValue::from(bytes.len()));

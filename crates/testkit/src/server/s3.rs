@@ -19,6 +19,8 @@ use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use tokio::net::TcpListener;
 
+use super::lies::{self, Lie};
+
 /// What happens to one answer instead of the right one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -30,6 +32,8 @@ pub enum Fault {
     Cut,
     /// The right answer, but for another range.
     WrongRange,
+    /// The answer arrives, and is not what was asked for.
+    Lie(Lie),
 }
 
 /// One request as the server saw it: method, path, query.
@@ -215,6 +219,7 @@ async fn answer(
     if fault == Some(Fault::WrongRange) && head.headers.contains_key("content-range") {
         head.headers.insert("content-range", "bytes 0-0/1".parse().unwrap());
     }
+    let bytes = if let Some(Fault::Lie(lie)) = fault { lies::tell(lie, &mut head, bytes) } else { bytes };
     let body = if fault == Some(Fault::Cut) && bytes.len() > 1 {
         // Length as announced, but only half of it arrives.
         head.headers.insert("content-length", bytes.len().to_string().parse().unwrap());

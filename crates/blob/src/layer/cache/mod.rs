@@ -115,6 +115,10 @@ impl BlobReader for Cache {
         self.inner.stat(id)
     }
 
+    fn look_elsewhere(&self) -> BoxFuture<'_, Result<bool, BlobError>> {
+        self.inner.look_elsewhere()
+    }
+
     fn any<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<bool, BlobError>> {
         self.inner.any(prefix)
     }

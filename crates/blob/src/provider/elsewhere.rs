@@ -1,0 +1,166 @@
+//! A repository in the layout of another kind of storage: a bucket that was copied to a disk (names as they are, no
+//! folders), a tree that was copied to a bucket, both at once, folders of other lengths.
+//!
+//! Nobody looks for that unless something shows it: the format blob is not where it should be, or a listing meets names
+//! of the other kind. From then on a listing is the union of all layouts, and a read tries those that have been seen, the
+//! last useful one first.
+
+#[cfg(any(feature = "http", feature = "sftp"))]
+use std::future::Future;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use rekopia_format::BlobId;
+
+use super::sharded::Walk;
+#[cfg(any(feature = "http", feature = "sftp"))]
+use crate::BlobError;
+
+/// One way in which blobs have been seen to lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Shape {
+    /// Lengths of the folders' names.
+    pub(super) lens: Vec<usize>,
+    /// Whether names end with `.f`.
+    pub(super) suffix: bool,
+}
+
+/// The layouts in which a repository has been found; none as long as it is where it should be.
+#[derive(Debug, Default)]
+pub(super) struct Elsewhere {
+    shapes: OnceLock<Mutex<Vec<Shape>>>,
+    /// Walks for single blobs so far.
+    walks: AtomicUsize,
+}
+
+/// The blob that every repository has.
+pub(super) const FORMAT_BLOB: &str = "kopia.repository";
+/// Layouts that are kept in mind.
+const MOST_SHAPES: usize = 8;
+/// Single blobs that are walked for: then it is known how they lie, and what is not found is lost.
+const MOST_WALKS: usize = 64;
+
+impl Shape {
+    /// The path below the root; `None` where such a name has no place in this layout.
+    pub(super) fn path(&self, id: &BlobId) -> Option<String> {
+        let (mut path, mut rest) = (String::new(), id.as_str());
+        for len in &self.lens {
+            let Some((folder, after)) = rest.split_at_checked(*len).filter(|(_, after)| !after.is_empty())
+            else {
+                break;
+            };
+            if folder.is_empty() || folder.bytes().all(|b| b == b'.') {
+                return None;
+            }
+            path.push_str(folder);
+            path.push('/');
+            rest = after;
+        }
+        path.push_str(rest);
+        path.push_str(if self.suffix { ".f" } else { "" });
+        Some(path)
+    }
+}
+
+impl Elsewhere {
+    /// Whether the repository lies in another layout than it should.
+    pub(super) fn is_on(&self) -> bool {
+        self.shapes.get().is_some()
+    }
+
+    /// Takes note of how the blobs lie that a walk has found.
+    pub(super) fn note(&self, walk: &Walk<'_>) {
+        if walk.shapes().is_empty() {
+            return;
+        }
+        let mut known = self.known();
+        for shape in walk.shapes() {
+            if !known.contains(shape) && known.len() < MOST_SHAPES {
+                known.push(shape.clone());
+            }
+        }
+    }
+
+    /// Other paths of a blob that is not at `tried`, the likeliest first.
+    pub(super) fn paths(&self, id: &BlobId, tried: &str) -> Vec<(Shape, String)> {
+        let mut paths: Vec<(Shape, String)> = Vec::new();
+        if !self.is_on() {
+            return paths;
+        }
+        for shape in self.known().iter() {
+            let Some(path) = shape.path(id) else { continue };
+            if path != tried && paths.iter().all(|(_, other)| *other != path) {
+                paths.push((shape.clone(), path));
+            }
+        }
+        paths
+    }
+
+    /// A blob was found so: the next one is looked for there first.
+    pub(super) fn was_useful(&self, shape: &Shape) {
+        let mut known = self.known();
+        if let Some(at) = known.iter().position(|one| one == shape) {
+            known[..=at].rotate_right(1);
+        }
+    }
+
+    /// Whether a blob that is in no layout seen so far may be walked for.
+    pub(super) fn may_walk(&self) -> bool {
+        self.walks.fetch_add(1, Ordering::Relaxed) < MOST_WALKS
+    }
+
+    /// What `ask` gets for the first path at which there is something; `walk` looks for a blob in all folders.
+    #[cfg(any(feature = "http", feature = "sftp"))]
+    pub(super) async fn find<T, F, W>(
+        &self,
+        id: &BlobId,
+        tried: &str,
+        missing: BlobError,
+        mut ask: impl FnMut(String) -> F,
+        walk: impl FnOnce() -> W,
+    ) -> Result<T, BlobError>
+    where
+        F: Future<Output = Result<T, BlobError>>,
+        W: Future<Output = Result<(), BlobError>>,
+    {
+        let mut paths = self.paths(id, tried);
+        let mut walk = Some(walk);
+        loop {
+            for (shape, path) in &paths {
+                match ask(path.clone()).await {
+                    Err(e) if e.is_not_found() => {}
+                    found => {
+                        self.was_useful(shape);
+                        return found;
+                    }
+                }
+            }
+            let Some(walk) = walk.take().filter(|_| self.may_walk()) else { return Err(missing) };
+            walk().await?;
+            let seen = paths;
+            paths = self.paths(id, tried);
+            paths.retain(|path| !seen.contains(path));
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Vec<Shape>> {
+        self.shapes.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shape_gives_the_path_that_it_was_seen_in() {
+        let id = |text: &str| BlobId::parse(text).unwrap();
+        let path = |lens: &[usize], suffix, text: &str| Shape { lens: lens.to_vec(), suffix }.path(&id(text));
+        let pack = "p81411ac55c280560319f34a78147f19e";
+        assert_eq!(path(&[], false, pack).unwrap(), pack);
+        assert_eq!(path(&[1, 3], true, pack).unwrap(), "p/814/11ac55c280560319f34a78147f19e.f");
+        assert_eq!(path(&[3, 3], false, pack).unwrap(), "p81/411/ac55c280560319f34a78147f19e");
+        assert_eq!(path(&[3, 3], true, "xe1").unwrap(), "xe1.f");
+        assert_eq!(path(&[2], true, "..x"), None);
+    }
+}
