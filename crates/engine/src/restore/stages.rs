@@ -57,6 +57,7 @@ impl<'a> Run<'a> {
         let sink_options = SinkOptions {
             policy,
             delete_extra: options.delete_extra,
+            in_doubt: false,
             keeps_existing: options.overwrite == Overwrite::Never,
             looks_only: false,
             sparse: options.sparse,
@@ -116,6 +117,7 @@ impl<'a> Run<'a> {
         }
         for sink in [&mut self.sink, &mut self.view].into_iter().filter_map(Arc::get_mut) {
             // In doubt nothing is moved out of the way.
+            sink.options.in_doubt = sink.options.delete_extra && proof.doubt.is_some();
             sink.options.delete_extra &= proof.doubt.is_none();
             if proof.uses_our_names {
                 sink.options.first_aside = 1 << 32;

@@ -64,6 +64,7 @@ mod tests {
         let options = SinkOptions {
             policy,
             delete_extra: false,
+            in_doubt: false,
             keeps_existing: false,
             looks_only: false,
             sparse: false,

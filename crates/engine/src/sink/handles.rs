@@ -252,11 +252,10 @@ impl Handles {
         if sink.options.keeps_existing {
             return Err(SinkError::kept(&shown));
         }
-        let above = node.parent().and_then(|above| above.opened());
-        let may_go = sink.options.delete_extra && !above.is_some_and(|above| above.crossed);
+        let may_go = node.parent().is_some_and(|above| sink.moves_in(above));
         let is_link = FileType::from_raw_mode(stat.st_mode) == FileType::Symlink;
         if !is_link && !may_go {
-            return Err(SinkError::conflict(&shown, Existing::of(&stat).describe()));
+            return Err(sink.in_the_way(&shown, Existing::of(&stat).describe()));
         }
         if !is_link {
             aside::must_stay(sink, &parent.fd, name, &stat, &shown)?;

@@ -59,6 +59,8 @@ pub(crate) struct SinkOptions {
     pub(crate) policy: AttributePolicy,
     /// What is in the way of a restored entry is moved, and goes when that is complete.
     pub(crate) delete_extra: bool,
+    /// Extras were to go, but it is not sure that the snapshot can be restored: what is in the way stays.
+    pub(crate) in_doubt: bool,
     /// Whatever exists stays.
     pub(crate) keeps_existing: bool,
     /// Nothing is made or changed.
@@ -284,10 +286,30 @@ impl Sink {
         what: &str,
     ) -> Result<(), SinkError> {
         let shown = dir.path_of(name.as_str());
-        if !self.options.delete_extra || dir.opened().is_some_and(|opened| opened.crossed) {
-            return Err(SinkError::conflict(&shown, what));
+        if !self.moves_in(dir) {
+            return Err(self.in_the_way(&shown, what));
         }
         aside::must_stay(self, &handle.fd, name.as_str(), stat, &shown)
+    }
+
+    /// Whether things in the way may be moved aside in this directory.
+    fn moves_in(&self, dir: &DirNode) -> bool {
+        self.options.delete_extra && !dir.opened().is_some_and(|opened| opened.crossed)
+    }
+
+    /// Something is in the way and stays; the hint is only given where it is true.
+    fn in_the_way(&self, shown: &str, what: &str) -> SinkError {
+        match (self.options.in_doubt, self.options.delete_extra) {
+            (true, _) => {
+                let why = "is in the way, and stays as long as not everything can be restored";
+                SinkError::immovable(shown, &format!("a {what} {why}"))
+            }
+            (false, true) => SinkError::immovable(
+                shown,
+                &format!("a {what} is in the way, below a mount point, where nothing is deleted"),
+            ),
+            (false, false) => SinkError::conflict(shown, what),
+        }
     }
 
     /// A symbolic link; an equal one stays.

@@ -209,3 +209,42 @@ async fn an_extra_that_is_very_deep_goes_and_its_name_is_short_in_messages() {
     let report = restore(&repository, "u@h", dir.path(), &options).await.unwrap();
     assert_eq!((report.deleted, report.exit_kind()), (3000, None));
 }
+
+/// A pack that may not be read is not damage; both together are.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_verification_tells_refusal_from_damage() {
+    let (memory, _) = built(WriterOptions::default(), |w| {
+        let first = file(w, "first", b"1");
+        w.finish_packs().unwrap();
+        vec![first, file(w, "second", b"2")]
+    })
+    .await;
+    let packs: Vec<String> =
+        memory.blobs.lock().unwrap().keys().filter(|name| name.starts_with('p')).cloned().collect();
+    assert_eq!(packs.len(), 2);
+    for (refused, lost, expected) in [
+        (1, 0, ErrorKind::Storage),
+        (2, 0, ErrorKind::Storage),
+        (0, 1, ErrorKind::Corrupt),
+        (1, 1, ErrorKind::Corrupt),
+    ] {
+        let blobs = WatchedBlobs::new(Arc::new(memory.clone()));
+        let repository = open_blobs(blobs.clone(), "test-password").await.unwrap();
+        let packs = packs.clone();
+        blobs.fail_when(move |request| match request {
+            Request::Read(id, _) => match packs.iter().position(|pack| pack == id) {
+                Some(n) if n < refused => Some(BlobErrorKind::Denied),
+                Some(n) if n < refused + lost => Some(BlobErrorKind::NotFound),
+                _ => None,
+            },
+            _ => None,
+        });
+        let report = verify(&repository, "u@h", &VerifyOptions::default()).await.unwrap();
+        assert_eq!(
+            report.exit_kind(),
+            Some(expected),
+            "{refused} refused, {lost} lost: {:?}",
+            report.failures()
+        );
+    }
+}

@@ -285,20 +285,25 @@ async fn what_the_run_itself_needs_is_never_touched() {
     let target = dir.path().join("t");
     std::fs::create_dir_all(target.join("cache/deep")).unwrap();
     std::fs::create_dir_all(target.join("config")).unwrap();
-    for name in ["cache/deep/blob", "password", "config/secret.key", "extra", "config/notes"] {
+    std::fs::create_dir_all(target.join("old/deep")).unwrap();
+    for name in
+        ["cache/deep/blob", "password", "config/secret.key", "extra", "config/notes", "old/deep/key", "old/x"]
+    {
         std::fs::write(target.join(name), "mine").unwrap();
     }
-    let protected = ["cache", "password", "config/secret.key"].map(|name| target.join(name)).to_vec();
+    let protected =
+        ["cache", "password", "config/secret.key", "old/deep/key"].map(|name| target.join(name)).to_vec();
     let report_file = Some(target.join("config/report"));
     let options = RestoreOptions { protected, report_file, ..mirror() };
     let report = restore(&repository, SOURCE, &target, &options).await.unwrap();
     assert_eq!(report.exit_kind(), None, "{report:?}");
-    for name in ["cache/deep/blob", "password", "config/secret.key"] {
+    for name in ["cache/deep/blob", "password", "config/secret.key", "old/deep/key"] {
         assert_eq!(std::fs::read(target.join(name)).unwrap(), b"mine", "{name}");
     }
     assert!(target.join("config/report").exists());
     assert!(!target.join("extra").exists() && !target.join("config/notes").exists());
-    assert_eq!((report.protected, report.deleted), (4, 2), "{:?}", report.warnings);
+    assert!(!target.join("old/x").exists());
+    assert_eq!((report.protected, report.deleted), (5, 3), "{:?}", report.warnings);
 }
 
 #[tokio::test(flavor = "multi_thread")]
