@@ -113,6 +113,8 @@ async fn no_repository(config: &Config, message: &str, place_is_missing: bool) -
     };
     let remedy = if maintenance {
         "check URL, prefix and mount; maintenance never makes a repository, the first backup does"
+    } else if place_is_missing {
+        "the place itself is not there: check path, mount and remote; onNoRepository does not cover that"
     } else {
         "check URL, prefix and mount; for a first cluster ever add \
          KOPIA_MANUAL_CONFIG: '{\"rekopia\":{\"onNoRepository\":\"continue\"}}' to the Secret"

@@ -4,7 +4,7 @@ use rekopia_testkit::fixture::copy_dir;
 use rekopia_testkit::writer::{DirectorySink, RepositoryWriter, WriterOptions};
 
 use crate::cloud::Cloud;
-use crate::place::{Ended, Place};
+use crate::place::{Ended, Place, S3};
 use crate::stock;
 use crate::table::{Case, run};
 
@@ -13,6 +13,7 @@ pub(crate) const CASES: &[Case] = &[
     ("T16", run(empty_repository)),
     ("T17", run(no_repository)),
     ("T17b", run(no_directory)),
+    ("T17c", run(no_place)),
 ];
 
 fn says_empty(ended: &Ended, identity: &str) {
@@ -69,6 +70,24 @@ fn no_repository() {
     let written =
         cloud.server.take_requests().into_iter().filter(|(method, ..)| method != "GET" && method != "HEAD");
     assert_eq!(written.count(), 0, "something was written");
+}
+
+/// What is not there at all is no empty place, whatever is set; and a copy in another layout is no empty one either.
+fn no_place() {
+    let mut place = Place::new();
+    place.set("KOPIA_MANUAL_CONFIG", r#"{"rekopia":{"onNoRepository":"continue"}}"#);
+    let base = place.dir.path().to_path_buf();
+    std::os::unix::fs::symlink(base.join("unmounted"), base.join("dangling")).unwrap();
+    for name in ["missing/repository", "dangling", "dangling/repository"] {
+        place.at(&base.join(name)).refuses(10, "the place itself is not there");
+    }
+    place.at(&base.join("last-folder-missing")).refuses(0, "No eligible snapshots found");
+
+    let copied = place.folder("copied");
+    for (name, file) in rekopia_testkit::server::blobs_of(&stock::repository()) {
+        std::fs::copy(file, copied.join(name)).unwrap();
+    }
+    place.at(&copied).restores(S3);
 }
 
 fn no_directory() {

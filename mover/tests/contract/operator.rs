@@ -153,6 +153,7 @@ fn wrong_passwords_and_places() {
     shows(&place.run(), 12, &["invalid repository password", "check KOPIA_PASSWORD in the Secret"]);
     let long = "x".repeat(200);
     let missing = place.dir.path().join(&long).join(&long);
+    std::fs::create_dir(missing.parent().unwrap()).unwrap();
     place.at(&missing);
     shows(
         &place.run(),
