@@ -37,6 +37,13 @@ impl Mounted {
     }
 }
 
+impl Mounted {
+    /// Changes what is mounted already.
+    fn kept(arguments: &[&str], at: &Path) {
+        assert!(Command::new("mount").args(arguments).arg(at).status().unwrap().success());
+    }
+}
+
 impl Drop for Mounted {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("-l").arg(&self.0).status();
@@ -53,7 +60,7 @@ fn tree_without_times(path: &Path) -> Vec<(String, Option<String>)> {
 async fn nothing_is_deleted_across_a_mount_point() {
     let repository = open(&Fixture::load("quickstart")).await;
     for place in ["extra", "extra/deep/er", "config", "log", "config/secret.key", "config/deep"] {
-        for kind in ["bind", "tmpfs", "self", "file"] {
+        for kind in ["bind", "nested", "read-only", "tmpfs", "self", "file"] {
             let dir = tempfile::tempdir().unwrap();
             let (target, outside) = (dir.path().join("t"), dir.path().join("outside"));
             restore(&repository, SOURCE, &target, &quick()).await.unwrap();
@@ -77,12 +84,22 @@ async fn nothing_is_deleted_across_a_mount_point() {
             std::fs::write(own.join("victim"), "precious").unwrap();
             let file = outside.join("victim").to_str().unwrap().to_owned();
             let (arguments, victim) = match kind {
-                "bind" => (vec!["--bind", &source], outside.join("victim")),
+                "bind" | "nested" | "read-only" => (vec!["--bind", &source], outside.join("victim")),
                 "tmpfs" => (vec!["-t", "tmpfs", "none"], at.join("victim")),
                 "self" => (vec!["--bind", own.to_str().unwrap()], at.join("victim")),
                 _ => (vec!["--bind", &file], outside.join("victim")),
             };
             let Some(_mounted) = Mounted::new(&arguments, &at) else { return };
+            let inner = at.join("inner");
+            let _nested = if kind == "nested" {
+                std::fs::create_dir(&inner).unwrap();
+                Mounted::new(&["--bind", own.to_str().unwrap()], &inner)
+            } else {
+                None
+            };
+            if kind == "read-only" {
+                Mounted::kept(&["-o", "remount,bind,ro"], &at);
+            }
             if kind == "tmpfs" {
                 std::fs::write(&victim, "precious").unwrap();
             }
@@ -100,7 +117,8 @@ async fn nothing_is_deleted_across_a_mount_point() {
                     // The folder itself is extra; what is mounted elsewhere is not a way to it.
                     assert!(at.exists(), "{case}");
                 }
-                if kind == "file" {
+                // Into a read-only mount that the snapshot has a folder for nothing can be written.
+                if kind == "file" || kind == "read-only" {
                     continue;
                 }
                 let fails = place == "config/secret.key";
@@ -421,7 +439,7 @@ async fn extras_go_first_where_old_and_new_do_not_fit() {
     // What deletion frees is not enough either.
     std::fs::remove_file(dir.path().join("new")).unwrap();
     std::fs::write(dir.path().join("tiny"), "x").unwrap();
-    let Some(_smaller) = Mounted::new(&["-o", "remount,size=2m"], dir.path()) else { return };
+    Mounted::kept(&["-o", "remount,size=2m"], dir.path());
     let error = restore(&repository, "u@h", dir.path(), &options).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Destination);
     assert!(dir.path().join("tiny").exists());
