@@ -58,6 +58,8 @@ fn compile(patterns: &[String]) -> Result<Option<Gitignore>> {
     }
     let bad = |e: ignore::Error| Error::new(ErrorKind::Usage, "cannot understand a pattern").because(e);
     let mut builder = GitignoreBuilder::new("");
+    // Half a pattern is a mistake.
+    builder.allow_unclosed_class(false);
     for pattern in patterns {
         if pattern.trim().is_empty() || pattern.starts_with('#') {
             let what = format!("{pattern:?} is no pattern: it would match nothing");
