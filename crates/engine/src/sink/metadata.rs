@@ -155,7 +155,8 @@ pub(super) fn finish_dir(
         }
         policy.mode = true;
     }
-    if policy.mode && existed.is_some_and(|existed| existed.mode != wanted.mode & 0o7777) {
+    // Powers of another may be refused each time: they alone are no change.
+    if policy.mode && existed.is_some_and(|existed| (existed.mode ^ wanted.mode) & 0o1777 != 0) {
         sink.changing();
     }
     let place = (device(node), Kind::Directory);
