@@ -39,7 +39,7 @@ impl SftpBlobs {
     /// Reads keys and known hosts; connects to nothing yet.
     ///
     /// # Errors
-    /// [`BlobErrorKind::Settings`](crate::BlobErrorKind::Settings) that names the field.
+    /// [`BlobErrorKind::Settings`] that names the field.
     pub fn open(settings: &SftpSettings, options: &LayerOptions) -> Result<Self, BlobError> {
         let way = if settings.external_ssh {
             Way::External(External::new(settings)?)
