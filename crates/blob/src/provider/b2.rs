@@ -13,10 +13,9 @@ use tokio::sync::Mutex;
 
 use super::b2_answers::{Account, Buckets, Page, modified_ns};
 use super::collect::collect;
-use super::far_folders::{FarElsewhere, FarFolders, Member};
+use super::far_folders::{Bucket, FarElsewhere, Member};
 use super::http::{Http, Trust, by_status, check_range, header, plain_code};
 use super::names::is_blob;
-use super::sharded::{Folder, Walk};
 use super::whole::{html_instead, is_html};
 use crate::connect::{B2Settings, Secret};
 use crate::layer::Deadlines;
@@ -63,8 +62,6 @@ impl From<BlobError> for Refused {
 const ENDPOINT: &str = "https://api.backblazeb2.com";
 /// The longest answer that is not a blob.
 const MOST: usize = 64 << 20;
-/// Folders of a bucket that are listed at once.
-const LOOKS: usize = 16;
 /// Names of one page; the most that B2 gives.
 const PAGE: usize = 10_000;
 /// What stays as it is in a file's URL.
@@ -290,16 +287,12 @@ impl B2Blobs {
             self.info(id).await?;
             return Ok(into);
         }
-        match self.get_at(id.as_str(), range.clone(), into).await {
-            Err(e) if e.is_not_found() && self.elsewhere.is_on() => {
-                let ask = |path: String| {
-                    let range = range.clone();
-                    async move { self.get_at(&path, range, Vec::new()).await }
-                };
-                self.elsewhere.find(self, id, id.as_str(), e, ask).await
-            }
-            got => got,
-        }
+        let got = self.get_at(id.as_str(), range.clone(), into).await;
+        let ask = |path: String| {
+            let range = range.clone();
+            async move { self.get_at(&path, range, Vec::new()).await }
+        };
+        self.elsewhere.or_find(self, id, got, ask).await
     }
 
     async fn get_at(
@@ -322,13 +315,9 @@ impl B2Blobs {
     }
 
     async fn info(&self, id: &BlobId) -> Result<BlobInfo, BlobError> {
-        match self.info_at(id, id.as_str()).await {
-            Err(e) if e.is_not_found() && self.elsewhere.is_on() => {
-                let ask = |path: String| async move { self.info_at(id, &path).await };
-                self.elsewhere.find(self, id, id.as_str(), e, ask).await
-            }
-            got => got,
-        }
+        let got = self.info_at(id, id.as_str()).await;
+        let ask = |path: String| async move { self.info_at(id, &path).await };
+        self.elsewhere.or_find(self, id, got, ask).await
     }
 
     async fn info_at(&self, id: &BlobId, path: &str) -> Result<BlobInfo, BlobError> {
@@ -343,13 +332,7 @@ impl B2Blobs {
 
     /// All blobs, or at least the first `limit`.
     async fn names(&self, prefix: &str, limit: usize) -> Result<Vec<BlobInfo>, BlobError> {
-        if self.elsewhere.is_on() {
-            let prefixes = [prefix];
-            let walk = if limit == 1 { Walk::any(&prefixes) } else { Walk::all(&prefixes) };
-            return self.elsewhere.walked(self, walk).await;
-        }
-        let members = self.level(prefix, limit).await?;
-        self.elsewhere.blobs(self, members, prefix).await
+        self.elsewhere.names(self, prefix, limit).await
     }
 
     /// The files and folders whose names begin so, up to the next slash; whole names, less the prefix of the repository.
@@ -426,14 +409,9 @@ fn classify(status: u16, code: &str, silent: bool) -> (BlobErrorKind, &'static s
     }
 }
 
-impl FarFolders for B2Blobs {
-    async fn members(&self, folder: &Folder) -> Result<Vec<Member>, BlobError> {
-        let members = self.level(&format!("{}{}", folder.path, folder.starts), usize::MAX).await?;
-        Ok(members.into_iter().filter_map(|member| member.within(&folder.path)).collect())
-    }
-
-    fn looks(&self) -> usize {
-        LOOKS
+impl Bucket for B2Blobs {
+    async fn level(&self, begin: &str, limit: usize) -> Result<Vec<Member>, BlobError> {
+        B2Blobs::level(self, begin, limit).await
     }
 
     fn place(&self) -> String {

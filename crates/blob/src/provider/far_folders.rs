@@ -31,6 +31,38 @@ pub(super) trait FarFolders: Sync {
     fn place(&self) -> String;
 }
 
+/// A storage of names without folders, which can be listed up to the next slash.
+#[cfg(any(feature = "b2", feature = "object", feature = "s3"))]
+pub(super) trait Bucket: Sync {
+    /// The objects and folders whose names begin so, up to the next slash; whole names, less the prefix of the
+    /// repository. May stop when there are `limit` blobs.
+    fn level(&self, begin: &str, limit: usize)
+    -> impl Future<Output = Result<Vec<Member>, BlobError>> + Send;
+
+    /// The bucket, for messages.
+    fn place(&self) -> String;
+}
+
+/// Folders of a bucket that are listed at once.
+#[cfg(any(feature = "b2", feature = "object", feature = "s3"))]
+const LISTED_AT_ONCE: usize = 16;
+
+#[cfg(any(feature = "b2", feature = "object", feature = "s3"))]
+impl<B: Bucket> FarFolders for B {
+    async fn members(&self, folder: &Folder) -> Result<Vec<Member>, BlobError> {
+        let members = self.level(&format!("{}{}", folder.path, folder.starts), usize::MAX).await?;
+        Ok(members.into_iter().filter_map(|member| member.within(&folder.path)).collect())
+    }
+
+    fn looks(&self) -> usize {
+        LISTED_AT_ONCE
+    }
+
+    fn place(&self) -> String {
+        Bucket::place(self)
+    }
+}
+
 /// Such a storage that Kopia itself uses so.
 #[cfg(any(feature = "sftp", feature = "webdav"))]
 pub(super) trait Sharded: FarFolders {
@@ -216,10 +248,41 @@ impl FarElsewhere {
         Ok(walk.found())
     }
 
+    /// What was `got` at the usual name of a blob; where nothing is there, what `ask` gets in other layouts.
+    #[cfg(any(feature = "b2", feature = "object", feature = "s3"))]
+    pub(super) async fn or_find<T, F: Future<Output = Result<T, BlobError>>>(
+        &self,
+        bucket: &impl Bucket,
+        id: &BlobId,
+        got: Result<T, BlobError>,
+        ask: impl FnMut(String) -> F,
+    ) -> Result<T, BlobError> {
+        match got {
+            Err(e) if e.is_not_found() && self.is_on() => self.find(bucket, id, id.as_str(), e, ask).await,
+            got => got,
+        }
+    }
+
+    /// All blobs of a bucket that begin so; may stop when `limit` are found.
+    #[cfg(any(feature = "b2", feature = "object", feature = "s3"))]
+    pub(super) async fn names(
+        &self,
+        bucket: &impl Bucket,
+        prefix: &str,
+        limit: usize,
+    ) -> Result<Vec<BlobInfo>, BlobError> {
+        if self.is_on() {
+            let prefixes = [prefix];
+            let walk = if limit == 1 { Walk::any(&prefixes) } else { Walk::all(&prefixes) };
+            return self.walked(bucket, walk).await;
+        }
+        self.blobs(bucket, bucket.level(prefix, limit).await?, prefix).await
+    }
+
     /// What a listing of a bucket means: the blobs that begin with `prefix` among its `members`, or, when folders among
     /// them may hold some as well, what a walk finds.
     #[cfg(any(feature = "b2", feature = "object", feature = "s3"))]
-    pub(super) async fn blobs(
+    async fn blobs(
         &self,
         folders: &impl FarFolders,
         members: Vec<Member>,

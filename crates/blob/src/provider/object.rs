@@ -17,11 +17,10 @@ use object_store::{BackoffConfig, GetOptions, GetRange, ObjectStore, RetryConfig
 use rekopia_format::BlobId;
 
 use super::collect::collect;
-use super::far_folders::{FarElsewhere, FarFolders, Member};
+use super::far_folders::{Bucket, FarElsewhere, Member};
 use super::http::{Http, innermost};
 use super::names::is_blob;
 use super::object_http::{BlobBytes, Carrier};
-use super::sharded::{Folder, Walk};
 use crate::{BlobError, BlobErrorKind, BlobInfo, BlobReader, BoxFuture, StorageTraits, Usage};
 
 /// What we need of a store. Its own listing takes prefixes for folders; the paginated one takes them as they are.
@@ -39,8 +38,6 @@ pub struct ObjectBlobs {
     elsewhere: FarElsewhere,
 }
 
-/// Folders of a bucket that are listed at once.
-const LOOKS: usize = 16;
 /// Until a page of a listing is there; parts of an answer have deadlines of their own.
 const PAGE: Duration = Duration::from_secs(60);
 
@@ -85,16 +82,12 @@ impl ObjectBlobs {
             self.info(id).await?;
             return Ok(into);
         }
-        match self.get_at(id, id.as_str(), range.clone(), into).await {
-            Err(e) if e.is_not_found() && self.elsewhere.is_on() => {
-                let ask = |path: String| {
-                    let range = range.clone();
-                    async move { self.get_at(id, &path, range, Vec::new()).await }
-                };
-                self.elsewhere.find(self, id, id.as_str(), e, ask).await
-            }
-            got => got,
-        }
+        let got = self.get_at(id, id.as_str(), range.clone(), into).await;
+        let ask = |path: String| {
+            let range = range.clone();
+            async move { self.get_at(id, &path, range, Vec::new()).await }
+        };
+        self.elsewhere.or_find(self, id, got, ask).await
     }
 
     async fn get_at(
@@ -122,13 +115,9 @@ impl ObjectBlobs {
     }
 
     async fn info(&self, id: &BlobId) -> Result<BlobInfo, BlobError> {
-        match self.info_at(id, id.as_str()).await {
-            Err(e) if e.is_not_found() && self.elsewhere.is_on() => {
-                let ask = |path: String| async move { self.info_at(id, &path).await };
-                self.elsewhere.find(self, id, id.as_str(), e, ask).await
-            }
-            got => got,
-        }
+        let got = self.info_at(id, id.as_str()).await;
+        let ask = |path: String| async move { self.info_at(id, &path).await };
+        self.elsewhere.or_find(self, id, got, ask).await
     }
 
     async fn info_at(&self, id: &BlobId, path: &str) -> Result<BlobInfo, BlobError> {
@@ -141,13 +130,7 @@ impl ObjectBlobs {
 
     /// All blobs, or the first `limit`.
     async fn names(&self, prefix: &str, limit: usize) -> Result<Vec<BlobInfo>, BlobError> {
-        if self.elsewhere.is_on() {
-            let prefixes = [prefix];
-            let walk = if limit == 1 { Walk::any(&prefixes) } else { Walk::all(&prefixes) };
-            return self.elsewhere.walked(self, walk).await;
-        }
-        let members = self.level(prefix, limit).await?;
-        self.elsewhere.blobs(self, members, prefix).await
+        self.elsewhere.names(self, prefix, limit).await
     }
 
     /// The objects and folders whose names begin so, up to the next slash; whole names, less the prefix of the
@@ -255,14 +238,9 @@ impl fmt::Debug for ObjectBlobs {
     }
 }
 
-impl FarFolders for ObjectBlobs {
-    async fn members(&self, folder: &Folder) -> Result<Vec<Member>, BlobError> {
-        let members = self.level(&format!("{}{}", folder.path, folder.starts), usize::MAX).await?;
-        Ok(members.into_iter().filter_map(|member| member.within(&folder.path)).collect())
-    }
-
-    fn looks(&self) -> usize {
-        LOOKS
+impl Bucket for ObjectBlobs {
+    async fn level(&self, begin: &str, limit: usize) -> Result<Vec<Member>, BlobError> {
+        ObjectBlobs::level(self, begin, limit).await
     }
 
     fn place(&self) -> String {

@@ -23,11 +23,10 @@ use base64::prelude::BASE64_STANDARD;
 use rekopia_format::BlobId;
 
 use super::collect::collect;
-use super::far_folders::{FarElsewhere, FarFolders, Member};
+use super::far_folders::{Bucket, FarElsewhere, Member};
 use super::http::{Http, Trust, by_status, check_range, innermost, wait};
 use super::s3_http::Carrier;
 use super::s3_list::Past;
-use super::sharded::Folder;
 use super::whole::is_html;
 use crate::connect::{S3Settings, S3Style};
 use crate::layer::Deadlines;
@@ -170,16 +169,12 @@ impl S3Blobs {
             self.info(id).await?;
             return Ok(into);
         }
-        match self.get_at(id, id.as_str(), range.clone(), into).await {
-            Err(e) if e.is_not_found() && self.elsewhere.is_on() => {
-                let ask = |path: String| {
-                    let range = range.clone();
-                    async move { self.get_at(id, &path, range, Vec::new()).await }
-                };
-                self.elsewhere.find(self, id, id.as_str(), e, ask).await
-            }
-            got => got,
-        }
+        let got = self.get_at(id, id.as_str(), range.clone(), into).await;
+        let ask = |path: String| {
+            let range = range.clone();
+            async move { self.get_at(id, &path, range, Vec::new()).await }
+        };
+        self.elsewhere.or_find(self, id, got, ask).await
     }
 
     async fn get_at(
@@ -211,13 +206,9 @@ impl S3Blobs {
         if let Some(past) = &self.past {
             return Ok(self.version(past, id).await?.info);
         }
-        match self.info_at(id, id.as_str()).await {
-            Err(e) if e.is_not_found() && self.elsewhere.is_on() => {
-                let ask = |path: String| async move { self.info_at(id, &path).await };
-                self.elsewhere.find(self, id, id.as_str(), e, ask).await
-            }
-            got => got,
-        }
+        let got = self.info_at(id, id.as_str()).await;
+        let ask = |path: String| async move { self.info_at(id, &path).await };
+        self.elsewhere.or_find(self, id, got, ask).await
     }
 
     async fn info_at(&self, id: &BlobId, path: &str) -> Result<BlobInfo, BlobError> {
@@ -340,23 +331,15 @@ fn cause(error: &(dyn std::error::Error + 'static)) -> Option<BlobError> {
     None
 }
 
-impl FarFolders for S3Blobs {
-    async fn members(&self, folder: &Folder) -> Result<Vec<Member>, BlobError> {
-        let members = self.level(&format!("{}{}", folder.path, folder.starts), usize::MAX).await?;
-        Ok(members.into_iter().filter_map(|member| member.within(&folder.path)).collect())
-    }
-
-    fn looks(&self) -> usize {
-        LOOKS
+impl Bucket for S3Blobs {
+    async fn level(&self, begin: &str, limit: usize) -> Result<Vec<Member>, BlobError> {
+        S3Blobs::level(self, begin, limit).await
     }
 
     fn place(&self) -> String {
         self.place.clone()
     }
 }
-
-/// Folders of a bucket that are listed at once.
-const LOOKS: usize = 16;
 
 impl BlobReader for S3Blobs {
     fn read<'a>(

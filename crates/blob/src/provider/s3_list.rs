@@ -9,7 +9,6 @@ use rekopia_format::BlobId;
 use super::far_folders::Member;
 use super::names::is_blob;
 use super::s3::{S3Blobs, nanos};
-use super::sharded::Walk;
 use crate::{BlobError, BlobErrorKind, BlobInfo};
 
 /// The bucket as it was.
@@ -40,13 +39,7 @@ impl Past {
 impl S3Blobs {
     /// What there is now; may stop when `limit` blobs are found.
     pub(super) async fn list_now(&self, prefix: &str, limit: usize) -> Result<Vec<BlobInfo>, BlobError> {
-        if self.elsewhere.is_on() {
-            let prefixes = [prefix];
-            let walk = if limit == 1 { Walk::any(&prefixes) } else { Walk::all(&prefixes) };
-            return self.elsewhere.walked(self, walk).await;
-        }
-        let members = self.level(prefix, limit).await?;
-        self.elsewhere.blobs(self, members, prefix).await
+        self.elsewhere.names(self, prefix, limit).await
     }
 
     /// The objects and folders whose keys begin so, up to the next slash; their names are whole, less the prefix of the

@@ -212,8 +212,7 @@ impl Survey {
         self.proof.uses_our_names |= name.starts_with(".rekopia-old-");
         let Some(names) = self.names.get_mut(&key_of(folder)) else { return };
         names.wanted.push((self.state.hash_one(name.as_bytes()) & !KIND | kind as u64, size));
-        let key = folding::key(name);
-        if key != name {
+        if let Some(key) = folding::other_key(name) {
             names.folded.push(self.state.hash_one(key.as_bytes()) & !KIND);
         }
     }
@@ -255,6 +254,12 @@ impl Survey {
             self.proof.absent_bytes += wanted_bytes.saturating_sub(found_bytes);
         }
         trouble.map_or(Ok(()), Err)
+    }
+
+    /// The hash of what file systems that fold names may take a name for.
+    fn key_hash(&self, name: &str) -> u64 {
+        let key = folding::other_key(name);
+        self.state.hash_one(key.as_deref().unwrap_or(name).as_bytes()) & !KIND
     }
 
     /// Whether nothing may exist where an entry of this kind is wanted.
@@ -305,10 +310,7 @@ impl Survey {
             tally.protect(&path);
             return Ok(());
         }
-        if listed
-            .name
-            .to_str()
-            .is_ok_and(|name| names.may_be(self.state.hash_one(folding::key(name).as_bytes()) & !KIND))
+        if listed.name.to_str().is_ok_and(|name| names.may_be(self.key_hash(name)))
             && view.folds(&folder.node, listed.name)
         {
             tally.warn(format!("{path} stays: on this file system it is a name that the snapshot has"));

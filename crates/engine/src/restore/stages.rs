@@ -23,6 +23,7 @@ use super::walk::attributes;
 use crate::error::{Error, ErrorKind, Result};
 use crate::observer::Event;
 use crate::repository::Repository;
+use crate::repository::listed_packs::ListedPacks;
 use crate::repository::reference::Resolved;
 use crate::sink::{AttributePolicy, Sink, SinkOptions};
 
@@ -115,7 +116,8 @@ impl<'a> Run<'a> {
             let what = format!("nothing would be deleted, because {path:?} cannot be restored: {why}");
             self.outcome.tally.warn(what);
         }
-        for sink in [&mut self.sink, &mut self.view].into_iter().filter_map(Arc::get_mut) {
+        for sink in [&mut self.sink, &mut self.view] {
+            let sink = Arc::get_mut(sink).ok_or_else(|| Error::internal("the target is in use already"))?;
             // In doubt nothing is moved out of the way.
             sink.options.in_doubt = sink.options.delete_extra && proof.doubt.is_some();
             sink.options.delete_extra &= proof.doubt.is_none();
@@ -187,7 +189,7 @@ impl<'a> Run<'a> {
             self.outcome.abort(&refused(&proof.extras, format!("at most {limit} may be")));
         }
         self.outcome.tally.would_delete(deletion);
-        self.pass(proof, None).await;
+        self.pass(proof.packs.clone(), None).await;
         self.check_matches()
     }
 
@@ -209,7 +211,6 @@ impl<'a> Run<'a> {
     pub(super) async fn write(self, proof: Proof) -> Result<()> {
         let (options, sink, doubts) = (self.options, Arc::clone(&self.sink), proof.doubt.is_some());
         let Proof { packs, mut extras, .. } = proof;
-        let proof = Proof { packs, ..Proof::default() };
         if let Err(e) = sink.begin() {
             self.outcome.abort(&e.into());
             return Ok(());
@@ -223,7 +224,7 @@ impl<'a> Run<'a> {
             deleted = true;
         }
         if self.outcome.fatal().is_none() {
-            self.pass(&proof, Some(&sink)).await;
+            self.pass(packs, Some(&sink)).await;
         }
         if !deleted {
             self.check_matches()?;
@@ -255,13 +256,13 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    async fn pass(&self, proof: &Proof, sink: Option<&Arc<Sink>>) {
+    async fn pass(&self, packs: Option<Arc<ListedPacks>>, sink: Option<&Arc<Sink>>) {
         let pass = Pass {
             repository: self.repository,
             options: self.options,
             sink: sink.cloned(),
             view: sink.is_none().then(|| Arc::clone(&self.view)),
-            packs: proof.packs.clone(),
+            packs,
             outcome: Arc::clone(self.outcome),
         };
         let ticker = Ticker::start(self.repository, self.outcome, self.from);
@@ -275,12 +276,10 @@ impl<'a> Run<'a> {
     /// Removes what the proof found to be extra.
     async fn delete(&self, sink: &Arc<Sink>, mut extras: Extras) {
         loop {
-            let (is_all, sink, cancel) =
-                (!extras.is_incomplete(), Arc::clone(sink), self.options.cancel.clone());
-            let before = sink.removals.gone_so_far();
-            let (this, found) = (Arc::clone(&sink), extras);
+            let (is_all, before) = (!extras.is_incomplete(), sink.removals.gone_so_far());
+            let (from, cancel) = (Arc::clone(sink), self.options.cancel.clone());
             let removed =
-                tokio::task::spawn_blocking(move || found.remove(&this, &|| cancel.is_cancelled())).await;
+                tokio::task::spawn_blocking(move || extras.remove(&from, &|| cancel.is_cancelled())).await;
             match removed {
                 Ok(Ok(())) => {}
                 Ok(Err(e)) => {
@@ -294,7 +293,7 @@ impl<'a> Run<'a> {
                 return;
             }
             // There was no place to remember all of them: a second look finds the rest.
-            extras = match self.find_again(&sink).await {
+            extras = match self.find_again(sink).await {
                 Ok(extras) => extras,
                 Err(e) => {
                     let what =

@@ -421,7 +421,7 @@ pub(crate) fn attributes(entry: &Entry) -> Attributes {
 #[derive(Default)]
 struct Names {
     hashes: HashSet<u64>,
-    /// Of names that are not their own [`folding::key`], the hashes of their keys.
+    /// Of names that are not their own [`folding::other_key`], the hashes of their keys.
     folded: HashSet<u64>,
     state: RandomState,
     renamed: HashMap<String, u32>,
@@ -460,15 +460,12 @@ impl Names {
     }
 
     fn clashes(&mut self, name: &str) -> bool {
-        let is_plain = |b: u8| b.is_ascii() && !b.is_ascii_uppercase();
-        if name.bytes().all(is_plain) {
-            return !self.folded.is_empty() && self.folded.contains(&self.state.hash_one(name));
+        match folding::other_key(name) {
+            None => !self.folded.is_empty() && self.folded.contains(&self.state.hash_one(name)),
+            Some(key) => {
+                let hash = self.state.hash_one(key.as_str());
+                !self.folded.insert(hash) || self.hashes.contains(&hash)
+            }
         }
-        let key = folding::key(name);
-        let hash = self.state.hash_one(key.as_str());
-        if key == name {
-            return self.folded.contains(&hash);
-        }
-        !self.folded.insert(hash) || self.hashes.contains(&hash)
     }
 }

@@ -10,7 +10,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode};
 use rustix::io::Errno;
 
 use super::error::SinkError;
-use super::handles::open_path;
+use super::handles::{open_path, put_mode_back};
 use super::node::DirNode;
 use super::remove::{self, Survey};
 use super::{Sink, aside, folding, metadata};
@@ -117,19 +117,14 @@ impl Sink {
 
     /// Puts the mode of a directory back that had to be opened to be looked at, and goes up to the one above.
     pub(crate) fn close_again(&self, node: &Arc<DirNode>) {
-        if node.is_opened()
-            && !node.is_open_end.load(std::sync::atomic::Ordering::Relaxed)
-            && let Ok(handle) = self.dir(node)
-        {
-            self.handles.climb(node, &handle);
+        if !node.is_opened() {
             return;
         }
-        if let Some(existed) = node.opened().and_then(|opened| opened.existed)
-            && node.is_open_end.load(std::sync::atomic::Ordering::Relaxed)
-            && let Ok(handle) = self.dir(node)
-        {
-            let _ = rustix::fs::fchmod(&handle.fd, Mode::from_raw_mode(existed.mode as _));
-            self.handles.finished(node);
+        let Ok(handle) = self.dir(node) else { return };
+        // The way up leads through what may be closed afterwards.
+        self.handles.climb(node, &handle);
+        if self.handles.finished(node) {
+            put_mode_back(node, &handle);
         }
     }
 

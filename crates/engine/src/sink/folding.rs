@@ -6,9 +6,17 @@ use rustix::fs::AtFlags;
 use unicode_normalization::UnicodeNormalization;
 
 /// What names have in common that such a file system may take for one.
-pub(crate) fn key(name: &str) -> String {
+fn key(name: &str) -> String {
     let upper = name.nfd().flat_map(char::to_uppercase);
     upper.flat_map(char::to_lowercase).nfd().collect()
+}
+
+/// The key of a name that is not its own; `None` for one that is, which most are.
+pub(crate) fn other_key(name: &str) -> Option<String> {
+    if name.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase()) {
+        return None;
+    }
+    Some(key(name)).filter(|key| key != name)
 }
 
 /// Whether another spelling leads to what is at `name` in `dir`.

@@ -279,11 +279,13 @@ impl Handles {
         lock(&self.unfinished).insert(Arc::as_ptr(node) as usize, Arc::clone(node));
     }
 
-    /// The directory is finished.
-    pub(super) fn finished(&self, node: &Arc<DirNode>) {
-        if node.is_open_end.swap(false, Ordering::Relaxed) {
+    /// The directory is finished; whether it was one that is remembered until then.
+    pub(super) fn finished(&self, node: &Arc<DirNode>) -> bool {
+        let was_open_end = node.is_open_end.swap(false, Ordering::Relaxed);
+        if was_open_end {
             lock(&self.unfinished).remove(&(Arc::as_ptr(node) as usize));
         }
+        was_open_end
     }
 
     /// Those that were not finished when the run ended.
@@ -304,6 +306,13 @@ impl Handles {
             self.open_end(node);
         }
         node.widened.store(true, Ordering::Release);
+    }
+}
+
+/// Gives an existing directory the mode that it had.
+pub(super) fn put_mode_back(node: &DirNode, handle: &DirHandle) {
+    if let Some(existed) = node.opened().and_then(|opened| opened.existed) {
+        let _ = rustix::fs::fchmod(&handle.fd, Mode::from_raw_mode(existed.mode as _));
     }
 }
 

@@ -423,10 +423,10 @@ impl Sink {
     pub(crate) fn close_up(&self) {
         for node in self.handles.take_unfinished() {
             if self.settle_aside(&node)
-                && let Some(existed) = node.opened().and_then(|opened| opened.existed)
+                && node.is_opened()
                 && let Ok(handle) = self.dir(&node)
             {
-                let _ = rustix::fs::fchmod(&handle.fd, Mode::from_raw_mode(existed.mode as _));
+                handles::put_mode_back(&node, &handle);
             }
         }
     }
