@@ -2,6 +2,7 @@
 
 mod flux;
 mod kustomize;
+mod restricted;
 mod schema;
 
 use std::collections::BTreeMap;
