@@ -24,7 +24,11 @@ pub(crate) async fn before(config: &Config) -> Outcome {
         return Outcome::failed(2, "no-stock-script", what);
     }
     match run::open(config, &Log::default()).await {
-        Ok(repository) => run::wrong_repository(config, &repository).unwrap_or(Outcome::HandOver),
+        Ok(repository) => match repository.index_damage().first() {
+            // What writes next must not take what is hidden for what is not there.
+            Some(damage) => failure(config, damage).await,
+            None => run::wrong_repository(config, &repository).unwrap_or(Outcome::HandOver),
+        },
         Err(e) => refused(config, &e).await,
     }
 }

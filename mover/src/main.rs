@@ -30,6 +30,10 @@ use rekopia::Cancel;
 use say::{one_line, say};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::Level;
+use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
 fn main() -> ExitCode {
     // First of all: in a pod this is process 1, and for that one a signal that nobody listens for is lost.
@@ -121,13 +125,16 @@ fn guarded(work: impl FnOnce() -> Outcome) -> Outcome {
     })
 }
 
-/// Warnings of ours on stderr, nothing of the dependencies below a warning.
+/// Warnings on stderr, and more of ours where `REKOPIA_LOG` asks for it. What others write in detail holds tokens and
+/// keys: whatever is asked for, they only warn.
 fn start_log() {
-    let filter =
-        tracing_subscriber::EnvFilter::new(std::env::var("REKOPIA_LOG").unwrap_or_else(|_| "warn".into()));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let directives = std::env::var("REKOPIA_LOG").ok().filter(|directives| !directives.is_empty());
+    let is_fit = filter_fn(|what| what.target().starts_with("rekopia") || *what.level() <= Level::WARN);
+    let filter = EnvFilter::new(directives.unwrap_or_else(|| "warn".into())).and(is_fit);
+    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     // Otherwise what cannot be logged is printed, and a closed log ends the thread that wanted to say it.
-    log.with_target(false).without_time().with_ansi(false).log_internal_errors(false).init();
+    let log = log.with_target(false).without_time().with_ansi(false).log_internal_errors(false);
+    tracing_subscriber::registry().with(log.with_filter(filter)).init();
 }
 
 #[cfg(test)]

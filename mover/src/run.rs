@@ -86,7 +86,11 @@ async fn restore_inner(config: &Config, cancel: Cancel) -> rekopia::Result<Outco
     let began = Instant::now();
     let snapshots = repository.snapshots().await?;
     let mut warnings = Vec::new();
-    let chosen = match choose(config, &repository, &snapshots, &mut warnings) {
+    let chosen = choose(config, &repository, &snapshots, &mut warnings);
+    if let Some(doubt) = snapshots.doubt(chosen.as_ref().ok().copied()) {
+        return Err(doubt);
+    }
+    let chosen = match chosen {
         Ok(chosen) => chosen,
         Err(outcome) => return Ok(*outcome),
     };

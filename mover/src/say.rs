@@ -16,7 +16,7 @@ pub(crate) fn say(line: &str) {
 /// flood the log. The middle goes, for a path tells most by its ends, and a verdict ends with its remedy.
 pub(crate) fn one_line(text: &str, most: usize) -> String {
     let safe = |c: char| match c {
-        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '?',
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '?',
         c if c.is_control() => '?',
         c => c,
     };

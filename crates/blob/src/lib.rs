@@ -15,7 +15,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::pin::Pin;
 
-pub use connect::{Environment, KopiaConfig, Secret, Settings, Token, connect, connect_with, nearby};
+pub use connect::{Environment, KopiaConfig, Limits, Secret, Settings, Token, connect, connect_with, nearby};
 pub use error::{BlobError, BlobErrorKind};
 pub use layer::{CacheOptions, Deadlines, LayerOptions};
 pub use rekopia_format::BlobId;
@@ -99,6 +99,10 @@ pub trait BlobReader: Send + Sync {
         Box::pin(std::future::ready(Ok(false)))
     }
 
+    /// What was read of this blob cannot be what was stored: whatever is kept of it is forgotten, so that it can be read
+    /// anew.
+    fn distrust(&self, _id: &BlobId) {}
+
     /// What was asked of the storage so far, tries that failed included.
     fn usage(&self) -> Usage {
         Usage::default()
@@ -140,6 +144,10 @@ impl<T: BlobReader + ?Sized> BlobReader for std::sync::Arc<T> {
 
     fn look_elsewhere(&self) -> BoxFuture<'_, Result<bool, BlobError>> {
         (**self).look_elsewhere()
+    }
+
+    fn distrust(&self, id: &BlobId) {
+        (**self).distrust(id)
     }
 
     fn usage(&self) -> Usage {

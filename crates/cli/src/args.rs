@@ -14,43 +14,42 @@ pub(crate) struct Args {
     pub(crate) command: Command,
 }
 
-/// Options of every command.
+/// Options of every command. Only what is typed can contradict itself: the environment is asked afterwards.
 #[derive(Debug, ClapArgs)]
+#[command(next_help_heading = REPOSITORY)]
 pub(crate) struct Global {
     /// The repository: a directory or a URL such as s3://bucket/folder/
-    #[arg(long, global = true, value_name = "URL|PATH", env = "REKOPIA_REPOSITORY")]
+    /// (default: REKOPIA_REPOSITORY)
+    #[arg(long, global = true, value_name = "URL|PATH")]
     pub(crate) repo: Option<String>,
     /// The same, before the command (after `ls`, -r means recursive)
     #[arg(short = 'r', value_name = "URL|PATH", conflicts_with = "repo")]
     pub(crate) repo_short: Option<String>,
-    /// Kopia's configuration file (default: the one that `kopia` uses)
-    #[arg(
-        long,
-        global = true,
-        value_name = "FILE",
-        env = "KOPIA_CONFIG_PATH",
-        conflicts_with = "repo",
-        alias = "config-file"
-    )]
+    /// Kopia's configuration file (default: KOPIA_CONFIG_PATH, or the one that
+    /// `kopia` uses)
+    #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["repo", "repo_short"], alias = "config-file")]
     pub(crate) config: Option<PathBuf>,
     /// File with a connection token (`kopia repository status -t`)
-    #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["repo", "config"])]
+    #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["repo", "repo_short", "config"])]
     pub(crate) token_file: Option<PathBuf>,
     /// File with the password (one trailing line end is dropped)
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) password_file: Option<PathBuf>,
-    /// Machine-readable output
+    /// Keep metadata of far storages in this folder, still encrypted, for the next run
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) cache: Option<PathBuf>,
+    /// Read although an upgrade of the repository seems to be going on
     #[arg(long, global = true)]
-    pub(crate) json: bool,
-    /// Say only what went wrong
-    #[arg(short, long, global = true)]
-    pub(crate) quiet: bool,
-    /// Say more (twice: debug)
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
-    pub(crate) verbose: u8,
-    /// Show no progress
-    #[arg(long, global = true)]
-    pub(crate) no_progress: bool,
+    pub(crate) ignore_upgrade_lock: bool,
+    /// Requests in flight
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) parallel: Option<u16>,
+    /// Bytes per second to receive at most; 0: no limit
+    #[arg(long, global = true, value_name = "RATE", value_parser = crate::text::parse_size)]
+    pub(crate) limit_download: Option<u64>,
+    /// Threads that decode and write
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) threads: Option<u16>,
     /// Memory for data in flight
     #[arg(long, global = true, value_name = "SIZE", value_parser = crate::text::parse_size)]
     pub(crate) memory: Option<u64>,
@@ -58,21 +57,41 @@ pub(crate) struct Global {
     /// (default: a quarter of what the process may use, where that is limited)
     #[arg(long, global = true, value_name = "SIZE", value_parser = crate::text::parse_size)]
     pub(crate) index_memory: Option<u64>,
-    /// Requests in flight
-    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub(crate) parallel: Option<u16>,
-    /// Bytes per second to receive at most
-    #[arg(long, global = true, value_name = "RATE", value_parser = crate::text::parse_size)]
-    pub(crate) limit_download: Option<u64>,
-    /// Keep metadata of far storages in this folder, still encrypted, for the next run
-    #[arg(long, global = true, value_name = "DIR")]
-    pub(crate) cache: Option<PathBuf>,
-    /// Threads that decode and write
-    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub(crate) threads: Option<u16>,
-    /// Read although an upgrade of the repository seems to be going on
-    #[arg(long, global = true)]
-    pub(crate) ignore_upgrade_lock: bool,
+    /// Machine-readable output
+    #[arg(long, global = true, help_heading = OUTPUT)]
+    pub(crate) json: bool,
+    /// Say only what went wrong
+    #[arg(short, long, global = true, help_heading = OUTPUT)]
+    pub(crate) quiet: bool,
+    /// Say more (twice: debug)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = OUTPUT)]
+    pub(crate) verbose: u8,
+    /// Show no progress
+    #[arg(long, global = true, help_heading = OUTPUT)]
+    pub(crate) no_progress: bool,
+}
+
+/// The groups of options, in every command.
+const WHAT: &str = "What to read";
+const TARGET: &str = "Target";
+const ATTRIBUTES: &str = "Attributes";
+const REPOSITORY: &str = "Repository";
+const OUTPUT: &str = "Output";
+
+impl Args {
+    /// What was typed, then what `variable` gives. An empty variable is an unset one.
+    pub(crate) fn with_environment(mut self, variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> Self {
+        let set = |name| variable(name).filter(|value| !value.is_empty());
+        let global = &mut self.global;
+        global.repo = global.repo_short.take().or(global.repo.take());
+        if global.repo.is_none() && global.config.is_none() && global.token_file.is_none() {
+            global.repo = set("REKOPIA_REPOSITORY").map(|repo| repo.to_string_lossy().into_owned());
+            if global.repo.is_none() {
+                global.config = set("KOPIA_CONFIG_PATH").map(PathBuf::from);
+            }
+        }
+        self
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -103,6 +122,7 @@ pub(crate) enum Command {
 /// 8 digits), an object ID, user@host:/path, user@host or "latest"; each may be
 /// followed by /sub/path.
 #[derive(Debug, ClapArgs)]
+#[command(next_help_heading = WHAT)]
 pub(crate) struct Which {
     /// The newest snapshot that started at or before this time, which includes
     /// what it leaves out: 2026-11-01 the whole day. Also "2 days ago", oldest
@@ -120,6 +140,7 @@ pub(crate) struct Which {
 
 /// Which snapshots count.
 #[derive(Debug, ClapArgs)]
+#[command(next_help_heading = WHAT)]
 pub(crate) struct Tags {
     /// Only snapshots with this tag; several: with all of them
     #[arg(long, value_name = "KEY[:VALUE]", alias = "tags", value_parser = crate::text::parse_tag)]
@@ -143,10 +164,10 @@ pub(crate) struct Ls {
     #[command(flatten)]
     pub(crate) which: Which,
     /// Mode, owner, size and time of each entry
-    #[arg(short, long)]
+    #[arg(short, long, help_heading = WHAT)]
     pub(crate) long: bool,
     /// Everything below
-    #[arg(short, long)]
+    #[arg(short, long, help_heading = WHAT)]
     pub(crate) recursive: bool,
 }
 
@@ -167,10 +188,10 @@ pub(crate) struct Verify {
     #[command(flatten)]
     pub(crate) which: Which,
     /// Also recompute the keyed hash of every content
-    #[arg(long)]
+    #[arg(long, help_heading = WHAT)]
     pub(crate) hash: bool,
     /// Every snapshot, not only the newest of each source
-    #[arg(long, conflicts_with = "reference")]
+    #[arg(long, conflicts_with = "reference", help_heading = WHAT)]
     pub(crate) all: bool,
 }
 
@@ -214,64 +235,59 @@ pub(crate) struct Restore {
     pub(crate) target: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) which: Which,
+    /// Only entries that match (gitignore rules, relative to REF)
+    #[arg(long, value_name = "GLOB", help_heading = WHAT)]
+    pub(crate) include: Vec<String>,
+    /// Not entries that match
+    #[arg(long, value_name = "GLOB", help_heading = WHAT)]
+    pub(crate) exclude: Vec<String>,
+    /// Show what would be done: files, bytes, packs, requests
+    #[arg(long, help_heading = TARGET)]
+    pub(crate) dry_run: bool,
+    /// What to do with files that exist
+    #[arg(long, value_enum, default_value = "always", help_heading = TARGET)]
+    pub(crate) overwrite: OverwriteArg,
+    /// Trust files of equal size and nearly equal time (as Kopia does)
+    #[arg(long, conflicts_with = "overwrite", help_heading = TARGET)]
+    pub(crate) skip_existing: bool,
     /// Remove what the snapshot does not have, after everything is restored;
     /// asks before it, at a terminal
-    #[arg(long)]
+    #[arg(long, help_heading = TARGET)]
     pub(crate) delete_extra: bool,
     /// Delete without a question; also before anything is written, where there
     /// is no room for old and new together
-    #[arg(long)]
+    #[arg(long, help_heading = TARGET)]
     pub(crate) yes: bool,
     /// Refuse when more than this many entries would be deleted, or more than
     /// this part of those in TARGET
-    #[arg(long, value_name = "N|N%")]
+    #[arg(long, value_name = "N|N%", help_heading = TARGET)]
     pub(crate) max_delete: Option<rekopia::DeleteLimit>,
-    /// Trust files of equal size and nearly equal time (as Kopia does)
-    #[arg(long, conflicts_with = "overwrite")]
-    pub(crate) skip_existing: bool,
-    /// What to do with files that exist
-    #[arg(long, value_enum, default_value = "always")]
-    pub(crate) overwrite: OverwriteArg,
-    /// Only entries that match (gitignore rules, relative to REF)
-    #[arg(long, value_name = "GLOB")]
-    pub(crate) include: Vec<String>,
-    /// Not entries that match
-    #[arg(long, value_name = "GLOB")]
-    pub(crate) exclude: Vec<String>,
-    /// Show what would be done: files, bytes, packs, requests
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// Read every file back from the disk and compare it with the snapshot
-    #[arg(long)]
-    pub(crate) verify: bool,
-    /// Owners: keep, skip or UID:GID
-    #[arg(long, value_name = "keep|skip|UID:GID", default_value = "keep", value_parser = crate::text::parse_owner)]
-    pub(crate) owner: rekopia::OwnerPolicy,
-    /// Do not restore modes
-    #[arg(long, alias = "skip-permissions")]
-    pub(crate) no_mode: bool,
-    /// Do not restore modification times
-    #[arg(long, alias = "skip-times")]
-    pub(crate) no_times: bool,
-    /// An attribute that cannot be set is a failure
-    #[arg(long, alias = "no-ignore-permission-errors")]
-    pub(crate) strict_attributes: bool,
     /// What to do when an entry fails
-    #[arg(long, value_enum, default_value = "continue")]
+    #[arg(long, value_enum, default_value = "continue", help_heading = TARGET)]
     pub(crate) on_error: OnErrorArg,
     /// Runs of zeros become holes
-    #[arg(long, alias = "write-sparse-files")]
+    #[arg(long, alias = "write-sparse-files", help_heading = TARGET)]
     pub(crate) sparse: bool,
+    /// Read every file back from the disk and compare it with the snapshot
+    #[arg(long, help_heading = TARGET)]
+    pub(crate) verify: bool,
     /// When data is forced to the disk
-    #[arg(long, value_enum, default_value = "end")]
+    #[arg(long, value_enum, default_value = "end", help_heading = TARGET)]
     pub(crate) sync: SyncArg,
-    /// Every entry and failure as a line of JSON
-    #[arg(long, value_name = "FILE")]
-    pub(crate) report: Option<PathBuf>,
-    /// The final report as JSON, written when the restore is complete
-    #[arg(long, value_name = "FILE")]
-    pub(crate) receipt: Option<PathBuf>,
-    #[arg(long, hide = true)]
+    /// Owners: keep, skip or UID:GID
+    #[arg(long, value_name = "keep|skip|UID:GID", default_value = "keep", value_parser = crate::text::parse_owner, help_heading = ATTRIBUTES)]
+    pub(crate) owner: rekopia::OwnerPolicy,
+    /// Do not restore modes
+    #[arg(long, alias = "skip-permissions", help_heading = ATTRIBUTES)]
+    pub(crate) no_mode: bool,
+    /// Do not restore modification times
+    #[arg(long, alias = "skip-times", help_heading = ATTRIBUTES)]
+    pub(crate) no_times: bool,
+    /// An attribute that cannot be set is a failure
+    #[arg(long, alias = "no-ignore-permission-errors", help_heading = ATTRIBUTES)]
+    pub(crate) strict_attributes: bool,
+    // The first hidden one holds the place of the repository's group before that of the output.
+    #[arg(long, hide = true, help_heading = REPOSITORY)]
     pub(crate) no_overwrite_files: bool,
     #[arg(long, hide = true)]
     pub(crate) no_overwrite_directories: bool,
@@ -292,4 +308,10 @@ pub(crate) struct Restore {
     pub(crate) shallow_minsize: Option<String>,
     #[arg(long, hide = true)]
     pub(crate) consistent_attributes: bool,
+    /// Every entry and failure as a line of JSON
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
+    pub(crate) report: Option<PathBuf>,
+    /// The final report as JSON, written when the restore is complete
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
+    pub(crate) receipt: Option<PathBuf>,
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use rekopia::{Observer, OpenOptions, Password, Repository};
-use rekopia_blob::{BlobError, CacheOptions, KopiaConfig, LayerOptions, Settings, Token};
+use rekopia_blob::{BlobError, CacheOptions, KopiaConfig, LayerOptions, Limits, Settings, Token};
 use zeroize::Zeroizing;
 
 use crate::args::Global;
@@ -19,11 +19,17 @@ const CACHE_BYTES: u64 = 1 << 30;
 
 /// Opens the repository that the options name, or the one that `kopia` is connected to.
 pub(crate) async fn open(global: &Global, observer: &Arc<dyn Observer>) -> Result<Repository> {
-    let Place { settings, config_path, .. } = place(global)?;
-    let password = password(global, config_path.as_deref())?;
-    let layers = LayerOptions {
+    let Place { settings, config_path, limits, .. } = place(global)?;
+    let own = Limits {
+        bandwidth: global.limit_download.filter(|rate| *rate > 0),
         in_flight: global.parallel.map(usize::from),
-        bandwidth: global.limit_download,
+        ..Limits::default()
+    };
+    let Limits { bandwidth, in_flight, requests_per_second } = own.and(limits);
+    let layers = LayerOptions {
+        in_flight,
+        bandwidth,
+        requests_per_second,
         cache: global.cache.clone().map(|dir| CacheOptions { dir, max_bytes: CACHE_BYTES }),
         ..LayerOptions::default()
     };
@@ -33,6 +39,16 @@ pub(crate) async fn open(global: &Global, observer: &Arc<dyn Observer>) -> Resul
         index_dir: cache(global),
     };
     let blobs = rekopia_blob::connect_with(&settings, &layers).await.map_err(unreachable)?;
+    let mut known = known_password(global, config_path.as_deref())?;
+    if known.is_none() {
+        // Nobody is asked for the password of nothing.
+        match (Repository::find(&blobs).await, settings.in_folder()) {
+            (Err(e), Some(_)) if e.kind() == rekopia::ErrorKind::NoRepository => {}
+            (found, _) => found?,
+        }
+        known = Some(typed_password()?);
+    }
+    let password = known.context("no password")?;
     let opened = Repository::open(blobs, &password, &options, observer.as_ref()).await;
     match (opened, settings.in_folder()) {
         // `s3://bucket/name` may mean the folder `name/`: Kopia's prefixes are put before names as they are.
@@ -69,24 +85,28 @@ struct Place {
     settings: Settings,
     config_path: Option<PathBuf>,
     identity: Option<(String, String)>,
+    limits: Limits,
 }
 
 impl Place {
-    fn of(settings: Settings) -> Self {
-        Place { settings, config_path: None, identity: None }
+    fn of(settings: Settings, limits: Limits) -> Self {
+        Place { settings, config_path: None, identity: None, limits }
     }
 }
 
 fn place(global: &Global) -> Result<Place> {
     let mut place = match (&global.repo, &global.token_file) {
-        (Some(repo), _) => Place::of(Settings::parse(repo).map_err(unreachable)?),
-        (None, Some(path)) => Place::of(token_at(path)?.settings),
+        (Some(repo), _) => Place::of(Settings::parse(repo).map_err(unreachable)?, Limits::default()),
+        (None, Some(path)) => {
+            let token = token_at(path)?;
+            Place::of(token.settings, token.limits)
+        }
         (None, None) => {
             let path = config_path(global)?;
             let config = KopiaConfig::read(&path).map_err(unreachable)?;
             let known = !config.username.is_empty() && !config.hostname.is_empty();
             let identity = known.then_some((config.username, config.hostname));
-            Place { settings: config.settings, config_path: Some(path), identity }
+            Place { settings: config.settings, config_path: Some(path), identity, limits: config.limits }
         }
     };
     place.settings = place.settings.with_environment(&|name| std::env::var(name).ok());
@@ -137,28 +157,30 @@ fn config_path(global: &Global) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// `--password-file`, then `KOPIA_PASSWORD`, then what Kopia saved beside its configuration, then the terminal.
-fn password(global: &Global, config_path: Option<&Path>) -> Result<Password> {
+/// `--password-file`, then `KOPIA_PASSWORD`, then what Kopia saved beside its configuration.
+fn known_password(global: &Global, config_path: Option<&Path>) -> Result<Option<Password>> {
     if let Some(path) = &global.password_file {
         let bytes = std::fs::read(path).map_err(|e| {
             CommandError::usage(format!("cannot read the password file {}: {e}", path.display()))
         });
         let mut bytes = Zeroizing::new(bytes?);
         strip_line_end(&mut bytes);
-        return Ok(Password::new(bytes.to_vec()));
+        return Ok(Some(Password::new(bytes.to_vec())));
     }
     if let Some(path) = &global.token_file
         && let Some(password) = token_at(path)?.password
     {
-        return Ok(Password::new(password.expose()));
+        return Ok(Some(Password::new(password.expose())));
     }
-    if let Ok(password) = std::env::var("KOPIA_PASSWORD") {
-        let password = Zeroizing::new(password);
-        return Ok(Password::new(password.trim()));
+    if let Ok(password) = std::env::var("KOPIA_PASSWORD").map(Zeroizing::new)
+        && !password.trim().is_empty()
+    {
+        return Ok(Some(Password::new(password.trim())));
     }
-    if let Some(saved) = config_path.map(saved_password).transpose()?.flatten() {
-        return Ok(saved);
-    }
+    Ok(config_path.map(saved_password).transpose()?.flatten())
+}
+
+fn typed_password() -> Result<Password> {
     if !std::io::stdin().is_terminal() {
         bail!(CommandError::usage("no password: use --password-file or KOPIA_PASSWORD"));
     }

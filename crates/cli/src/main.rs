@@ -17,13 +17,14 @@ mod time;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tracing::Level;
+use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
 fn main() -> ExitCode {
     let args = match args::Args::try_parse() {
-        Ok(mut args) => {
-            args.global.repo = args.global.repo_short.take().or(args.global.repo);
-            args
-        }
+        Ok(args) => args.with_environment(|name| std::env::var_os(name)),
         Err(e) => {
             let _ = e.print();
             return ExitCode::from(if e.use_stderr() { exit::USAGE } else { 0 });
@@ -67,16 +68,16 @@ fn start_log(global: &args::Global) {
         (false, 2) => "debug",
         (false, _) => "trace",
     };
-    let directives = std::env::var("REKOPIA_LOG")
-        // Our own error says what is wrong with a certificate.
-        .unwrap_or_else(|_| {
-            format!(
-                "warn,rustls_platform_verifier=off,rekopia={ours},rekopia_blob={ours},rekopia_format={ours}"
-            )
-        });
-    let filter = tracing_subscriber::EnvFilter::try_new(directives).unwrap_or_default();
-    let log =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let directives = std::env::var("REKOPIA_LOG").ok().filter(|directives| !directives.is_empty());
+    // Our own error says what is wrong with a certificate.
+    let directives = directives.unwrap_or_else(|| {
+        format!("warn,rustls_platform_verifier=off,rekopia={ours},rekopia_blob={ours},rekopia_format={ours}")
+    });
+    // What others write in detail holds tokens and keys: whatever is asked for, they only warn.
+    let is_fit = filter_fn(|what| what.target().starts_with("rekopia") || *what.level() <= Level::WARN);
+    let filter = EnvFilter::try_new(directives).unwrap_or_default().and(is_fit);
     // Otherwise what cannot be logged is printed, and a closed terminal ends the thread that wanted to say it.
-    log.without_time().log_internal_errors(false).init();
+    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let log = log.without_time().log_internal_errors(false).with_filter(filter);
+    tracing_subscriber::registry().with(log).init();
 }

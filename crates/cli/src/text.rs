@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use rekopia::OwnerPolicy;
+pub(crate) use rekopia::human_size as size;
 
 /// `80MiB`, `1.5G`, `4096`: bytes; decimal and binary units.
 pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
@@ -47,20 +48,6 @@ pub(crate) fn parse_owner(text: &str) -> Result<OwnerPolicy, String> {
             Ok(OwnerPolicy::Set { uid: number(uid)?, gid: number(gid)? })
         }
     }
-}
-
-/// `1.2 GB`: base 10, one decimal, as Kopia prints them.
-pub(crate) fn size(bytes: u64) -> String {
-    let mut value = bytes as f64;
-    let mut unit = "B";
-    for next in ["KB", "MB", "GB", "TB", "PB"] {
-        if value < 900.0 {
-            break;
-        }
-        value /= 1000.0;
-        unit = next;
-    }
-    if unit == "B" { format!("{bytes} B") } else { format!("{value:.1} {unit}") }
 }
 
 /// `1 file`, `2 files`.
@@ -129,7 +116,7 @@ fn escaped(text: &str) -> String {
     for c in text.chars() {
         match c {
             // Marks of direction are no control characters, but they can make a name look like another.
-            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
                 escaped.extend(c.escape_unicode());
             }
             c if c.is_control() => escaped.extend(c.escape_default()),

@@ -246,3 +246,60 @@ fn a_time_that_a_list_shows_selects_what_is_shown() {
         "the zones of this test are not installed"
     );
 }
+
+/// What names contents and snapshots is damaged: lists show the rest, an ID is what it is, and nothing else is guessed.
+#[test]
+fn a_bad_index_blob_in_every_command() {
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("t");
+    let into = target.to_str().unwrap();
+    let name = "damaged-index-flipped";
+    let of = Fixture::load(name);
+    let run = |args: &[&str]| fixture(name, args).output().unwrap();
+    let list = run(&["snapshots", "--json"]);
+    let listed: Vec<Value> = serde_json::from_slice(&list.stdout).unwrap();
+    assert!(!listed.is_empty() && listed.len() <= of.snapshots.len());
+    let blob = "index blob x";
+    for args in [
+        &["snapshots"][..],
+        &["snapshots", "--json"],
+        &["snapshots", "app@media"],
+        &["status"],
+        &["status", "--json"],
+        &["verify"],
+        &["verify", "--all"],
+        &["ls", "latest"],
+        &["restore", "latest", into],
+        &["restore", "app@media:/data", into],
+        &["restore", "app@media", into, "--as-of", "2030-01-01"],
+        &["restore", "/data", into, "--dry-run"],
+        &["restore", "0123456789abcdef0123456789abcdef", into],
+    ] {
+        let ended = run(args);
+        let said = text(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(14), "{args:?}: {said}");
+        assert!(said.contains(blob), "{args:?}: {said}");
+        assert!(!said.contains("--salvage") && !target.exists(), "{args:?}: {said}");
+    }
+    let refused = text(&run(&["restore", "latest", into]).stderr);
+    assert!(refused.contains("the newest readable one is "), "{refused}");
+    let mut worked = 0;
+    for snapshot in &listed {
+        let id = snapshot["id"].as_str().unwrap();
+        let restored = run(&["restore", id, into]);
+        let said = text(&restored.stderr);
+        assert!(said.contains(blob), "{said}");
+        match restored.status.code().unwrap() {
+            0 => {
+                let expected = of.snapshots.iter().find(|s| s.manifest_id == id).unwrap();
+                assert!(of.expected(expected).unwrap().diff(&Tree::read(&target), &[]).is_empty());
+                std::fs::remove_dir_all(&target).unwrap();
+                assert!(run(&["verify", id]).status.success());
+                assert!(run(&["ls", "-r", id]).status.success());
+                worked += 1;
+            }
+            other => assert!(other == 14 && !target.exists(), "{other}: {said}"),
+        }
+    }
+    assert!(worked > 0);
+}

@@ -79,6 +79,7 @@ struct Inner {
     what: String,
     content: Option<ContentId>,
     pack: Option<BlobId>,
+    bad_data: bool,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -87,7 +88,19 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, what: impl Into<String>) -> Self {
-        Error(Box::new(Inner { kind, what: what.into(), content: None, pack: None, source: None }))
+        let what = what.into();
+        Error(Box::new(Inner { kind, what, content: None, pack: None, bad_data: false, source: None }))
+    }
+
+    /// Bytes came, and are not what was stored: asked for again, they may be.
+    pub(crate) fn bad_data(what: impl Into<String>) -> Self {
+        let mut e = Error::new(ErrorKind::Corrupt, what);
+        e.0.bad_data = true;
+        e
+    }
+
+    pub(crate) fn is_bad_data(&self) -> bool {
+        self.0.bad_data
     }
 
     /// A storage that could not even be connected to: what is wrong with its settings is usage.
@@ -139,13 +152,14 @@ impl Error {
 
     /// The same error once more, for another entry that has the same cause.
     pub(crate) fn again(&self) -> Self {
-        let Inner { kind, what, content, pack, source } = &*self.0;
+        let Inner { kind, what, content, pack, bad_data, source } = &*self.0;
         let source = source.as_ref().map(|s| s.to_string().into());
         Error(Box::new(Inner {
             kind: *kind,
             what: what.clone(),
             content: *content,
             pack: pack.clone(),
+            bad_data: *bad_data,
             source,
         }))
     }

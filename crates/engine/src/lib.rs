@@ -40,6 +40,7 @@ mod observer;
 mod repository;
 mod restore;
 mod sink;
+mod text;
 
 pub use rekopia_blob as blob;
 
@@ -59,3 +60,4 @@ pub use restore::{
     Remark, Report, RestoreOptions, StageTimes, SyncMode, VerifyOptions,
 };
 pub use sink::clear_incomplete_mark;
+pub use text::human_size;

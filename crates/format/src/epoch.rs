@@ -7,7 +7,7 @@
 //! Ranges first, as far as they join up from 0; then one epoch after the other, compacted (`xs`) where that is
 //! complete and the epoch has settled, else everything its writers left (`xn`).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::ids::BlobId;
 
@@ -53,6 +53,12 @@ impl EpochListing {
             family.push(blob);
         }
         listing
+    }
+
+    /// The same as if these compactions were not there. What sessions left stays: there is nothing in its place.
+    pub fn without_compactions(&self, bad: &HashSet<BlobId>) -> Self {
+        let kept = |blobs: &[BlobId]| blobs.iter().filter(|blob| !bad.contains(*blob)).cloned().collect();
+        EpochListing { singles: kept(&self.singles), ranges: kept(&self.ranges), ..self.clone() }
     }
 }
 
@@ -155,19 +161,19 @@ fn longest_chain(ranges: impl Iterator<Item = (u64, u64)>) -> Vec<(u64, u64)> {
 }
 
 /// The number in a name: up to the first underscore, without leading non-digits; the rest must be digits.
-fn epoch_number(blob: &BlobId) -> Option<u64> {
+pub fn epoch_number(blob: &BlobId) -> Option<u64> {
     let head = blob.as_str().split('_').next()?;
     decimal(head.trim_start_matches(|c: char| !c.is_ascii_digit()))
 }
 
-fn epoch_range(blob: &BlobId) -> Option<(u64, u64)> {
+pub(crate) fn epoch_range(blob: &BlobId) -> Option<(u64, u64)> {
     let mut parts = blob.as_str().split('_');
     let (_first, second, _third) = (parts.next()?, parts.next()?, parts.next()?);
     Some((epoch_number(blob)?, decimal(second)?))
 }
 
 /// The epoch under whose prefix `xn<epoch>_` a blob is listed. The number has no leading zeros there.
-fn session_epoch(blob: &BlobId) -> Option<u64> {
+pub(crate) fn session_epoch(blob: &BlobId) -> Option<u64> {
     let (number, _) = blob.as_str().strip_prefix("xn")?.split_once('_')?;
     decimal(number).filter(|_| number == "0" || !number.starts_with('0'))
 }

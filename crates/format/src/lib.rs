@@ -48,6 +48,7 @@ pub mod hashing;
 pub mod ids;
 pub mod index;
 pub mod index_blob;
+pub mod index_cover;
 mod json;
 pub mod json_array;
 pub mod key;

@@ -9,8 +9,12 @@ use crate::cloud::Cloud;
 use crate::place::{Place, S2};
 use crate::table::{Case, run};
 
-pub(crate) const CASES: &[Case] =
-    &[("T20", run(listing_fails)), ("T21", run(damaged_packs)), ("T21f", run(no_index))];
+pub(crate) const CASES: &[Case] = &[
+    ("T20", run(listing_fails)),
+    ("T21", run(damaged_packs)),
+    ("T21f", run(no_index)),
+    ("T21g", run(bad_index)),
+];
 
 fn listing_fails() {
     // The repository opens; then the packs that hold its manifests, or its listings, are refused.
@@ -31,6 +35,24 @@ fn no_index() {
         repo.delete(blob);
     }
     place.refuses(14, "its index is lost");
+}
+
+/// A newer snapshot may be hidden: nothing is restored, and the newest that is known is named.
+fn bad_index() {
+    let mut place = Place::new();
+    let repo = Damaged::in_place(&place.copied());
+    let blobs: Vec<_> = ["xn", "xs", "xr"].iter().flat_map(|prefix| repo.blobs(prefix)).collect();
+    assert!(blobs.len() > 1);
+    for blob in &blobs {
+        let before = std::fs::read(repo.path(blob)).unwrap();
+        for len in [0, before.len() / 2] {
+            std::fs::write(repo.path(blob), &before[..len]).unwrap();
+            let ended = place.refuses(14, blob.as_str());
+            assert!(!ended.log.contains("No eligible snapshots found"), "{}", ended.log);
+            assert!(!ended.log.contains("--salvage"), "{}", ended.log);
+        }
+        std::fs::write(repo.path(blob), &before).unwrap();
+    }
 }
 
 fn damaged_packs() {

@@ -199,7 +199,7 @@ fn full_disk() {
     );
     if can_mount() {
         // Too small from the start; and full in the middle, because every file takes whole blocks.
-        for (size, cause) in [("16k", "are available in the target"), ("24k", "No space left on device")] {
+        for (size, cause) in [("16k", "are free in the target"), ("24k", "No space left on device")] {
             let place = Place::new();
             let mount = format!("mount -t tmpfs -o size={size} tmpfs '{}'", place.data().display());
             let ended = place.end(in_namespace(&place, &mount));

@@ -85,7 +85,7 @@ fn large_files_that_do_not_fit() {
         // An empty one is refused before anything is written.
         if let Some(place) = Place::new(&made.repo(), APP, &volume, "") {
             let log = place.restore(APP, 16);
-            assert!(log.contains("bytes are needed"), "{log}");
+            assert!(log.contains(" are needed, "), "{log}");
             assert_eq!(only_whole_files(&made, &place, &[]), 0);
         }
         if let Some(place) = Place::new(&made.repo(), APP, &(volume + marked), "") {

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use environment::Environment;
-pub use kopia::{KopiaConfig, Token};
+pub use kopia::{KopiaConfig, Limits, Token};
 pub use nearby::nearby;
 pub use secret::Secret;
 use serde::de::DeserializeOwned;

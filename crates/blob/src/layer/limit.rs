@@ -17,11 +17,12 @@ pub(super) struct Limit {
     permits: Semaphore,
     in_flight: usize,
     pace: Option<Pace>,
+    request_pace: Option<Pace>,
 }
 
-/// Hands out the time at which bytes may be received.
+/// Hands out the time at which bytes may be received, or requests sent.
 struct Pace {
-    bytes_per_second: u64,
+    per_second: u64,
     free_at: Mutex<Instant>,
 }
 
@@ -29,25 +30,28 @@ impl Limit {
     pub(super) fn new(inner: Arc<dyn BlobReader>, options: &LayerOptions) -> Self {
         // Opening has more in flight than restoring: many small blobs, no memory to speak of.
         let in_flight = options.in_flight.unwrap_or(inner.traits().in_flight.max(128)).max(1);
-        let pace = options
-            .bandwidth
-            .map(|b| Pace { bytes_per_second: b.max(1), free_at: Mutex::new(Instant::now()) });
-        Limit { inner, permits: Semaphore::new(in_flight), in_flight, pace }
+        let pace = |n: u64| Pace { per_second: n.max(1), free_at: Mutex::new(Instant::now()) };
+        let request_pace = options.requests_per_second.map(|n| pace(n.into()));
+        let pace = options.bandwidth.map(pace);
+        Limit { inner, permits: Semaphore::new(in_flight), in_flight, pace, request_pace }
     }
 
     async fn permit(&self) -> Result<SemaphorePermit<'_>, BlobError> {
+        if let Some(pace) = &self.request_pace {
+            pace.wait(1).await;
+        }
         let closed = |e| BlobError::new(BlobErrorKind::Unavailable, "the connection was closed").because(e);
         self.permits.acquire().await.map_err(closed)
     }
 }
 
 impl Pace {
-    /// Books `bytes` behind what is booked already, and waits for their turn.
-    async fn wait(&self, bytes: u64) {
+    /// Books `n` behind what is booked already, and waits for their turn.
+    async fn wait(&self, n: u64) {
         let until = {
             let mut free_at = self.free_at.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             let start = (*free_at).max(Instant::now());
-            *free_at = start + Duration::from_secs_f64(bytes as f64 / self.bytes_per_second as f64);
+            *free_at = start + Duration::from_secs_f64(n as f64 / self.per_second as f64);
             *free_at
         };
         tokio::time::sleep_until(until).await;
@@ -98,6 +102,10 @@ impl BlobReader for Limit {
             let _permit = self.permit().await?;
             self.inner.any(prefix).await
         })
+    }
+
+    fn distrust(&self, id: &BlobId) {
+        self.inner.distrust(id);
     }
 
     fn usage(&self) -> Usage {

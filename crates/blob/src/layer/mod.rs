@@ -21,6 +21,8 @@ pub struct LayerOptions {
     pub in_flight: Option<usize>,
     /// Bytes per second that may be received; `None`: no limit.
     pub bandwidth: Option<u64>,
+    /// Reads and listings per second; `None`: no limit.
+    pub requests_per_second: Option<u32>,
     /// When a request is given up.
     pub deadlines: Deadlines,
     /// Metadata of far storages is kept on the disk; `None`: nowhere.
@@ -32,7 +34,7 @@ pub fn around(provider: Arc<dyn BlobReader>, options: &LayerOptions) -> Arc<dyn 
     let local = provider.traits().local;
     let retried: Arc<dyn BlobReader> =
         if local { provider } else { Arc::new(retry::Retry::new(provider, options.deadlines)) };
-    if local && options.bandwidth.is_none() {
+    if local && options.bandwidth.is_none() && options.requests_per_second.is_none() {
         return retried;
     }
     let limited: Arc<dyn BlobReader> = Arc::new(limit::Limit::new(retried, options));

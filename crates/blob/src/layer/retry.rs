@@ -146,6 +146,10 @@ impl BlobReader for Retry {
         Box::pin(self.run(move || self.inner.any(prefix)))
     }
 
+    fn distrust(&self, id: &BlobId) {
+        self.inner.distrust(id);
+    }
+
     /// A provider that counts knows better: one listing may be many requests.
     fn usage(&self) -> Usage {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);

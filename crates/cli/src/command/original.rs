@@ -27,7 +27,8 @@ pub(super) async fn original(
     let is_own = |source: &Source| {
         source.user == user && source.host == host && Path::new(&path).starts_with(&source.path)
     };
-    if !snapshots.by_source().into_keys().any(is_own) {
+    // Where damage may hide it, that is what there is to say.
+    if !snapshots.by_source().into_keys().any(is_own) && snapshots.damage().is_empty() {
         let what = format!(
             "{user}@{host} has no snapshot of {path}: name a TARGET, and whose snapshot (user@host:{path})"
         );

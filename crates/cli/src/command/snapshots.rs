@@ -49,7 +49,7 @@ pub(super) async fn run(global: &Global, args: &Args) -> Result<u8> {
             writeln!(out, "[]")?;
         }
         out.flush()?;
-        return Ok(exit::code(ErrorKind::NotFound));
+        return Ok(hidden(&snapshots).unwrap_or(exit::code(ErrorKind::NotFound)));
     }
     if global.json {
         let all = sources.values().flatten().map(|s| document(s, reasons.get(s.id.as_str())));
@@ -59,7 +59,16 @@ pub(super) async fn run(global: &Global, args: &Args) -> Result<u8> {
         print(&mut out, &sources, &reasons, &zone)?;
     }
     out.flush()?;
-    Ok(0)
+    Ok(hidden(&snapshots).unwrap_or(0))
+}
+
+/// The exit code of a list that damage may have shortened; said aloud.
+fn hidden(snapshots: &Snapshots) -> Option<u8> {
+    let damage = snapshots.damage();
+    for e in damage {
+        say(&format!("rekopia: snapshots may be missing here: {}", text::line(&e.chain())));
+    }
+    (!damage.is_empty()).then(|| exit::code(ErrorKind::Corrupt))
 }
 
 type Sources<'a> = BTreeMap<&'a Source, Vec<&'a Snapshot>>;

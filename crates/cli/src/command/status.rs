@@ -4,18 +4,20 @@ use std::io::Write;
 use std::sync::Arc;
 
 use anyhow::Result;
-use rekopia::Observer;
+use rekopia::{ErrorKind, Observer};
 use serde_json::json;
 
 use crate::args::Global;
 use crate::progress::Display;
 use crate::say::output;
-use crate::text;
+use crate::{exit, text};
 
 pub(super) async fn run(global: &Global) -> Result<u8> {
     let observer: Arc<dyn Observer> = Display::new(global, false);
     let repository = crate::connect::open(global, &observer).await?;
     let info = repository.info();
+    let damage: Vec<String> = repository.index_damage().iter().map(|e| e.chain()).collect();
+    let code = if damage.is_empty() { 0 } else { exit::code(ErrorKind::Corrupt) };
     let mut out = output();
     if global.json {
         let document = json!({
@@ -36,10 +38,11 @@ pub(super) async fn run(global: &Global) -> Result<u8> {
             "keyDerivation": info.key_algorithm,
             "blobRetention": {"retentionMode": info.retention_mode},
             "index": {"blobs": info.index_blobs, "contents": info.contents, "packs": info.packs,
-                "bytes": info.index_bytes, "fileBytes": info.index_file_bytes},
+                "bytes": info.index_bytes, "fileBytes": info.index_file_bytes,
+                "damage": damage},
         });
         writeln!(out, "{}", serde_json::to_string_pretty(&document)?)?;
-        return Ok(0);
+        return Ok(code);
     }
     let ecc = match info.ecc.as_str() {
         "" => "none".to_owned(),
@@ -64,6 +67,9 @@ pub(super) async fn run(global: &Global) -> Result<u8> {
     ] {
         writeln!(out, "{what:<18} {value}")?;
     }
+    for what in damage {
+        writeln!(out, "{:<18} {}", "Damage", text::line(&what))?;
+    }
     out.flush()?;
-    Ok(0)
+    Ok(code)
 }

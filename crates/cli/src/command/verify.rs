@@ -64,15 +64,21 @@ async fn every(
         of_source.retain(|s| selection.has_tags(s));
         if args.all { wanted.extend(of_source) } else { wanted.extend(selection.choose(&of_source)) }
     }
-    if !wanted.iter().any(|s| args.which.incomplete || s.incomplete.is_none()) {
+    let has_damage = !snapshots.damage().is_empty();
+    if !has_damage && !wanted.iter().any(|s| args.which.incomplete || s.incomplete.is_none()) {
         return Err(CommandError::not_found(nothing(snapshots.all(), &selection)).into());
     }
     let mut total = Report::of_verification();
+    for e in snapshots.damage() {
+        unreadable(&mut total, "what names snapshots and contents".into(), e, observer);
+    }
     for snapshot in wanted {
         recorded.extend(caution(snapshot, observer.as_ref()));
         match one(repository, snapshot, args, options, observer).await {
             Ok(report) => total.add(report),
-            Err(e) if e.kind() == ErrorKind::Corrupt => unreadable(&mut total, snapshot, &e, observer),
+            Err(e) if e.kind() == ErrorKind::Corrupt => {
+                unreadable(&mut total, format!("{} {}", snapshot.source, snapshot.id), &e, observer);
+            }
             Err(e) if e.kind() == ErrorKind::Cancelled => total.cancelled = true,
             Err(e) => return Err(e.into()),
         }
@@ -96,8 +102,7 @@ async fn one(
     repository.verify(&resolved, options, Arc::clone(observer)).await
 }
 
-fn unreadable(total: &mut Report, snapshot: &Snapshot, e: &Error, observer: &Arc<dyn Observer>) {
-    let path = format!("{} {}", snapshot.source, snapshot.id);
+fn unreadable(total: &mut Report, path: String, e: &Error, observer: &Arc<dyn Observer>) {
     observer.event(Event::Failed { path: path.clone(), message: e.chain() });
     total.failed += 1;
     total.failures.push(Failure { path, kind: e.kind(), message: e.chain(), mixed: false });

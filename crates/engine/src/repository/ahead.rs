@@ -74,6 +74,12 @@ impl Ahead {
         kept.blocks.iter().rev().find(holds).map(|b| (b.start, Arc::clone(&b.bytes)))
     }
 
+    /// Drops what is kept of a pack.
+    pub(crate) fn forget(&self, pack: PackIdx) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.blocks.retain(|block| block.pack != pack);
+    }
+
     /// Keeps a block, and drops the oldest when there are too many bytes.
     pub(crate) fn keep(&self, pack: PackIdx, start: u64, bytes: &Arc<Vec<u8>>) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);

@@ -20,6 +20,8 @@ pub(crate) struct Contents {
     pub(crate) blobs: Arc<dyn BlobReader>,
     pub(crate) opener: Arc<ContentOpener>,
     pub(crate) index: Arc<ContentIndex>,
+    /// Index blobs that could not be read.
+    pub(crate) damage: Arc<[Error]>,
     pub(crate) traffic: Arc<Traffic>,
     pub(crate) ahead: Arc<Ahead>,
 }
@@ -66,7 +68,23 @@ impl Contents {
     }
 
     /// Reads the contents of one round together: neighbours in a pack share a request. Each has a result of its own.
+    /// Bytes that are not what they should be are asked for once more: they may have been damaged on their way.
     pub(crate) async fn read_round(&self, ids: &[ContentId]) -> HashMap<ContentId, Result<Vec<u8>>> {
+        let mut results = self.read_once(ids).await;
+        let is_damaged = |result: &Result<Vec<u8>>| result.as_ref().is_err_and(|e| e.is_bad_data());
+        let damaged: Vec<ContentId> =
+            results.iter().filter(|(_, result)| is_damaged(result)).map(|(id, _)| *id).collect();
+        for id in damaged {
+            if let Ok(location) = self.locate(&id) {
+                self.blobs.distrust(self.index.pack(location.pack));
+                self.ahead.forget(location.pack);
+                results.extend(self.read_singly(location.pack, vec![(location, id)]).await);
+            }
+        }
+        results
+    }
+
+    async fn read_once(&self, ids: &[ContentId]) -> HashMap<ContentId, Result<Vec<u8>>> {
         let mut results = HashMap::with_capacity(ids.len());
         let mut wanted: Vec<(Location, ContentId)> = Vec::with_capacity(ids.len());
         for id in ids {
@@ -170,7 +188,7 @@ impl Contents {
 
 /// A content that does not decode.
 pub(crate) fn corrupt(e: rekopia_format::content::Error, id: &ContentId) -> Error {
-    Error::new(ErrorKind::Corrupt, "damaged data").of_content(id).because(e)
+    Error::bad_data("damaged data").of_content(id).because(e)
 }
 
 /// A content whose pack cannot be read.

@@ -7,6 +7,7 @@ use rekopia_format::compression::Decoder;
 
 use super::Repository;
 use super::contents::Contents;
+use super::listed_packs::ListedPacks;
 use super::objects::{ReadAhead, Slice, SliceReader};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -25,10 +26,11 @@ const READ_AHEAD_BYTES: u64 = 16 << 20;
 const MAX_DECOMPRESSED: usize = 1 << 28;
 
 impl Repository {
-    /// Opens an object for reading; its list of contents is read at once.
+    /// Opens an object for reading; its list of contents is read at once. Where an index blob cannot be read, each content
+    /// is looked for before anything is given out.
     ///
     /// # Errors
-    /// [`ErrorKind::Corrupt`] when the list of contents cannot be read.
+    /// [`ErrorKind::Corrupt`] when the list of contents cannot be read, or one of them is known to be missing.
     pub async fn open_object(&self, object: &ObjectId) -> Result<FileReader> {
         let contents = self.contents();
         let mut ahead = ReadAhead::default();
@@ -40,6 +42,12 @@ impl Repository {
                 break;
             }
             slices.extend(more);
+        }
+        if self.is_in_doubt().await {
+            let packs = ListedPacks::read(self).await?;
+            for slice in slices.iter().filter(|slice| slice.len != Some(0)) {
+                packs.check(&slice.content, &packs.contents.locate(&slice.content)?)?;
+            }
         }
         let mut len = slices.back().map_or(0, |s| s.start + s.len.unwrap_or(0));
         let mut last = None;

@@ -5,7 +5,9 @@ pub(crate) mod as_of;
 pub(crate) mod contents;
 pub(crate) mod file;
 pub(crate) mod index;
+mod index_set;
 pub(crate) mod listed_packs;
+mod load;
 pub(crate) mod objects;
 mod open;
 pub(crate) mod reference;
@@ -19,7 +21,7 @@ use rekopia_blob::BlobReader;
 use rekopia_format::format_blob::RepositoryConfig;
 use zeroize::Zeroizing;
 
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::observer::{Event, Observer};
 use contents::{Contents, Traffic};
 use index::IndexLimit;
@@ -147,11 +149,11 @@ impl Repository {
             epochs_enabled: config.epoch_parameters.enabled,
             enable_password_change: config.enable_password_change,
             retention_mode: opened.blobcfg.and_then(|b| b.retention).map(|r| r.mode),
-            index_blobs: opened.index_blobs,
-            contents: opened.index.len() as u64,
-            packs: opened.index.pack_count() as u64,
-            index_bytes: opened.index.bytes(),
-            index_file_bytes: opened.index.file_bytes(),
+            index_blobs: opened.loaded.blobs,
+            contents: opened.loaded.index.len() as u64,
+            packs: opened.loaded.index.pack_count() as u64,
+            index_bytes: opened.loaded.index.bytes(),
+            index_file_bytes: opened.loaded.index.file_bytes(),
         };
         observer.event(Event::Opened {
             repository: info.unique_id.clone(),
@@ -161,7 +163,8 @@ impl Repository {
         let contents = Contents {
             blobs: Arc::clone(&blobs),
             opener: opened.opener,
-            index: opened.index,
+            index: Arc::new(opened.loaded.index),
+            damage: opened.loaded.damage.into(),
             traffic,
             ahead: Arc::default(),
         };
@@ -170,31 +173,50 @@ impl Repository {
         Ok(Repository { blobs, config, index_limit, contents, snapshots, info })
     }
 
+    /// Looks whether there is a repository, before anybody is asked for its password.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NoRepository`](crate::ErrorKind::NoRepository), or what [`Repository::open`] fails with.
+    pub async fn find(blobs: &Arc<dyn BlobReader>) -> Result<()> {
+        open::find(blobs).await
+    }
+
     /// What this repository is.
     pub fn info(&self) -> &RepositoryInfo {
         &self.info
     }
 
-    /// All snapshots; read once and kept.
+    /// All snapshots; read once and kept. Those that damage hides are missing: [`Snapshots::damage`] says what is damaged.
     ///
     /// # Errors
-    /// [`ErrorKind::Corrupt`] when a manifest content cannot be read, also after a fresh look at the index.
+    /// When the storage does not answer.
     pub async fn snapshots(&self) -> Result<Arc<Snapshots>> {
         let mut kept = self.snapshots.lock().await;
         if let Some(snapshots) = kept.as_ref() {
             return Ok(Arc::clone(snapshots));
         }
-        let read = match Snapshots::read(&self.contents()).await {
+        let contents = self.contents();
+        let mut read = Snapshots::read(&contents).await?;
+        if read.damage().len() > contents.damage.len() {
             // Another client may have compacted the manifests since the index was read (§4.9).
-            Err(e) if e.kind() == ErrorKind::Corrupt => {
-                self.reload_index().await?;
-                Snapshots::read(&self.contents()).await?
-            }
-            other => other?,
-        };
+            self.reload_index().await?;
+            read = Snapshots::read(&self.contents()).await?;
+        }
         let snapshots = Arc::new(read);
         *kept = Some(Arc::clone(&snapshots));
         Ok(snapshots)
+    }
+
+    /// Index blobs that cannot be read, as the index was read last: what only they name is missing.
+    pub fn index_damage(&self) -> Vec<Error> {
+        self.contents().damage.iter().map(Error::again).collect()
+    }
+
+    /// Whether something that names contents or snapshots is known to be unreadable: what is found may be old, and is
+    /// to be proven.
+    pub(crate) async fn is_in_doubt(&self) -> bool {
+        let has_damage = |s: &Arc<Snapshots>| !s.damage().is_empty();
+        !self.contents().damage.is_empty() || self.snapshots.lock().await.as_ref().is_some_and(has_damage)
     }
 
     /// Requests and bytes asked of the storage so far.
@@ -227,8 +249,9 @@ impl Repository {
     pub(crate) async fn reload_index(&self) -> Result<()> {
         let old = self.contents();
         let (opener, limit) = (&old.opener, &self.index_limit);
-        let index = open::reload_index(&self.blobs, opener, &self.config, &old.traffic, limit).await?;
-        let fresh = Contents { index: Arc::new(index), ahead: Arc::default(), ..old };
+        let loaded = open::reload_index(&self.blobs, opener, &self.config, &old.traffic, limit).await?;
+        let (index, damage) = (Arc::new(loaded.index), loaded.damage.into());
+        let fresh = Contents { index, damage, ahead: Arc::default(), ..old };
         *self.contents.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         Ok(())
     }

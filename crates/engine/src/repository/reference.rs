@@ -135,12 +135,28 @@ impl Repository {
                 _ => return Err(e),
             },
         };
-        let (root, snapshot) = match listed_as(&snapshots, &reference.text)? {
+        let listed = listed_as(&snapshots, &reference.text)?;
+        let by_id = listed.is_none() && matches!(reference.root, RootReference::Id(_));
+        let found = match listed {
             Some((source, rest)) => {
                 sub_path = rest;
-                chosen(&snapshots, &source, selection)?
+                chosen(&snapshots, &source, selection)
             }
-            None => self.root_of(&snapshots, &reference.root, selection, &mut sub_path, &mut notes).await?,
+            None => self.root_of(&snapshots, &reference.root, selection, &mut sub_path, &mut notes).await,
+        };
+        let (root, snapshot) = match (found, by_id) {
+            // What is named by its ID is what it is, whatever else there may be.
+            (Ok(found), true) => found,
+            (Err(e), true) if e.kind() == ErrorKind::NotFound => return Err(snapshots.hidden(e)),
+            (Err(e), _) if e.kind() == ErrorKind::Usage => return Err(e),
+            (found, false) => {
+                let newest = found.as_ref().ok().and_then(|(_, snapshot)| snapshot.as_ref());
+                match snapshots.doubt(newest) {
+                    Some(doubt) => return Err(doubt),
+                    None => found?,
+                }
+            }
+            (Err(e), _) => return Err(e),
         };
         let (root, has_attributes) = match root {
             Root::Entry(entry) => (entry, true),
@@ -153,7 +169,6 @@ impl Repository {
                 let rest = snapshot.as_ref().and_then(|s| {
                     below(&s.source.path, &format!("/{typed}")).or_else(|| below(&s.source.path, &typed))
                 });
-                let by_id = matches!(reference.root, RootReference::Id(_));
                 let Some(rest) = rest.filter(|_| by_id) else { return Err(e) };
                 let shown = rest.join("/");
                 notes

@@ -16,6 +16,7 @@ pub struct Snapshots {
     all: Vec<Snapshot>,
     policies: Vec<Policy>,
     unreadable: Vec<String>,
+    damage: Vec<Error>,
 }
 
 /// Which snapshot of a source is wanted.
@@ -41,9 +42,13 @@ const ROUND_BYTES: u64 = 16 << 20;
 const MAX_MANIFESTS: usize = 1 << 30;
 
 impl Snapshots {
-    /// Reads every manifest: none is known before all are (§6.1).
+    /// Reads every manifest: none is known before all are (§6.1). What cannot be read is named in the answer.
+    ///
+    /// # Errors
+    /// When the storage does not answer.
     pub(crate) async fn read(contents: &Contents) -> Result<Self> {
         let mut manifests = Manifests::default();
+        let mut damage: Vec<Error> = contents.damage.iter().map(Error::again).collect();
         let ids = contents.index.manifest_contents()?;
         let mut rest = ids.as_slice();
         while !rest.is_empty() {
@@ -51,17 +56,14 @@ impl Snapshots {
             rest = later;
             let results = contents.read_round(round).await;
             for (id, bytes) in results {
-                let bytes = bytes?;
-                let damaged = |e: Box<dyn std::error::Error + Send + Sync>| {
-                    Error::new(ErrorKind::Corrupt, "damaged manifests").of_content(&id).because(e)
-                };
-                let mut json = Vec::new();
-                rekopia_format::compression::gunzip(&bytes, MAX_MANIFESTS, &mut json)
-                    .map_err(|e| damaged(e.into()))?;
-                manifests.add(&json).map_err(|e| damaged(e.into()))?;
+                match bytes.and_then(|bytes| add(&mut manifests, &id, &bytes)) {
+                    Ok(()) => {}
+                    Err(e) if e.kind() == ErrorKind::Corrupt => damage.push(e),
+                    Err(e) => return Err(e),
+                }
             }
         }
-        Ok(Self::of(manifests.finish()))
+        Ok(Snapshots { damage, ..Self::of(manifests.finish()) })
     }
 
     fn of(live: Vec<ManifestEntry>) -> Self {
@@ -91,6 +93,40 @@ impl Snapshots {
     /// Snapshot manifests that could not be understood, one line each.
     pub fn unreadable(&self) -> &[String] {
         &self.unreadable
+    }
+
+    /// Why snapshots may be missing here: index blobs and contents with manifests that cannot be read. Which snapshot
+    /// is the newest, or that there is none, is not known then: [`Snapshots::doubt`].
+    pub fn damage(&self) -> &[Error] {
+        &self.damage
+    }
+
+    /// An error ([`ErrorKind::Corrupt`]) for whoever needs to know what else there is; `newest` is the newest snapshot
+    /// that can be read. `None` when all can be read.
+    pub fn doubt(&self, newest: Option<&Snapshot>) -> Option<Error> {
+        let first = self.damage.first()?;
+        let more = match self.damage.len() - 1 {
+            0 => String::new(),
+            n => format!(" (and {n} more)"),
+        };
+        let readable = newest.map_or_else(
+            || "no snapshot of it can be read".to_owned(),
+            |s| format!("the newest readable one is {} of {} ({})", s.id, started(s), s.source),
+        );
+        let what =
+            format!("which snapshot is the newest cannot be told: {}{more}; {readable}", first.chain());
+        Some(Error::new(ErrorKind::Corrupt, what))
+    }
+
+    /// What was not found may be hidden.
+    pub(crate) fn hidden(&self, not_found: Error) -> Error {
+        match self.damage.first() {
+            Some(first) => {
+                let what = format!("{not_found}; it may be hidden: {}", first.chain());
+                Error::new(ErrorKind::Corrupt, what)
+            }
+            None => not_found,
+        }
     }
 
     /// The snapshots of each source, oldest first.
@@ -147,6 +183,20 @@ impl Selection {
             found.is_some_and(|found| value.as_ref().is_none_or(|value| value == found))
         })
     }
+}
+
+/// Adds the manifests of a content.
+fn add(manifests: &mut Manifests, id: &ContentId, bytes: &[u8]) -> Result<()> {
+    let damaged = |e: Box<dyn std::error::Error + Send + Sync>| {
+        Error::new(ErrorKind::Corrupt, "damaged manifests").of_content(id).because(e)
+    };
+    let mut json = Vec::new();
+    rekopia_format::compression::gunzip(bytes, MAX_MANIFESTS, &mut json).map_err(|e| damaged(e.into()))?;
+    manifests.add(&json).map_err(|e| damaged(e.into()))
+}
+
+fn started(snapshot: &Snapshot) -> String {
+    rekopia_format::time::format_rfc3339_nanos(snapshot.start_ns)
 }
 
 /// How many of `ids` make up the next round.

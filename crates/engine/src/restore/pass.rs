@@ -19,7 +19,7 @@ use super::plan::{PackRead, PlannedSlice, WantedContent, plan};
 use super::slot::{FileSlot, Folder};
 use super::walk::{Walk, WalkOptions, Walked};
 use super::window::{Planner, packed_bytes};
-use super::work::{Waiting, Work, Workshop};
+use super::work::{Again, Waiting, Work, Workshop};
 use super::write::Writer;
 use crate::error::{Error, Result};
 use crate::repository::Repository;
@@ -76,18 +76,21 @@ impl Pass<'_> {
         };
         // A file may be begun in the first round and finished in the second.
         let unfinished = Arc::default();
-        let gone = self.stages(&contents, &costs, &unfinished, true, planner).await?;
+        let again = self.stages(&contents, &costs, &unfinished, true, planner).await?;
         walking.await.map_err(|_| Error::internal("the walk panicked"))?;
-        if gone.is_empty() {
+        if again.contents.is_empty() {
             return Ok(());
         }
         // Maintenance may have moved contents since the index was read: look once more, then it is damage.
-        if let Err(e) = self.repository.reload_index().await {
+        if again.is_moved
+            && let Err(e) = self.repository.reload_index().await
+        {
             self.outcome.tally.warn(format!("the index could not be read once more: {}", e.chain()));
         }
         let (old, contents) = (contents, self.repository.contents());
-        let again = async |reads: &mpsc::Sender<PackRead<Target>>, work: &crossbeam_channel::Sender<Work>| {
-            let slices = relocated(&old, &contents, gone, work);
+        let second = async |reads: &mpsc::Sender<PackRead<Target>>,
+                            work: &crossbeam_channel::Sender<Work>| {
+            let slices = relocated(&old, &contents, again.contents, work);
             let options = costs.plan_options(packed_bytes(&slices));
             for read in plan(slices, options) {
                 if reads.send(read).await.is_err() {
@@ -95,10 +98,10 @@ impl Pass<'_> {
                 }
             }
         };
-        self.stages(&contents, &costs, &unfinished, false, again).await.map(drop)
+        self.stages(&contents, &costs, &unfinished, false, second).await.map(drop)
     }
 
-    /// Runs fetch and the workers for what `feed` plans; gives the contents whose packs were gone.
+    /// Runs fetch and the workers for what `feed` plans; gives the contents to try once more.
     async fn stages(
         &self,
         contents: &Contents,
@@ -106,7 +109,7 @@ impl Pass<'_> {
         unfinished: &Arc<Mutex<Vec<Arc<FileSlot>>>>,
         may_retry: bool,
         feed: impl AsyncFnOnce(&mpsc::Sender<PackRead<Target>>, &crossbeam_channel::Sender<Work>),
-    ) -> Result<Vec<WantedContent<Target>>> {
+    ) -> Result<Again> {
         let shop = Arc::new(Workshop {
             contents: contents.clone(),
             writer: Writer {
@@ -116,7 +119,7 @@ impl Pass<'_> {
                 unfinished: Arc::clone(unfinished),
             },
             hash: self.options.hash,
-            gone: may_retry.then(Default::default),
+            again: may_retry.then(Default::default),
         });
         let (work, queue) = crossbeam_channel::unbounded();
         let threads = match self.options.threads {
@@ -159,8 +162,8 @@ impl Pass<'_> {
             shop.writer.abandon_unfinished();
         }
         match joined {
-            Ok(true) => Ok(shop.gone.as_ref().map_or_else(Vec::new, |gone| {
-                std::mem::take(&mut *gone.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+            Ok(true) => Ok(shop.again.as_ref().map_or_else(Again::default, |again| {
+                std::mem::take(&mut *again.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
             })),
             _ => Err(Error::internal("a worker panicked")),
         }

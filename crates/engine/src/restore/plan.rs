@@ -42,7 +42,7 @@ pub(crate) struct PackRead<T> {
 }
 
 /// A content in a pack read, with every place that wants its plaintext.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct WantedContent<T> {
     pub(crate) content: ContentId,
     pub(crate) location: Location,

@@ -3,7 +3,8 @@
 //! ```text
 //! nothing there, `continue`      nothing: a fresh restore pays nothing
 //! something there                one listing of the packs
-//! extras go, or `stop`           also the whole snapshot: every listing read, every content's pack there and long enough
+//! extras go, `stop`, or a bad    also the whole snapshot: every listing read, every content's pack there and long enough
+//! index blob
 //! ```
 //!
 //! The walk finds what the snapshot does not have, too. The target is looked at and not changed.
@@ -70,11 +71,14 @@ impl Question<'_> {
         let mirrors = options.delete_extra && self.finds_something && matches!(tree, Tree::Directory { .. });
         let refuses = options.refuse_existing.any() && self.finds_something;
         let walks = mirrors || refuses || options.on_error == OnError::Stop;
-        if !walks && !self.finds_something && !options.dry_run {
+        let is_in_doubt = self.repository.is_in_doubt().await;
+        if !walks && !self.finds_something && !options.dry_run && !is_in_doubt {
             return Ok(Proof::default());
         }
         let packs = Arc::new(ListedPacks::read(self.repository).await?);
-        if !walks {
+        // The listing may have had the index read once more.
+        let is_in_doubt = is_in_doubt || self.repository.is_in_doubt().await;
+        if !walks && !is_in_doubt {
             return Ok(Proof { packs: Some(packs), ..Proof::default() });
         }
         let (walking, walked) = start_walk(&packs.contents, options, self.outcome, tree)?;
@@ -96,7 +100,9 @@ impl Question<'_> {
         if options.cancel.is_cancelled() {
             return Err(Error::cancelled());
         }
-        if let (OnError::Stop, Some((path, error))) = (options.on_error, &proof.doubt) {
+        if let Some((path, error)) = &proof.doubt
+            && (is_in_doubt || options.on_error == OnError::Stop)
+        {
             let what =
                 format!("nothing was changed, because {:?} cannot be restored", crate::error::shown(path));
             return Err(Error::new(error.kind(), what).because(error.chain()));

@@ -26,6 +26,7 @@ use crate::repository::Repository;
 use crate::repository::listed_packs::ListedPacks;
 use crate::repository::reference::Resolved;
 use crate::sink::{AttributePolicy, Sink, SinkOptions};
+use crate::text::human_size;
 
 /// A restore that goes from stage to stage.
 pub(super) struct Run<'a> {
@@ -147,8 +148,11 @@ impl<'a> Run<'a> {
         let Some(available) = self.view.available_bytes()?.filter(|available| needed > *available) else {
             return Ok(());
         };
-        let mut what =
-            format!("no space left: {needed} bytes are needed, {available} are available in the target");
+        let mut what = format!(
+            "no space left: {} are needed, {} are free in the target",
+            human_size(needed),
+            human_size(available)
+        );
         if needed > available.saturating_add(proof.freed_bytes) || proof.doubt.is_some() {
             return Err(Error::new(ErrorKind::Destination, what));
         }

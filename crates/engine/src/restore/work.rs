@@ -59,8 +59,16 @@ pub(crate) struct Workshop {
     pub(crate) writer: Writer,
     /// Recompute the keyed hash of every content.
     pub(crate) hash: bool,
-    /// Slices whose pack was not there; `None` when that is final.
-    pub(crate) gone: Option<Mutex<Vec<WantedContent<Target>>>>,
+    /// What is tried once more; `None` when what fails has failed.
+    pub(crate) again: Option<Mutex<Again>>,
+}
+
+/// Contents that are tried once more.
+#[derive(Debug, Default)]
+pub(crate) struct Again {
+    pub(crate) contents: Vec<WantedContent<Target>>,
+    /// The pack of one was not there: a fresh index may know another.
+    pub(crate) is_moved: bool,
 }
 
 /// A content that is being hashed.
@@ -71,8 +79,8 @@ struct Hashed {
     len: usize,
 }
 
-/// Contents that are tried once more with a fresh index at most; more is damage.
-const MAX_GONE: usize = 1 << 20;
+/// Contents that are tried once more at most; more is damage.
+const MAX_AGAIN: usize = 1 << 20;
 
 impl Workshop {
     /// Works until the channel closes.
@@ -188,7 +196,12 @@ impl Workshop {
         }
     }
 
+    /// Bytes that are not what they should be may have been damaged on their way: they are asked for once more.
     fn damaged(&self, content: &WantedContent<Target>, pack: PackIdx, error: Error) {
+        if error.is_bad_data() && self.keeps(content, false) {
+            self.contents.blobs.distrust(self.contents.index.pack(pack));
+            return;
+        }
         let error = Arc::new(error.in_pack(self.contents.index.pack(pack)));
         for target in &content.targets {
             target.slot.fail(error.again(), false);
@@ -211,16 +224,24 @@ impl Workshop {
         gone: bool,
         error: impl Fn(&WantedContent<Target>) -> Error,
     ) {
-        if gone && let Some(kept) = &self.gone {
-            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-            if kept.len() < MAX_GONE {
-                kept.push(content);
-                return;
-            }
+        if gone && self.keeps(&content, true) {
+            return;
         }
         for target in &content.targets {
             target.slot.fail(error(&content), false);
             self.writer.slice_done(&target.slot);
         }
+    }
+
+    /// Whether a content is tried once more.
+    fn keeps(&self, content: &WantedContent<Target>, is_moved: bool) -> bool {
+        let Some(again) = &self.again else { return false };
+        let mut again = again.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_room = again.contents.len() < MAX_AGAIN;
+        if has_room {
+            again.contents.push(content.clone());
+            again.is_moved |= is_moved;
+        }
+        has_room
     }
 }

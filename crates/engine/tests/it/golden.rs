@@ -26,8 +26,12 @@ async fn check(fixture: &Fixture, snapshot: &FixtureSnapshot, root: &Path) -> Ve
     let failures = snapshot.expect_failures.clone().unwrap_or_default();
     let report: Report = match restore(&repository, &snapshot.manifest_id, &target, &quick()).await {
         Ok(report) => report,
-        // A lost manifest or an unreadable root: nothing can be restored, and nothing is touched.
-        Err(e) if snapshot.expect_error && matches!(e.kind(), ErrorKind::NotFound | ErrorKind::Corrupt) => {
+        // A lost manifest or an unreadable root: nothing can be restored, and nothing is touched. So it may be after a bad
+        // index blob, which Kopia does not open at all.
+        Err(e)
+            if (snapshot.expect_error || fixture.expect_open_error)
+                && matches!(e.kind(), ErrorKind::NotFound | ErrorKind::Corrupt) =>
+        {
             return if target.exists() {
                 vec![format!("{name}: the target was touched: {e:?}")]
             } else {
@@ -94,7 +98,6 @@ async fn fixtures_that_must_be_refused_are_refused_for_the_right_reason() {
         ("damaged-format-flipped", ErrorKind::InvalidPassword),
         ("damaged-format-missing", ErrorKind::Corrupt),
         ("damaged-format-truncated", ErrorKind::Corrupt),
-        ("damaged-index-flipped", ErrorKind::Corrupt),
         ("required-feature-unknown", ErrorKind::UnsupportedFormat),
         ("upgrade-locked", ErrorKind::Locked),
     ] {

@@ -129,6 +129,16 @@ impl Folder {
         }
     }
 
+    /// Removes what is kept of a blob.
+    pub(super) fn forget(&self, id: &BlobId) {
+        let ranges = self.ranges().remove(id).unwrap_or_default();
+        for range in ranges.iter().map(Some).chain([None]) {
+            if let Some(name) = name_of(id, range) {
+                let _ = unlinkat(&self.dir, &name, AtFlags::empty());
+            }
+        }
+    }
+
     fn ranges(&self) -> MutexGuard<'_, HashMap<BlobId, Vec<Range<u64>>>> {
         self.ranges.lock().unwrap_or_else(PoisonError::into_inner)
     }

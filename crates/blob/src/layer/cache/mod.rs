@@ -9,7 +9,7 @@ mod folder;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,6 +33,8 @@ pub(super) struct Cache {
     folder: Arc<Folder>,
     /// Length and time of the index blobs that were listed.
     listed: Mutex<HashMap<BlobId, (u64, i64)>>,
+    /// Blobs of which nothing that is here is given out any more: what the storage once gave was wrong.
+    forgotten: Mutex<HashSet<BlobId>>,
 }
 
 impl Cache {
@@ -41,7 +43,7 @@ impl Cache {
         match Folder::open(&options.dir, &inner.describe(), options.max_bytes) {
             Ok(folder) => {
                 let (inner, folder) = (Arc::clone(inner), Arc::new(folder));
-                Some(Cache { inner, folder, listed: Mutex::default() })
+                Some(Cache { inner, folder, listed: Mutex::default(), forgotten: Mutex::default() })
             }
             Err(e) => {
                 tracing::warn!("no metadata is cached in {}: {e}", options.dir.display());
@@ -59,7 +61,8 @@ impl Cache {
         let listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner).get(id).copied();
         let modified_ns = listed.map(|(_, time)| time);
         let (folder, name, wanted) = (Arc::clone(&self.folder), id.clone(), range.clone());
-        let look = move || match folder.get(&name, wanted.as_ref(), modified_ns, &mut into) {
+        let is_forgotten = self.forgotten.lock().unwrap_or_else(PoisonError::into_inner).contains(id);
+        let look = move || match !is_forgotten && folder.get(&name, wanted.as_ref(), modified_ns, &mut into) {
             true => Ok(into),
             false => Err(into),
         };
@@ -121,6 +124,12 @@ impl BlobReader for Cache {
 
     fn any<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<bool, BlobError>> {
         self.inner.any(prefix)
+    }
+
+    fn distrust(&self, id: &BlobId) {
+        self.forgotten.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
+        self.folder.forget(id);
+        self.inner.distrust(id);
     }
 
     fn usage(&self) -> Usage {
