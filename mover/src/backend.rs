@@ -4,17 +4,24 @@ use std::path::PathBuf;
 
 use rekopia_blob::connect::{
     AzureSettings, B2Settings, GcsSettings, RcloneSettings, S3Settings, SftpSettings, WebdavSettings,
+    unquoted,
 };
 use rekopia_blob::{Secret, Settings};
 
 use crate::env::Env;
+use crate::say::{one_line, say};
 
 /// Reads the storage's settings.
 ///
 /// # Errors
 /// A sentence that names the variable.
 pub(crate) fn read(env: &Env) -> Result<Settings, String> {
-    let repository = env.text("KOPIA_REPOSITORY").unwrap_or_default();
+    let pasted = env.text("KOPIA_REPOSITORY").unwrap_or_default();
+    let repository = unquoted(pasted);
+    if repository != pasted {
+        say("INFO: KOPIA_REPOSITORY: the quotes around the value are not part of it");
+    }
+    say_which(env, repository);
     if let Some(json) = env.text("KOPIA_STRUCTURED_REPOSITORY_CONFIG") {
         return structured(json);
     }
@@ -27,14 +34,8 @@ pub(crate) fn read(env: &Env) -> Result<Settings, String> {
     if let Some(bucket) = env.text("KOPIA_GCS_BUCKET") {
         return Ok(Settings::Gcs(gcs(env, bucket)));
     }
-    if let Some(path) = repository.strip_prefix("filesystem://") {
-        if !path.starts_with('/') || path.split('/').any(|part| part == "..") {
-            return Err(
-                "KOPIA_REPOSITORY: a filesystem repository is filesystem:///absolute/path without \"..\""
-                    .into(),
-            );
-        }
-        return Ok(Settings::path(path));
+    if let Some(path) = repository.strip_prefix("filesystem://").filter(|path| !path.is_empty()) {
+        return checked_path(path);
     }
     if let Some(bucket) = env.text("KOPIA_B2_BUCKET") {
         return Ok(Settings::B2(B2Settings {
@@ -65,13 +66,89 @@ pub(crate) fn read(env: &Env) -> Result<Settings, String> {
                     folder (RCLONE_REMOTE_PATH), or use the stock mover"
             .into());
     }
+    // What the stock mover does not read overrules nothing that it does.
+    if let Some((path, form)) = directory(env, repository) {
+        say(&format!("INFO: the repository is the directory {} ({form})", one_line(path, 300)));
+        return checked_path(path);
+    }
     // The stock mover knows this name and does not use it: the last choice, so that no other is overruled.
     if let Some(bucket) = env.text("GCS_BUCKET") {
         return Ok(Settings::Gcs(gcs(env, bucket)));
     }
     Err(format!(
-        "No repository configuration found: KOPIA_REPOSITORY ({repository:?}) names no known storage"
+        "No repository configuration found: KOPIA_REPOSITORY ({repository:?}) names no known storage; known \
+         are filesystem:///path and s3://bucket/prefix, others by KOPIA_AZURE_CONTAINER, KOPIA_GCS_BUCKET, \
+         KOPIA_B2_BUCKET, WEBDAV_URL, SFTP_HOST or RCLONE_REMOTE_PATH"
     ))
+}
+
+fn checked_path(path: &str) -> Result<Settings, String> {
+    if path.starts_with('/') && !path.split('/').any(|part| part == "..") {
+        return Ok(Settings::path(path));
+    }
+    let what = "KOPIA_REPOSITORY: a filesystem repository is filesystem:///absolute/path without \"..\"";
+    Err(what.into())
+}
+
+/// The directory that is meant, and how it was said: people write it in several ways, and older images read
+/// `KOPIA_FS_PATH`.
+fn directory<'a>(env: &'a Env, repository: &'a str) -> Option<(&'a str, &'static str)> {
+    let said = ["filesystem://", "file://", "filesystem:", "file:"].iter();
+    let mut said = said.filter_map(|form| Some((repository.strip_prefix(form)?, *form)));
+    match (said.next(), env.text("KOPIA_FS_PATH")) {
+        (Some((path, form)), None) => Some((path, form)),
+        (Some((path, form)), _) if !path.is_empty() => Some((path, form)),
+        (None, _) if repository.starts_with('/') => Some((repository, "a path")),
+        (Some(_), Some(path)) => Some((path, "KOPIA_FS_PATH")),
+        (None, Some(path)) if repository.is_empty() || repository == "filesystem" => {
+            Some((path, "KOPIA_FS_PATH"))
+        }
+        _ => None,
+    }
+}
+
+/// Where two settings name two places, the log says which one counts.
+fn say_which(env: &Env, repository: &str) {
+    const NAMES: [&str; 12] = [
+        "KOPIA_STRUCTURED_REPOSITORY_CONFIG",
+        "KOPIA_S3_BUCKET",
+        "KOPIA_AZURE_CONTAINER",
+        "KOPIA_GCS_BUCKET",
+        "KOPIA_REPOSITORY",
+        "KOPIA_B2_BUCKET",
+        "WEBDAV_URL",
+        "SFTP_HOST",
+        "RCLONE_REMOTE_PATH",
+        "GOOGLE_DRIVE_FOLDER_ID",
+        LATE,
+        "KOPIA_FS_PATH",
+    ];
+    /// A directory in one of the forms that come last.
+    const LATE: &str = "KOPIA_REPOSITORY as a directory";
+    let is_stock = repository.starts_with("filesystem:///");
+    let bucket = repository.strip_prefix("s3://").map(|rest| rest.split('/').next().unwrap_or(rest));
+    let by_path = directory(env, repository);
+    let names_one = |name: &&str| match *name {
+        "KOPIA_S3_BUCKET" => env.text(name).is_some() || bucket.is_some(),
+        "KOPIA_REPOSITORY" => is_stock,
+        LATE => !is_stock && by_path.is_some_and(|(_, form)| form != "KOPIA_FS_PATH"),
+        "KOPIA_FS_PATH" => env.text(name).is_some_and(|path| by_path.is_none_or(|(said, _)| said != path)),
+        _ => env.text(name).is_some(),
+    };
+    let mut named: Vec<&str> = NAMES.into_iter().filter(names_one).collect();
+    if let Some(first) = named.first_mut().filter(|first| **first == "KOPIA_S3_BUCKET") {
+        match (env.text("KOPIA_S3_BUCKET"), bucket) {
+            (None, _) => *first = "KOPIA_REPOSITORY",
+            (Some(own), Some(other)) if own != other => named.push("KOPIA_REPOSITORY"),
+            _ => {}
+        }
+    }
+    if let [taken, others @ ..] = named.as_slice()
+        && !others.is_empty()
+    {
+        let others = others.join(", ");
+        say(&format!("INFO: several settings name a repository; {taken} is taken, not {others}"));
+    }
 }
 
 /// The file with further certificate authorities; the maintenance jobs have a variable of their own for it.

@@ -44,6 +44,8 @@ pub(crate) struct Config {
     pub(crate) storage: rekopia_blob::Settings,
     /// Trimmed, as Kopia trims it.
     pub(crate) password: Password,
+    /// As it is, where that is another.
+    pub(crate) raw_password: Option<Password>,
     /// Whose snapshots.
     pub(crate) source: Source,
     /// Which of them.
@@ -71,9 +73,11 @@ impl Config {
     /// A failure that names the variable (exit 2), or the volume that is not there (exit 16).
     pub(crate) fn check(env: &Env, arguments: &[String]) -> Result<Self, Outcome> {
         let wrong = |what: String| Outcome::failed(2, "settings", what);
+        env.check().map_err(wrong)?;
         let operation = operation(env, arguments).map_err(wrong)?;
-        let password = env.text("KOPIA_PASSWORD").map(str::trim).filter(|p| !p.is_empty());
+        let password = env.text("KOPIA_PASSWORD").filter(|p| !p.trim().is_empty());
         let password = password.ok_or_else(|| wrong("KOPIA_PASSWORD must be defined".into()))?;
+        let raw_password = (password.trim() != password).then(|| Password::new(password));
         let identity = |name: &str| env.text(name).map(str::to_owned);
         let needed = matches!(operation, Operation::Restore | Operation::Check);
         let user = identity("KOPIA_OVERRIDE_USERNAME");
@@ -123,7 +127,8 @@ impl Config {
         Ok(Config {
             operation,
             storage,
-            password: Password::new(password),
+            password: Password::new(password.trim()),
+            raw_password,
             source,
             selection,
             chosen_by_user,

@@ -43,6 +43,9 @@ fn main() -> ExitCode {
     start_log();
     rekopia::raise_open_files();
     let env = Env::of_process();
+    if !env.trimmed().is_empty() {
+        say(&format!("INFO: white space around {} was dropped", env.trimmed().join(", ")));
+    }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let asked = config::operation(&env, &arguments);
     // Backup and maintenance hand the session over with everything else.

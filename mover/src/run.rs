@@ -4,9 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rekopia::{Cancel, Error, Observer, OpenOptions, Reference, Repository, RestoreOptions, Selection};
+use rekopia::{
+    Cancel, Error, ErrorKind, Observer, OpenOptions, Reference, Repository, RestoreOptions, Selection,
+};
 
-use rekopia_blob::LayerOptions;
+use rekopia_blob::{BlobError, BlobErrorKind, LayerOptions};
 
 use crate::choice::{Recorded, choose, when};
 use crate::config::{Config, Operation};
@@ -49,17 +51,49 @@ const IN_FLIGHT: usize = 8;
 pub(crate) async fn open(config: &Config, log: &Log) -> rekopia::Result<Repository> {
     let in_flight = if config.options.parallel > 0 { config.options.parallel } else { IN_FLIGHT };
     let limits = LayerOptions { in_flight: Some(in_flight), ..LayerOptions::default() };
-    let blobs = rekopia_blob::connect_with(&config.storage, &limits).await;
-    let blobs = blobs.map_err(|e| Error::from_storage(e, "cannot reach the repository"))?;
     let options = OpenOptions {
         ignore_upgrade_lock: true,
         index_memory_bytes: rekopia::index_memory_bytes(),
         index_dir: config.cache_dir.clone(),
     };
-    let repository = Repository::open(blobs, &config.password, &options, log).await?;
+    let mut opened = open_at(config, &config.storage, &limits, &options, log).await;
+    if opened.as_ref().is_err_and(is_denied)
+        && let Some(storage) = config.storage.with_trimmed_password()
+    {
+        say("INFO: the server refuses the password; trying it without the white space around it");
+        opened = open_at(config, &storage, &limits, &options, log).await;
+    }
+    let repository = opened?;
     let info = repository.info();
     say(&format!("INFO: Repository connected: {} ({})", one_line(&info.location, 300), info.unique_id));
     Ok(repository)
+}
+
+/// Opens with the trimmed password, else with the one that was given.
+async fn open_at(
+    config: &Config,
+    storage: &rekopia_blob::Settings,
+    limits: &LayerOptions,
+    options: &OpenOptions,
+    log: &Log,
+) -> rekopia::Result<Repository> {
+    let blobs = rekopia_blob::connect_with(storage, limits).await;
+    let blobs = blobs.map_err(|e| Error::from_storage(e, "cannot reach the repository"))?;
+    let opened = Repository::open(blobs.clone(), &config.password, options, log).await;
+    match (opened, &config.raw_password) {
+        (Err(e), Some(raw)) if e.kind() == ErrorKind::InvalidPassword => {
+            say("INFO: the password does not fit; trying it with the white space around it");
+            Repository::open(blobs, raw, options, log).await
+        }
+        (opened, _) => opened,
+    }
+}
+
+/// Whether the storage itself does not believe who we are.
+fn is_denied(e: &Error) -> bool {
+    let first: &(dyn std::error::Error + 'static) = e;
+    let mut chain = std::iter::successors(Some(first), |e| e.source());
+    chain.any(|e| e.downcast_ref::<BlobError>().is_some_and(|e| e.kind() == BlobErrorKind::Denied))
 }
 
 /// The pin beats everything: another repository is as good as none.

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use rekopia_blob::connect::{trimmed, unquoted};
+
+use clap::{Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueEnum};
 
 /// Restore files from Kopia repositories, without Kopia.
 #[derive(Debug, Parser)]
@@ -27,10 +29,10 @@ pub(crate) struct Global {
     pub(crate) repo_short: Option<String>,
     /// Kopia's configuration file (default: KOPIA_CONFIG_PATH, or the one that
     /// `kopia` uses)
-    #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["repo", "repo_short"], alias = "config-file")]
+    #[arg(long, global = true, value_name = "FILE", conflicts_with = "repo", alias = "config-file")]
     pub(crate) config: Option<PathBuf>,
     /// File with a connection token (`kopia repository status -t`)
-    #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["repo", "repo_short", "config"])]
+    #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["repo", "config"])]
     pub(crate) token_file: Option<PathBuf>,
     /// File with the password (one trailing line end is dropped)
     #[arg(long, global = true, value_name = "FILE")]
@@ -80,17 +82,35 @@ const OUTPUT: &str = "Output";
 
 impl Args {
     /// What was typed, then what `variable` gives. An empty variable is an unset one.
-    pub(crate) fn with_environment(mut self, variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> Self {
+    ///
+    /// # Errors
+    /// When several repositories were typed. Before and after the command are one line to whoever typed it.
+    pub(crate) fn with_environment(
+        mut self,
+        variable: impl Fn(&str) -> Option<std::ffi::OsString>,
+    ) -> Result<Self, clap::Error> {
         let set = |name| variable(name).filter(|value| !value.is_empty());
         let global = &mut self.global;
+        let typed = [
+            global.repo_short.is_some(),
+            global.repo.is_some(),
+            global.config.is_some(),
+            global.token_file.is_some(),
+        ];
+        if typed.into_iter().filter(|typed| *typed).count() > 1 {
+            let what = "the repository is named twice: take one of --repo, --config and --token-file";
+            return Err(Args::command().error(clap::error::ErrorKind::ArgumentConflict, what));
+        }
         global.repo = global.repo_short.take().or(global.repo.take());
         if global.repo.is_none() && global.config.is_none() && global.token_file.is_none() {
-            global.repo = set("REKOPIA_REPOSITORY").map(|repo| repo.to_string_lossy().into_owned());
+            // What is pasted into a profile may have a line end or quotes around it.
+            let meant = |text: std::ffi::OsString| unquoted(trimmed(&text.to_string_lossy())).to_owned();
+            global.repo = set("REKOPIA_REPOSITORY").map(meant).filter(|repo| !repo.is_empty());
             if global.repo.is_none() {
-                global.config = set("KOPIA_CONFIG_PATH").map(PathBuf::from);
+                global.config = set("KOPIA_CONFIG_PATH").map(meant).map(PathBuf::from);
             }
         }
-        self
+        Ok(self)
     }
 }
 

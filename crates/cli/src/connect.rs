@@ -8,7 +8,9 @@ use anyhow::{Context, Result, bail};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use rekopia::{Observer, OpenOptions, Password, Repository};
-use rekopia_blob::{BlobError, CacheOptions, KopiaConfig, LayerOptions, Limits, Settings, Token};
+use rekopia_blob::{
+    BlobError, BlobErrorKind, CacheOptions, KopiaConfig, LayerOptions, Limits, Settings, Token,
+};
 use zeroize::Zeroizing;
 
 use crate::args::Global;
@@ -19,7 +21,7 @@ const CACHE_BYTES: u64 = 1 << 30;
 
 /// Opens the repository that the options name, or the one that `kopia` is connected to.
 pub(crate) async fn open(global: &Global, observer: &Arc<dyn Observer>) -> Result<Repository> {
-    let Place { settings, config_path, limits, .. } = place(global)?;
+    let Place { mut settings, config_path, limits, .. } = place(global)?;
     let own = Limits {
         bandwidth: global.limit_download.filter(|rate| *rate > 0),
         in_flight: global.parallel.map(usize::from),
@@ -49,12 +51,25 @@ pub(crate) async fn open(global: &Global, observer: &Arc<dyn Observer>) -> Resul
         known = Some(typed_password()?);
     }
     let password = known.context("no password")?;
-    let opened = Repository::open(blobs, &password, &options, observer.as_ref()).await;
+    let mut opened = Repository::open(blobs, &password.meant, &options, observer.as_ref()).await;
+    if opened.as_ref().is_err_and(is_denied)
+        && let Some(other) = settings.with_trimmed_password()
+    {
+        settings = other;
+        let blobs = rekopia_blob::connect_with(&settings, &layers).await.map_err(unreachable)?;
+        opened = Repository::open(blobs, &password.meant, &options, observer.as_ref()).await;
+    }
+    if let (Err(e), Some(as_it_is)) = (&opened, &password.as_it_is)
+        && e.kind() == rekopia::ErrorKind::InvalidPassword
+    {
+        let blobs = rekopia_blob::connect_with(&settings, &layers).await.map_err(unreachable)?;
+        opened = Repository::open(blobs, as_it_is, &options, observer.as_ref()).await;
+    }
     match (opened, settings.in_folder()) {
         // `s3://bucket/name` may mean the folder `name/`: Kopia's prefixes are put before names as they are.
         (Err(e), Some(folder)) if e.kind() == rekopia::ErrorKind::NoRepository => {
             let blobs = rekopia_blob::connect_with(&folder, &layers).await.map_err(unreachable)?;
-            let inside = Repository::open(blobs, &password, &options, observer.as_ref()).await;
+            let inside = Repository::open(blobs, &password.meant, &options, observer.as_ref()).await;
             Ok(inside.map_err(|second| match second.kind() {
                 rekopia::ErrorKind::NoRepository => e,
                 _ => second,
@@ -157,37 +172,58 @@ fn config_path(global: &Global) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// A password, and what else it may be.
+struct Known {
+    meant: Password,
+    /// With the white space that a variable has around it.
+    as_it_is: Option<Password>,
+}
+
+impl From<Password> for Known {
+    fn from(meant: Password) -> Self {
+        Known { meant, as_it_is: None }
+    }
+}
+
 /// `--password-file`, then `KOPIA_PASSWORD`, then what Kopia saved beside its configuration.
-fn known_password(global: &Global, config_path: Option<&Path>) -> Result<Option<Password>> {
+fn known_password(global: &Global, config_path: Option<&Path>) -> Result<Option<Known>> {
     if let Some(path) = &global.password_file {
         let bytes = std::fs::read(path).map_err(|e| {
             CommandError::usage(format!("cannot read the password file {}: {e}", path.display()))
         });
         let mut bytes = Zeroizing::new(bytes?);
         strip_line_end(&mut bytes);
-        return Ok(Some(Password::new(bytes.to_vec())));
+        return Ok(Some(Password::new(bytes.to_vec()).into()));
     }
     if let Some(path) = &global.token_file
         && let Some(password) = token_at(path)?.password
     {
-        return Ok(Some(Password::new(password.expose())));
+        return Ok(Some(Password::new(password.expose()).into()));
     }
     if let Ok(password) = std::env::var("KOPIA_PASSWORD").map(Zeroizing::new)
         && !password.trim().is_empty()
     {
-        return Ok(Some(Password::new(password.trim())));
+        let as_it_is = (password.trim() != *password).then(|| Password::new(password.as_str()));
+        return Ok(Some(Known { meant: Password::new(password.trim()), as_it_is }));
     }
-    Ok(config_path.map(saved_password).transpose()?.flatten())
+    Ok(config_path.map(saved_password).transpose()?.flatten().map(Known::from))
 }
 
-fn typed_password() -> Result<Password> {
+fn typed_password() -> Result<Known> {
     if !std::io::stdin().is_terminal() {
         bail!(CommandError::usage("no password: use --password-file or KOPIA_PASSWORD"));
     }
     let typed = Zeroizing::new(
         rpassword::prompt_password("Repository password: ").context("cannot ask for a password")?,
     );
-    Ok(Password::new(typed.as_str()))
+    Ok(Password::new(typed.as_str()).into())
+}
+
+/// Whether the storage itself does not believe who we are.
+fn is_denied(e: &rekopia::Error) -> bool {
+    let first: &(dyn std::error::Error + 'static) = e;
+    let mut chain = std::iter::successors(Some(first), |e| e.source());
+    chain.any(|e| e.downcast_ref::<BlobError>().is_some_and(|e| e.kind() == BlobErrorKind::Denied))
 }
 
 fn saved_password(config_path: &Path) -> Result<Option<Password>> {

@@ -23,8 +23,9 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 fn main() -> ExitCode {
-    let args = match args::Args::try_parse() {
-        Ok(args) => args.with_environment(|name| std::env::var_os(name)),
+    let parsed = args::Args::try_parse();
+    let args = match parsed.and_then(|args| args.with_environment(|name| std::env::var_os(name))) {
+        Ok(args) => args,
         Err(e) => {
             let _ = e.print();
             return ExitCode::from(if e.use_stderr() { exit::USAGE } else { 0 });

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use rekopia_testkit::exit_codes::code_of;
 use rekopia_testkit::fixture::{Fixture, testdata};
 use rekopia_testkit::server::s3::{ACCESS_KEY, S3Server, SECRET_KEY};
 use rekopia_testkit::tree::Tree;
@@ -277,7 +278,7 @@ fn a_bad_index_blob_in_every_command() {
     ] {
         let ended = run(args);
         let said = text(&ended.stderr);
-        assert_eq!(ended.status.code(), Some(14), "{args:?}: {said}");
+        assert_eq!(ended.status.code(), Some(code_of("corrupt")), "{args:?}: {said}");
         assert!(said.contains(blob), "{args:?}: {said}");
         assert!(!said.contains("--salvage") && !target.exists(), "{args:?}: {said}");
     }

@@ -11,6 +11,7 @@
 pub mod conformance;
 pub mod corpus;
 pub mod damage;
+pub mod exit_codes;
 pub mod fixture;
 #[cfg(feature = "fuse")]
 pub mod fuse;

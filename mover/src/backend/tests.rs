@@ -67,7 +67,7 @@ fn s3_precedence() {
 fn file_systems() {
     let read = |url| read(&Env::of(&[("KOPIA_REPOSITORY", url)]));
     assert_eq!(read("filesystem:///mnt/repo").unwrap(), Settings::path("/mnt/repo"));
-    for url in ["filesystem://mnt/repo", "filesystem:///mnt/../repo", "/mnt/repo", ""] {
+    for url in ["filesystem://mnt/repo", "filesystem:///mnt/../repo", "/mnt/../repo", ""] {
         assert!(read(url).unwrap_err().contains("KOPIA_REPOSITORY"), "{url}");
     }
 }
@@ -206,4 +206,39 @@ fn the_first_that_is_named_wins() {
     }
     assert_eq!(seen, ["S3", "Azure", "Gcs", "Filesystem", "B2", "Webdav", "Sftp", "Rclone", "Gcs"]);
     assert!(read(&Env::of(&[("GOOGLE_DRIVE_FOLDER_ID", "f"), ("GCS_BUCKET", "b")])).is_err());
+}
+
+#[test]
+fn a_directory_as_people_write_it() {
+    for (repository, fs_path, expected) in [
+        ("filesystem:///mnt/kopia", "", Some("/mnt/kopia")),
+        ("file:///mnt/kopia", "", Some("/mnt/kopia")),
+        ("filesystem:/mnt/kopia", "", Some("/mnt/kopia")),
+        ("file:/mnt/kopia", "", Some("/mnt/kopia")),
+        ("/mnt/kopia", "", Some("/mnt/kopia")),
+        ("\"filesystem:///mnt/kopia\"", "", Some("/mnt/kopia")),
+        ("'/mnt/kopia'\n", "", Some("/mnt/kopia")),
+        ("filesystem:", "/mnt/kopia", Some("/mnt/kopia")),
+        ("filesystem://", "/mnt/kopia", Some("/mnt/kopia")),
+        ("filesystem", "/mnt/kopia", Some("/mnt/kopia")),
+        ("", "/mnt/kopia", Some("/mnt/kopia")),
+        ("filesystem:///other", "/mnt/kopia", Some("/other")),
+        ("filesystem:///mnt/100%25", "", Some("/mnt/100%25")),
+        ("filesystem:", "", None),
+        ("filesystem://relative", "", None),
+        ("filesystem:///a/../b", "", None),
+        ("mnt/kopia", "", None),
+        ("C:\\kopia", "/mnt/kopia", None),
+    ] {
+        let found = read(&Env::of(&[("KOPIA_REPOSITORY", repository), ("KOPIA_FS_PATH", fs_path)]));
+        let expected = expected.map(Settings::path);
+        assert_eq!(found.as_ref().ok(), expected.as_ref(), "{repository:?} {fs_path:?}: {found:?}");
+    }
+    // What the stock mover does not read overrules nothing that it does.
+    for url in ["/mnt/kopia", "file:///mnt/kopia", "filesystem:"] {
+        let both = [("KOPIA_REPOSITORY", url), ("KOPIA_FS_PATH", "/mnt/kopia"), ("KOPIA_B2_BUCKET", "b")];
+        assert!(matches!(read(&Env::of(&both)), Ok(Settings::B2(_))), "{url}");
+    }
+    let unknown = read(&Env::of(&[("KOPIA_REPOSITORY", "mnt/kopia")])).unwrap_err();
+    assert!(unknown.contains("filesystem:///path") && unknown.contains("s3://bucket/prefix"), "{unknown}");
 }

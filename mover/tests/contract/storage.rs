@@ -147,7 +147,7 @@ fn session_token_and_authority() {
 }
 
 fn bad_paths() {
-    for url in ["filesystem://mnt/repo", "filesystem:///mnt/../repo", "/mnt/repo"] {
+    for url in ["filesystem://mnt/repo", "filesystem:///mnt/../repo", "/mnt/../repo"] {
         Place::with("KOPIA_REPOSITORY", url).refuses(2, "KOPIA_REPOSITORY");
     }
 }

@@ -4,16 +4,19 @@ mod environment;
 mod files;
 mod kopia;
 mod nearby;
+mod pasted;
 mod secret;
 mod settings;
 mod url;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use environment::Environment;
 pub use kopia::{KopiaConfig, Limits, Token};
 pub use nearby::nearby;
+pub use pasted::{control_character, trimmed, unquoted};
+use percent_encoding::percent_decode_str;
 pub use secret::Secret;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -54,9 +57,16 @@ impl Settings {
     /// # Errors
     /// [`BlobErrorKind::Settings`] for an unknown scheme or option, a missing part, or a secret.
     pub fn parse(text: &str) -> Result<Self, BlobError> {
-        match text.split_once("://") {
-            None => Ok(Settings::path(text)),
-            Some(("file", path)) => Ok(Settings::path(path)),
+        let local = ["filesystem:", "file:"].iter().find_map(|scheme| text.strip_prefix(scheme));
+        match trimmed(text).split_once("://") {
+            // A folder may be called so.
+            None => match local.filter(|path| path.starts_with('/') && !Path::new(text).exists()) {
+                Some(path) => Ok(Settings::path(trimmed(path))),
+                None => Ok(Settings::path(text)),
+            },
+            Some(("file", path)) => Ok(Settings::path(percent_decode_str(path).decode_utf8_lossy().as_ref())),
+            // VolSync's own form, which is no URL.
+            Some(("filesystem", path)) => Ok(Settings::path(path)),
             Some((scheme, rest)) => {
                 let (kind, config) = url::parse(scheme, rest)?;
                 Settings::from_kopia(&kind, Value::Object(config))
@@ -73,10 +83,11 @@ impl Settings {
     ///
     /// # Errors
     /// [`BlobErrorKind::Settings`] for an unknown type, a field of the wrong kind, or a required field that is empty.
-    pub fn from_kopia(kind: &str, config: Value) -> Result<Self, BlobError> {
+    pub fn from_kopia(kind: &str, mut config: Value) -> Result<Self, BlobError> {
+        pasted::tidy(&mut config)?;
         let settings = match kind {
             "filesystem" => Settings::Filesystem(fields(kind, config)?),
-            "s3" => Settings::S3(fields(kind, config)?),
+            "s3" => Settings::S3(fields::<S3Settings>(kind, config)?.tidy()?),
             "gcs" => Settings::Gcs(fields(kind, config)?),
             "azureBlob" => Settings::Azure(fields(kind, config)?),
             "b2" => Settings::B2(fields(kind, config)?),
@@ -116,6 +127,20 @@ impl Settings {
         }
         prefix.push('/');
         Some(folder)
+    }
+
+    /// The same with the password trimmed, where that changes it: to be tried when the server has refused the other.
+    pub fn with_trimmed_password(&self) -> Option<Self> {
+        let mut other = self.clone();
+        let password = match &mut other {
+            Settings::Sftp(s) => &mut s.password,
+            Settings::Webdav(s) => &mut s.password,
+            _ => return None,
+        };
+        let trimmed = Secret::new(trimmed(password.expose()));
+        let differs = trimmed.expose() != password.expose();
+        *password = trimmed;
+        differs.then_some(other)
     }
 
     fn check(&self) -> Result<(), BlobError> {

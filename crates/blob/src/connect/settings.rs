@@ -10,6 +10,8 @@ use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Deserializer};
 
 use super::secret::Secret;
+use super::settings_error;
+use crate::BlobError;
 
 /// A directory, in the layout that its `.shards` file describes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -76,6 +78,26 @@ pub struct S3Settings {
     pub style: S3Style,
     /// Send requests without a signature (not a field of Kopia's).
     pub anonymous: bool,
+}
+
+impl S3Settings {
+    /// An endpoint may be given as a URL; Kopia's field has no scheme.
+    pub(super) fn tidy(mut self) -> Result<Self, BlobError> {
+        if let Some((scheme, bare)) = self.endpoint.split_once("://") {
+            match scheme.to_ascii_lowercase().as_str() {
+                "http" => self.do_not_use_tls = true,
+                "https" => {}
+                _ => return Err(settings_error("field \"endpoint\": only http:// and https:// exist")),
+            }
+            self.endpoint = bare.to_owned();
+        }
+        let bare = self.endpoint.trim_end_matches('/').len();
+        self.endpoint.truncate(bare);
+        if self.endpoint.contains('/') {
+            return Err(settings_error("field \"endpoint\" holds a path; it is host[:port]"));
+        }
+        Ok(self)
+    }
 }
 
 /// Where the bucket's name goes.

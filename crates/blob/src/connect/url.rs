@@ -117,24 +117,6 @@ fn bucket(parts: &Parts<'_>, config: &mut Map<String, Value>) -> Result<(), Blob
     Ok(())
 }
 
-/// An endpoint may be typed as a URL; Kopia's field has no scheme.
-fn s3(parts: &Parts<'_>, config: &mut Map<String, Value>) -> Result<(), BlobError> {
-    bucket(parts, config)?;
-    if let Some(endpoint) = config.get("endpoint").and_then(Value::as_str).map(str::to_owned) {
-        let (bare, plain) = match endpoint.split_once("://") {
-            Some(("http", bare)) => (bare, true),
-            Some(("https", bare)) => (bare, false),
-            Some(_) => return Err(settings_error("option endpoint: only http:// and https:// exist")),
-            None => (endpoint.as_str(), false),
-        };
-        config.insert("endpoint".into(), bare.trim_end_matches('/').into());
-        if plain {
-            config.insert("doNotUseTLS".into(), true.into());
-        }
-    }
-    Ok(())
-}
-
 fn azure(parts: &Parts<'_>, config: &mut Map<String, Value>) -> Result<(), BlobError> {
     config.insert("container".into(), need("container", parts.authority)?.into());
     config.insert("prefix".into(), parts.path.as_str().into());
@@ -229,7 +211,7 @@ const SCHEMES: &[Scheme] = &[
             ("pointInTime", Text),
         ],
         short: &[("ca", "caFile"), ("insecure", "doNotVerifyTLS")],
-        base: s3,
+        base: bucket,
     },
     Scheme {
         name: "gs",

@@ -18,11 +18,30 @@ pub(super) fn man() -> Result<u8> {
     let mut page = Vec::new();
     let command = Args::command();
     clap_mangen::Man::new(command.clone()).render(&mut page)?;
+    page.extend(exit_status().into_bytes());
     for sub in command.get_subcommands() {
         let title = format!("rekopia-{}", sub.get_name());
         clap_mangen::Man::new(sub.clone()).title(title).render(&mut page)?;
     }
     print(&page)
+}
+
+/// The table that people read, too.
+const EXIT_CODES: &str = include_str!("../../../../docs/exit-codes.md");
+
+fn exit_status() -> String {
+    let mut section = ".SH EXIT STATUS\n".to_owned();
+    for line in EXIT_CODES.lines() {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        if let ["", code, _, meaning, remedy, ""] = cells.as_slice()
+            && code.parse::<u8>().is_ok()
+        {
+            let text =
+                format!("{meaning}. {remedy}.").replace('\\', "\\e").replace('-', "\\-").replace('`', "");
+            section.push_str(&format!(".TP\n\\fB{code}\\fR\n{text}\n"));
+        }
+    }
+    section
 }
 
 fn print(bytes: &[u8]) -> Result<u8> {

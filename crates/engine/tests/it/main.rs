@@ -6,6 +6,7 @@ mod bad_index;
 mod cost;
 mod damage;
 mod ends;
+mod exit_codes;
 mod far;
 mod fuse;
 mod fuse_attributes;
