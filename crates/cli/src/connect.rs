@@ -20,7 +20,10 @@ const CACHE_BYTES: u64 = 1 << 30;
 /// Opens the repository that the options name, or the one that `kopia` is connected to.
 pub(crate) async fn open(global: &Global, observer: &Arc<dyn Observer>) -> Result<Repository> {
     let Place { settings, config_path, .. } = place(global)?;
-    let password = password(global, config_path.as_deref())?;
+    let password = match password(global, config_path.as_deref())? {
+        Some(password) => password,
+        None => typed_password().await?,
+    };
     let layers = LayerOptions {
         in_flight: global.parallel.map(usize::from),
         bandwidth: global.limit_download,
@@ -137,35 +140,39 @@ fn config_path(global: &Global) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// `--password-file`, then `KOPIA_PASSWORD`, then what Kopia saved beside its configuration, then the terminal.
-fn password(global: &Global, config_path: Option<&Path>) -> Result<Password> {
+/// `--password-file`, then `KOPIA_PASSWORD`, then what Kopia saved beside its configuration; `None`: to be asked for.
+fn password(global: &Global, config_path: Option<&Path>) -> Result<Option<Password>> {
     if let Some(path) = &global.password_file {
         let bytes = std::fs::read(path).map_err(|e| {
             CommandError::usage(format!("cannot read the password file {}: {e}", path.display()))
         });
         let mut bytes = Zeroizing::new(bytes?);
         strip_line_end(&mut bytes);
-        return Ok(Password::new(bytes.to_vec()));
+        return Ok(Some(Password::new(bytes.to_vec())));
     }
     if let Some(path) = &global.token_file
         && let Some(password) = token_at(path)?.password
     {
-        return Ok(Password::new(password.expose()));
+        return Ok(Some(Password::new(password.expose())));
     }
     if let Ok(password) = std::env::var("KOPIA_PASSWORD") {
         let password = Zeroizing::new(password);
-        return Ok(Password::new(password.trim()));
+        return Ok(Some(Password::new(password.trim())));
     }
     if let Some(saved) = config_path.map(saved_password).transpose()?.flatten() {
-        return Ok(saved);
+        return Ok(Some(saved));
     }
     if !std::io::stdin().is_terminal() {
         bail!(CommandError::usage("no password: use --password-file or KOPIA_PASSWORD"));
     }
-    let typed = Zeroizing::new(
-        rpassword::prompt_password("Repository password: ").context("cannot ask for a password")?,
-    );
-    Ok(Password::new(typed.as_str()))
+    Ok(None)
+}
+
+/// The terminal, last of all. A signal is not kept waiting for it.
+async fn typed_password() -> Result<Password> {
+    let asked = tokio::task::spawn_blocking(|| rpassword::prompt_password("Repository password: "));
+    let typed = asked.await?.context("cannot ask for a password")?;
+    Ok(Password::new(Zeroizing::new(typed).as_str()))
 }
 
 fn saved_password(config_path: &Path) -> Result<Option<Password>> {

@@ -1,6 +1,10 @@
-//! How much a run may take: memory by default, less where the machine or its container has less; open files.
+//! How much a run may take: memory by default, less where the machine or its container has less; open files; threads.
 
+use std::io;
 use std::path::Path;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
 
 /// The budget for data in flight when none is given.
 const DEFAULT_BYTES: u64 = 80 << 20;
@@ -21,6 +25,58 @@ pub fn raise_open_files() {
     let limit = getrlimit(Resource::Nofile);
     // Where it is refused the old limit is what there is.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+}
+
+/// Threads that a program has besides its workers: one that drives the runtime, a few that may block.
+const THREADS: usize = 6;
+
+/// Starts the runtime of a program that restores: one thread, and up to four that may block. Where the limit of processes
+/// leaves fewer than six, nothing but one that may block. Takes less than a millisecond.
+///
+/// # Errors
+/// When not even that one can be started.
+pub fn start_runtime() -> io::Result<Runtime> {
+    let most = threads_to_be_had();
+    if most == 0 {
+        let what = "no thread can be started: the limit of processes (ulimit -u, pids.max) is reached";
+        return Err(io::Error::new(io::ErrorKind::QuotaExceeded, what));
+    }
+    let is_frugal = most < THREADS;
+    let mut builder = if is_frugal { Builder::new_current_thread() } else { Builder::new_multi_thread() };
+    if !is_frugal {
+        builder.worker_threads(1);
+    }
+    // Each thread costs an arena of the allocator; a local disk keeps no more than a few busy.
+    builder.max_blocking_threads(if is_frugal { 1 } else { 4 });
+    // Tokio panics where it needs a thread and has none: one that was had is kept.
+    let runtime = builder.thread_keep_alive(Duration::from_secs(u64::MAX >> 32)).enable_all().build()?;
+    drop(runtime.spawn_blocking(|| ()));
+    Ok(runtime)
+}
+
+/// How many threads can be started now; what is more than [`THREADS`] is not counted.
+fn threads_to_be_had() -> usize {
+    let (hold, held) = crossbeam_channel::bounded::<()>(0);
+    let start = |_| {
+        let held = held.clone();
+        let waits = std::thread::Builder::new().stack_size(64 << 10);
+        waits.spawn(move || held.recv()).ok()
+    };
+    let threads: Vec<_> = (0..THREADS).map_while(start).collect();
+    let before = threads.len();
+    drop(hold);
+    for thread in threads {
+        let _ = thread.join();
+    }
+    // A thread that was joined counts until the kernel has put it away.
+    let are_gone = || std::fs::read_dir("/proc/self/task").is_ok_and(|tasks| tasks.count() <= 1);
+    for _ in 0..50 {
+        if before == THREADS || are_gone() {
+            break;
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    before
 }
 
 fn limit() -> Option<u64> {

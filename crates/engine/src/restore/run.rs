@@ -40,7 +40,11 @@ impl Repository {
     /// Restores what `from` names: a directory's contents into `target`, a file or symlink to `target`.
     ///
     /// A report comes back whenever the target may have been touched, also when entries failed, the run was stopped or
-    /// could not go on ([`Report::fatal`]); [`Report::exit_kind`] says how a program ends.
+    /// could not go on ([`Report::fatal`]); [`Report::exit_kind`] says how a program ends. A run that was stopped comes
+    /// back within seconds, also when its storage or its target hangs ([`Cancel`]).
+    ///
+    /// Dropping the future ends its tasks and threads; of what was half-written nothing stays, but modes of directories
+    /// that were opened do.
     ///
     /// # Errors
     /// Nothing was touched: [`ErrorKind::Corrupt`] when the root cannot be read, or anything at all under
@@ -55,16 +59,25 @@ impl Repository {
         observer: Arc<dyn Observer>,
     ) -> Result<Report> {
         let started = Instant::now();
-        self.prove_root(&from.entry).await?;
+        let Some(proven) = options.cancel.run_until_cancelled(self.prove_root(&from.entry)).await else {
+            return Ok(self.report_of_nothing(started));
+        };
+        proven?;
         let outcome = Arc::new(Outcome::new(options, observer)?);
-        let mut run = Run::prepare(self, from, target, options, &outcome)?;
-        let proof = run.prove().await?;
-        run.check_room(&proof)?;
-        if options.dry_run {
-            run.plan(&proof).await?;
-        } else {
-            run.check_deletion(&proof)?;
-            run.write(proof).await?;
+        let _stops = StopWhenDropped(outcome.stop.clone());
+        let stages = async {
+            let mut run = Run::prepare(self, from, target, options, &outcome)?;
+            let proof = run.prove().await?;
+            run.check_room(&proof)?;
+            if options.dry_run {
+                return run.plan(&proof).await;
+            }
+            run.check_deletion(&proof).await?;
+            run.write(proof).await
+        };
+        match stages.await {
+            Err(e) if e.kind() == ErrorKind::Cancelled => {}
+            done => done?,
         }
         Ok(self.report(&outcome, options, started))
     }
@@ -89,8 +102,12 @@ impl Repository {
             cancel: options.cancel.clone(),
             ..defaults
         };
-        self.prove_root(&from.entry).await?;
+        let Some(proven) = options.cancel.run_until_cancelled(self.prove_root(&from.entry)).await else {
+            return Ok(Report { verification: true, ..self.report_of_nothing(started) });
+        };
+        proven?;
         let outcome = Arc::new(Outcome::new(&options, observer)?);
+        let _stops = StopWhenDropped(outcome.stop.clone());
         let (node, entry) = (DirNode::root(None), from.entry.clone());
         let tree = match from.entry.kind {
             EntryKind::Directory => Tree::Directory { folder: Folder::root(node), root: entry },
@@ -136,6 +153,13 @@ impl Repository {
         Ok(())
     }
 
+    /// The report of a run that was stopped before it began.
+    fn report_of_nothing(&self, started: Instant) -> Report {
+        let (requests, fetched_bytes) = self.traffic();
+        let seconds = started.elapsed().as_secs_f64();
+        Report { cancelled: true, requests, fetched_bytes, seconds, ..Report::default() }
+    }
+
     fn report(&self, outcome: &Outcome, options: &RestoreOptions, started: Instant) -> Report {
         if let Err(e) = outcome.close_log() {
             outcome.abort(&e);
@@ -152,6 +176,15 @@ impl Repository {
         report.fatal = outcome.fatal();
         report.planned = options.dry_run.then(|| outcome.tally.planned());
         report
+    }
+}
+
+/// Ends the threads and tasks of a run, also when its future is dropped.
+struct StopWhenDropped(Cancel);
+
+impl Drop for StopWhenDropped {
+    fn drop(&mut self) {
+        self.0.cancel();
     }
 }
 
