@@ -20,6 +20,7 @@ mod process;
 mod selection;
 mod settings;
 mod stock;
+mod stopping;
 mod storage;
 mod table;
 mod volume;
