@@ -17,6 +17,7 @@ mod operator;
 mod owners;
 mod place;
 mod process;
+mod scarce;
 mod selection;
 mod settings;
 mod stock;
