@@ -214,7 +214,7 @@ fn a_command_leaves_a_storage_that_hangs() {
         assert_eq!(last["exitCode"], code, "{what}: {last}");
         // What was on its way when the signal came may still be seen, but no index is read once more.
         let after = cloud.proxy.take_requests();
-        let reloads = |seen: &&Seen| Phase::IndexList.is_it(seen) || Phase::Index.is_it(seen);
+        let reloads = |seen: &&Seen| IndexList.is_it(seen) || Index.is_it(seen);
         assert!(
             matches!(phase, Opening | IndexList | Index) || !after.iter().any(|seen| reloads(&seen)),
             "{what}: {after:?}"

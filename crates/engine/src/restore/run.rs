@@ -1,7 +1,9 @@
 //! A whole restore or verification, from what was resolved to the report.
 
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use rekopia_format::directory::{Entry, EntryKind};
@@ -64,8 +66,7 @@ impl Repository {
         };
         proven?;
         let outcome = Arc::new(Outcome::new(options, observer)?);
-        let _stops = StopWhenDropped(outcome.stop.clone());
-        let stages = async {
+        let stages = Stopping::new(&outcome.stop, async {
             let mut run = Run::prepare(self, from, target, options, &outcome)?;
             let proof = run.prove().await?;
             run.check_room(&proof)?;
@@ -74,7 +75,7 @@ impl Repository {
             }
             run.check_deletion(&proof).await?;
             run.write(proof).await
-        };
+        });
         match stages.await {
             Err(e) if e.kind() == ErrorKind::Cancelled => {}
             done => done?,
@@ -107,7 +108,6 @@ impl Repository {
         };
         proven?;
         let outcome = Arc::new(Outcome::new(&options, observer)?);
-        let _stops = StopWhenDropped(outcome.stop.clone());
         let (node, entry) = (DirNode::root(None), from.entry.clone());
         let tree = match from.entry.kind {
             EntryKind::Directory => Tree::Directory { folder: Folder::root(node), root: entry },
@@ -122,7 +122,7 @@ impl Repository {
             outcome: Arc::clone(&outcome),
         };
         let ticker = Ticker::start(self, &outcome, from);
-        let ran = pass.run(tree).await;
+        let ran = Stopping::new(&outcome.stop, pass.run(tree)).await;
         ticker.stop();
         if let Err(e) = ran {
             outcome.abort(&e);
@@ -179,12 +179,29 @@ impl Repository {
     }
 }
 
-/// Ends the threads and tasks of a run, also when its future is dropped.
-struct StopWhenDropped(Cancel);
+/// Work whose threads and tasks end with it, also when its future is dropped: they are told before anything of it goes.
+struct Stopping<F> {
+    stop: Cancel,
+    work: Pin<Box<F>>,
+}
 
-impl Drop for StopWhenDropped {
+impl<F: Future> Stopping<F> {
+    fn new(stop: &Cancel, work: F) -> Self {
+        Stopping { stop: stop.clone(), work: Box::pin(work) }
+    }
+}
+
+impl<F: Future> Future for Stopping<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.work.as_mut().poll(context)
+    }
+}
+
+impl<F> Drop for Stopping<F> {
     fn drop(&mut self) {
-        self.0.cancel();
+        self.stop.cancel();
     }
 }
 

@@ -1,10 +1,10 @@
 //! The worker threads of a pass: as many as the system grants. Where it grants none their work is done between the
 //! requests.
 
-use std::cell::Cell;
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub(crate) struct Workers {
     ended: mpsc::Receiver<Infallible>,
     /// The queue, where there is no thread.
     queue: Option<Receiver<Work>>,
-    panicked: Cell<bool>,
+    panicked: AtomicBool,
 }
 
 /// How often the queue is looked at where there is no thread.
@@ -47,7 +47,7 @@ impl Workers {
             }
         }
         let queue = threads.is_empty().then_some(queue);
-        Workers { shop: Arc::clone(shop), threads, ended, queue, panicked: Cell::new(false) }
+        Workers { shop: Arc::clone(shop), threads, ended, queue, panicked: AtomicBool::new(false) }
     }
 
     /// Does the work of threads that could not be started; never ends.
@@ -67,13 +67,13 @@ impl Workers {
         // Nobody sends: this is the end of all threads, waited for without a thread.
         let _ = self.ended.recv().await;
         let joined = self.threads.into_iter().map(JoinHandle::join).filter(Result::is_err).count();
-        joined == 0 && !self.panicked.get()
+        joined == 0 && !self.panicked.load(Ordering::Relaxed)
     }
 
     fn work_off(&self, queue: &Receiver<Work>) {
         let work = AssertUnwindSafe(|| self.shop.work(queue.try_iter()));
         if std::panic::catch_unwind(work).is_err() {
-            self.panicked.set(true);
+            self.panicked.store(true, Ordering::Relaxed);
         }
     }
 }
