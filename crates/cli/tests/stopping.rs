@@ -13,6 +13,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rekopia_testkit::fixture::{Fixture, testdata};
+use rekopia_testkit::fuse::{Faults, FuseMount, Op};
 use rekopia_testkit::server::faulty::{Fault, Faulty, Seen};
 use rekopia_testkit::server::s3::{ACCESS_KEY, S3Server, SECRET_KEY};
 use rekopia_testkit::server::sshd::Sshd;
@@ -263,6 +264,78 @@ fn nothing_is_synced_after_a_signal() {
     let report: Value = serde_json::from_str(text(&output.stdout).lines().last().unwrap()).unwrap();
     let warnings = report["warnings"].to_string();
     assert!(warnings.contains("not synced, because the run was stopped"), "{report}");
+}
+
+/// Nobody waits for what only passes time: a storage that asks to be left alone, a limit of bandwidth, a question.
+#[test]
+fn waits_do_not_hold_up_a_signal() {
+    let cloud = Cloud::new();
+    let target = cloud.dir.path().join("t");
+    let restore = ["restore", "latest", target.to_str().unwrap()];
+    for (what, args, fault) in [
+        ("second tries", &restore[..], Some(Fault::Busy(503, "SlowDown", 300))),
+        ("second tries", &["ls", "latest"], Some(Fault::Busy(503, "SlowDown", 300))),
+        ("bandwidth", &["--limit-download", "200", "restore", "latest", restore[2]], None),
+    ] {
+        cloud.proxy.take_requests();
+        cloud.proxy.break_answers(move |seen| fault.filter(|_| Phase::Index.is_it(seen)));
+        let mut command = cloud.command(args);
+        let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let began = Instant::now();
+        let mut seen = Vec::new();
+        while !seen.iter().any(|seen| Phase::Index.is_it(seen)) {
+            assert!(began.elapsed() < Duration::from_secs(60), "{what}: no index is asked for");
+            std::thread::sleep(Duration::from_millis(5));
+            seen.extend(cloud.proxy.take_requests());
+        }
+        std::thread::sleep(Duration::from_millis(300));
+        signal(&child, Signal::TERM);
+        let output = leaves(child, what);
+        assert_eq!(output.status.code(), Some(143), "{what}: {}", text(&output.stderr));
+        assert!(text(&output.stderr).contains("topped on request"), "{what}: {}", text(&output.stderr));
+        cloud.answer();
+    }
+}
+
+/// A file system that answers nobody: not even opening a file can be dropped, and the process still goes.
+#[test]
+fn a_dead_mount_is_left_behind() {
+    let backing = tempfile::tempdir().unwrap();
+    rekopia_testkit::fixture::copy_dir(&testdata().join("quickstart/repo"), &backing.path().join("repo"));
+    std::fs::write(backing.path().join("blocker"), "").unwrap();
+    let faults = Faults::default();
+    let Some(mount) = FuseMount::or_skip(backing.path(), &faults) else { return };
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let (hangs, hanging) = std::sync::mpsc::channel();
+    let released = std::sync::Mutex::new(released);
+    // The server has one thread. Whoever comes now waits for it and can be killed; the kernel lets nobody go whose own
+    // question the server has taken.
+    faults.before(Op::Lookup, move |call| {
+        if call.name == "blocker" {
+            let _ = hangs.send(());
+            let _ = released.lock().unwrap().recv();
+        }
+        Ok(())
+    });
+    let blocker = mount.path().join("blocker");
+    let blocked = std::thread::spawn(move || drop(blocker.metadata()));
+    hanging.recv().unwrap();
+    let target = backing.path().join("t");
+    let repo = mount.path().join("repo");
+    for args in [&["restore", "latest", target.to_str().unwrap()][..], &["verify"], &["ls", "latest"]] {
+        let mut command = Command::new(EXE);
+        command.args(["--repo", repo.to_str().unwrap()]).args(args).env("KOPIA_PASSWORD", PASSWORD);
+        command.env("HOME", "/proc/nonexistent").stdin(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.stdout(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(500));
+        assert!(child.try_wait().unwrap().is_none(), "{args:?} does not hang");
+        signal(&child, Signal::TERM);
+        let output = leaves(child, &format!("{args:?}"));
+        assert_eq!(output.status.code(), Some(143), "{args:?}: {}", text(&output.stderr));
+        assert!(text(&output.stderr).contains("topped on request"), "{args:?}: {}", text(&output.stderr));
+    }
+    drop(release);
+    blocked.join().unwrap();
 }
 
 /// The end of a pipe whose other end is never read, and has no room.
