@@ -43,16 +43,24 @@ fn main() -> ExitCode {
     // Backup and maintenance hand the session over with everything else.
     let debug = env.text("DEBUG_MOVER") == Some("1")
         && !matches!(asked, Ok(Operation::Backup | Operation::Maintenance));
-    let outcome = guarded(|| match listening {
+    let outcome = match &listening {
         Err(e) => Outcome::failed(1, "internal", format!("cannot start: {e}")),
-        Ok((runtime, cancel)) if debug => {
-            finish(runtime, async { stoppable(&cancel, run::debug_session(&env)).await })
-        }
-        Ok((runtime, cancel)) => match Config::check(&env, &arguments) {
-            Ok(config) => work(&config, &env, runtime, &cancel),
-            Err(refused) => refused,
-        },
-    });
+        Ok((runtime, cancel)) => rekopia::off_first_thread(runtime, || {
+            guarded(|| {
+                if debug {
+                    return runtime.block_on(stoppable(cancel, run::debug_session(&env)));
+                }
+                match Config::check(&env, &arguments) {
+                    Ok(config) => work(&config, &env, runtime, cancel),
+                    Err(refused) => refused,
+                }
+            })
+        }),
+    };
+    if let Ok((runtime, _)) = listening {
+        // A blocked read (a dead mount) must not keep the process alive.
+        runtime.shutdown_background();
+    }
     let operation = asked.map_or("unknown", Operation::name);
     ExitCode::from(outcome.tell(operation, &termination_log(&env)))
 }
@@ -75,8 +83,8 @@ fn tell_stopped() -> u8 {
     Outcome::Stopped(None).tell(operation, &termination_log(&env))
 }
 
-fn work(config: &Config, env: &Env, runtime: Runtime, cancel: &Cancel) -> Outcome {
-    let outcome = finish(runtime, async {
+fn work(config: &Config, env: &Env, runtime: &Runtime, cancel: &Cancel) -> Outcome {
+    let outcome = runtime.block_on(async {
         match config.operation {
             Operation::Restore | Operation::Check => run::restore(config, cancel).await,
             Operation::Backup | Operation::Maintenance => stoppable(cancel, handover::before(config)).await,
@@ -91,14 +99,6 @@ fn work(config: &Config, env: &Env, runtime: Runtime, cancel: &Cancel) -> Outcom
 /// The outcome of what leaves nothing behind: a signal drops it where it stands.
 async fn stoppable(cancel: &Cancel, work: impl Future<Output = Outcome>) -> Outcome {
     cancel.run_until_cancelled(work).await.unwrap_or(Outcome::Stopped(None))
-}
-
-/// The outcome of `work`, whatever it leaves hanging.
-fn finish(runtime: Runtime, work: impl Future<Output = Outcome>) -> Outcome {
-    let outcome = guarded(|| runtime.block_on(work));
-    // A blocked read (a dead mount) must not keep the process alive.
-    runtime.shutdown_background();
-    outcome
 }
 
 /// The outcome of `work`; a panic in it is one, too, so that the last lines and the termination message say so.
@@ -130,9 +130,13 @@ mod tests {
         assert_eq!((outcome.exit_code(), outcome.name()), (1, "internal"));
         assert!(format!("{outcome:?}").contains("please report it: index out of?bounds"), "{outcome:?}");
         let (runtime, cancel) = listen().unwrap();
-        let outcome = finish(runtime, async {
-            assert!(cancel.is_cancelled(), "not cancelled");
-            Outcome::Stopped(None)
+        let outcome = rekopia::off_first_thread(&runtime, || {
+            guarded(|| {
+                runtime.block_on(async {
+                    assert!(cancel.is_cancelled(), "not cancelled");
+                    Outcome::Stopped(None)
+                })
+            })
         });
         assert_eq!(outcome.name(), "internal");
     }

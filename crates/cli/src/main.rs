@@ -56,7 +56,7 @@ fn run(args: args::Args) -> Result<u8> {
         let _entered = runtime.enter();
         signals::watch(&cancel, farewell);
     }
-    let result = runtime.block_on(command::run(args, &cancel));
+    let result = rekopia::off_first_thread(&runtime, || runtime.block_on(command::run(args, &cancel)));
     // A blocked read (a dead mount) must not keep the process alive.
     runtime.shutdown_background();
     result

@@ -1,10 +1,12 @@
 //! How much a run may take: memory by default, less where the machine or its container has less; open files; threads.
 
 use std::io;
+use std::panic::resume_unwind;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Runtime, RuntimeFlavor};
 
 /// The budget for data in flight when none is given.
 const DEFAULT_BYTES: u64 = 80 << 20;
@@ -27,11 +29,11 @@ pub fn raise_open_files() {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }
 
-/// Threads that a program has besides its workers: one that drives the runtime, a few that may block.
-const THREADS: usize = 6;
+/// Threads that a program has besides its workers: one that drives the runtime, one for its work, a few that may block.
+const THREADS: usize = 7;
 
 /// Starts the runtime of a program that restores: one thread, and up to four that may block. Where the limit of processes
-/// leaves fewer than six, nothing but one that may block. Takes less than a millisecond.
+/// leaves fewer than seven, nothing but one that may block. Takes less than a millisecond.
 ///
 /// # Errors
 /// When not even that one can be started.
@@ -54,8 +56,35 @@ pub fn start_runtime() -> io::Result<Runtime> {
     Ok(runtime)
 }
 
+/// Does `work` on a thread that is not the first of the process, where the runtime has threads at all. The kernel hands
+/// signals to the first thread, which has to take them also while `work` is stuck in a dead mount.
+///
+/// # Panics
+/// As `work` does.
+pub fn off_first_thread<T: Send>(runtime: &Runtime, work: impl FnOnce() -> T + Send) -> T {
+    if runtime.handle().runtime_flavor() == RuntimeFlavor::CurrentThread {
+        return work();
+    }
+    let work = Mutex::new(Some(work));
+    let begin = || {
+        let work = work.lock().unwrap_or_else(PoisonError::into_inner).take();
+        work.map(|work| work())
+    };
+    let done = std::thread::scope(|scope| {
+        // As much stack as the first thread has.
+        let thread = std::thread::Builder::new().name("program".into()).stack_size(8 << 20);
+        match thread.spawn_scoped(scope, begin) {
+            Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+            Err(_) => begin(),
+        }
+    });
+    done.expect("the work is taken once")
+}
+
 /// How many threads can be started now; what is more than [`THREADS`] is not counted.
 fn threads_to_be_had() -> usize {
+    let running = || std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
+    let at_first = running();
     let (hold, held) = crossbeam_channel::bounded::<()>(0);
     let start = |_| {
         let held = held.clone();
@@ -69,9 +98,8 @@ fn threads_to_be_had() -> usize {
         let _ = thread.join();
     }
     // A thread that was joined counts until the kernel has put it away.
-    let are_gone = || std::fs::read_dir("/proc/self/task").is_ok_and(|tasks| tasks.count() <= 1);
     for _ in 0..50 {
-        if before == THREADS || are_gone() {
+        if before == THREADS || running() <= at_first {
             break;
         }
         std::thread::sleep(Duration::from_micros(200));
