@@ -17,11 +17,11 @@ mod outcome;
 mod run;
 mod say;
 mod settings;
+mod signals;
 mod verdict;
 
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use config::{Config, Operation};
 use env::Env;
@@ -29,7 +29,6 @@ use outcome::{Outcome, termination_log};
 use rekopia::Cancel;
 use say::{one_line, say};
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::Level;
 use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
@@ -51,37 +50,51 @@ fn main() -> ExitCode {
     // Backup and maintenance hand the session over with everything else.
     let debug = env.text("DEBUG_MOVER") == Some("1")
         && !matches!(asked, Ok(Operation::Backup | Operation::Maintenance));
-    let outcome = guarded(|| match listening {
-        Err(e) => Outcome::failed(1, "internal", format!("cannot start the runtime: {e}")),
-        Ok(listening) if debug => until_stopped(listening, |_| run::debug_session(&env)),
-        Ok(listening) => match Config::check(&env, &arguments) {
-            Ok(config) => work(&config, &env, listening),
-            Err(refused) => refused,
-        },
-    });
-    let operation = asked.map_or("unknown", Operation::name);
-    outcome.tell(operation, &termination_log(&env));
-    ExitCode::from(outcome.exit_code())
-}
-
-fn listen() -> std::io::Result<(Runtime, Signal)> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .max_blocking_threads(4)
-        .enable_all()
-        .build()?;
-    let terminate = {
-        let _entered = runtime.enter();
-        signal(SignalKind::terminate())?
+    let outcome = match &listening {
+        Err(e) => Outcome::failed(1, "internal", format!("cannot start: {e}")),
+        Ok((runtime, cancel)) => rekopia::off_first_thread(runtime, || {
+            guarded(|| {
+                if debug {
+                    return runtime.block_on(stoppable(cancel, run::debug_session(&env)));
+                }
+                match Config::check(&env, &arguments) {
+                    Ok(config) => work(&config, &env, runtime, cancel),
+                    Err(refused) => refused,
+                }
+            })
+        }),
     };
-    Ok((runtime, terminate))
+    if let Ok((runtime, _)) = listening {
+        // A blocked read (a dead mount) must not keep the process alive.
+        runtime.shutdown_background();
+    }
+    let operation = asked.map_or("unknown", Operation::name);
+    ExitCode::from(outcome.tell(operation, &termination_log(&env)))
 }
 
-fn work(config: &Config, env: &Env, listening: (Runtime, Signal)) -> Outcome {
-    let outcome = until_stopped(listening, |cancel| async move {
+fn listen() -> std::io::Result<(Runtime, Cancel)> {
+    let runtime = rekopia::start_runtime()?;
+    let cancel = Cancel::new();
+    {
+        let _entered = runtime.enter();
+        signals::watch(&cancel, tell_stopped)?;
+    }
+    Ok((runtime, cancel))
+}
+
+/// Tells that the run was stopped, for one that does not come to an end by itself.
+fn tell_stopped() -> u8 {
+    let env = Env::of_process();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let operation = config::operation(&env, &arguments).map_or("unknown", Operation::name);
+    Outcome::Stopped(None).tell(operation, &termination_log(&env))
+}
+
+fn work(config: &Config, env: &Env, runtime: &Runtime, cancel: &Cancel) -> Outcome {
+    let outcome = runtime.block_on(async {
         match config.operation {
             Operation::Restore | Operation::Check => run::restore(config, cancel).await,
-            Operation::Backup | Operation::Maintenance => handover::before(config).await,
+            Operation::Backup | Operation::Maintenance => stoppable(cancel, handover::before(config)).await,
         }
     });
     match outcome {
@@ -90,32 +103,9 @@ fn work(config: &Config, env: &Env, listening: (Runtime, Signal)) -> Outcome {
     }
 }
 
-/// The outcome of `work`, or [`Outcome::Stopped`] a moment after SIGTERM: what is in flight may drain first, but not for
-/// long.
-fn until_stopped<F: Future<Output = Outcome>>(
-    (runtime, mut terminate): (Runtime, Signal),
-    work: impl FnOnce(Cancel) -> F,
-) -> Outcome {
-    let cancel = Cancel::new();
-    let working = async {
-        let stop = async {
-            if terminate.recv().await.is_none() {
-                return std::future::pending().await;
-            }
-            // First of all: saying it may take long where nobody takes the log.
-            cancel.cancel();
-            say("INFO: stopping on SIGTERM");
-            tokio::time::sleep(Duration::from_millis(1500)).await;
-        };
-        tokio::select! {
-            outcome = work(cancel.clone()) => outcome,
-            () = stop => Outcome::Stopped,
-        }
-    };
-    let outcome = guarded(|| runtime.block_on(working));
-    // A blocked read (a dead mount) must not keep the process alive.
-    runtime.shutdown_background();
-    outcome
+/// The outcome of what leaves nothing behind: a signal drops it where it stands.
+async fn stoppable(cancel: &Cancel, work: impl Future<Output = Outcome>) -> Outcome {
+    cancel.run_until_cancelled(work).await.unwrap_or(Outcome::Stopped(None))
 }
 
 /// The outcome of `work`; a panic in it is one, too, so that the last lines and the termination message say so.
@@ -149,10 +139,14 @@ mod tests {
         let outcome = guarded(|| panic!("index out of\nbounds"));
         assert_eq!((outcome.exit_code(), outcome.name()), (1, "internal"));
         assert!(format!("{outcome:?}").contains("please report it: index out of?bounds"), "{outcome:?}");
-        let (listening, cancelled) = (listen().unwrap(), Cancel::new());
-        let outcome = until_stopped(listening, |_| async move {
-            assert!(cancelled.is_cancelled(), "not cancelled");
-            Outcome::Stopped
+        let (runtime, cancel) = listen().unwrap();
+        let outcome = rekopia::off_first_thread(&runtime, || {
+            guarded(|| {
+                runtime.block_on(async {
+                    assert!(cancel.is_cancelled(), "not cancelled");
+                    Outcome::Stopped(None)
+                })
+            })
         });
         assert_eq!(outcome.name(), "internal");
     }

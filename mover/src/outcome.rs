@@ -4,6 +4,7 @@
 //! the verdict, its numbers and its remedy are the last lines, and each says "failed" or one of the words that pass.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use rekopia::Report;
 use serde_json::{Value, json};
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 use crate::choice::Recorded;
 use crate::env::Env;
 use crate::say::{one_line, say};
+use crate::signals;
 
 /// How a run ended.
 #[derive(Debug)]
@@ -42,8 +44,8 @@ pub(crate) enum Outcome {
         /// What was restored, when something was.
         done: Option<Box<Done>>,
     },
-    /// Stopped by SIGTERM; a second run completes.
-    Stopped,
+    /// Stopped by a signal; a second run completes. With what was restored until then, when something was begun.
+    Stopped(Option<Box<Done>>),
     /// The stock script may take over (the process is replaced).
     HandOver,
 }
@@ -89,7 +91,7 @@ impl Outcome {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Outcome::Failed { code, .. } => *code,
-            Outcome::Stopped => 143,
+            Outcome::Stopped(_) => signals::code(),
             _ => 0,
         }
     }
@@ -102,14 +104,27 @@ impl Outcome {
             Outcome::Empty { .. } => "empty",
             Outcome::NoRepositoryAccepted { .. } => "no-repository",
             Outcome::Failed { name, .. } => name,
-            Outcome::Stopped => "stopped",
+            Outcome::Stopped(_) => "stopped",
             Outcome::HandOver => "hand-over",
         }
     }
 
-    /// Prints the last lines and writes the termination message, where there is a place for it.
-    pub(crate) fn tell(&self, operation: &str, termination_log: &Path) {
-        let code = self.exit_code();
+    /// Writes the termination message, where there is a place for it, and prints the last lines; gives the exit code.
+    /// Whoever comes first tells: a second one changes nothing and gets the code that was told.
+    pub(crate) fn tell(&self, operation: &str, termination_log: &Path) -> u8 {
+        static TOLD: OnceLock<u8> = OnceLock::new();
+        let mut is_first = false;
+        let code = *TOLD.get_or_init(|| {
+            is_first = true;
+            // Only where the kubelet put the file: it is never made. Before the log, which may block.
+            if termination_log.is_file() {
+                let _ = std::fs::write(termination_log, self.termination_message());
+            }
+            self.exit_code()
+        });
+        if !is_first {
+            return code;
+        }
         say("INFO: === OPERATION SUMMARY ===");
         say(&format!("INFO: OPERATION_TYPE: {operation}"));
         say(&format!("INFO: OPERATION_RESULT: {}", if code == 0 { "SUCCESS" } else { "FAILURE" }));
@@ -118,10 +133,7 @@ impl Outcome {
             say(&one_line(&line, 700));
         }
         say("INFO: === Done ===");
-        // Only where the kubelet put the file: it is never made.
-        if termination_log.is_file() {
-            let _ = std::fs::write(termination_log, self.termination_message());
-        }
+        code
     }
 
     fn lines(&self, operation: &str) -> Vec<String> {
@@ -157,10 +169,18 @@ impl Outcome {
                 lines.push(format!("ERROR: {failed} ({name}, exit {code}): {message}"));
                 lines
             }
-            Outcome::Stopped => {
-                vec![format!(
-                    "ERROR: {failed} (stopped, exit 143): stopped on request; the next run completes it"
-                )]
+            Outcome::Stopped(done) => {
+                let code = self.exit_code();
+                let last = format!(
+                    "ERROR: {failed} (stopped, exit {code}): stopped on request; the next run completes it"
+                );
+                let numbers = done.iter().map(|done| {
+                    let is_said =
+                        done.report.warnings.iter().any(|warning| warning.starts_with("not synced"));
+                    let synced = if is_said { ", not synced" } else { "" };
+                    format!("ERROR: failed after {}{synced}", done.numbers())
+                });
+                numbers.chain([last]).collect()
             }
             Outcome::HandOver => Vec::new(),
         }
@@ -185,7 +205,7 @@ impl Outcome {
         }
         let done = match self {
             Outcome::Restored(done) | Outcome::RestoredWithLosses(done) => Some(done),
-            Outcome::Failed { done, .. } => done.as_ref(),
+            Outcome::Failed { done, .. } | Outcome::Stopped(done) => done.as_ref(),
             _ => None,
         };
         if let Some(done) = done {

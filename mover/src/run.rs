@@ -16,13 +16,14 @@ use crate::env::Env;
 use crate::log::Log;
 use crate::outcome::{Done, Outcome};
 use crate::say::{one_line, say};
+use crate::stoppable;
 use crate::verdict::{failure, judge};
 
 /// Restores, or says what a restore would do.
-pub(crate) async fn restore(config: &Config, cancel: Cancel) -> Outcome {
+pub(crate) async fn restore(config: &Config, cancel: &Cancel) -> Outcome {
     match restore_inner(config, cancel).await {
         Ok(outcome) => outcome,
-        Err(e) => failure(config, &e).await,
+        Err(e) => stoppable(cancel, failure(config, &e)).await,
     }
 }
 
@@ -109,16 +110,18 @@ pub(crate) fn wrong_repository(config: &Config, repository: &Repository) -> Opti
     })
 }
 
-async fn restore_inner(config: &Config, cancel: Cancel) -> rekopia::Result<Outcome> {
+async fn restore_inner(config: &Config, cancel: &Cancel) -> rekopia::Result<Outcome> {
     let log = Arc::new(Log::default());
     let began = Instant::now();
-    let repository = open(config, &log).await?;
+    let opened = cancel.run_until_cancelled(open(config, &log)).await;
+    let Some(repository) = opened.transpose()? else { return Ok(Outcome::Stopped(None)) };
     log.took("open", began.elapsed());
     if let Some(refused) = wrong_repository(config, &repository) {
         return Ok(refused);
     }
     let began = Instant::now();
-    let snapshots = repository.snapshots().await?;
+    let listed = cancel.run_until_cancelled(repository.snapshots()).await;
+    let Some(snapshots) = listed.transpose()? else { return Ok(Outcome::Stopped(None)) };
     let mut warnings = Vec::new();
     let chosen = choose(config, &repository, &snapshots, &mut warnings);
     if let Some(doubt) = snapshots.doubt(chosen.as_ref().ok().copied()) {
@@ -133,10 +136,12 @@ async fn restore_inner(config: &Config, cancel: Cancel) -> rekopia::Result<Outco
     say(&format!("INFO: Selected snapshot with id: {id} ({}, {source})", when(chosen.start_ns)));
     say(&format!("INFO: {} MiB of memory for data in flight", config.options.memory_bytes >> 20));
     let reference = Reference::of_id(id.clone());
-    let from = repository.resolve(&reference, &Selection::default()).await?;
+    let selection = Selection::default();
+    let resolved = cancel.run_until_cancelled(repository.resolve(&reference, &selection)).await;
+    let Some(from) = resolved.transpose()? else { return Ok(Outcome::Stopped(None)) };
     log.took("select", began.elapsed());
     let began = Instant::now();
-    let options = RestoreOptions { cancel, ..config.options.clone() };
+    let options = RestoreOptions { cancel: cancel.clone(), ..config.options.clone() };
     let watching = Arc::clone(&log) as Arc<dyn Observer>;
     let report = repository.restore(&from, &config.data_dir, &options, watching).await?;
     log.took("restore", began.elapsed());

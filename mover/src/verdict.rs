@@ -17,7 +17,7 @@ pub(crate) fn judge(config: &Config, mut done: Done) -> Outcome {
         return Outcome::Restored(Box::new(done));
     };
     if kind == ErrorKind::Cancelled {
-        return Outcome::Stopped;
+        return Outcome::Stopped(Some(Box::new(done)));
     }
     if let Some(fatal) = &done.report.fatal {
         let message = with_remedy(kind, failed_line(fatal, 400));
@@ -78,7 +78,7 @@ pub(crate) async fn failure(config: &Config, e: &Error) -> Outcome {
     let kind = e.kind();
     let message = one_line(&e.chain(), 400);
     match kind {
-        ErrorKind::Cancelled => Outcome::Stopped,
+        ErrorKind::Cancelled => Outcome::Stopped(None),
         ErrorKind::NoRepository => no_repository(config, &one_line(&message, 200), place_is_missing(e)).await,
         ErrorKind::InvalidPassword => {
             let message = format!("invalid repository password, or a damaged format blob: {message}");
@@ -213,7 +213,7 @@ mod tests {
             }
         };
         assert_eq!(judged(&[], stopped).exit_code(), 16);
-        assert!(matches!(judged(&[], |r| r.cancelled = true), Outcome::Stopped));
+        assert!(matches!(judged(&[], |r| r.cancelled = true), Outcome::Stopped(Some(_))));
     }
 
     #[test]

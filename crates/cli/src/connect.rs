@@ -48,7 +48,7 @@ pub(crate) async fn open(global: &Global, observer: &Arc<dyn Observer>) -> Resul
             (Err(e), Some(_)) if e.kind() == rekopia::ErrorKind::NoRepository => {}
             (found, _) => found?,
         }
-        known = Some(typed_password()?);
+        known = Some(typed_password().await?);
     }
     let password = known.context("no password")?;
     let mut opened = Repository::open(blobs, &password.meant, &options, observer.as_ref()).await;
@@ -209,14 +209,14 @@ fn known_password(global: &Global, config_path: Option<&Path>) -> Result<Option<
     Ok(config_path.map(saved_password).transpose()?.flatten().map(Known::from))
 }
 
-fn typed_password() -> Result<Known> {
+/// The terminal, last of all. A signal is not kept waiting for it.
+async fn typed_password() -> Result<Known> {
     if !std::io::stdin().is_terminal() {
         bail!(CommandError::usage("no password: use --password-file or KOPIA_PASSWORD"));
     }
-    let typed = Zeroizing::new(
-        rpassword::prompt_password("Repository password: ").context("cannot ask for a password")?,
-    );
-    Ok(Password::new(typed.as_str()).into())
+    let asked = tokio::task::spawn_blocking(|| rpassword::prompt_password("Repository password: "));
+    let typed = asked.await?.context("cannot ask for a password")?;
+    Ok(Password::new(Zeroizing::new(typed).as_str()).into())
 }
 
 /// Whether the storage itself does not believe who we are.

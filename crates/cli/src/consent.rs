@@ -55,12 +55,14 @@ fn question(deletion: &Deletion) -> Vec<String> {
 /// it is left behind.
 fn answer(cancel: &Cancel) -> Option<String> {
     let (typed, answered) = channel();
-    std::thread::spawn(move || {
+    let read = move || {
         let mut text = String::new();
         if std::io::stdin().lock().read_line(&mut text).is_ok() {
             let _ = typed.send(text);
         }
-    });
+    };
+    // Without a thread to read there is no answer.
+    std::thread::Builder::new().spawn(read).ok()?;
     loop {
         match answered.recv_timeout(Duration::from_millis(50)) {
             Ok(text) => return Some(text),

@@ -61,7 +61,7 @@ fn kind_of(cause: &(dyn std::error::Error + 'static)) -> Option<ErrorKind> {
     of_engine.or_else(ours)
 }
 
-/// A signal ended the command before it had begun in earnest; the context of the error that came of it.
+/// A signal ended the command before it had begun in earnest; also the context of the error that came of it.
 #[derive(Debug)]
 pub(crate) struct Stopped;
 
@@ -70,6 +70,8 @@ impl fmt::Display for Stopped {
         f.write_str("stopped on request")
     }
 }
+
+impl std::error::Error for Stopped {}
 
 /// What this program itself finds wrong.
 #[derive(Debug)]
@@ -97,6 +99,13 @@ impl fmt::Display for CommandError {
 }
 
 impl std::error::Error for CommandError {}
+
+/// What a panic says.
+pub(crate) fn defect(panic: &(dyn std::any::Any + Send)) -> anyhow::Error {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let what = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it says nothing");
+    anyhow::anyhow!("a defect of this program, please report it: {what}")
+}
 
 /// The error that ended a command: one line on stderr with its advice; with `--json` a document on stdout too.
 pub(crate) fn print_error(error: &anyhow::Error, code: u8, json: bool) {

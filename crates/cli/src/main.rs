@@ -10,13 +10,17 @@ mod consent;
 mod exit;
 mod progress;
 mod say;
+mod signals;
 mod summary;
 mod text;
 mod time;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
+use anyhow::{Context, Result};
 use clap::Parser;
+use rekopia::Cancel;
 use tracing::Level;
 use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
@@ -34,22 +38,8 @@ fn main() -> ExitCode {
     start_log(&args.global);
     rekopia::raise_open_files();
     let json = args.global.json;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        // Each thread costs an arena of the allocator; a local disk keeps no more than a few busy.
-        .max_blocking_threads(4)
-        .enable_all()
-        .build();
-    let result = match runtime {
-        Ok(runtime) => {
-            let result = runtime.block_on(command::run(args));
-            // A blocked read (a dead mount) must not keep the process alive.
-            runtime.shutdown_background();
-            result
-        }
-        Err(e) => Err(anyhow::Error::from(e).context("cannot start the runtime")),
-    };
-    match result {
+    let ran = catch_unwind(AssertUnwindSafe(|| run(args)));
+    match ran.unwrap_or_else(|panic| Err(exit::defect(&*panic))) {
         Ok(code) => ExitCode::from(code),
         Err(e) if say::is_closed_output(&e) => ExitCode::SUCCESS,
         Err(e) => {
@@ -58,6 +48,20 @@ fn main() -> ExitCode {
             ExitCode::from(code)
         }
     }
+}
+
+fn run(args: args::Args) -> Result<u8> {
+    let runtime = rekopia::start_runtime().context("cannot start")?;
+    let cancel = Cancel::new();
+    let farewell = signals::Farewell { patience: command::patience(&args.command), json: args.global.json };
+    {
+        let _entered = runtime.enter();
+        signals::watch(&cancel, farewell);
+    }
+    let result = rekopia::off_first_thread(&runtime, || runtime.block_on(command::run(args, &cancel)));
+    // A blocked read (a dead mount) must not keep the process alive.
+    runtime.shutdown_background();
+    result
 }
 
 /// Logs go to stderr: warnings by default, ours alone with `-v`, everything as `REKOPIA_LOG` says.

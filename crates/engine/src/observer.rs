@@ -1,11 +1,13 @@
 //! What a caller can watch, and how it can stop the work.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use tokio::sync::Notify;
 
 /// Something that happened. New kinds may be added at any time.
 #[derive(Debug, Clone, Serialize)]
@@ -102,11 +104,44 @@ impl Observer for Silent {
 }
 
 /// A flag that asks the work to stop; clones share it.
+///
+/// A restore or verification whose flag is set drops its requests in flight, gives writes that have begun two seconds,
+/// puts modes of directories back, and returns its report; it neither reads the index once more nor syncs. What takes no
+/// flag (opening a repository, listing its snapshots) is stopped by dropping its future, which
+/// [`run_until_cancelled`](Self::run_until_cancelled) does.
 #[derive(Debug, Clone, Default)]
 pub struct Cancel {
-    flag: Arc<AtomicBool>,
+    own: Arc<Flag>,
     /// Another one that asks for it, too.
-    also: Option<Arc<AtomicBool>>,
+    also: Option<Arc<Flag>>,
+}
+
+#[derive(Debug, Default)]
+struct Flag {
+    is_set: AtomicBool,
+    since: OnceLock<Instant>,
+    waiting: Notify,
+}
+
+impl Flag {
+    fn set(&self) {
+        self.since.get_or_init(Instant::now);
+        self.is_set.store(true, Ordering::Release);
+        self.waiting.notify_waiters();
+    }
+
+    fn is_set(&self) -> bool {
+        self.is_set.load(Ordering::Acquire)
+    }
+
+    async fn wait(&self) {
+        // Listening begins before the look, so that nothing is missed between the two.
+        let mut notified = pin!(self.waiting.notified());
+        notified.as_mut().enable();
+        if !self.is_set() {
+            notified.await;
+        }
+    }
 }
 
 impl Cancel {
@@ -115,20 +150,62 @@ impl Cancel {
         Cancel::default()
     }
 
-    /// Asks the work to stop: what is in flight drains, what is half-written is removed.
+    /// Asks the work to stop: what is in flight is dropped, what is half-written is removed.
     pub fn cancel(&self) {
-        self.flag.store(true, Ordering::Relaxed);
+        self.own.set();
     }
 
     /// Whether stopping was asked for.
     pub fn is_cancelled(&self) -> bool {
-        self.flag.load(Ordering::Relaxed)
-            || self.also.as_ref().is_some_and(|also| also.load(Ordering::Relaxed))
+        self.own.is_set() || self.also.as_ref().is_some_and(|also| also.is_set())
+    }
+
+    /// Waits until stopping is asked for. Dropping the future has no effect.
+    pub async fn cancelled(&self) {
+        match &self.also {
+            None => self.own.wait().await,
+            Some(also) => tokio::select! {
+                () = self.own.wait() => {}
+                () = also.wait() => {}
+            },
+        }
+    }
+
+    /// Gives what `work` gives; `None` as soon as stopping is asked for, and then `work` is dropped where it stands.
+    pub async fn run_until_cancelled<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            () = self.cancelled() => None,
+            done = work => Some(done),
+        }
+    }
+
+    /// Gives what `work` gives; `None` when it has not ended `grace` after stopping was asked for.
+    pub(crate) async fn run_with_grace<T>(
+        &self,
+        grace: Duration,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
+        let over = async {
+            self.cancelled().await;
+            let passed = self.since().map_or(Duration::ZERO, |since| since.elapsed());
+            tokio::time::sleep(grace.saturating_sub(passed)).await;
+        };
+        tokio::select! {
+            biased;
+            done = work => Some(done),
+            () = over => None,
+        }
+    }
+
+    fn since(&self) -> Option<Instant> {
+        let also = self.also.as_ref().and_then(|also| also.since.get());
+        self.own.since.get().or(also).copied()
     }
 
     /// One that is set when this or `other` is.
     pub(crate) fn also(&self, other: &Cancel) -> Self {
-        Cancel { flag: Arc::clone(&self.flag), also: Some(Arc::clone(&other.flag)) }
+        Cancel { own: Arc::clone(&self.own), also: Some(Arc::clone(&other.own)) }
     }
 }
 
@@ -145,5 +222,26 @@ mod tests {
         assert_eq!(pace.rate(start + Duration::from_secs(10), 200), 20);
         assert_eq!(pace.rate(start + Duration::from_secs(12), 200), 0);
         assert_eq!(pace.rate(start + Duration::from_secs(13), 1200), 1000 / 11);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_is_woken_and_whoever_comes_later_does_not_wait() {
+        let (one, other) = (Cancel::new(), Cancel::new());
+        let both = one.also(&other);
+        let waiting = tokio::spawn({
+            let both = both.clone();
+            async move { both.run_until_cancelled(std::future::pending::<()>()).await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        other.cancel();
+        assert_eq!(waiting.await.unwrap(), None);
+        assert!(both.is_cancelled() && !one.is_cancelled());
+        assert_eq!(both.run_until_cancelled(async { 1 }).await, None, "what had not begun does not begin");
+        // What has begun has its grace, counted from the wish to stop.
+        let slow = |seconds| async move { tokio::time::sleep(Duration::from_secs(seconds)).await };
+        assert_eq!(both.run_with_grace(Duration::from_secs(5), slow(1)).await, Some(()));
+        assert_eq!(both.run_with_grace(Duration::from_secs(5), slow(60)).await, None);
+        assert_eq!(one.run_with_grace(Duration::from_secs(5), slow(60)).await, Some(()));
     }
 }

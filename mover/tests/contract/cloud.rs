@@ -16,7 +16,7 @@ pub(crate) struct Cloud {
     pub(crate) server: S3Server,
     pub(crate) tls: TlsFront,
     // In this order: the server's tasks end with the runtime, then its files go.
-    _runtime: tokio::runtime::Runtime,
+    runtime: tokio::runtime::Runtime,
     _dir: tempfile::TempDir,
 }
 
@@ -32,7 +32,12 @@ impl Cloud {
         for prefix in prefixes {
             server.upload(&stock::repository(), "backups", prefix);
         }
-        Cloud { server, tls, _runtime: runtime, _dir: dir }
+        Cloud { server, tls, runtime, _dir: dir }
+    }
+
+    /// Where the server's tasks run.
+    pub(crate) fn runtime(&self) -> &tokio::runtime::Runtime {
+        &self.runtime
     }
 
     /// Base D with this URL in place of the directory; the endpoint with its scheme, as people write it.

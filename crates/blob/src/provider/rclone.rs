@@ -184,7 +184,11 @@ impl Rclone {
             let said = said.clone();
             let listening = std::thread::Builder::new().name("rclone".into());
             let listening = listening.spawn(move || listen(stderr, &said, serves));
-            listening.map_err(|e| wrong("cannot listen to rclone".into()).because(e))?;
+            if let Err(e) = listening {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(wrong("cannot start a thread that listens to rclone".into()).because(e));
+            }
         }
         Ok((Rclone { child: Mutex::new(child), said }, address))
     }

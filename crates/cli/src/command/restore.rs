@@ -1,6 +1,6 @@
 //! The main job.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::caution::caution;
 use super::original::original;
-use super::resolve;
+use super::{resolve, stoppable};
 use crate::args::{Global, OnErrorArg, OverwriteArg, Restore, SyncArg};
 use crate::consent::consent;
 use crate::exit::CommandError;
@@ -21,29 +21,17 @@ use crate::say::say;
 use crate::summary::{self, Job};
 use crate::{connect, exit, text};
 
-pub(super) async fn run(global: &Global, args: &Restore) -> Result<u8> {
+pub(super) async fn run(global: &Global, args: &Restore, cancel: &Cancel) -> Result<u8> {
     check(args)?;
     let display = Display::new(global, true);
     let observer: Arc<dyn Observer> = display.clone();
-    let repository = connect::open(global, &observer).await?;
-    let (reference, target) = match &args.target {
-        Some(target) => (args.reference.clone(), target.clone()),
-        None => {
-            let (reference, target) = original(global, &repository, &args.reference).await?;
-            let place = text::printable(&target.to_string_lossy());
-            say(&format!("rekopia: no TARGET: restoring to the original place, {place}"));
-            (reference, target)
-        }
-    };
-    let from = resolve(&repository, global, &reference, &args.which).await?;
+    let (repository, from, target) = stoppable(cancel, find(global, args, &observer)).await?;
     if !global.quiet && !global.json {
         announce(&display, args, &from, &target);
     }
     let recorded = from.snapshot.as_ref().and_then(|snapshot| caution(snapshot, observer.as_ref()));
-    let cancel = Cancel::new();
-    let _watch = watch_signals(&cancel);
     let mut options = options(global, args, cancel.clone());
-    options.consent = consent(global, args, &display, &cancel);
+    options.consent = consent(global, args, &display, cancel);
     options.protected = connect::files(global)?;
     options.protected.extend([&args.report, &args.receipt].into_iter().flatten().cloned());
     let restored = repository.restore(&from, &target, &options, observer).await;
@@ -64,6 +52,26 @@ pub(super) async fn run(global: &Global, args: &Restore) -> Result<u8> {
     }
     let job = if args.dry_run { Job::DryRun } else { Job::Restore };
     exit::code_after_output(code, summary::print(global, &report, job, code, Vec::from_iter(recorded)))
+}
+
+/// Opens the repository and finds what is to be restored, and where to.
+async fn find(
+    global: &Global,
+    args: &Restore,
+    observer: &Arc<dyn Observer>,
+) -> Result<(Repository, Resolved, PathBuf)> {
+    let repository = connect::open(global, observer).await?;
+    let (reference, target) = match &args.target {
+        Some(target) => (args.reference.clone(), target.clone()),
+        None => {
+            let (reference, target) = original(global, &repository, &args.reference).await?;
+            let place = text::printable(&target.to_string_lossy());
+            say(&format!("rekopia: no TARGET: restoring to the original place, {place}"));
+            (reference, target)
+        }
+    };
+    let from = resolve(&repository, global, &reference, &args.which).await?;
+    Ok((repository, from, target))
 }
 
 /// Kopia's options that would mean something else here are refused by their names, and so is a target that Kopia would
@@ -160,33 +168,4 @@ fn options(global: &Global, args: &Restore, cancel: Cancel) -> RestoreOptions {
     };
     options.memory_bytes = global.memory.unwrap_or_else(rekopia::memory_bytes);
     options
-}
-
-/// The first signal asks the work to stop, the second leaves at once.
-pub(super) fn watch_signals(cancel: &Cancel) -> impl Drop + use<> {
-    use tokio::signal::unix::{SignalKind, signal};
-    struct Watch(Vec<tokio::task::JoinHandle<()>>);
-    impl Drop for Watch {
-        fn drop(&mut self) {
-            self.0.iter().for_each(tokio::task::JoinHandle::abort);
-        }
-    }
-    let kinds =
-        [(SignalKind::interrupt(), 130u8), (SignalKind::terminate(), 143), (SignalKind::hangup(), 129)];
-    let tasks = kinds.into_iter().filter_map(|(kind, code)| {
-        let mut signals = signal(kind).ok()?;
-        let cancel = cancel.clone();
-        Some(tokio::spawn(async move {
-            while signals.recv().await.is_some() {
-                if cancel.is_cancelled() {
-                    std::process::exit(code.into());
-                }
-                exit::note_signal(code);
-                // First of all: saying it may take long where the terminal has gone away.
-                cancel.cancel();
-                say("rekopia: stopping (once more to leave at once)");
-            }
-        }))
-    });
-    Watch(tasks.collect())
 }

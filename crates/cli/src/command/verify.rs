@@ -11,19 +11,16 @@ use rekopia::{
 use serde_json::Value;
 
 use super::caution::caution;
-use super::restore::watch_signals;
-use super::{resolve, selection};
+use super::{resolve, selection, stoppable};
 use crate::args::{Global, Verify};
 use crate::exit::{self, CommandError};
 use crate::progress::Display;
 use crate::summary::{self, Job};
 
-pub(super) async fn run(global: &Global, args: &Verify) -> Result<u8> {
+pub(super) async fn run(global: &Global, args: &Verify, cancel: &Cancel) -> Result<u8> {
     let display = Display::new(global, true);
     let observer: Arc<dyn Observer> = display.clone();
-    let repository = crate::connect::open(global, &observer).await?;
-    let cancel = Cancel::new();
-    let _watch = watch_signals(&cancel);
+    let repository = stoppable(cancel, crate::connect::open(global, &observer)).await?;
     let options = VerifyOptions {
         hash: args.hash,
         memory_bytes: global.memory.unwrap_or_else(rekopia::memory_bytes),
@@ -34,7 +31,8 @@ pub(super) async fn run(global: &Global, args: &Verify) -> Result<u8> {
     let mut recorded = Vec::new();
     let mut total = match &args.reference {
         Some(reference) => {
-            let one = resolve(&repository, global, reference, &args.which).await?;
+            let resolving = resolve(&repository, global, reference, &args.which);
+            let one = stoppable(cancel, resolving).await?;
             recorded.extend(one.snapshot.as_ref().and_then(|s| caution(s, observer.as_ref())));
             repository.verify(&one, &options, observer).await?
         }
@@ -56,7 +54,7 @@ async fn every(
     observer: &Arc<dyn Observer>,
     recorded: &mut Vec<Value>,
 ) -> Result<Report> {
-    let snapshots = repository.snapshots().await?;
+    let snapshots = stoppable(&options.cancel, async { Ok(repository.snapshots().await?) }).await?;
     exit::note_listed();
     let selection = selection(global, &args.which)?;
     let mut wanted: Vec<&Snapshot> = Vec::new();
@@ -79,7 +77,6 @@ async fn every(
             Err(e) if e.kind() == ErrorKind::Corrupt => {
                 unreadable(&mut total, format!("{} {}", snapshot.source, snapshot.id), &e, observer);
             }
-            Err(e) if e.kind() == ErrorKind::Cancelled => total.cancelled = true,
             Err(e) => return Err(e.into()),
         }
         if options.cancel.is_cancelled() {
@@ -98,7 +95,12 @@ async fn one(
 ) -> rekopia::Result<Report> {
     let root = Reference::of_id(snapshot.id.as_str());
     let selection = Selection { incomplete: args.which.incomplete, ..Selection::default() };
-    let resolved = repository.resolve(&root, &selection).await?;
+    let resolving = options.cancel.run_until_cancelled(repository.resolve(&root, &selection)).await;
+    let Some(resolved) = resolving.transpose()? else {
+        let mut stopped = Report::of_verification();
+        stopped.cancelled = true;
+        return Ok(stopped);
+    };
     repository.verify(&resolved, options, Arc::clone(observer)).await
 }
 

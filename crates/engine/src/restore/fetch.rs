@@ -14,7 +14,6 @@ use super::credits::{BufferPool, Credit, Credits};
 use super::plan::{PackRead, WantedContent};
 use super::slot::FileSlot;
 use crate::error::Error;
-use crate::observer::Cancel;
 use crate::repository::contents::{Contents, missing};
 
 /// A place that wants a content's plaintext.
@@ -60,14 +59,14 @@ impl PackBytes {
     }
 }
 
-/// Sends the requests of `reads` as credits and the limit of requests in flight allow, until the plan ends.
+/// Sends the requests of `reads` as credits and the limit of requests in flight allow, until the plan ends. Dropping the
+/// future drops what is in flight.
 pub(crate) async fn fetch(
     contents: &Contents,
     mut reads: mpsc::Receiver<PackRead<Target>>,
     credits: &Credits,
     costs: &CostModel,
     clock: &Clock,
-    cancel: &Cancel,
     out: impl Fn(Fetched),
 ) {
     let pool = BufferPool::new(costs.idle_bytes());
@@ -83,8 +82,7 @@ pub(crate) async fn fetch(
                 for part in fetched { out(part); }
             }
             credit = credits.take(cost), if next.is_some() && flying.len() < costs.in_flight() => {
-                // A cancelled run drains: what is in flight arrives, nothing new is asked for.
-                let Some((read, asked)) = next.take().filter(|_| !cancel.is_cancelled()) else { continue };
+                let Some((read, asked)) = next.take() else { continue };
                 let started = clock.add(Stage::Stall, asked);
                 let pool = pool.clone();
                 flying.push(async move {

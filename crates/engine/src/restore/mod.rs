@@ -33,6 +33,7 @@ mod reread;
 mod run;
 mod slot;
 mod stages;
+mod threads;
 mod ticker;
 mod verify;
 mod walk;

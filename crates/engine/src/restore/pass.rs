@@ -1,8 +1,11 @@
 //! One pass over a tree: wires the stages and keeps them fed.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::FusedFuture;
 use rekopia_blob::{BlobError, BlobErrorKind};
 use rekopia_format::directory::Entry;
 use rekopia_format::entry_name::EntryName;
@@ -17,11 +20,13 @@ use super::finish::Outcome;
 use super::options::RestoreOptions;
 use super::plan::{PackRead, PlannedSlice, WantedContent, plan};
 use super::slot::{FileSlot, Folder};
+use super::threads::Workers;
 use super::walk::{Walk, WalkOptions, Walked};
 use super::window::{Planner, packed_bytes};
 use super::work::{Again, Waiting, Work, Workshop};
 use super::write::Writer;
 use crate::error::{Error, Result};
+use crate::observer::Cancel;
 use crate::repository::Repository;
 use crate::repository::contents::Contents;
 use crate::repository::listed_packs::ListedPacks;
@@ -36,6 +41,9 @@ pub(crate) enum Tree {
 
 /// Plans that wait for fetch.
 const QUEUED_READS: usize = 2;
+
+/// What writes that have begun get when the caller asks to stop.
+pub(crate) const WRITES_END: Duration = Duration::from_secs(2);
 
 /// Everything that a pass needs.
 pub(crate) struct Pass<'a> {
@@ -77,14 +85,14 @@ impl Pass<'_> {
         // A file may be begun in the first round and finished in the second.
         let unfinished = Arc::default();
         let again = self.stages(&contents, &costs, &unfinished, true, planner).await?;
-        walking.await.map_err(|_| Error::internal("the walk panicked"))?;
+        walking.end().await?;
         if again.contents.is_empty() {
             return Ok(());
         }
         // Maintenance may have moved contents since the index was read: look once more, then it is damage.
-        if again.is_moved
-            && let Err(e) = self.repository.reload_index().await
-        {
+        let reloading = async { if again.is_moved { self.repository.reload_index().await } else { Ok(()) } };
+        let Some(reloaded) = self.options.cancel.run_until_cancelled(reloading).await else { return Ok(()) };
+        if let Err(e) = reloaded {
             self.outcome.tally.warn(format!("the index could not be read once more: {}", e.chain()));
         }
         let (old, contents) = (contents, self.repository.contents());
@@ -101,7 +109,8 @@ impl Pass<'_> {
         self.stages(&contents, &costs, &unfinished, false, second).await.map(drop)
     }
 
-    /// Runs fetch and the workers for what `feed` plans; gives the contents to try once more.
+    /// Runs fetch and the workers for what `feed` plans; gives the contents to try once more. A run that is stopped
+    /// drops its reads and waits for its writes, for [`WRITES_END`] when it was the caller who stopped it.
     async fn stages(
         &self,
         contents: &Contents,
@@ -130,21 +139,13 @@ impl Pass<'_> {
             }
             n => n,
         };
-        let mut workers = Vec::with_capacity(threads);
-        for i in 0..threads {
-            let (shop, queue) = (Arc::clone(&shop), queue.clone());
-            let worker =
-                std::thread::Builder::new().name(format!("rekopia-{i}")).spawn(move || shop.work(&queue));
-            workers.push(worker.map_err(|e| Error::internal("cannot start a thread").because(e))?);
-        }
-        drop(queue);
+        let workers = Workers::start(threads, &shop, queue);
 
         let credits = Credits::new(costs.flying_bytes());
         let (reads, planned) = mpsc::channel(QUEUED_READS);
         let fetch_work = work.clone();
-        let stop = self.outcome.stop.clone();
         let clock = &self.outcome.tally.clock;
-        let fetching = fetch::fetch(contents, planned, &credits, costs, clock, &stop, move |fetched| {
+        let fetching = fetch::fetch(contents, planned, &credits, costs, clock, move |fetched| {
             let _ = fetch_work.send(Work::Fetched(fetched));
             clock.queued(fetch_work.len());
         });
@@ -152,31 +153,50 @@ impl Pass<'_> {
             feed(&reads, &work).await;
             drop((reads, work));
         };
-        let watch = self.watch_cancel();
+        let mut feeding = pin!(feeding.fuse());
+        // Whatever ends this drops the reads in flight.
         tokio::select! {
-            ((), ()) = async { tokio::join!(fetching, feeding) } => {}
-            () = watch => {}
+            ((), ()) = async { tokio::join!(fetching, &mut feeding) } => {}
+            () = self.stopped() => {}
+            () = workers.help() => {}
         }
-        let joined = tokio::task::spawn_blocking(move || workers.into_iter().all(|w| w.join().is_ok())).await;
-        if self.outcome.stop.is_cancelled() {
-            shop.writer.abandon_unfinished();
-        }
-        match joined {
-            Ok(true) => Ok(shop.again.as_ref().map_or_else(Again::default, |again| {
+        let ending = async {
+            // The walk and the receiver of its plans are gone: what is being compared is all that it waits for.
+            if !feeding.is_terminated() {
+                tokio::select! {
+                    () = feeding => {}
+                    () = workers.help() => {}
+                }
+            }
+            let nobody_panicked = workers.finish().await;
+            if self.outcome.stop.is_cancelled() {
+                let shop = Arc::clone(&shop);
+                let _ = tokio::task::spawn_blocking(move || shop.writer.abandon_unfinished()).await;
+            }
+            nobody_panicked
+        };
+        let ended = tokio::select! {
+            ended = self.options.cancel.run_with_grace(WRITES_END, ending) => ended,
+            () = async { self.stopped().await; std::future::pending().await } => None,
+        };
+        match ended {
+            Some(false) => Err(Error::internal("a worker panicked")),
+            None => {
+                let what = "a write had not ended two seconds after the run was stopped: the target hangs";
+                self.outcome.tally.warn(what.into());
+                Ok(Again::default())
+            }
+            Some(true) if self.outcome.stop.is_cancelled() => Ok(Again::default()),
+            Some(true) => Ok(shop.again.as_ref().map_or_else(Again::default, |again| {
                 std::mem::take(&mut *again.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
             })),
-            _ => Err(Error::internal("a worker panicked")),
         }
     }
 
-    /// Passes the caller's wish to stop on to the stages; never ends by itself.
-    async fn watch_cancel(&self) {
-        loop {
-            if self.options.cancel.is_cancelled() {
-                self.outcome.stop.cancel();
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+    /// Waits until the run is to stop, and passes the caller's wish on to the stages.
+    async fn stopped(&self) {
+        self.options.cancel.also(&self.outcome.stop).cancelled().await;
+        self.outcome.stop.cancel();
     }
 
     fn costs(&self, contents: &Contents) -> CostModel {
@@ -189,29 +209,53 @@ impl Pass<'_> {
     }
 }
 
+/// A walk that goes on beside whoever takes what it finds; it ends when this is dropped.
+pub(crate) struct Walking(JoinHandle<()>);
+
+impl Walking {
+    /// Runs `walk` until it ends or `cancel` is set.
+    pub(crate) fn start(walk: Walk, tree: Tree, cancel: Cancel) -> Self {
+        Walking(tokio::spawn(async move {
+            let walk = async {
+                match tree {
+                    Tree::Directory { folder, root } => walk.run_directory(folder, &root).await,
+                    Tree::Single { folder, name, entry } => walk.run_single(folder, name, &entry).await,
+                }
+            };
+            cancel.run_until_cancelled(walk).await;
+        }))
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn end(mut self) -> Result<()> {
+        (&mut self.0).await.map_err(|_| Error::internal("the walk panicked"))
+    }
+}
+
+impl Drop for Walking {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 /// Begins to walk `tree`; what it finds comes through the channel.
 pub(crate) fn start_walk(
     contents: &Contents,
     options: &RestoreOptions,
     outcome: &Outcome,
     tree: Tree,
-) -> Result<(JoinHandle<()>, mpsc::Receiver<Vec<Walked>>)> {
+) -> Result<(Walking, mpsc::Receiver<Vec<Walked>>)> {
     let (found, walked) = mpsc::channel(8);
+    let cancel = options.cancel.also(&outcome.stop);
     let walk_options = WalkOptions {
         filter: Filter::new(&options.include, &options.exclude)?,
         max_depth: options.max_depth,
         read_ahead_bytes: options.memory_bytes / 4,
         clock: Arc::clone(&outcome.tally.clock),
-        cancel: options.cancel.also(&outcome.stop),
+        cancel: cancel.clone(),
     };
     let walk = Walk::new(contents.clone(), walk_options, found);
-    let walking = tokio::spawn(async move {
-        match tree {
-            Tree::Directory { folder, root } => walk.run_directory(folder, &root).await,
-            Tree::Single { folder, name, entry } => walk.run_single(folder, name, &entry).await,
-        }
-    });
-    Ok((walking, walked))
+    Ok((Walking::start(walk, tree, cancel), walked))
 }
 
 /// The same wants, at the places that a fresh index names.

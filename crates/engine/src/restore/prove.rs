@@ -16,8 +16,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use tokio::sync::mpsc;
-
 use super::extra::Extras;
 use super::filter::Filter;
 use super::finish::Outcome;
@@ -81,8 +79,8 @@ impl Question<'_> {
         if !walks && !is_in_doubt {
             return Ok(Proof { packs: Some(packs), ..Proof::default() });
         }
-        let (walking, walked) = start_walk(&packs.contents, options, self.outcome, tree)?;
-        let survey = Survey {
+        let (walking, mut walked) = start_walk(&packs.contents, options, self.outcome, tree)?;
+        let mut survey = Survey {
             packs: Arc::clone(&packs),
             view: (mirrors || refuses).then(|| Arc::clone(&self.view)),
             mirrors,
@@ -94,9 +92,13 @@ impl Question<'_> {
             state: RandomState::new(),
             proof: Proof { extras: Extras::new(self.repository.spill_dir()), ..Proof::default() },
         };
-        let proof = tokio::task::spawn_blocking(move || survey.run(walked)).await;
-        walking.await.map_err(|_| Error::internal("the walk panicked"))?;
-        let mut proof = proof.map_err(|_| Error::internal("the proof panicked"))?;
+        // Batch by batch: a thread that waited for the walk would be missing where there is only one.
+        while let Some(batch) = walked.recv().await {
+            let surveyed = tokio::task::spawn_blocking(move || survey.after(batch)).await;
+            survey = surveyed.map_err(|_| Error::internal("the proof panicked"))?;
+        }
+        walking.end().await?;
+        let mut proof = survey.proof;
         if options.cancel.is_cancelled() {
             return Err(Error::cancelled());
         }
@@ -148,13 +150,9 @@ struct Names {
 const KIND: u64 = 3;
 
 impl Survey {
-    fn run(mut self, mut walked: mpsc::Receiver<Vec<Walked>>) -> Proof {
-        while let Some(batch) = walked.blocking_recv() {
-            for item in batch {
-                self.take(item);
-            }
-        }
-        self.proof
+    fn after(mut self, batch: Vec<Walked>) -> Self {
+        batch.into_iter().for_each(|item| self.take(item));
+        self
     }
 
     fn take(&mut self, item: Walked) {

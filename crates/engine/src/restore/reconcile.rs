@@ -69,6 +69,10 @@ impl Reconcile {
         let mut doubtful = Vec::new();
         for (number, item) in part.iter_mut().enumerate() {
             let Walked::Slices { slot, slices, .. } = item else { continue };
+            // Of a run that was stopped nothing is written any more, whatever is found.
+            if self.outcome.stop.is_cancelled() {
+                break;
+            }
             if slot.has_failed() {
                 self.keep_instead(slot);
             } else if self.compare(slot, slices) == Verdict::Hash {

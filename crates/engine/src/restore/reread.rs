@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use super::filter::Filter;
 use super::finish::Outcome;
 use super::options::{Overwrite, RestoreOptions};
-use super::pass::Tree;
+use super::pass::{Tree, Walking};
 use super::rehash::{DiskRange, Found, check_ranges};
 use super::slot::{FileSlot, SlotKind};
 use super::walk::{Walk, WalkOptions, Walked};
@@ -36,13 +36,7 @@ pub(crate) async fn reread(
     };
     let contents = repository.contents();
     let walk = Walk::new(contents.clone(), walk_options, found);
-    let tree = tree.clone();
-    let walking = tokio::spawn(async move {
-        match tree {
-            Tree::Directory { folder, root } => walk.run_directory(folder, &root).await,
-            Tree::Single { folder, name, entry } => walk.run_single(folder, name, &entry).await,
-        }
-    });
+    let walking = Walking::start(walk, tree.clone(), options.cancel.clone());
     let attributes = Arc::new(AttributeCheck::new(outcome, options));
     while let Some(batch) = walked.recv().await {
         let (sink, outcome, contents) = (Arc::clone(sink), Arc::clone(outcome), contents.clone());
@@ -54,7 +48,7 @@ pub(crate) async fn reread(
         });
         compared.await.map_err(|_| Error::internal("reading back panicked"))?;
     }
-    walking.await.map_err(|_| Error::internal("the walk panicked"))
+    walking.end().await
 }
 
 /// Which attributes are still to be told of.
@@ -130,7 +124,10 @@ fn close(sink: &Sink, outcome: &Outcome, batch: &[Walked]) {
 /// Reports every file and link of the batch whose bytes on the disk are not those of its contents, once.
 fn compare(sink: &Sink, contents: &Contents, outcome: &Outcome, batch: &[Walked]) {
     let files = batch.iter().filter_map(|item| match item {
-        Walked::Slices { slot, slices, .. } if !slot.has_failed() => Some((slot, slices)),
+        // Of a run that was stopped nobody waits for the rest.
+        Walked::Slices { slot, slices, .. } if !slot.has_failed() && !outcome.stop.is_cancelled() => {
+            Some((slot, slices))
+        }
         _ => None,
     });
     let fails = |slot: &FileSlot, error: Error| {

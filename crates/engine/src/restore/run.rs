@@ -1,7 +1,9 @@
 //! A whole restore or verification, from what was resolved to the report.
 
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use rekopia_format::directory::{Entry, EntryKind};
@@ -40,7 +42,11 @@ impl Repository {
     /// Restores what `from` names: a directory's contents into `target`, a file or symlink to `target`.
     ///
     /// A report comes back whenever the target may have been touched, also when entries failed, the run was stopped or
-    /// could not go on ([`Report::fatal`]); [`Report::exit_kind`] says how a program ends.
+    /// could not go on ([`Report::fatal`]); [`Report::exit_kind`] says how a program ends. A run that was stopped comes
+    /// back within seconds, also when its storage or its target hangs ([`Cancel`]).
+    ///
+    /// Dropping the future ends its tasks and threads; of what was half-written nothing stays, but modes of directories
+    /// that were opened do.
     ///
     /// # Errors
     /// Nothing was touched: [`ErrorKind::Corrupt`] when the root cannot be read, or anything at all under
@@ -55,16 +61,24 @@ impl Repository {
         observer: Arc<dyn Observer>,
     ) -> Result<Report> {
         let started = Instant::now();
-        self.prove_root(&from.entry).await?;
+        let Some(proven) = options.cancel.run_until_cancelled(self.prove_root(&from.entry)).await else {
+            return Ok(self.report_of_nothing(started));
+        };
+        proven?;
         let outcome = Arc::new(Outcome::new(options, observer)?);
-        let mut run = Run::prepare(self, from, target, options, &outcome)?;
-        let proof = run.prove().await?;
-        run.check_room(&proof)?;
-        if options.dry_run {
-            run.plan(&proof).await?;
-        } else {
-            run.check_deletion(&proof)?;
-            run.write(proof).await?;
+        let stages = Stopping::new(&outcome.stop, async {
+            let mut run = Run::prepare(self, from, target, options, &outcome)?;
+            let proof = run.prove().await?;
+            run.check_room(&proof)?;
+            if options.dry_run {
+                return run.plan(&proof).await;
+            }
+            run.check_deletion(&proof).await?;
+            run.write(proof).await
+        });
+        match stages.await {
+            Err(e) if e.kind() == ErrorKind::Cancelled => {}
+            done => done?,
         }
         Ok(self.report(&outcome, options, started))
     }
@@ -89,7 +103,10 @@ impl Repository {
             cancel: options.cancel.clone(),
             ..defaults
         };
-        self.prove_root(&from.entry).await?;
+        let Some(proven) = options.cancel.run_until_cancelled(self.prove_root(&from.entry)).await else {
+            return Ok(Report { verification: true, ..self.report_of_nothing(started) });
+        };
+        proven?;
         let outcome = Arc::new(Outcome::new(&options, observer)?);
         let (node, entry) = (DirNode::root(None), from.entry.clone());
         let tree = match from.entry.kind {
@@ -105,7 +122,7 @@ impl Repository {
             outcome: Arc::clone(&outcome),
         };
         let ticker = Ticker::start(self, &outcome, from);
-        let ran = pass.run(tree).await;
+        let ran = Stopping::new(&outcome.stop, pass.run(tree)).await;
         ticker.stop();
         if let Err(e) = ran {
             outcome.abort(&e);
@@ -136,6 +153,13 @@ impl Repository {
         Ok(())
     }
 
+    /// The report of a run that was stopped before it began.
+    fn report_of_nothing(&self, started: Instant) -> Report {
+        let (requests, fetched_bytes) = self.traffic();
+        let seconds = started.elapsed().as_secs_f64();
+        Report { cancelled: true, requests, fetched_bytes, seconds, ..Report::default() }
+    }
+
     fn report(&self, outcome: &Outcome, options: &RestoreOptions, started: Instant) -> Report {
         if let Err(e) = outcome.close_log() {
             outcome.abort(&e);
@@ -152,6 +176,32 @@ impl Repository {
         report.fatal = outcome.fatal();
         report.planned = options.dry_run.then(|| outcome.tally.planned());
         report
+    }
+}
+
+/// Work whose threads and tasks end with it, also when its future is dropped: they are told before anything of it goes.
+struct Stopping<F> {
+    stop: Cancel,
+    work: Pin<Box<F>>,
+}
+
+impl<F: Future> Stopping<F> {
+    fn new(stop: &Cancel, work: F) -> Self {
+        Stopping { stop: stop.clone(), work: Box::pin(work) }
+    }
+}
+
+impl<F: Future> Future for Stopping<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.work.as_mut().poll(context)
+    }
+}
+
+impl<F> Drop for Stopping<F> {
+    fn drop(&mut self) {
+        self.stop.cancel();
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rekopia_format::directory::EntryKind;
 use rekopia_format::entry_name::EntryName;
@@ -13,7 +13,7 @@ use super::extra::Extras;
 use super::filter::Filter;
 use super::finish::Outcome;
 use super::options::{Overwrite, RestoreOptions, SyncMode};
-use super::pass::{Pass, Tree};
+use super::pass::{Pass, Tree, WRITES_END};
 use super::prove::{Proof, Question, exists, refused};
 use super::report::Tally;
 use super::reread;
@@ -27,6 +27,9 @@ use crate::repository::listed_packs::ListedPacks;
 use crate::repository::reference::Resolved;
 use crate::sink::{AttributePolicy, Sink, SinkOptions};
 use crate::text::human_size;
+
+/// What putting back modes gets when the caller asks to stop, of the same moment as [`WRITES_END`].
+const MODES_CLOSE: Duration = Duration::from_millis(2300);
 
 /// A restore that goes from stage to stage.
 pub(super) struct Run<'a> {
@@ -107,7 +110,9 @@ impl<'a> Run<'a> {
             view: Arc::clone(&self.view),
             finds_something,
         };
-        let proof = question.answer(self.tree(&self.view)).await?;
+        let answering = question.answer(self.tree(&self.view));
+        let proof = self.options.cancel.run_until_cancelled(answering).await;
+        let proof = proof.unwrap_or_else(|| Err(Error::cancelled()))?;
         drop(question);
         if let Some((path, error)) = &proof.doubt
             && self.options.delete_extra
@@ -165,7 +170,7 @@ impl<'a> Run<'a> {
     }
 
     /// Whether what would go may go.
-    pub(super) fn check_deletion(&self, proof: &Proof) -> Result<()> {
+    pub(super) async fn check_deletion(&self, proof: &Proof) -> Result<()> {
         let mut deletion = proof.extras.deletion.clone();
         if deletion.entries == 0 || proof.doubt.is_some() {
             return Ok(());
@@ -174,11 +179,14 @@ impl<'a> Run<'a> {
         if let Some(limit) = self.options.max_delete.filter(|limit| !limit.allows(&deletion)) {
             return Err(refused(&proof.extras, format!("at most {limit} may be")));
         }
-        match &self.options.consent {
-            Some(consent) if !consent.ask(&deletion) => {
-                Err(refused(&proof.extras, "that was not agreed to".into()))
-            }
-            _ => Ok(()),
+        let Some(consent) = self.options.consent.clone() else { return Ok(()) };
+        // Whoever is asked takes as long as they like.
+        let asking = tokio::task::spawn_blocking(move || consent.ask(&deletion));
+        match self.options.cancel.run_until_cancelled(asking).await {
+            Some(Ok(true)) => Ok(()),
+            Some(Ok(false)) => Err(refused(&proof.extras, "that was not agreed to".into())),
+            Some(Err(_)) => Err(Error::internal("asking for consent panicked")),
+            None => Err(Error::cancelled()),
         }
     }
 
@@ -242,17 +250,24 @@ impl<'a> Run<'a> {
             }
         }
         let closing = Arc::clone(&sink);
-        let _ = tokio::task::spawn_blocking(move || closing.close_up()).await;
+        let closed = tokio::task::spawn_blocking(move || closing.close_up());
+        if options.cancel.run_with_grace(MODES_CLOSE, closed).await.is_none() {
+            self.outcome.tally.warn("modes of folders may have stayed open: the target hangs".into());
+        }
         self.count_removals(&sink);
-        if options.verify && self.outcome.fatal().is_none() && !options.cancel.is_cancelled() {
+        if options.verify && self.outcome.fatal().is_none() {
             sink.set_written();
             let tree = self.tree(&sink);
-            if let Err(e) = reread::reread(self.repository, &sink, &tree, options, self.outcome).await {
+            let reading = reread::reread(self.repository, &sink, &tree, options, self.outcome);
+            if let Some(Err(e)) = options.cancel.run_until_cancelled(reading).await {
                 self.outcome.abort(&e);
             }
         }
-        if options.sync == SyncMode::End {
-            self.sync(&sink).await;
+        if options.sync == SyncMode::End
+            && options.cancel.run_until_cancelled(self.sync(&sink)).await.is_none()
+        {
+            let what = "not synced, because the run was stopped: a power cut may take what was restored";
+            self.outcome.tally.warn(what.into());
         }
         if self.went_well() && self.outcome.tally.report().exit_kind().is_none() {
             sink.clear_mark();
@@ -282,8 +297,11 @@ impl<'a> Run<'a> {
         loop {
             let (is_all, before) = (!extras.is_incomplete(), sink.removals.gone_so_far());
             let (from, cancel) = (Arc::clone(sink), self.options.cancel.clone());
-            let removed =
-                tokio::task::spawn_blocking(move || extras.remove(&from, &|| cancel.is_cancelled())).await;
+            let removing =
+                tokio::task::spawn_blocking(move || extras.remove(&from, &|| cancel.is_cancelled()));
+            let Some(removed) = self.options.cancel.run_with_grace(WRITES_END, removing).await else {
+                return;
+            };
             match removed {
                 Ok(Ok(())) => {}
                 Ok(Err(e)) => {
@@ -317,7 +335,9 @@ impl<'a> Run<'a> {
             view: Arc::clone(sink),
             finds_something: true,
         };
-        Ok(question.answer(self.tree(sink)).await?.extras)
+        let answering = question.answer(self.tree(sink));
+        let answer = self.options.cancel.run_until_cancelled(answering).await;
+        Ok(answer.unwrap_or_else(|| Err(Error::cancelled()))?.extras)
     }
 
     fn count_removals(&self, sink: &Sink) {

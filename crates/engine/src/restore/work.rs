@@ -71,6 +71,15 @@ pub(crate) struct Again {
     pub(crate) is_moved: bool,
 }
 
+/// The last worker of a run that was dropped leaves nothing half-written either.
+impl Drop for Workshop {
+    fn drop(&mut self) {
+        if self.writer.outcome.stop.is_cancelled() {
+            self.writer.abandon_unfinished();
+        }
+    }
+}
+
 /// A content that is being hashed.
 struct Hashed {
     content: WantedContent<Target>,
@@ -83,8 +92,8 @@ struct Hashed {
 const MAX_AGAIN: usize = 1 << 20;
 
 impl Workshop {
-    /// Works until the channel closes.
-    pub(crate) fn work(&self, queue: &crossbeam_channel::Receiver<Work>) {
+    /// Does what the queue gives, until it ends. When the run is stopped nothing is decoded or written any more.
+    pub(crate) fn work(&self, queue: impl IntoIterator<Item = Work>) {
         let mut decoder = ContentDecoder::default();
         // What is written is written from where it was decoded, so that it must be known to be right by then.
         let mut verifier = (self.hash && self.writer.sink.is_none())
@@ -95,6 +104,7 @@ impl Workshop {
         for work in queue {
             clock.add(Stage::Idle, free);
             match work {
+                Work::Fetched(_) if self.writer.outcome.stop.is_cancelled() => {}
                 Work::Fetched(Fetched::Bytes(bytes)) => {
                     self.write_all(bytes, &mut decoder, verifier.as_mut())
                 }

@@ -248,3 +248,40 @@ async fn a_verification_tells_refusal_from_damage() {
         );
     }
 }
+
+/// A write that hangs holds up nobody who wants to stop, and what it leaves goes when it ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_hangs_is_left_after_two_seconds() {
+    let Some(place) = Place::new() else { return };
+    let (_, repository) = built(WriterOptions::default(), |w| {
+        vec![file(w, "a", b"short"), file(w, "large", &rekopia_testkit::random::lcg(30 << 20))]
+    })
+    .await;
+    let target = place.target();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let (hangs, hanging) = std::sync::mpsc::channel();
+    let released = std::sync::Mutex::new(released);
+    place.faults.before(Op::Write, move |_| {
+        let _ = hangs.send(());
+        let _ = released.lock().unwrap().recv();
+        Ok(())
+    });
+    let options = RestoreOptions { sync: rekopia::SyncMode::End, ..quick() };
+    let cancel = options.cancel.clone();
+    let running = tokio::spawn(async move { restore(&repository, "u@h", &target, &options).await });
+    tokio::task::spawn_blocking(move || hanging.recv().unwrap()).await.unwrap();
+    let began = std::time::Instant::now();
+    cancel.cancel();
+    let report = running.await.unwrap().unwrap();
+    // Two seconds are promised; a busy machine gets five times that.
+    assert!(began.elapsed() < std::time::Duration::from_secs(10), "{:?}", began.elapsed());
+    assert_eq!(report.exit_kind(), Some(ErrorKind::Cancelled));
+    let warnings = report.warnings.join("\n");
+    assert!(warnings.contains("a write had not ended") && warnings.contains("not synced"), "{warnings}");
+    drop(release);
+    let began = std::time::Instant::now();
+    while place.behind("large").exists() {
+        assert!(began.elapsed() < std::time::Duration::from_secs(20), "a half-written file stays");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}

@@ -37,7 +37,7 @@ const TABLE: &[(&str, &str)] = &[
     ("restore::cost", "restore::plan"),
     (
         "restore::fetch",
-        "error observer repository restore::clock restore::cost restore::credits restore::plan restore::slot",
+        "error repository restore::clock restore::cost restore::credits restore::plan restore::slot",
     ),
     ("restore::decode", "error repository restore::plan restore::fetch"),
     ("restore::write", "error sink restore::fetch restore::report restore::slot restore::finish"),
@@ -46,6 +46,7 @@ const TABLE: &[(&str, &str)] = &[
         "error repository restore::clock restore::plan restore::fetch restore::decode restore::report \
          restore::slot restore::verify restore::write",
     ),
+    ("restore::threads", "restore::work"),
     // What wires them.
     ("restore::extra", "repository::index::spill sink restore::report"),
     (

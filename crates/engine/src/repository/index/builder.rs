@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::ops::Range;
+use std::sync::PoisonError;
 
 use rekopia_format::index::{IndexFile, RawIndexEntry};
 use rekopia_format::{BlobId, ContentId};
@@ -269,8 +270,14 @@ fn sort(records: &mut [Record]) {
     let middle = records.len() / 2;
     let (low, pivot, high) = records.select_nth_unstable_by_key(middle, Record::key);
     let _ = pivot;
+    let low = std::sync::Mutex::new(low);
+    let sort_low = || low.lock().unwrap_or_else(PoisonError::into_inner).sort_unstable_by_key(Record::key);
     std::thread::scope(|scope| {
-        scope.spawn(|| low.sort_unstable_by_key(Record::key));
+        let beside = std::thread::Builder::new().spawn_scoped(scope, sort_low);
         high.sort_unstable_by_key(Record::key);
+        // A limit of threads makes it slower, no more.
+        if beside.is_err() {
+            sort_low();
+        }
     });
 }

@@ -1,0 +1,81 @@
+//! Signals: the first asks the work to stop, the second leaves at once, and nobody stays longer than three seconds.
+
+use std::process::exit;
+use std::time::Duration;
+
+use rekopia::Cancel;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::exit::{self, Stopped};
+use crate::say::say;
+
+/// What happens after the first signal.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Farewell {
+    /// How long the command has for its report. What hangs then (a dead mount, a terminal that nobody reads) is left
+    /// behind.
+    pub(crate) patience: Duration,
+    /// The report is a document on standard output.
+    pub(crate) json: bool,
+}
+
+/// What the last words get.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// Listens from now on, in the runtime that is entered. The signal sets `cancel` and is the exit code of the program.
+pub(crate) fn watch(cancel: &Cancel, farewell: Farewell) {
+    let listen = |kind| signal(kind).ok();
+    let (interrupt, terminate, hangup) =
+        (listen(SignalKind::interrupt()), listen(SignalKind::terminate()), listen(SignalKind::hangup()));
+    let cancel = cancel.clone();
+    tokio::spawn(async move {
+        let (mut interrupt, mut terminate, mut hangup) = (interrupt, terminate, hangup);
+        loop {
+            let code = tokio::select! {
+                () = heard(&mut interrupt) => 130,
+                () = heard(&mut terminate) => 143,
+                () = heard(&mut hangup) => 129,
+            };
+            if cancel.is_cancelled() {
+                exit(code.into());
+            }
+            exit::note_signal(code);
+            // First of all: saying it may take long where the terminal has gone away.
+            cancel.cancel();
+            beside(move || leave(farewell));
+            beside(|| say("rekopia: stopping (once more to leave at once)"));
+        }
+    });
+}
+
+async fn heard(signal: &mut Option<Signal>) {
+    let heard = match signal {
+        Some(signal) => signal.recv().await,
+        None => None,
+    };
+    if heard.is_none() {
+        std::future::pending().await
+    }
+}
+
+/// Does it in a thread of its own, which nothing that hangs can hold up; or here, where no thread is to be had.
+fn beside(work: impl FnOnce() + Clone + Send + 'static) {
+    if std::thread::Builder::new().spawn(work.clone()).is_err() {
+        drop(tokio::task::spawn_blocking(work));
+    }
+}
+
+/// Ends the process when its time is over.
+fn leave(farewell: Farewell) {
+    std::thread::sleep(farewell.patience);
+    let code = exit::code(rekopia::ErrorKind::Cancelled);
+    // Whoever holds the output may hold it for good: it is not waited for.
+    let say = move || {
+        let what = "what had begun did not end in time; what was written is not synced";
+        exit::print_error(&anyhow::anyhow!(what).context(Stopped), code, farewell.json);
+    };
+    if std::thread::Builder::new().spawn(say).is_ok() {
+        std::thread::sleep(LAST_WORDS);
+    }
+    exit(code.into());
+}
