@@ -9,10 +9,10 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rekopia_format::BlobId;
 use reqwest::{Method, Response, Url};
 use serde::de::DeserializeOwned;
-use tokio::sync::Mutex;
 
 use super::b2_answers::{Account, Buckets, Page, modified_ns};
 use super::collect::collect;
+use super::credentials::{Freshness, Held};
 use super::far_folders::{Bucket, FarElsewhere, Member};
 use super::http::{Http, Trust, by_status, check_range, header, plain_code};
 use super::names::is_blob;
@@ -34,7 +34,7 @@ pub struct B2Blobs {
     /// Where requests go, for messages.
     place: String,
     /// Made by the first request, made anew when its token has expired.
-    session: Mutex<Option<Arc<Session>>>,
+    session: Held<Arc<Session>>,
     elsewhere: FarElsewhere,
 }
 
@@ -96,22 +96,14 @@ impl B2Blobs {
             bucket: settings.bucket.clone(),
             prefix: settings.prefix.clone(),
             place: format!("b2://{}/{}{at}", settings.bucket, settings.prefix),
-            session: Mutex::new(None),
+            session: Held::new(deadlines.patience),
             elsewhere: FarElsewhere::default(),
         })
     }
 
-    /// The current session; another one when `expired` is still the current one.
-    async fn session(&self, expired: Option<&Arc<Session>>) -> Result<Arc<Session>, BlobError> {
-        let mut current = self.session.lock().await;
-        if let Some(session) = current.as_ref()
-            && expired.is_none_or(|old| !Arc::ptr_eq(old, session))
-        {
-            return Ok(Arc::clone(session));
-        }
-        let fresh = Arc::new(self.sign_in().await?);
-        *current = Some(Arc::clone(&fresh));
-        Ok(fresh)
+    /// The current session; another one when that one was refused.
+    async fn session(&self) -> Result<Arc<Session>, BlobError> {
+        self.session.get(|_| Freshness::Good, |_| async { Ok(Arc::new(self.sign_in().await?)) }).await
     }
 
     async fn sign_in(&self) -> Result<Session, BlobError> {
@@ -189,7 +181,7 @@ impl B2Blobs {
         doing: &str,
         build: impl Fn(&Session) -> Result<(Method, Url, Option<String>), BlobError>,
     ) -> Result<Response, BlobError> {
-        let mut session = self.session(None).await?;
+        let mut session = self.session().await?;
         let mut fresh = false;
         loop {
             let (method, url, range) = build(&session)?;
@@ -200,7 +192,8 @@ impl B2Blobs {
             match self.answer(request, doing).await {
                 Ok(answer) => return Ok(answer),
                 Err(refused) if refused.expired && !fresh => {
-                    session = self.session(Some(&session)).await?;
+                    self.session.refuse(|used| Arc::ptr_eq(used, &session));
+                    session = self.session().await?;
                     fresh = true;
                 }
                 Err(refused) => return Err(refused.error),

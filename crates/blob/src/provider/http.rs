@@ -135,7 +135,7 @@ impl Http {
     }
 
     /// A client for the metadata service of the machine: close by or not there at all, and never behind a proxy.
-    #[cfg(feature = "object")]
+    #[cfg(any(feature = "object", feature = "s3"))]
     pub(crate) fn direct(&self) -> Result<Self, BlobError> {
         let builder = Client::builder()
             .connect_timeout(self.deadlines.connect().min(Duration::from_secs(3)))
@@ -273,14 +273,14 @@ pub(crate) fn by_status(error: BlobError, status: u16, retry_after: Option<&str>
     }
 }
 
-/// `Retry-After`: seconds, or the time when; never more than half a minute is waited.
+/// `Retry-After`: seconds, or the time when; never more than two minutes are waited.
 pub(crate) fn wait(text: Option<&str>) -> Duration {
     let seconds = text.and_then(|t| t.trim().parse().ok()).map(Duration::from_secs);
     let until = || {
         let then = jiff::fmt::rfc2822::parse(text?.trim()).ok()?.timestamp();
         Duration::try_from(then.duration_since(jiff::Timestamp::now())).ok()
     };
-    seconds.or_else(until).unwrap_or_default().min(Duration::from_secs(30))
+    seconds.or_else(until).unwrap_or_default().min(Duration::from_secs(120))
 }
 
 /// A header of an answer, if it is there and text.
@@ -365,7 +365,7 @@ mod tests {
     #[test]
     fn reads_when_to_come_back() {
         assert_eq!(wait(Some("7")), Duration::from_secs(7));
-        assert_eq!(wait(Some("99999")), Duration::from_secs(30));
+        assert_eq!(wait(Some("99999")), Duration::from_secs(120));
         assert_eq!(wait(Some("soon")), Duration::ZERO);
         assert_eq!(wait(None), Duration::ZERO);
         assert_eq!(wait(Some("Thu, 01 Jan 1970 00:00:07 GMT")), Duration::ZERO);

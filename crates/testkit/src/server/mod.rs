@@ -9,6 +9,7 @@ pub mod fake_gcs;
 pub mod faulty;
 pub mod front;
 pub mod identity;
+pub mod keys;
 pub mod lies;
 mod listing;
 mod program;
