@@ -217,8 +217,8 @@ fn keys_are_renewed_before_they_expire() {
     for from in ROLES {
         let way = setting.way(from, "");
         // The storage refuses later ones, too, so that one request too late would be seen.
-        way.keys.last(Duration::from_millis(1500));
-        setting.server.delay(Duration::from_millis(400));
+        way.keys.last(Duration::from_millis(700));
+        setting.server.delay(Duration::from_millis(300));
         way.restores();
         assert!(way.keys.given() >= 2, "{from:?}: {}", way.keys.given());
     }
@@ -273,5 +273,6 @@ fn a_storage_that_refuses_every_key_is_asked_twice() {
         path.starts_with("/bucket").then_some(Fault::Status(400, "ExpiredToken"))
     });
     way.is_refused(&["again, after the credentials were renewed"]);
-    assert_eq!(way.keys.given(), 2);
+    // Each of the first requests twice, however they come to share their keys.
+    assert!((2..=4).contains(&way.keys.given()), "{}", way.keys.given());
 }

@@ -28,6 +28,9 @@ pub(super) struct Retry {
 /// Answers up to this size tell the latency rather than the bandwidth.
 const SMALL: usize = 64 * 1024;
 
+/// Nothing is given up after fewer, unless the storage asks us to wait.
+const LEAST_TRIES: u32 = 4;
+
 impl Retry {
     pub(super) fn new(inner: Arc<dyn BlobReader>, deadlines: Deadlines) -> Self {
         let zero = || AtomicU64::new(0);
@@ -75,8 +78,9 @@ impl Retry {
             failing += began.elapsed().min(self.deadlines.connect() + self.deadlines.silence()) + own_wait;
             // Whoever says when to come back is there: that time is not held against it, up to a bound of its own.
             asked += error.wait().unwrap_or_default();
-            let out_of_patience =
-                failing > self.deadlines.patience || failing + asked > self.deadlines.busy_patience();
+            // Three silent connections one after the other may be a gateway's; then a new one is worth a try.
+            let out_of_patience = failing > self.deadlines.patience && tries >= LEAST_TRIES
+                || failing + asked > self.deadlines.busy_patience();
             if probing || out_of_patience {
                 self.health.given_up(started, probing, &error);
                 return Err(error.after(tries, started.elapsed()));

@@ -5,6 +5,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rekopia_format::BlobId;
 use reqwest::{Method, Response, Url};
@@ -304,7 +305,15 @@ impl B2Blobs {
             None => answer.content_length(),
             Some(range) => Some(check_range(range, header(&answer, "content-range"))?),
         };
-        collect(self.http.body(answer), into, expected).await
+        let sum = header(&answer, "x-bz-content-sha1").filter(|_| range.is_none()).map(str::to_owned);
+        let bytes = collect(self.http.body(answer), into, expected).await?;
+        match sum {
+            Some(sum) if is_other(&sum, &bytes) => {
+                let what = format!("{}: getting it: other bytes than its SHA-1 is of", self.place);
+                Err(BlobError::new(BlobErrorKind::Unavailable, what).transient())
+            }
+            _ => Ok(bytes),
+        }
     }
 
     async fn info(&self, id: &BlobId) -> Result<BlobInfo, BlobError> {
@@ -381,6 +390,14 @@ impl B2Blobs {
     }
 }
 
+/// Whether bytes are not those of a SHA-1; large files, and those of some programs, have none.
+fn is_other(sum: &str, bytes: &[u8]) -> bool {
+    let sum = sum.strip_prefix("unverified:").unwrap_or(sum);
+    let known = sum.len() == 40 && sum.bytes().all(|b| b.is_ascii_hexdigit());
+    let own = || digest(&SHA1_FOR_LEGACY_USE_ONLY, bytes);
+    known && own().as_ref().iter().map(|b| format!("{b:02x}")).collect::<String>() != sum.to_ascii_lowercase()
+}
+
 /// A server's words, without what would break a line of ours.
 fn one_line(text: Option<&str>) -> String {
     text.unwrap_or_default().chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect()
@@ -448,5 +465,18 @@ impl BlobReader for B2Blobs {
 
     fn describe(&self) -> String {
         self.place.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sum_is_compared_when_there_is_one() {
+        let sum = "a9993e364706816aba3e25717850c26c9cd0d89d";
+        assert!(!is_other(sum, b"abc") && !is_other(&sum.to_uppercase(), b"abc") && is_other(sum, b"abd"));
+        assert!(is_other(&format!("unverified:{sum}"), b"abd"));
+        assert!(!is_other("none", b"abc") && !is_other("", b"abc"));
     }
 }

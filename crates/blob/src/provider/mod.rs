@@ -22,6 +22,8 @@ mod fingerprint;
 mod gcs;
 #[cfg(feature = "http")]
 pub(crate) mod http;
+#[cfg(feature = "http")]
+mod http_pool;
 mod names;
 #[cfg(feature = "object")]
 pub mod object;

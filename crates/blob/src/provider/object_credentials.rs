@@ -75,7 +75,7 @@ impl<T: Token> Tokens<T> {
             return Ok(Arc::clone(known));
         }
         // The settings were right when the storage was opened: it is their files that have changed.
-        let denied = |e: BlobError| BlobError::new(BlobErrorKind::Denied, e.what()).because(e);
+        let denied = |e: BlobError| BlobError::new(BlobErrorKind::Denied, e.what());
         let fresh = (self.make)().map_err(denied)?;
         *provider = Some(Arc::clone(&fresh));
         Ok(fresh)
@@ -83,8 +83,8 @@ impl<T: Token> Tokens<T> {
 
     async fn token(&self) -> Result<Arc<T>, BlobError> {
         let fetch = |_| async {
-            let token = self.provider()?.get_credential().await;
-            token.map_err(|e| own(&e).while_doing(&self.name))
+            let provider = self.provider().map_err(|e| e.while_doing(&self.name))?;
+            provider.get_credential().await.map_err(|e| own(&e).while_doing(&self.name))
         };
         // The provider holds what is good, so that it is asked each time.
         self.held.get(|_| Freshness::Due, fetch).await

@@ -81,10 +81,13 @@ impl Carrier {
             http.send(outgoing).await?
         };
         if !answer.status().is_success() {
-            let (error, expired) = refused(http, answer, signing_in, to_head).await;
+            let (error, speaks) = refused(http, answer, signing_in, to_head).await;
             let authorization = authorization.as_ref().and_then(|a| a.to_str().ok()).unwrap_or_default();
             let query = head.uri.query().unwrap_or_default();
-            return Err(if expired { self.signed.refused(error, authorization, query) } else { error });
+            if signing_in {
+                return Err(error);
+            }
+            return Err(self.signed.refused(error, speaks, authorization, query));
         }
         let answer = if of_range { http.with_range(answer).await? } else { answer };
         let (status, headers) = (answer.status(), answer.headers().clone());
@@ -141,24 +144,26 @@ fn no_metadata(e: reqwest::Error) -> BlobError {
 }
 
 impl Signed {
-    /// The error of a request that was refused for how it was signed.
-    fn refused(&self, error: BlobError, authorization: &str, query: &str) -> BlobError {
+    /// The error of a request that was refused, when that `speaks` of how it was signed.
+    fn refused(&self, error: BlobError, speaks: bool, authorization: &str, query: &str) -> BlobError {
         match self {
-            Signed::ForEver => error,
-            Signed::Renewable(tokens) => {
+            Signed::Renewable(tokens) if speaks => {
                 tokens.refuse(authorization);
                 error.expired()
             }
-            Signed::Signature(place) => match end_of_signature(query) {
-                Some(end) if end <= Timestamp::now() => {
-                    let what = format!(
-                        "{}; the shared access signature has expired at {end}: it comes from {place}, set a new one there",
-                        error.what()
-                    );
-                    BlobError::new(BlobErrorKind::Denied, what)
+            Signed::Signature(place) if error.kind() == BlobErrorKind::Denied => {
+                match end_of_signature(query) {
+                    Some(end) if end <= Timestamp::now() => {
+                        let what = format!(
+                            "{}; the shared access signature has expired at {end}: it comes from {place}, set a new one there",
+                            error.what()
+                        );
+                        BlobError::new(BlobErrorKind::Denied, what)
+                    }
+                    _ => error,
                 }
-                _ => error,
-            },
+            }
+            _ => error,
         }
     }
 }
@@ -171,7 +176,7 @@ fn end_of_signature(query: &str) -> Option<Timestamp> {
     end.parse().ok().or_else(day)
 }
 
-/// What a refusal means, and whether other credentials may help.
+/// What a refusal means, and whether it speaks of how the request was signed.
 async fn refused(http: &Http, answer: Response, signing_in: bool, to_head: bool) -> (BlobError, bool) {
     let status = answer.status().as_u16();
     let wait = header(&answer, "retry-after").map(str::to_owned);
@@ -184,8 +189,7 @@ async fn refused(http: &Http, answer: Response, signing_in: bool, to_head: bool)
     let words = if kind == BlobErrorKind::Unavailable { words(&text) } else { String::new() };
     let said = format!("{doing}HTTP {status} {code}{words}");
     let error = BlobError::new(kind, format!("{}{advice}", said.trim_end()));
-    let expired = !signing_in && speaks_of_credentials(status, code);
-    (by_status(error, status, wait.as_deref()), expired)
+    (by_status(error, status, wait.as_deref()), speaks_of_credentials(status, code))
 }
 
 /// Whether a refusal may be about a token that is no longer good: Azure and Google answer 401 to every such one.

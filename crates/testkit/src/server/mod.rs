@@ -8,6 +8,7 @@ pub mod delay;
 pub mod fake_gcs;
 pub mod faulty;
 pub mod front;
+pub mod gate;
 pub mod identity;
 pub mod keys;
 pub mod lies;
