@@ -42,12 +42,22 @@ pub struct BlobError {
     transient: bool,
     /// How long the storage asks us to wait.
     retry_after: Option<Duration>,
+    /// Whether it was refused for credentials that have expired and will be renewed.
+    expired: bool,
 }
 
 impl BlobError {
     /// An error of this kind; `what` is a clause such as "reading 4096 bytes at 32".
     pub fn new(kind: BlobErrorKind, what: impl Into<String>) -> Self {
-        BlobError { kind, blob: None, what: what.into(), source: None, transient: false, retry_after: None }
+        BlobError {
+            kind,
+            blob: None,
+            what: what.into(),
+            source: None,
+            transient: false,
+            retry_after: None,
+            expired: false,
+        }
     }
 
     /// The same, about this blob.
@@ -77,6 +87,26 @@ impl BlobError {
         self.transient = true;
         self.retry_after = Some(wait);
         self
+    }
+
+    /// The same, worth one more try, at once: the next request gets other credentials.
+    #[must_use]
+    pub(crate) fn expired(mut self) -> Self {
+        self.expired = true;
+        self
+    }
+
+    /// The same, refused again with other credentials.
+    #[must_use]
+    pub(crate) fn although_renewed(mut self) -> Self {
+        self.expired = false;
+        self.what = format!("{} (again, after the credentials were renewed)", self.what);
+        self
+    }
+
+    /// Whether the storage refused credentials that will be renewed for the next request.
+    pub(crate) fn is_expired(&self) -> bool {
+        self.expired
     }
 
     /// The same, with what was being done put before it.

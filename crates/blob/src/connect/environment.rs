@@ -15,9 +15,10 @@ pub(super) fn fill(settings: &mut Settings, environment: Environment<'_>) {
             *field = first(environment, names).unwrap_or_default();
         }
     };
-    let secret = |field: &mut Secret, names: &[&str]| {
+    let secret = |field: &mut Secret, names: &[&'static str]| {
         if field.is_empty() {
-            *field = first(environment, names).map(Secret::new).unwrap_or_default();
+            let found = names.iter().find_map(|name| Some((*name, first(environment, &[name])?)));
+            *field = found.map(|(name, text)| Secret::of_variable(text, name)).unwrap_or_default();
         }
     };
     match settings {

@@ -7,22 +7,37 @@ use zeroize::Zeroizing;
 
 /// A password, key or token. `Debug` shows only whether there is one.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Secret(Zeroizing<String>);
+pub struct Secret {
+    text: Zeroizing<String>,
+    #[cfg_attr(not(feature = "azure"), allow(dead_code, reason = "only signatures end by themselves"))]
+    variable: Option<&'static str>,
+}
 
 impl Secret {
     /// Takes the text over.
     pub fn new(text: impl Into<String>) -> Self {
-        Secret(Zeroizing::new(text.into()))
+        Secret { text: Zeroizing::new(text.into()), variable: None }
+    }
+
+    /// The same, out of this variable of the environment.
+    pub(crate) fn of_variable(text: String, variable: &'static str) -> Self {
+        Secret { text: Zeroizing::new(text), variable: Some(variable) }
+    }
+
+    /// Where it stands, for whoever has to replace it.
+    #[cfg(feature = "azure")]
+    pub(crate) fn place(&self) -> &'static str {
+        self.variable.unwrap_or("the configuration")
     }
 
     /// The text itself.
     pub fn expose(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.text.is_empty()
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// How long a request may go on failing, and the shorter deadlines that follow from it.
 ///
 /// A try that makes no headway ends after a third of it at the latest; so a request that only fails ends within twice
-/// the patience.
+/// the patience, and within four times of it when the storage asks us to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadlines {
     /// No further try starts when a request has failed for this long.
@@ -27,6 +27,11 @@ impl Deadlines {
     /// Until an answer begins, from each part of it to the next, and for a few kilobytes of it: 15 of 45 seconds.
     pub fn silence(&self) -> Duration {
         self.patience / 3
+    }
+
+    /// The same with the time for which the storage asked us to wait: 180 of 45 seconds.
+    pub(super) fn busy_patience(&self) -> Duration {
+        self.patience * 4
     }
 
     /// The first wait before another try lies between zero and this; it doubles with every try: 0.25 of 45 seconds.

@@ -28,6 +28,9 @@ pub(super) struct Retry {
 /// Answers up to this size tell the latency rather than the bandwidth.
 const SMALL: usize = 64 * 1024;
 
+/// Nothing is given up after fewer, unless the storage asks us to wait.
+const LEAST_TRIES: u32 = 4;
+
 impl Retry {
     pub(super) fn new(inner: Arc<dyn BlobReader>, deadlines: Deadlines) -> Self {
         let zero = || AtomicU64::new(0);
@@ -45,6 +48,9 @@ impl Retry {
         let started = Instant::now();
         // How long it has been failing. A long answer that broke off near its end is not held against it in full.
         let mut failing = Duration::ZERO;
+        // How long the storage has asked us to wait.
+        let mut asked = Duration::ZERO;
+        let mut renewed = false;
         let mut tries = 0;
         loop {
             tries += 1;
@@ -53,14 +59,29 @@ impl Retry {
             let result = attempt().await;
             let error = match result {
                 Err(error) if error.is_transient() => error,
+                Err(error) if error.is_expired() => {
+                    self.health.answered();
+                    if std::mem::replace(&mut renewed, true) {
+                        return Err(error.although_renewed());
+                    }
+                    tracing::debug!("try {tries} failed, once more with other credentials: {error}");
+                    self.retries.fetch_add(1, Ordering::Relaxed);
+                    continue;
+                }
                 answered => {
                     self.health.answered();
                     return answered;
                 }
             };
-            let wait = pause(&self.deadlines, tries, error.wait());
-            failing += began.elapsed().min(self.deadlines.connect() + self.deadlines.silence()) + wait;
-            if probing || failing > self.deadlines.patience {
+            let own_wait = pause(&self.deadlines, tries, error.wait().is_some());
+            let wait = error.wait().unwrap_or_default() + own_wait;
+            failing += began.elapsed().min(self.deadlines.connect() + self.deadlines.silence()) + own_wait;
+            // Whoever says when to come back is there: that time is not held against it, up to a bound of its own.
+            asked += error.wait().unwrap_or_default();
+            // Three silent connections one after the other may be a gateway's; then a new one is worth a try.
+            let out_of_patience = failing > self.deadlines.patience && tries >= LEAST_TRIES
+                || failing + asked > self.deadlines.busy_patience();
+            if probing || out_of_patience {
                 self.health.given_up(started, probing, &error);
                 return Err(error.after(tries, started.elapsed()));
             }
@@ -87,11 +108,11 @@ impl Retry {
 }
 
 /// Full jitter: anywhere between nothing and a bound that doubles.
-fn pause(deadlines: &Deadlines, tries: u32, asked: Option<Duration>) -> Duration {
-    let first = if asked.is_some() { deadlines.first_busy_wait() } else { deadlines.first_wait() };
+fn pause(deadlines: &Deadlines, tries: u32, busy: bool) -> Duration {
+    let first = if busy { deadlines.first_busy_wait() } else { deadlines.first_wait() };
     let bound = (first * 2_u32.saturating_pow((tries - 1).min(8))).min(deadlines.longest_wait());
     let random = RandomState::new().build_hasher().finish();
-    asked.unwrap_or_default() + bound.mul_f64(random as f64 / u64::MAX as f64)
+    bound.mul_f64(random as f64 / u64::MAX as f64)
 }
 
 /// The last few, oldest first, in microseconds.
@@ -185,11 +206,10 @@ mod tests {
     fn waits_are_spread_and_bounded() {
         let deadlines = Deadlines::default();
         let busy = deadlines.first_busy_wait();
-        let waits: Vec<_> = (0..200).map(|_| pause(&deadlines, 1, Some(Duration::ZERO))).collect();
+        let waits: Vec<_> = (0..200).map(|_| pause(&deadlines, 1, true)).collect();
         assert!(waits.iter().all(|w| *w <= busy));
         assert!(waits.iter().any(|w| *w < busy / 4) && waits.iter().any(|w| *w > busy / 4 * 3));
-        assert!((1..40).all(|tries| pause(&deadlines, tries, None) <= deadlines.longest_wait()));
-        assert!(pause(&deadlines, 1, Some(Duration::from_secs(9))) >= Duration::from_secs(9));
+        assert!((1..40).all(|tries| pause(&deadlines, tries, false) <= deadlines.longest_wait()));
     }
 
     /// Answers only when it is told to; counts.

@@ -1,12 +1,16 @@
 //! A repository in a container of Azure Blob Storage: settings → a store.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
+use object_store::azure::{AzureConfigKey, AzureCredential, MicrosoftAzureBuilder};
 use percent_encoding::percent_decode_str;
 
 use super::http::{Http, Trust, innermost};
 use super::object::{ObjectBlobs, carrier, endpoint, once, wrong};
+use super::object_credentials::Tokens;
+use super::object_http::Signed;
 use crate::BlobError;
 use crate::connect::AzureSettings;
 use crate::layer::Deadlines;
@@ -38,14 +42,35 @@ impl ObjectBlobs {
         let address = address(settings)?;
         let trust = Trust { ca_file: settings.ca_file.as_deref(), ..Trust::default() };
         let http = Http::new(trust, deadlines)?;
-        let builder = MicrosoftAzureBuilder::new()
-            .with_account(account)
-            .with_container_name(&settings.container)
-            .with_endpoint(address.clone())
-            .with_retry(once())
-            .with_http_connector(carrier(&http)?);
-        let builder = credentials(builder, settings)?;
-        let store = builder.build().map_err(|e| wrong(&innermost(&e)))?;
+        let (settings_of_tokens, http_of_tokens, at_address) =
+            (settings.clone(), http.clone(), address.clone());
+        let builder = move |signed| -> Result<MicrosoftAzureBuilder, BlobError> {
+            let builder = MicrosoftAzureBuilder::new()
+                .with_account(&settings_of_tokens.storage_account)
+                .with_container_name(&settings_of_tokens.container)
+                .with_endpoint(at_address.clone())
+                .with_retry(once())
+                .with_http_connector(carrier(&http_of_tokens, signed)?);
+            credentials(builder, &settings_of_tokens)
+        };
+        let build = |builder: MicrosoftAzureBuilder| builder.build().map_err(|e| wrong(&innermost(&e)));
+        let store = match identity(settings) {
+            None => {
+                let place = settings.sas_token.place();
+                let signed =
+                    if settings.sas_token.is_empty() { Signed::ForEver } else { Signed::Signature(place) };
+                build(builder(signed)?)?
+            }
+            Some(name) => {
+                // What is wrong with the settings shows now.
+                build(builder(Signed::ForEver)?)?;
+                let again = builder.clone();
+                let make = move || Ok(Arc::clone(build(again(Signed::ForEver)?)?.credentials()));
+                let tokens = Arc::new(Tokens::new(name, deadlines, make));
+                let signed = Signed::Renewable(Arc::<Tokens<AzureCredential>>::clone(&tokens));
+                build(builder(signed)?.with_credentials(tokens))?
+            }
+        };
         let at = if settings.endpoint.is_empty() && settings.storage_domain.is_empty() {
             format!(" in account {account}")
         } else {
@@ -57,6 +82,20 @@ impl ObjectBlobs {
             &settings.prefix,
             format!("azblob://{}/{}{at}", settings.container, settings.prefix),
         )
+    }
+}
+
+/// The identity that gives tokens; `None` when a key or a signature is set.
+fn identity(settings: &AzureSettings) -> Option<String> {
+    let file = &settings.azure_federated_token_file;
+    if !settings.sas_token.is_empty() || !settings.storage_key.is_empty() {
+        None
+    } else if !settings.client_secret.is_empty() {
+        Some("the service principal".into())
+    } else if !file.is_empty() {
+        Some(format!("the workload identity by the token in {file}"))
+    } else {
+        Some("the managed identity".into())
     }
 }
 

@@ -5,14 +5,15 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rekopia_format::BlobId;
 use reqwest::{Method, Response, Url};
 use serde::de::DeserializeOwned;
-use tokio::sync::Mutex;
 
 use super::b2_answers::{Account, Buckets, Page, modified_ns};
 use super::collect::collect;
+use super::credentials::{Freshness, Held};
 use super::far_folders::{Bucket, FarElsewhere, Member};
 use super::http::{Http, Trust, by_status, check_range, header, plain_code};
 use super::names::is_blob;
@@ -34,7 +35,7 @@ pub struct B2Blobs {
     /// Where requests go, for messages.
     place: String,
     /// Made by the first request, made anew when its token has expired.
-    session: Mutex<Option<Arc<Session>>>,
+    session: Held<Arc<Session>>,
     elsewhere: FarElsewhere,
 }
 
@@ -96,22 +97,14 @@ impl B2Blobs {
             bucket: settings.bucket.clone(),
             prefix: settings.prefix.clone(),
             place: format!("b2://{}/{}{at}", settings.bucket, settings.prefix),
-            session: Mutex::new(None),
+            session: Held::new(deadlines.patience),
             elsewhere: FarElsewhere::default(),
         })
     }
 
-    /// The current session; another one when `expired` is still the current one.
-    async fn session(&self, expired: Option<&Arc<Session>>) -> Result<Arc<Session>, BlobError> {
-        let mut current = self.session.lock().await;
-        if let Some(session) = current.as_ref()
-            && expired.is_none_or(|old| !Arc::ptr_eq(old, session))
-        {
-            return Ok(Arc::clone(session));
-        }
-        let fresh = Arc::new(self.sign_in().await?);
-        *current = Some(Arc::clone(&fresh));
-        Ok(fresh)
+    /// The current session; another one when that one was refused.
+    async fn session(&self) -> Result<Arc<Session>, BlobError> {
+        self.session.get(|_| Freshness::Good, |_| async { Ok(Arc::new(self.sign_in().await?)) }).await
     }
 
     async fn sign_in(&self) -> Result<Session, BlobError> {
@@ -189,7 +182,7 @@ impl B2Blobs {
         doing: &str,
         build: impl Fn(&Session) -> Result<(Method, Url, Option<String>), BlobError>,
     ) -> Result<Response, BlobError> {
-        let mut session = self.session(None).await?;
+        let mut session = self.session().await?;
         let mut fresh = false;
         loop {
             let (method, url, range) = build(&session)?;
@@ -200,7 +193,8 @@ impl B2Blobs {
             match self.answer(request, doing).await {
                 Ok(answer) => return Ok(answer),
                 Err(refused) if refused.expired && !fresh => {
-                    session = self.session(Some(&session)).await?;
+                    self.session.refuse(|used| Arc::ptr_eq(used, &session));
+                    session = self.session().await?;
                     fresh = true;
                 }
                 Err(refused) => return Err(refused.error),
@@ -311,7 +305,15 @@ impl B2Blobs {
             None => answer.content_length(),
             Some(range) => Some(check_range(range, header(&answer, "content-range"))?),
         };
-        collect(self.http.body(answer), into, expected).await
+        let sum = header(&answer, "x-bz-content-sha1").filter(|_| range.is_none()).map(str::to_owned);
+        let bytes = collect(self.http.body(answer), into, expected).await?;
+        match sum {
+            Some(sum) if is_other(&sum, &bytes) => {
+                let what = format!("{}: getting it: other bytes than its SHA-1 is of", self.place);
+                Err(BlobError::new(BlobErrorKind::Unavailable, what).transient())
+            }
+            _ => Ok(bytes),
+        }
     }
 
     async fn info(&self, id: &BlobId) -> Result<BlobInfo, BlobError> {
@@ -388,6 +390,14 @@ impl B2Blobs {
     }
 }
 
+/// Whether bytes are not those of a SHA-1; large files, and those of some programs, have none.
+fn is_other(sum: &str, bytes: &[u8]) -> bool {
+    let sum = sum.strip_prefix("unverified:").unwrap_or(sum);
+    let known = sum.len() == 40 && sum.bytes().all(|b| b.is_ascii_hexdigit());
+    let own = || digest(&SHA1_FOR_LEGACY_USE_ONLY, bytes);
+    known && own().as_ref().iter().map(|b| format!("{b:02x}")).collect::<String>() != sum.to_ascii_lowercase()
+}
+
 /// A server's words, without what would break a line of ours.
 fn one_line(text: Option<&str>) -> String {
     text.unwrap_or_default().chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect()
@@ -455,5 +465,18 @@ impl BlobReader for B2Blobs {
 
     fn describe(&self) -> String {
         self.place.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sum_is_compared_when_there_is_one() {
+        let sum = "a9993e364706816aba3e25717850c26c9cd0d89d";
+        assert!(!is_other(sum, b"abc") && !is_other(&sum.to_uppercase(), b"abc") && is_other(sum, b"abd"));
+        assert!(is_other(&format!("unverified:{sum}"), b"abd"));
+        assert!(!is_other("none", b"abc") && !is_other("", b"abc"));
     }
 }

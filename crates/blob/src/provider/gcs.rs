@@ -1,11 +1,15 @@
 //! A repository in a bucket of Google Cloud Storage: settings → a store.
 
-use object_store::gcp::GoogleCloudStorageBuilder;
+use std::sync::Arc;
+
+use object_store::gcp::{GcpCredential, GoogleCloudStorageBuilder};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::http::{Http, Trust, innermost};
 use super::object::{ObjectBlobs, carrier, endpoint, once, wrong};
+use super::object_credentials::Tokens;
+use super::object_http::Signed;
 use crate::BlobError;
 use crate::connect::GcsSettings;
 use crate::layer::Deadlines;
@@ -25,24 +29,48 @@ impl ObjectBlobs {
         }
         let trust = Trust { ca_file: settings.ca_file.as_deref(), ..Trust::default() };
         let http = Http::new(trust, deadlines)?;
-        let mut builder = GoogleCloudStorageBuilder::new()
-            .with_bucket_name(&settings.bucket)
-            .with_retry(once())
-            .with_http_connector(carrier(&http)?);
         let mut at = String::new();
         if !settings.endpoint.is_empty() {
-            let address = endpoint("endpoint", &settings.endpoint)?;
-            builder = builder.with_base_url(address);
-            at = format!(" at {address}");
+            at = format!(" at {}", endpoint("endpoint", &settings.endpoint)?);
         }
-        let builder = credentials(builder, settings)?;
-        let store = builder.build().map_err(|e| wrong(&format!("Google credentials: {}", innermost(&e))))?;
+        let (settings_of_tokens, http_of_tokens) = (settings.clone(), http.clone());
+        let builder = move |signed| -> Result<GoogleCloudStorageBuilder, BlobError> {
+            let mut builder = GoogleCloudStorageBuilder::new()
+                .with_bucket_name(&settings_of_tokens.bucket)
+                .with_retry(once())
+                .with_http_connector(carrier(&http_of_tokens, signed)?);
+            if !settings_of_tokens.endpoint.is_empty() {
+                builder = builder.with_base_url(endpoint("endpoint", &settings_of_tokens.endpoint)?);
+            }
+            credentials(builder, &settings_of_tokens)
+        };
+        let build = |builder: GoogleCloudStorageBuilder| {
+            builder.build().map_err(|e| wrong(&format!("Google credentials: {}", innermost(&e))))
+        };
+        // What is wrong with the settings shows now.
+        let mut store = build(builder(Signed::ForEver)?)?;
+        if !settings.anonymous {
+            let again = builder.clone();
+            let make = move || Ok(Arc::clone(build(again(Signed::ForEver)?)?.credentials()));
+            let tokens = Arc::new(Tokens::new(name(settings), deadlines, make));
+            let signed = Signed::Renewable(Arc::<Tokens<GcpCredential>>::clone(&tokens));
+            store = build(builder(signed)?.with_credentials(tokens))?;
+        }
         ObjectBlobs::over(
             store,
             http,
             &settings.prefix,
             format!("gs://{}/{}{at}", settings.bucket, settings.prefix),
         )
+    }
+}
+
+/// What gives tokens.
+fn name(settings: &GcsSettings) -> String {
+    match (settings.credentials.is_empty(), settings.credentials_file.as_str()) {
+        (false, _) => "the account in field \"credentials\"".into(),
+        (true, "") => "the application default credentials or the metadata server".into(),
+        (true, file) => format!("the account in {file}"),
     }
 }
 

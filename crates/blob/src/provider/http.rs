@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use super::fingerprint;
+use super::http_pool::Pool;
 use super::whole::{html_instead, is_html};
 use crate::layer::Deadlines;
 use crate::{BlobError, BlobErrorKind, Usage};
@@ -34,7 +35,7 @@ pub(crate) struct Trust<'a> {
 /// Sends requests; cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Http {
-    client: Client,
+    pool: Arc<Pool>,
     deadlines: Deadlines,
     /// A file of authorities that could not be read; a certificate that is not trusted is then no wonder.
     unread_ca: Option<Arc<PathBuf>>,
@@ -49,20 +50,23 @@ impl Http {
     /// # Errors
     /// [`BlobErrorKind::Settings`] for authorities that are not PEM, and for a fingerprint that is none.
     pub(crate) fn new(trust: Trust<'_>, deadlines: Deadlines) -> Result<Self, BlobError> {
-        let builder = Client::builder()
-            .connect_timeout(deadlines.connect())
-            .read_timeout(deadlines.silence())
-            .pool_max_idle_per_host(128)
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("rekopia/", env!("CARGO_PKG_VERSION")));
-        let (builder, unread_ca) = believe(builder, trust)?;
+        let (believing, unread_ca) = believe(trust)?;
+        let make = move || {
+            let builder = Client::builder()
+                .connect_timeout(deadlines.connect())
+                .read_timeout(deadlines.silence())
+                .pool_max_idle_per_host(128)
+                .redirect(reqwest::redirect::Policy::none())
+                .user_agent(concat!("rekopia/", env!("CARGO_PKG_VERSION")));
+            start(believing(builder))
+        };
         let (requests, bytes) = (Arc::default(), Arc::default());
-        Ok(Http { client: start(builder)?, deadlines, unread_ca, requests, bytes })
+        Ok(Http { pool: Pool::new(make)?, deadlines, unread_ca, requests, bytes })
     }
 
     /// A request, to be given to [`Self::send`].
     pub(crate) fn request(&self, method: Method, url: impl reqwest::IntoUrl) -> RequestBuilder {
-        self.client.request(method, url)
+        self.pool.client().request(method, url)
     }
 
     /// Sends a request and waits for the head of the answer, whatever its status is.
@@ -73,7 +77,12 @@ impl Http {
     /// The same with the client's own error.
     pub(crate) async fn try_send(&self, request: RequestBuilder) -> Result<Response, reqwest::Error> {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        request.send().await
+        let pool = self.pool.number();
+        let answer = request.send().await;
+        if answer.as_ref().is_err_and(|e| e.is_timeout() && !e.is_connect()) {
+            self.pool.is_silent(pool);
+        }
+        answer
     }
 
     /// The parts of an answer. It ends with an error when it breaks off, when it only drips (silence has a deadline of
@@ -83,9 +92,15 @@ impl Http {
         answer: Response,
     ) -> impl Stream<Item = Result<Bytes, BlobError>> + Send + Sync + use<> {
         let watch = Watch::new(self.deadlines.silence());
+        let pool = self.pool.number();
         let start = (answer, watch, self.clone(), true);
-        futures::stream::try_unfold(start, |(mut answer, mut watch, http, first)| async move {
-            let part = watch.wait_for(answer.chunk()).await?.map_err(|e| http.no_answer(e))?;
+        futures::stream::try_unfold(start, move |(mut answer, mut watch, http, first)| async move {
+            let part = watch.wait_for(answer.chunk()).await?.map_err(|e| {
+                if e.is_timeout() {
+                    http.pool.is_silent(pool);
+                }
+                http.no_answer(e)
+            })?;
             let Some(part) = part else { return Ok(None) };
             if first && is_somebody_elses(&answer, &part) {
                 return Err(html_instead("the storage's answer"));
@@ -135,14 +150,18 @@ impl Http {
     }
 
     /// A client for the metadata service of the machine: close by or not there at all, and never behind a proxy.
-    #[cfg(feature = "object")]
+    #[cfg(any(feature = "object", feature = "s3"))]
     pub(crate) fn direct(&self) -> Result<Self, BlobError> {
-        let builder = Client::builder()
-            .connect_timeout(self.deadlines.connect().min(Duration::from_secs(3)))
-            .read_timeout(self.deadlines.silence())
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none());
-        Ok(Http { client: start(builder)?, unread_ca: None, ..self.clone() })
+        let deadlines = self.deadlines;
+        let make = move || {
+            let builder = Client::builder()
+                .connect_timeout(deadlines.connect().min(Duration::from_secs(3)))
+                .read_timeout(deadlines.silence())
+                .no_proxy()
+                .redirect(reqwest::redirect::Policy::none());
+            start(builder)
+        };
+        Ok(Http { pool: Pool::new(make)?, unread_ca: None, ..self.clone() })
     }
 
     /// Requests sent and bytes received so far.
@@ -192,12 +211,13 @@ fn explained(e: reqwest::Error, unread_ca: Option<&PathBuf>) -> BlobError {
     if final_word { error } else { error.transient() }
 }
 
-fn believe(
-    mut builder: ClientBuilder,
-    trust: Trust<'_>,
-) -> Result<(ClientBuilder, Option<Arc<PathBuf>>), BlobError> {
+/// What makes a client believe whom it should.
+type Believing = Box<dyn Fn(ClientBuilder) -> ClientBuilder + Send + Sync>;
+
+fn believe(trust: Trust<'_>) -> Result<(Believing, Option<Arc<PathBuf>>), BlobError> {
     if !trust.fingerprint.is_empty() {
-        return Ok((builder.tls_backend_preconfigured(fingerprint::only(trust.fingerprint)?), None));
+        let only = fingerprint::only(trust.fingerprint)?;
+        return Ok((Box::new(move |builder| builder.tls_backend_preconfigured(only.clone())), None));
     }
     let mut unread = None;
     let file = trust.ca_file.map(|path| {
@@ -207,6 +227,7 @@ fn believe(
             Vec::new()
         })
     });
+    let mut authorities = Vec::new();
     for pem in [file.as_deref().unwrap_or_default(), trust.ca_pem] {
         if pem.is_empty() {
             continue;
@@ -216,11 +237,16 @@ fn believe(
         if certificates.is_empty() {
             return Err(wrong("the certificate authorities are not PEM: there is no certificate in them"));
         }
-        for certificate in certificates {
-            builder = builder.add_root_certificate(certificate);
-        }
+        authorities.extend(certificates);
     }
-    Ok((if trust.anyone { builder.tls_danger_accept_invalid_certs(true) } else { builder }, unread))
+    let anyone = trust.anyone;
+    let believing = move |mut builder: ClientBuilder| {
+        for authority in &authorities {
+            builder = builder.add_root_certificate(authority.clone());
+        }
+        if anyone { builder.tls_danger_accept_invalid_certs(true) } else { builder }
+    };
+    Ok((Box::new(believing), unread))
 }
 
 /// Ends an answer that only drips.
@@ -273,14 +299,14 @@ pub(crate) fn by_status(error: BlobError, status: u16, retry_after: Option<&str>
     }
 }
 
-/// `Retry-After`: seconds, or the time when; never more than half a minute is waited.
+/// `Retry-After`: seconds, or the time when; never more than two minutes are waited.
 pub(crate) fn wait(text: Option<&str>) -> Duration {
     let seconds = text.and_then(|t| t.trim().parse().ok()).map(Duration::from_secs);
     let until = || {
         let then = jiff::fmt::rfc2822::parse(text?.trim()).ok()?.timestamp();
         Duration::try_from(then.duration_since(jiff::Timestamp::now())).ok()
     };
-    seconds.or_else(until).unwrap_or_default().min(Duration::from_secs(30))
+    seconds.or_else(until).unwrap_or_default().min(Duration::from_secs(120))
 }
 
 /// A header of an answer, if it is there and text.
@@ -365,7 +391,7 @@ mod tests {
     #[test]
     fn reads_when_to_come_back() {
         assert_eq!(wait(Some("7")), Duration::from_secs(7));
-        assert_eq!(wait(Some("99999")), Duration::from_secs(30));
+        assert_eq!(wait(Some("99999")), Duration::from_secs(120));
         assert_eq!(wait(Some("soon")), Duration::ZERO);
         assert_eq!(wait(None), Duration::ZERO);
         assert_eq!(wait(Some("Thu, 01 Jan 1970 00:00:07 GMT")), Duration::ZERO);
@@ -384,6 +410,43 @@ mod tests {
         let error = http.send(http.request(Method::GET, format!("https://{address}/"))).await.unwrap_err();
         server.join().unwrap();
         assert!(error.is_transient(), "{error}");
+    }
+
+    /// A server whose first connections go silent when all of them have answered once.
+    #[tokio::test]
+    async fn connections_that_are_dead_together_cost_one_try() {
+        use std::io::{Read, Write};
+        const DEAD: usize = 12;
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let together = Arc::new(std::sync::Barrier::new(DEAD));
+        std::thread::spawn(move || {
+            for (number, stream) in listener.incoming().enumerate() {
+                let (mut stream, together) = (stream.unwrap(), Arc::clone(&together));
+                std::thread::spawn(move || {
+                    let mut answered = 0;
+                    while stream.read(&mut [0; 4096]).is_ok_and(|n| n > 0) {
+                        if number < DEAD && answered == 0 {
+                            together.wait();
+                        }
+                        if number >= DEAD || answered == 0 {
+                            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").unwrap();
+                        }
+                        answered += 1;
+                    }
+                });
+            }
+        });
+        let deadlines = Deadlines { patience: Duration::from_millis(900) };
+        let http = Http::new(Trust::default(), deadlines).unwrap();
+        let get = async || {
+            let answer = http.send(http.request(Method::GET, format!("http://{address}/"))).await?;
+            http.text(answer, 10).await
+        };
+        let all = futures::future::join_all((0..DEAD).map(|_| get())).await;
+        assert!(all.iter().all(Result::is_ok), "{all:?}");
+        assert!(get().await.is_err(), "the first one finds a dead connection");
+        assert_eq!(get().await.unwrap().unwrap().as_slice(), b"ok");
     }
 
     #[tokio::test]

@@ -8,6 +8,8 @@ pub mod b2;
 mod b2_answers;
 #[cfg(feature = "http")]
 mod collect;
+#[cfg(any(feature = "b2", feature = "object", feature = "s3"))]
+mod credentials;
 #[cfg(feature = "webdav")]
 mod dav_listing;
 mod elsewhere;
@@ -20,15 +22,21 @@ mod fingerprint;
 mod gcs;
 #[cfg(feature = "http")]
 pub(crate) mod http;
+#[cfg(feature = "http")]
+mod http_pool;
 mod names;
 #[cfg(feature = "object")]
 pub mod object;
+#[cfg(feature = "object")]
+mod object_credentials;
 #[cfg(feature = "object")]
 mod object_http;
 #[cfg(feature = "rclone")]
 pub mod rclone;
 #[cfg(feature = "s3")]
 pub mod s3;
+#[cfg(feature = "s3")]
+mod s3_credentials;
 #[cfg(feature = "s3")]
 mod s3_http;
 #[cfg(feature = "s3")]

@@ -20,7 +20,7 @@ use super::collect::collect;
 use super::far_folders::{Bucket, FarElsewhere, Member};
 use super::http::{Http, innermost};
 use super::names::is_blob;
-use super::object_http::{BlobBytes, Carrier};
+use super::object_http::{BlobBytes, Carrier, Signed};
 use crate::{BlobError, BlobErrorKind, BlobInfo, BlobReader, BoxFuture, StorageTraits, Usage};
 
 /// What we need of a store. Its own listing takes prefixes for folders; the paginated one takes them as they are.
@@ -205,8 +205,8 @@ impl ObjectBlobs {
 }
 
 /// What carries the requests of one store.
-pub(super) fn carrier(http: &Http) -> Result<Carrier, BlobError> {
-    Ok(Carrier { http: http.clone(), metadata: http.direct()? })
+pub(super) fn carrier(http: &Http, signed: Signed) -> Result<Carrier, BlobError> {
+    Ok(Carrier { http: http.clone(), metadata: http.direct()?, signed })
 }
 
 /// `object_store` tries once.

@@ -1,8 +1,11 @@
 //! `object_store` speaks through our own HTTP client: the same deadlines and the same trust as everywhere. What a server
 //! refuses becomes an error with its cause here, where status, headers and text are still at hand.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use http_body_util::{BodyExt, Limited};
+use jiff::Timestamp;
 use object_store::ClientOptions;
 use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody,
@@ -11,6 +14,7 @@ use object_store::client::{
 use reqwest::{Method, Response};
 
 use super::http::{Http, by_status, header, plain_code};
+use super::object_credentials::Renewable;
 use super::whole::{self, is_html};
 use crate::{BlobError, BlobErrorKind};
 
@@ -25,6 +29,21 @@ pub(super) struct Carrier {
     pub(super) http: Http,
     /// To the metadata service of the machine: never through a proxy.
     pub(super) metadata: Http,
+    /// What requests to the storage are signed with.
+    pub(super) signed: Signed,
+}
+
+/// What can be done when the storage says that a request is not signed as it should be.
+#[derive(Debug, Clone, Default)]
+pub(super) enum Signed {
+    /// Nothing.
+    #[default]
+    ForEver,
+    /// There may be another token.
+    Renewable(Arc<dyn Renewable>),
+    /// The person has to bring another signature, to this place.
+    #[cfg_attr(not(feature = "azure"), allow(dead_code, reason = "only Azure has them"))]
+    Signature(&'static str),
 }
 
 /// The longest answer that is not a blob: a page of a listing, a token.
@@ -51,6 +70,7 @@ impl Carrier {
         let (to_head, to_get) = (head.method == Method::HEAD, head.method == Method::GET);
         let http = if to_metadata { &self.metadata } else { &self.http };
         let of_range = head.headers.contains_key("range");
+        let authorization = head.headers.get("authorization").cloned();
         let mut outgoing = http.request(head.method, head.uri.to_string()).headers(head.headers);
         if let Some(bytes) = body.as_bytes().filter(|b| !b.is_empty()) {
             outgoing = outgoing.body(bytes.clone());
@@ -61,7 +81,13 @@ impl Carrier {
             http.send(outgoing).await?
         };
         if !answer.status().is_success() {
-            return Err(refused(http, answer, signing_in, to_head).await);
+            let (error, speaks) = refused(http, answer, signing_in, to_head).await;
+            let authorization = authorization.as_ref().and_then(|a| a.to_str().ok()).unwrap_or_default();
+            let query = head.uri.query().unwrap_or_default();
+            if signing_in {
+                return Err(error);
+            }
+            return Err(self.signed.refused(error, speaks, authorization, query));
         }
         let answer = if of_range { http.with_range(answer).await? } else { answer };
         let (status, headers) = (answer.status(), answer.headers().clone());
@@ -117,7 +143,41 @@ fn no_metadata(e: reqwest::Error) -> BlobError {
     if refused { error.transient() } else { error }
 }
 
-async fn refused(http: &Http, answer: Response, signing_in: bool, to_head: bool) -> BlobError {
+impl Signed {
+    /// The error of a request that was refused, when that `speaks` of how it was signed.
+    fn refused(&self, error: BlobError, speaks: bool, authorization: &str, query: &str) -> BlobError {
+        match self {
+            Signed::Renewable(tokens) if speaks => {
+                tokens.refuse(authorization);
+                error.expired()
+            }
+            Signed::Signature(place) if error.kind() == BlobErrorKind::Denied => {
+                match end_of_signature(query) {
+                    Some(end) if end <= Timestamp::now() => {
+                        let what = format!(
+                            "{}; the shared access signature has expired at {end}: it comes from {place}, set a new one there",
+                            error.what()
+                        );
+                        BlobError::new(BlobErrorKind::Denied, what)
+                    }
+                    _ => error,
+                }
+            }
+            _ => error,
+        }
+    }
+}
+
+/// When the shared access signature in a query ends: a time, or a day.
+fn end_of_signature(query: &str) -> Option<Timestamp> {
+    let end = query.split('&').find_map(|pair| pair.strip_prefix("se="))?;
+    let end = percent_encoding::percent_decode_str(end).decode_utf8().ok()?;
+    let day = || format!("{end}T00:00:00Z").parse().ok();
+    end.parse().ok().or_else(day)
+}
+
+/// What a refusal means, and whether it speaks of how the request was signed.
+async fn refused(http: &Http, answer: Response, signing_in: bool, to_head: bool) -> (BlobError, bool) {
     let status = answer.status().as_u16();
     let wait = header(&answer, "retry-after").map(str::to_owned);
     let named = header(&answer, "x-ms-error-code").map(str::to_owned);
@@ -129,7 +189,14 @@ async fn refused(http: &Http, answer: Response, signing_in: bool, to_head: bool)
     let words = if kind == BlobErrorKind::Unavailable { words(&text) } else { String::new() };
     let said = format!("{doing}HTTP {status} {code}{words}");
     let error = BlobError::new(kind, format!("{}{advice}", said.trim_end()));
-    by_status(error, status, wait.as_deref())
+    (by_status(error, status, wait.as_deref()), speaks_of_credentials(status, code))
+}
+
+/// Whether a refusal may be about a token that is no longer good: Azure and Google answer 401 to every such one.
+fn speaks_of_credentials(status: u16, code: &str) -> bool {
+    let named =
+        ["AuthenticationFailed", "InvalidAuthenticationInfo", "ExpiredToken", "InvalidToken", "TokenExpired"];
+    status == 401 || matches!(status, 400 | 403) && named.contains(&code)
 }
 
 /// What a server says of an error that we have no word for, in one line.
@@ -193,6 +260,14 @@ fn classify_sign_in(status: u16) -> (BlobErrorKind, &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_signature_says_when_it_ends() {
+        let end = |query| end_of_signature(query).map(|end| end.to_string());
+        assert_eq!(end("sv=1&se=2026-01-02T03%3A04%3A05Z&sig=x").as_deref(), Some("2026-01-02T03:04:05Z"));
+        assert_eq!(end("se=2026-01-02").as_deref(), Some("2026-01-02T00:00:00Z"));
+        assert_eq!((end("sv=1"), end("se=soon")), (None, None));
+    }
 
     #[test]
     fn finds_the_code_of_a_refusal() {

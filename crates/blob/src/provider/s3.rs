@@ -4,10 +4,13 @@
 
 use std::error::Error as _;
 use std::ops::Range;
+use std::sync::Arc;
 
-use aws_config::{AppName, BehaviorVersion, Region};
+use aws_config::identity::IdentityCache;
+use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{
     RequestChecksumCalculation, ResponseChecksumValidation, StalledStreamProtectionConfig,
@@ -25,6 +28,7 @@ use rekopia_format::BlobId;
 use super::collect::collect;
 use super::far_folders::{Bucket, FarElsewhere, Member};
 use super::http::{Http, Trust, by_status, check_range, innermost, wait};
+use super::s3_credentials::{S3Credentials, Source, speaks_of_expiry};
 use super::s3_http::Carrier;
 use super::s3_list::Past;
 use super::whole::is_html;
@@ -42,6 +46,8 @@ pub struct S3Blobs {
     /// Where requests go, for messages.
     pub(super) place: String,
     past: Option<Past>,
+    /// `None`: requests are not signed.
+    credentials: Option<Arc<S3Credentials>>,
     pub(super) elsewhere: FarElsewhere,
 }
 
@@ -65,10 +71,12 @@ impl S3Blobs {
             fingerprint: "",
         };
         let http = Http::new(trust, deadlines)?;
-        let carrier = Carrier(http.clone());
+        let carrier = Carrier::new(&http)?;
 
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(carrier)
+            .http_client(carrier.clone())
+            .identity_cache(IdentityCache::no_cache())
+            .no_credentials()
             .retry_config(RetryConfig::disabled())
             .timeout_config(TimeoutConfig::disabled())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
@@ -83,21 +91,12 @@ impl S3Blobs {
         } else if !aws {
             loader = loader.region(Region::new("us-east-1"));
         }
-        loader = match static_key(settings)? {
-            Some(key) => loader.credentials_provider(key),
-            None if settings.anonymous => loader.no_credentials(),
-            None => loader,
-        };
         let shared = loader.load().await;
         let shared = match shared.region() {
             Some(_) => shared,
             None => shared.into_builder().region(Region::new("us-east-1")).build(),
         };
-        let shared = if settings.role_arn.is_empty() {
-            shared
-        } else {
-            super::s3_role::assume(settings, shared).await?
-        };
+        let (shared, credentials) = signing(settings, deadlines, shared, &carrier).await?;
 
         let path_style = match settings.style {
             S3Style::Path => true,
@@ -129,6 +128,7 @@ impl S3Blobs {
             prefix: settings.prefix.clone(),
             place: format!("s3://{}/{}{at}", settings.bucket, settings.prefix),
             past,
+            credentials,
             elsewhere: FarElsewhere::default(),
         })
     }
@@ -137,7 +137,8 @@ impl S3Blobs {
     pub(crate) fn at(&self, prefix: &str) -> Self {
         let (client, http, bucket) = (self.client.clone(), self.http.clone(), self.bucket.clone());
         let (prefix, place, elsewhere) = (prefix.to_owned(), self.place.clone(), FarElsewhere::default());
-        S3Blobs { client, http, bucket, prefix, place, past: None, elsewhere }
+        let credentials = self.credentials.clone();
+        S3Blobs { client, http, bucket, prefix, place, past: None, credentials, elsewhere }
     }
 
     /// The folders directly below this prefix of the bucket, each with its slash: one page of a listing.
@@ -249,7 +250,15 @@ impl S3Blobs {
         let code = answer.err().code().unwrap_or_default();
         let message = answer.err().message().unwrap_or_default().chars().filter(|c| !c.is_control());
         let message: String = message.take(300).collect();
+        let unsaid = code.is_empty() && status == 400;
+        let renewable = self.credentials.as_ref().filter(|_| unsaid || speaks_of_expiry(code));
         let (kind, advice) = classify(status, code);
+        let advice = match renewable.map(|credentials| credentials.fixed()) {
+            Some(Some(fixed)) if code.starts_with("ExpiredToken") => {
+                format!("; the session token has expired: it comes from {fixed}, set a new one there")
+            }
+            _ => advice.to_owned(),
+        };
         // What a proxy says in HTML is no word of the storage's.
         let page = raw.body().bytes().is_some_and(is_html);
         let page =
@@ -258,6 +267,9 @@ impl S3Blobs {
         let what =
             format!("{place}: {doing}: {}{advice}", said.split_whitespace().collect::<Vec<_>>().join(" "));
         let error = BlobError::new(kind, what);
+        if renewable.is_some_and(|credentials| credentials.fixed().is_none()) {
+            return error.expired();
+        }
         match code {
             "SlowDown" | "RequestLimitExceeded" | "TooManyRequests" => error.retry_after(wait(asked)),
             "RequestTimeout" | "InternalError" => error.transient(),
@@ -391,6 +403,34 @@ impl BlobReader for S3Blobs {
     fn describe(&self) -> String {
         self.place.clone()
     }
+}
+
+/// The same configuration with keys that are renewed as they expire, and those keys.
+async fn signing(
+    settings: &S3Settings,
+    deadlines: Deadlines,
+    shared: SdkConfig,
+    carrier: &Carrier,
+) -> Result<(SdkConfig, Option<Arc<S3Credentials>>), BlobError> {
+    let with = |shared: SdkConfig, source| {
+        let credentials = Arc::new(S3Credentials::new(source, deadlines));
+        carrier.tell(&credentials);
+        let provider: Arc<dyn ProvideCredentials> = Arc::<S3Credentials>::clone(&credentials);
+        let provider = SharedCredentialsProvider::from(provider);
+        (shared.into_builder().credentials_provider(provider).build(), credentials)
+    };
+    let own = match static_key(settings)? {
+        Some(key) => Source::Fixed(key),
+        None if settings.anonymous && settings.role_arn.is_empty() => return Ok((shared, None)),
+        None => Source::Chain { shared: shared.clone(), profile: settings.profile.clone() },
+    };
+    let (shared, own) = with(shared, own);
+    if settings.role_arn.is_empty() {
+        return Ok((shared, Some(own)));
+    }
+    let role = super::s3_role::assume(settings, (&shared, own), carrier).await?;
+    let (shared, role) = with(shared, role);
+    Ok((shared, Some(role)))
 }
 
 fn static_key(settings: &S3Settings) -> Result<Option<Credentials>, BlobError> {

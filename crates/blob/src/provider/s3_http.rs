@@ -1,5 +1,7 @@
 //! AWS's client speaks through our own HTTP client: the same deadlines and the same trust as everywhere.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
@@ -11,14 +13,82 @@ use aws_smithy_types::body::SdkBody;
 use http_body_util::Limited;
 
 use super::http::Http;
+use super::s3_credentials::{S3Credentials, speaks_of_expiry};
 use super::whole;
+use crate::BlobError;
 
 /// The longest answer that is not a blob.
 const MOST: usize = 64 << 20;
+/// The longest refusal.
+const MOST_OF_A_REFUSAL: usize = 64 << 10;
 
 /// Carries requests of AWS's client.
 #[derive(Debug, Clone)]
-pub(super) struct Carrier(pub(super) Http);
+pub(super) struct Carrier {
+    http: Http,
+    /// To the metadata services of the machine: never through a proxy.
+    metadata: Http,
+    /// Requests go here, whatever they say.
+    instead: Option<String>,
+    /// Learns which keys were refused.
+    credentials: Arc<Mutex<Vec<Arc<S3Credentials>>>>,
+}
+
+impl Carrier {
+    pub(super) fn new(http: &Http) -> Result<Self, BlobError> {
+        let (http, metadata) = (http.clone(), http.direct()?);
+        Ok(Carrier { http, metadata, instead: None, credentials: Arc::default() })
+    }
+
+    /// The same, sending everything to `address`.
+    pub(super) fn instead(mut self, address: Option<String>) -> Self {
+        self.instead = address;
+        self
+    }
+
+    /// Keys of these are renewed when the storage says that they have expired.
+    pub(super) fn tell(&self, credentials: &Arc<S3Credentials>) {
+        self.credentials.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(credentials));
+    }
+
+    /// Notes that the key of a request was refused.
+    fn refused(&self, request: &HttpRequest) {
+        let of = |name| request.headers().get(name);
+        let id = of("authorization").and_then(|a| a.split_once("Credential=")?.1.split('/').next());
+        let Some(id) = id else { return };
+        let all = self.credentials.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for credentials in all {
+            credentials.refuse(id, of("x-amz-security-token"));
+        }
+    }
+
+    async fn carry(&self, request: &HttpRequest) -> Result<HttpResponse, ConnectorError> {
+        let http = if is_metadata(request.uri()) { &self.metadata } else { &self.http };
+        let uri = self.instead.as_deref().unwrap_or(request.uri());
+        let answer = carry(http, request, uri).await?;
+        // The answer to HEAD has no code.
+        let code = match answer.status().as_u16() {
+            400 | 401 | 403 => answer.body().bytes().and_then(code_in),
+            _ => None,
+        };
+        let unsaid = request.method() == "HEAD" && answer.status().as_u16() == 400;
+        if unsaid || code.is_some_and(|code| speaks_of_expiry(&code)) {
+            self.refused(request);
+        }
+        Ok(answer)
+    }
+}
+
+/// The code of a refusal in XML.
+fn code_in(text: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(text);
+    Some(text.split_once("<Code>")?.1.split_once("</Code>")?.0.to_owned())
+}
+
+fn is_metadata(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.starts_with("169.254.") || rest.starts_with("[fd00:ec2:")
+}
 
 impl HttpClient for Carrier {
     fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
@@ -28,15 +98,15 @@ impl HttpClient for Carrier {
 
 impl HttpConnector for Carrier {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let http = self.0.clone();
-        HttpConnectorFuture::new(async move { carry(&http, &request).await })
+        let carrier = self.clone();
+        HttpConnectorFuture::new(async move { carrier.carry(&request).await })
     }
 }
 
-async fn carry(http: &Http, request: &HttpRequest) -> Result<HttpResponse, ConnectorError> {
+async fn carry(http: &Http, request: &HttpRequest, uri: &str) -> Result<HttpResponse, ConnectorError> {
     let method = reqwest::Method::from_bytes(request.method().as_bytes())
         .map_err(|e| ConnectorError::other(e.into(), None))?;
-    let mut outgoing = http.request(method, request.uri());
+    let mut outgoing = http.request(method, uri);
     for (name, value) in request.headers() {
         outgoing = outgoing.header(name, value);
     }
@@ -57,7 +127,11 @@ async fn carry(http: &Http, request: &HttpRequest) -> Result<HttpResponse, Conne
         let page = page.unwrap_or_default();
         whole::list_page(&page).map_err(|e| ConnectorError::io(e.into()))?;
         SdkBody::from(page.to_vec())
-    } else if status.is_success() && request.uri().contains("x-id=GetObject") {
+    } else if !status.is_success() {
+        // Whoever refuses is brief; what it says is looked at here, too.
+        let text = http.text(answer, MOST_OF_A_REFUSAL).await.map_err(|e| ConnectorError::io(e.into()))?;
+        SdkBody::from(text.unwrap_or_default().to_vec())
+    } else if request.uri().contains("x-id=GetObject") {
         SdkBody::from_body_1_x(reqwest::Body::wrap_stream(http.body(answer)))
     } else {
         SdkBody::from_body_1_x(Limited::new(reqwest::Body::wrap_stream(http.body(answer)), MOST))

@@ -1,47 +1,57 @@
 //! Credentials of a role, as Kopia's configuration asks for them (§1.6).
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
+use aws_config::web_identity_token::{StaticConfiguration, WebIdentityTokenCredentialsProvider};
 use aws_config::{Region, SdkConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
 
+use super::s3_credentials::{S3Credentials, Source, provider_config};
+use super::s3_http::Carrier;
 use crate::connect::S3Settings;
 use crate::{BlobError, BlobErrorKind};
 
-/// The same configuration with credentials of `role_arn`, renewed as they expire.
+/// Keys of `role_arn`, asked for with the keys `own` that `shared` has.
 ///
 /// # Errors
 /// [`BlobErrorKind::Settings`] for a token given inline: only a file can be renewed.
-pub(super) async fn assume(settings: &S3Settings, shared: SdkConfig) -> Result<SdkConfig, BlobError> {
+pub(super) async fn assume(
+    settings: &S3Settings,
+    (shared, own): (&SdkConfig, Arc<S3Credentials>),
+    carrier: &Carrier,
+) -> Result<Source, BlobError> {
     let session = if settings.session_name.is_empty() { "rekopia" } else { &settings.session_name };
     // The layers around us know nothing of these requests.
     let mut base = shared.to_builder().retry_config(RetryConfig::standard());
-    if !settings.role_endpoint.is_empty() {
-        let endpoint = &settings.role_endpoint;
-        let url = if endpoint.contains("://") { endpoint.clone() } else { format!("https://{endpoint}") };
-        base = base.endpoint_url(url);
+    let endpoint = match settings.role_endpoint.as_str() {
+        "" => None,
+        url if url.contains("://") => Some(url.to_owned()),
+        host => Some(format!("https://{host}")),
+    };
+    if let Some(endpoint) = &endpoint {
+        base = base.endpoint_url(endpoint);
     }
     if !settings.role_region.is_empty() {
         base = base.region(Region::new(settings.role_region.clone()));
     }
     let base = base.build();
-    if !settings.web_identity_token_file.is_empty() {
-        use aws_config::provider_config::ProviderConfig;
-        use aws_config::web_identity_token::{StaticConfiguration, WebIdentityTokenCredentialsProvider};
-        let mut provider = ProviderConfig::default().with_region(base.region().cloned());
-        if let Some(http) = base.http_client() {
-            provider = provider.with_http_client(http);
-        }
+    let token_file = &settings.web_identity_token_file;
+    if !token_file.is_empty() {
+        // AWS's provider takes no address; what it sends is not signed, so that it may go elsewhere.
+        let config = provider_config(&base).with_http_client(carrier.clone().instead(endpoint));
         let provider = WebIdentityTokenCredentialsProvider::builder()
-            .configure(&provider)
+            .configure(&config)
             .static_configuration(StaticConfiguration {
-                web_identity_token_file: PathBuf::from(&settings.web_identity_token_file),
+                web_identity_token_file: PathBuf::from(token_file),
                 role_arn: settings.role_arn.clone(),
                 session_name: session.to_owned(),
             })
             .build();
-        return Ok(with(shared, provider));
+        let name = format!("role {} by the token in {token_file}", settings.role_arn);
+        return Ok(Source::Role { provider: SharedCredentialsProvider::new(provider), name, base: own });
     }
     if !settings.web_identity_token.is_empty() {
         let what = "field \"webIdentityToken\" is not supported; put the token into a file and name it in \"webIdentityTokenFile\"";
@@ -51,13 +61,6 @@ pub(super) async fn assume(settings: &S3Settings, shared: SdkConfig) -> Result<S
     if let Some(duration) = settings.duration {
         builder = builder.session_length(duration);
     }
-    Ok(with(shared, builder.build().await))
-}
-
-fn with(
-    shared: SdkConfig,
-    provider: impl aws_credential_types::provider::ProvideCredentials + 'static,
-) -> SdkConfig {
-    let provider = aws_credential_types::provider::SharedCredentialsProvider::new(provider);
-    shared.into_builder().credentials_provider(provider).build()
+    let provider = SharedCredentialsProvider::new(builder.build().await);
+    Ok(Source::Role { provider, name: format!("role {}", settings.role_arn), base: own })
 }

@@ -1,8 +1,11 @@
 //! Azure Blob Storage: Azurite, Microsoft's own emulator.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rekopia_testkit::server::azurite::{ACCOUNT, Azurite, SecureAzurite, key, sas};
+use rekopia_testkit::server::gate::Gate;
 use rekopia_testkit::server::identity::{self, ASSERTION, CLIENT, SECRET, TENANT, token_beginning};
 use rekopia_testkit::server::s3::Fault;
 
@@ -149,4 +152,78 @@ fn identities_are_exchanged_for_tokens() {
     wrong.is_refused(dir.path(), 15, "signing in: HTTP 401 invalid_client");
     let stranger = principal(None).with("AZURE_CLIENT_SECRET", SECRET);
     stranger.is_refused(dir.path(), 15, "certificate is not trusted");
+}
+
+/// A token that the storage refuses is renewed once for all requests in flight; the file of a workload identity is read
+/// again for it.
+#[test]
+fn tokens_that_are_refused_are_renewed() {
+    let (runtime, dir) = (runtime(), tempfile::tempdir().unwrap());
+    let azurite = runtime.block_on(Azurite::start());
+    runtime.block_on(azurite.upload(&quickstart(), "backups", ""));
+    let service = Arc::new(runtime.block_on(identity::start()));
+    let token_file = dir.path().join("federated");
+    for (kind, (status, code)) in [
+        ("principal", (401, "InvalidAuthenticationInfo")),
+        ("workload", (401, "InvalidAuthenticationInfo")),
+        ("managed", (403, "AuthenticationFailed")),
+        ("principal", (401, "ExpiredAuthenticationToken")),
+    ] {
+        for (closed, end) in [(false, "renewed"), (true, "cannot be renewed")] {
+            let gate = runtime.block_on(Gate::start(&azurite.front.endpoint, Some(sas("rl"))));
+            let gate = Arc::new(gate);
+            std::fs::write(&token_file, ASSERTION).unwrap();
+            service.break_answers(|_, _| None);
+            service.take_requests();
+            let (shut, count) = (Arc::downgrade(&gate), AtomicUsize::new(0));
+            let giving = Arc::downgrade(&service);
+            gate.front.break_answers(move |_, _| {
+                if count.fetch_add(1, Ordering::SeqCst) == 3 {
+                    shut.upgrade()?.expire(status, code);
+                    if closed {
+                        giving.upgrade()?.break_answers(|_, _| Some(Fault::Status(400, "invalid_grant")));
+                    }
+                }
+                None
+            });
+            let way = Way::url(format!(
+                "azblob://backups?account={ACCOUNT}&endpoint=http://{}/{ACCOUNT}",
+                gate.front.endpoint
+            ))
+            .with("AZURE_AUTHORITY_HOST", format!("http://{}/", service.endpoint))
+            .with("AZURE_CLIENT_ID", CLIENT)
+            .hiding(SECRET)
+            .hiding(ASSERTION)
+            .hiding(token_beginning());
+            let way = match kind {
+                "principal" => way.with("AZURE_TENANT_ID", TENANT).with("AZURE_CLIENT_SECRET", SECRET),
+                "workload" => way
+                    .with("AZURE_TENANT_ID", TENANT)
+                    .with("AZURE_FEDERATED_TOKEN_FILE", token_file.to_str().unwrap()),
+                _ => way.with("IDENTITY_ENDPOINT", format!("http://{}/msi", service.endpoint)),
+            };
+            let name = format!("{kind} {code} {end}");
+            if closed {
+                way.is_refused(dir.path(), 15, "the credentials have expired and cannot be renewed: the ");
+                continue;
+            }
+            way.restores(dir.path(), &name);
+            assert_eq!(service.take_requests().len(), 2, "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_signature_that_has_expired_is_named() {
+    let (runtime, dir) = (runtime(), tempfile::tempdir().unwrap());
+    let azurite = runtime.block_on(Azurite::start());
+    runtime.block_on(azurite.upload(&quickstart(), "backups", ""));
+    let old = sas("rl").replace("2099", "2019");
+    let sig = old.rsplit_once("sig=").unwrap().1.to_owned();
+    let way = Way::url(url(&azurite, "backups")).with("AZURE_STORAGE_SAS_TOKEN", old).hiding(sig);
+    way.is_refused(
+        dir.path(),
+        15,
+        "the shared access signature has expired at 2019-01-01T00:00:00Z: it comes from AZURE_STORAGE_SAS_TOKEN",
+    );
 }

@@ -1,6 +1,10 @@
 //! Backblaze B2: a stand-in after its public documentation.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use rekopia_testkit::server::b2::{B2Server, KEY, KEY_ID, Key, TOKEN};
+use rekopia_testkit::server::lies::Lie;
 use rekopia_testkit::server::s3::Fault;
 
 use super::{Way, assert_only_reads, quickstart, runtime, survives_single_faults};
@@ -85,6 +89,39 @@ fn an_expired_token_is_renewed() {
     way(&b2, "backups").is_refused(dir.path(), 15, "expired_auth_token");
 }
 
+/// A session that ends while many requests are in flight is renewed once; when that fails, the sentence says so.
+#[test]
+fn a_session_is_renewed_once_for_all() {
+    let (runtime, dir) = (runtime(), tempfile::tempdir().unwrap());
+    for closed in [false, true] {
+        let b2 = Arc::new(runtime.block_on(B2Server::start(Key::default())));
+        b2.upload(&quickstart(), "backups", "");
+        let (server, count) = (Arc::downgrade(&b2), AtomicUsize::new(0));
+        b2.front.break_answers(move |_, (_, path, _)| {
+            if path.ends_with("b2_authorize_account") {
+                let again = closed && count.load(Ordering::SeqCst) > 0;
+                return again.then_some(Fault::Status(401, "unauthorized"));
+            }
+            if path.starts_with("/file/") && count.fetch_add(1, Ordering::SeqCst) == 2 {
+                server.upgrade()?.expire_tokens();
+            }
+            None
+        });
+        if closed {
+            way(&b2, "backups").is_refused(
+                dir.path(),
+                15,
+                "the credentials have expired and cannot be renewed: b2://backups/",
+            );
+            continue;
+        }
+        way(&b2, "backups").restores(dir.path(), "renewed");
+        let requests = b2.front.take_requests();
+        let times = requests.iter().filter(|(_, path, _)| path.ends_with("b2_authorize_account")).count();
+        assert_eq!(times, 2, "{requests:?}");
+    }
+}
+
 #[test]
 fn a_single_fault_at_any_request_is_survived() {
     let (runtime, dir) = (runtime(), tempfile::tempdir().unwrap());
@@ -110,4 +147,24 @@ fn refusals_have_their_codes_and_advice() {
         path.starts_with("/file/").then_some(Fault::Status(403, "download_cap_exceeded"))
     });
     way(&b2, "backups").is_refused(dir, 15, "cap");
+}
+
+/// A whole file has its SHA-1: one that arrives otherwise is asked for again.
+#[test]
+fn what_arrives_otherwise_is_asked_for_again() {
+    let (runtime, dir) = (runtime(), tempfile::tempdir().unwrap());
+    let b2 = runtime.block_on(B2Server::start(Key::default()));
+    b2.upload(&quickstart(), "backups", "");
+    let seen = AtomicUsize::new(0);
+    b2.front.break_answers(move |_, (_, path, _)| {
+        let first = path.ends_with("kopia.repository") && seen.fetch_add(1, Ordering::SeqCst) == 0;
+        first.then_some(Fault::Lie(Lie::Half(50)))
+    });
+    way(&b2, "backups").restores(dir.path(), "again");
+    let asked = b2.front.take_requests();
+    assert_eq!(
+        asked.iter().filter(|(_, path, _)| path.ends_with("kopia.repository")).count(),
+        2,
+        "{asked:?}"
+    );
 }

@@ -1,6 +1,10 @@
 //! Google Cloud Storage: `fake-gcs-server`, behind a check of who asks.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use rekopia_testkit::server::fake_gcs::{FakeGcs, ServiceAccount};
+use rekopia_testkit::server::gate::Gate;
 use rekopia_testkit::server::s3::Fault;
 
 use super::{Way, assert_only_reads, quickstart, runtime, survives_single_faults};
@@ -94,4 +98,45 @@ fn refusals_have_their_codes_and_advice() {
         path.starts_with("/backups/").then_some(Fault::Status(403, "AccessDenied"))
     });
     anonymous("backups").is_refused(dir, 15, "AccessDenied");
+}
+
+/// A token that is refused is renewed; the account's file is read again for it.
+#[test]
+fn tokens_that_are_refused_are_renewed() {
+    let (runtime, dir) = (runtime(), tempfile::tempdir().unwrap());
+    let gcs = runtime.block_on(FakeGcs::start(None));
+    runtime.block_on(gcs.upload(&quickstart(), "backups", ""));
+    let file = dir.path().join("account.json");
+    for (name, status, code) in
+        [("a", 401, "AuthenticationRequired"), ("b", 400, "ExpiredToken"), ("c", 403, "InvalidToken")]
+    {
+        for rotated in [true, false] {
+            let (first, second) = (ServiceAccount::new(), ServiceAccount::new());
+            std::fs::write(&file, &first.json).unwrap();
+            let gate = Arc::new(runtime.block_on(Gate::start(&gcs.front.endpoint, None)));
+            let (shut, count) = (Arc::downgrade(&gate), AtomicUsize::new(0));
+            let (at, json) = (file.clone(), second.json.clone());
+            gate.front.break_answers(move |_, _| {
+                if count.fetch_add(1, Ordering::SeqCst) == 3 {
+                    // A broken file takes the place of one that is not rotated.
+                    std::fs::write(&at, if rotated { json.as_str() } else { "{" }).unwrap();
+                    shut.upgrade()?.expire(status, code);
+                }
+                None
+            });
+            let way = Way::url(format!("gs://backups?endpoint=http://{}", gate.front.endpoint))
+                .with("GOOGLE_APPLICATION_CREDENTIALS", file.to_str().unwrap())
+                .hiding(&first.canary)
+                .hiding(&second.canary);
+            if rotated {
+                way.restores(dir.path(), name);
+            } else {
+                way.is_refused(
+                    dir.path(),
+                    15,
+                    "the credentials have expired and cannot be renewed: the account in ",
+                );
+            }
+        }
+    }
 }

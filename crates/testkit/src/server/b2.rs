@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -44,7 +44,7 @@ struct Store {
     last_token: AtomicU64,
     /// The most names of one page.
     page: AtomicU64,
-    address: OnceLock<String>,
+    address: Mutex<String>,
 }
 
 /// A running server.
@@ -68,7 +68,7 @@ impl B2Server {
             async move { answer }
         };
         let front = Front::start(handler, refuse).await;
-        store.address.set(format!("http://{}", front.endpoint)).unwrap();
+        *store.address.lock().unwrap() = format!("http://{}", front.endpoint);
         B2Server { front, store }
     }
 
@@ -91,6 +91,14 @@ impl B2Server {
     pub fn put(&self, bucket: &str, name: &str, bytes: Vec<u8>) {
         let mut buckets = self.store.buckets.lock().unwrap();
         buckets.entry(bucket.to_owned()).or_default().insert(name.to_owned(), bytes.into());
+    }
+
+    /// Whoever signs in is sent to this address for everything else: that of a proxy before this server.
+    ///
+    /// # Panics
+    /// When another thread has panicked.
+    pub fn behind(&self, address: &str) {
+        *self.store.address.lock().unwrap() = format!("http://{address}");
     }
 
     /// Pages of at most this many names.
@@ -142,7 +150,7 @@ impl Store {
 
     fn authorize(&self, key: &Key) -> Answer {
         let token = self.last_token.fetch_add(1, Ordering::SeqCst) + 1;
-        let address = self.address.get().unwrap();
+        let address = self.address.lock().unwrap().clone();
         let buckets = key.bucket.as_ref().map(|name| json!([{ "id": id_of(name), "name": name }]));
         let mut capabilities = vec!["listFiles", "readFiles"];
         if !key.no_list_buckets {
@@ -237,6 +245,7 @@ impl Store {
         headers.insert("x-bz-file-name", head.uri.path()[6..].parse().unwrap());
         headers.insert("x-bz-upload-timestamp", "1700000000000".parse().unwrap());
         headers.insert("content-length", part.len().into());
+        headers.insert("x-bz-content-sha1", hex::encode(sha1_of(bytes)).parse().unwrap());
         if head.method == hyper::Method::GET {
             *answer.body_mut() = bytes.slice(part);
         }
@@ -256,6 +265,12 @@ fn within(range: &str, len: usize) -> Option<Range<usize>> {
     let (first, last) = range.strip_prefix("bytes=")?.split_once('-')?;
     let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
     (first < len && first <= last).then(|| first..len.min(last + 1))
+}
+
+/// Of the whole file, whatever part of it is asked for.
+fn sha1_of(bytes: &[u8]) -> Vec<u8> {
+    use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+    digest(&SHA1_FOR_LEGACY_USE_ONLY, bytes).as_ref().to_vec()
 }
 
 fn id_of(bucket: &str) -> String {

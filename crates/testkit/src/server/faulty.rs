@@ -10,7 +10,9 @@ use futures::{StreamExt, stream};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
-use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, RANGE, RETRY_AFTER, TRANSFER_ENCODING};
+use hyper::header::{
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, HOST, HeaderValue, RANGE, RETRY_AFTER, TRANSFER_ENCODING,
+};
 use hyper::http::response::Parts;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
@@ -29,6 +31,8 @@ pub enum Fault {
     Status(u16, &'static str),
     /// The same with `Retry-After`, in seconds.
     Busy(u16, &'static str, u64),
+    /// The same with the time in so many seconds as a date.
+    BusyUntil(u16, &'static str, u64),
     /// The connection is reset before the answer.
     Reset,
     /// The connection ends in the middle of the answer.
@@ -88,6 +92,7 @@ struct State {
     seen: Mutex<Vec<Seen>>,
     decide: Mutex<Arc<Decide>>,
     delay: Mutex<Duration>,
+    host: Mutex<Option<HeaderValue>>,
     in_flight: AtomicUsize,
     most_in_flight: AtomicUsize,
     broken: AtomicUsize,
@@ -119,6 +124,7 @@ impl Faulty {
             seen: Mutex::default(),
             decide: Mutex::new(Arc::new(|_| None)),
             delay: Mutex::default(),
+            host: Mutex::default(),
             in_flight: AtomicUsize::new(0),
             most_in_flight: AtomicUsize::new(0),
             broken: AtomicUsize::new(0),
@@ -151,6 +157,14 @@ impl Faulty {
     /// Every answer is held back for this long: a round trip.
     pub fn delay(&self, delay: Duration) {
         *self.state.delay.lock().unwrap() = delay;
+    }
+
+    /// The server behind is told this name of a host, in place of the proxy's own.
+    ///
+    /// # Panics
+    /// When it is none.
+    pub fn name_host(&self, host: &str) {
+        *self.state.host.lock().unwrap() = Some(host.parse().unwrap());
     }
 
     /// All requests since the last call; numbers start at 0 again.
@@ -221,6 +235,15 @@ async fn answer(
             refusal.headers_mut().insert(RETRY_AFTER, seconds.into());
             Ok(refusal)
         }
+        Some(Fault::BusyUntil(status, code, seconds)) => {
+            let mut refusal = refusal(status, code);
+            let until = std::time::SystemTime::now() + Duration::from_secs(seconds);
+            let until = jiff::Timestamp::try_from(until).unwrap();
+            let until =
+                jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&until).unwrap();
+            refusal.headers_mut().insert(RETRY_AFTER, until.parse().unwrap());
+            Ok(refusal)
+        }
         _ => {
             let (head, body) = pass_on(state, request, fault).await?;
             state.sent.fetch_add(body.len(), Ordering::Relaxed);
@@ -270,6 +293,9 @@ async fn pass_on(
     let signed = request.headers().get(AUTHORIZATION).is_some_and(|a| a.as_bytes().starts_with(b"AWS4"));
     if fault == Some(Fault::WholeBlob) && !signed {
         request.headers_mut().remove(RANGE);
+    }
+    if let Some(host) = state.host.lock().unwrap().clone() {
+        request.headers_mut().insert(HOST, host);
     }
     let stream = TcpStream::connect(&state.upstream).await?;
     stream.set_nodelay(true)?;

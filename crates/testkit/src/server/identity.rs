@@ -1,6 +1,7 @@
 //! A stand-in for the services that give tokens to the identities of Azure, and a certificate for a server on TLS.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
@@ -20,6 +21,12 @@ pub const CLIENT: &str = "66666666-7777-8888-9999-000000000000";
 pub const SECRET: &str = "canary-client-secret";
 /// What the file of a workload identity holds: tests look for it, too.
 pub const ASSERTION: &str = "canary-federated-token";
+
+/// Seconds for which a token is good.
+const LASTS: u64 = 3599;
+
+/// No two tokens are the same.
+static COUNT: AtomicUsize = AtomicUsize::new(0);
 
 /// Starts the service: `POST /TENANT/oauth2/v2.0/token` for service principals, `GET /msi` for managed identities.
 ///
@@ -67,14 +74,14 @@ fn answer(head: &Parts, body: &Bytes) -> Answer {
             if !known || !has("client_id", CLIENT) || !has("grant_type", "client_credentials") {
                 return refuse(401, "invalid_client");
             }
-            let body = json!({ "token_type": "Bearer", "expires_in": 3599, "access_token": token() });
+            let body = json!({ "token_type": "Bearer", "expires_in": LASTS, "access_token": token() });
             text(200, "application/json", body.to_string())
         }
         ("GET", "/msi") => {
             if !head.headers.contains_key("metadata") || !has("client_id", CLIENT) {
                 return refuse(400, "invalid_request");
             }
-            let until = (now() + 3599).to_string();
+            let until = (now() + LASTS).to_string();
             let body = json!({ "token_type": "Bearer", "expires_on": until, "access_token": token() });
             text(200, "application/json", body.to_string())
         }
@@ -91,7 +98,7 @@ fn token() -> String {
     let header = json!({ "typ": "JWT", "alg": "RS256", "kid": "canary" });
     let claims = json!({
         "aud": "https://storage.azure.com", "iss": format!("https://sts.windows.net/{TENANT}/"), "appid": CLIENT,
-        "iat": now() - 60, "nbf": now() - 60, "exp": now() + 3599,
+        "iat": now() - 60, "nbf": now() - 60, "exp": now() + LASTS, "uti": COUNT.fetch_add(1, Ordering::Relaxed),
     });
     let part = |value: &serde_json::Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
     format!("{}.{}.{}", part(&header), part(&claims), BASE64_URL_SAFE_NO_PAD.encode("signature"))
