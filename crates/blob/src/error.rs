@@ -42,8 +42,8 @@ pub struct BlobError {
     transient: bool,
     /// How long the storage asks us to wait.
     retry_after: Option<Duration>,
-    /// Whether it was refused for credentials that have expired and will be renewed.
-    expired: bool,
+    /// What has changed since it was refused, where that is worth one more try.
+    expired: Option<&'static str>,
 }
 
 impl BlobError {
@@ -56,7 +56,7 @@ impl BlobError {
             source: None,
             transient: false,
             retry_after: None,
-            expired: false,
+            expired: None,
         }
     }
 
@@ -89,24 +89,24 @@ impl BlobError {
         self
     }
 
-    /// The same, worth one more try, at once: the next request gets other credentials.
+    /// The same, worth one more try, at once: what it was refused for has changed, as `how` says.
     #[must_use]
-    pub(crate) fn expired(mut self) -> Self {
-        self.expired = true;
+    pub(crate) fn expired(mut self, how: &'static str) -> Self {
+        self.expired = Some(how);
         self
     }
 
-    /// The same, refused again with other credentials.
+    /// The same, refused again.
     #[must_use]
     pub(crate) fn although_renewed(mut self) -> Self {
-        self.expired = false;
-        self.what = format!("{} (again, after the credentials were renewed)", self.what);
+        let how = self.expired.take().unwrap_or("the credentials were renewed");
+        self.what = format!("{} (again, after {how})", self.what);
         self
     }
 
     /// Whether the storage refused credentials that will be renewed for the next request.
     pub(crate) fn is_expired(&self) -> bool {
-        self.expired
+        self.expired.is_some()
     }
 
     /// The same, with what was being done put before it.

@@ -124,7 +124,8 @@ fn place(global: &Global) -> Result<Place> {
             Place { settings: config.settings, config_path: Some(path), identity, limits: config.limits }
         }
     };
-    place.settings = place.settings.with_environment(&|name| std::env::var(name).ok());
+    let variable = |name: &str| std::env::var(name).ok();
+    place.settings = place.settings.with_environment(&variable).map_err(unreachable)?;
     Ok(place)
 }
 

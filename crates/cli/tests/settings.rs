@@ -8,7 +8,9 @@ use std::process::{Command, Output, Stdio};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use rekopia_testkit::fixture::testdata;
+use rekopia_testkit::server::region::{Says, in_region};
 use rekopia_testkit::server::s3::{ACCESS_KEY, S3Server, SECRET_KEY};
+use rekopia_testkit::writer::{DirectorySink, RepositoryWriter, WriterOptions};
 
 fn repo() -> String {
     testdata().join("quickstart/repo").to_str().unwrap().to_owned()
@@ -190,4 +192,129 @@ fn what_kopia_prints_is_a_token_file_and_zero_is_no_limit() {
     let config = config(dir.path(), limits);
     let output = rekopia(&["--config", &config, "verify"], &[]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+}
+
+/// A server with the repository of the quick start, and what has to live as long as it.
+fn serve() -> (tokio::runtime::Runtime, tempfile::TempDir, S3Server) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let server = runtime.block_on(S3Server::start(dir.path()));
+    server.upload(&testdata().join("quickstart/repo"), "bucket", "");
+    (runtime, dir, server)
+}
+
+/// What is pasted around a value, and what breaks it inside.
+const AROUND: [(&str, &str); 5] = [("", "\n"), ("", "\r\n"), (" ", " "), ("\u{feff}", ""), ("\t", "\n\n")];
+const INSIDE: [&str; 4] = ["\n", "\r", "\u{1b}", "\t"];
+
+#[test]
+fn keys_regions_and_places_are_taken_without_what_is_around_them() {
+    let (_runtime, dir, server) = serve();
+    let url = format!("s3://bucket?endpoint=http://{}", server.endpoint);
+    let profile = dir.path().join("credentials");
+    let key = password();
+    let good = [
+        ("REKOPIA_REPOSITORY", url.as_str()),
+        ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
+        ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
+        ("AWS_REGION", "us-east-1"),
+    ];
+    let run = |variables: &[(&str, &str)]| {
+        rekopia(&["--password-file", key.to_str().unwrap(), "snapshots"], variables)
+    };
+    for (n, (name, value)) in good.into_iter().enumerate() {
+        for (before, behind) in AROUND {
+            let (mut variables, pasted) = (good, format!("{before}{value}{behind}"));
+            variables[n].1 = &pasted;
+            let output = run(&variables);
+            assert_eq!(output.status.code(), Some(0), "{name}={pasted:?}: {}", stderr(&output));
+        }
+        for inside in INSIDE {
+            let (mut variables, broken) = (good, format!("{}{inside}{}", &value[..2], &value[2..]));
+            variables[n].1 = &broken;
+            let (output, said) = (run(&variables), stderr(&run(&variables)));
+            assert!(matches!(output.status.code(), Some(2 | 15)), "{name}={broken:?}: {said}");
+            let named = said.contains(name) || n == 0 && said.contains("holds") || said.contains("is no");
+            assert!(named && !said.contains(SECRET_KEY), "{name}={broken:?}: {said}");
+        }
+    }
+    // Quotes stay where somebody copies a value out of YAML.
+    let (mut variables, quoted) = (good, format!("\"{url}\""));
+    variables[0].1 = &quoted;
+    assert_eq!(run(&variables).status.code(), Some(0));
+    // A profile.
+    let text = format!(
+        "\u{feff}[default]\r\naws_access_key_id = {ACCESS_KEY} \r\naws_secret_access_key = {SECRET_KEY}\t\r\n"
+    );
+    std::fs::write(&profile, text.trim_start_matches('\u{feff}')).unwrap();
+    let by_profile = [
+        ("REKOPIA_REPOSITORY", url.as_str()),
+        ("AWS_SHARED_CREDENTIALS_FILE", profile.to_str().unwrap()),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+    ];
+    let output = run(&by_profile);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    // A URL that was typed with a line end behind it; a target and a path never lose theirs.
+    let typed = format!("{url}\n");
+    let output = rekopia(&["--repo", &typed, "--password-file", key.to_str().unwrap(), "status"], &good[1..]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let path = format!("{}\n", repo());
+    let output = rekopia(&["--repo", &path, "--password-file", key.to_str().unwrap(), "status"], &[]);
+    assert_eq!(output.status.code(), Some(10), "{}", stderr(&output));
+    let target = dir.path().join("with blank \n");
+    let args = ["--repo", &repo(), "--password-file", key.to_str().unwrap(), "restore", "latest"];
+    let output = rekopia(&[&args[..], &[target.to_str().unwrap()]].concat(), &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(target.is_dir());
+}
+
+#[test]
+fn the_password_is_trimmed_first_and_then_as_it_is() {
+    let key = std::fs::read_to_string(password()).unwrap();
+    for (before, behind) in AROUND.into_iter().filter(|(before, _)| *before != "\u{feff}") {
+        let pasted = format!("{before}{}{behind}", key.trim());
+        let output = rekopia(&["--repo", &repo(), "snapshots"], &[("KOPIA_PASSWORD", &pasted)]);
+        assert_eq!(output.status.code(), Some(0), "{pasted:?}: {}", stderr(&output));
+    }
+    // A repository whose password ends in a blank.
+    let dir = tempfile::tempdir().unwrap();
+    let sink = DirectorySink::create(&dir.path().join("repo")).unwrap();
+    let options = WriterOptions { password: " blank ".into(), ..WriterOptions::default() };
+    RepositoryWriter::create(sink, options).unwrap().flush().unwrap();
+    let repo = dir.path().join("repo");
+    for (password, code) in [(" blank ", 0), ("blank", 12), (" blank", 12)] {
+        let output = rekopia(&["--repo", repo.to_str().unwrap(), "status"], &[("KOPIA_PASSWORD", password)]);
+        assert_eq!(output.status.code(), Some(code), "{password:?}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn the_region_that_the_storage_names_is_taken() {
+    let (runtime, _dir, server) = serve();
+    let key = password();
+    let keys = [("AWS_ACCESS_KEY_ID", ACCESS_KEY), ("AWS_SECRET_ACCESS_KEY", SECRET_KEY)];
+    for (says, region, code) in [
+        (Says::Body, "", 0),
+        (Says::Header, "", 0),
+        (Says::Nothing, "", 15),
+        (Says::Nothing, "garage", 0),
+        (Says::Body, "eu-central-1", 0),
+        (Says::Nothing, "eu-central-1", 15),
+    ] {
+        let front = runtime.block_on(in_region(&server.endpoint, "garage", says));
+        let url = format!("s3://bucket?endpoint=http://{}", front.endpoint);
+        for name in ["AWS_REGION", "AWS_DEFAULT_REGION"] {
+            let args = ["--repo", &url, "--password-file", key.to_str().unwrap(), "-v", "verify"];
+            let output = rekopia(&args, &[&keys[..], &[(name, region)]].concat());
+            let said = stderr(&output);
+            assert_eq!(output.status.code(), Some(code), "{says:?} {name}={region}: {said}");
+            let told = said.contains("the storage is in region \"garage\"");
+            assert_eq!(told, code == 0 && says != Says::Nothing, "{says:?} {name}={region}: {said}");
+        }
+        // The URL's own region is named first.
+        let args =
+            ["--repo", &format!("{url}&region=garage"), "--password-file", key.to_str().unwrap(), "status"];
+        let output = rekopia(&args, &[&keys[..], &[("AWS_REGION", "nowhere")]].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    }
 }

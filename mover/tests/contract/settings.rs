@@ -9,6 +9,7 @@ use crate::table::{Case, run};
 pub(crate) const CASES: &[Case] = &[
     ("T35", run(without_password)),
     ("T36", run(password_with_white_space)),
+    ("T36b", run(settings_with_white_space)),
     ("T37", run(|| drop(Place::with("DATA_DIR", "/nope").ends(16, "Data directory /nope does not exist")))),
     ("T38", run(cache_not_writable)),
     ("T39", run(|| asked(&["frobnicate"], "unknown operation: frobnicate"))),
@@ -53,6 +54,39 @@ fn without_password() {
             place.set("KOPIA_PASSWORD", value);
         }
         place.refuses(2, "KOPIA_PASSWORD must be defined");
+    }
+}
+
+/// As people paste them: line ends, blanks, a byte order mark, quotes.
+fn settings_with_white_space() {
+    let names = [
+        "KOPIA_REPOSITORY",
+        "KOPIA_OVERRIDE_USERNAME",
+        "KOPIA_OVERRIDE_HOSTNAME",
+        "DATA_DIR",
+        "KOPIA_CACHE_DIR",
+        "KOPIA_ENABLE_FILE_DELETION",
+    ];
+    for (before, behind) in [("", "\n"), ("\u{feff} ", "\r\n")] {
+        let mut place = Place::new();
+        place.set("KOPIA_ENABLE_FILE_DELETION", "true");
+        let mut pasted = 0;
+        for name in names {
+            if let Some(value) = place.env.get(name).cloned() {
+                place.set(name, &format!("{before}{value}{behind}"));
+                pasted += 1;
+            }
+        }
+        assert!(pasted >= 5, "{pasted}");
+        let ended = place.restores(S3);
+        assert!(ended.log.contains("white space around DATA_DIR, "), "{}", ended.log);
+    }
+    let mut place = Place::new();
+    let quoted = place.env.get("KOPIA_REPOSITORY").map(|value| format!("\"{value}\"")).unwrap();
+    place.set("KOPIA_REPOSITORY", &quoted).restores(S3);
+    for name in ["KOPIA_OVERRIDE_USERNAME", "KOPIA_REPOSITORY", "AWS_REGION"] {
+        let place = Place::with(name, "a\nb");
+        place.refuses(2, &format!("{name}: holds a line end"));
     }
 }
 

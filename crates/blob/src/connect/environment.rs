@@ -4,32 +4,49 @@
 //! (profiles, web identity, container and instance roles) is the exception: it is AWS's own code. So are the file that
 //! `gcloud auth application-default login` leaves in the home directory and the addresses of metadata servers.
 
-use super::{Secret, Settings};
+use std::cell::RefCell;
+
+use super::{Secret, Settings, control_character, settings_error, trimmed};
+use crate::BlobError;
 
 /// Looks a variable up; `None` when it is not set.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-pub(super) fn fill(settings: &mut Settings, environment: Environment<'_>) {
+/// Fills what is not set.
+///
+/// # Errors
+/// A variable that holds a control character, by its name: it becomes a header, an address or a path.
+pub(super) fn fill(settings: &mut Settings, environment: Environment<'_>) -> Result<(), BlobError> {
+    let refused = RefCell::new(None);
+    let first = |names: &[&str]| first(environment, names, &refused);
     let text = |field: &mut String, names: &[&str]| {
         if field.is_empty() {
-            *field = first(environment, names).unwrap_or_default();
+            *field = first(names).unwrap_or_default();
         }
     };
     let secret = |field: &mut Secret, names: &[&'static str]| {
         if field.is_empty() {
-            let found = names.iter().find_map(|name| Some((*name, first(environment, &[name])?)));
+            let found = names.iter().find_map(|name| Some((*name, first(&[name])?)));
             *field = found.map(|(name, text)| Secret::of_variable(text, name)).unwrap_or_default();
         }
     };
+    // Whoever sets one may mean every blank of it.
+    let password = |field: &mut Secret, name: &'static str| {
+        if field.is_empty() {
+            *field = environment(name).map(|text| Secret::of_variable(text, name)).unwrap_or_default();
+        }
+    };
     match settings {
-        Settings::Filesystem(_) | Settings::S3(_) | Settings::Rclone(_) => {}
+        Settings::Filesystem(_) | Settings::Rclone(_) => {}
+        // Keys: AWS's own chain looks for them.
+        Settings::S3(s) => text(&mut s.region, &["AWS_REGION", "AWS_DEFAULT_REGION"]),
         Settings::Gcs(s) => {
             if s.credentials.is_empty() {
                 text(&mut s.credentials_file, &["GOOGLE_APPLICATION_CREDENTIALS"]);
             }
             // Google's own libraries talk to an emulator without credentials.
             if s.endpoint.is_empty()
-                && let Some(emulator) = first(environment, &["STORAGE_EMULATOR_HOST"])
+                && let Some(emulator) = first(&["STORAGE_EMULATOR_HOST"])
             {
                 let scheme = if emulator.contains("://") { "" } else { "http://" };
                 s.endpoint = format!("{scheme}{emulator}");
@@ -60,7 +77,7 @@ pub(super) fn fill(settings: &mut Settings, environment: Environment<'_>) {
         }
         Settings::Sftp(s) => {
             text(&mut s.username, &["USER", "LOGNAME"]);
-            secret(&mut s.password, &["KOPIA_SFTP_PASSWORD"]);
+            password(&mut s.password, "KOPIA_SFTP_PASSWORD");
             if s.known_hosts_file.is_empty()
                 && s.known_hosts_data.is_empty()
                 && let Some(home) = environment("HOME").filter(|h| !h.is_empty())
@@ -70,11 +87,23 @@ pub(super) fn fill(settings: &mut Settings, environment: Environment<'_>) {
         }
         Settings::Webdav(s) => {
             text(&mut s.username, &["KOPIA_WEBDAV_USERNAME"]);
-            secret(&mut s.password, &["KOPIA_WEBDAV_PASSWORD"]);
+            password(&mut s.password, "KOPIA_WEBDAV_PASSWORD");
         }
     }
+    refused.into_inner().map_or(Ok(()), Err)
 }
 
-fn first(environment: Environment<'_>, names: &[&str]) -> Option<String> {
-    names.iter().find_map(|name| environment(name).filter(|value| !value.is_empty()))
+/// The first that is set, without what stands around it.
+fn first(
+    environment: Environment<'_>,
+    names: &[&str],
+    refused: &RefCell<Option<BlobError>>,
+) -> Option<String> {
+    let values = names.iter().filter_map(|name| Some((name, trimmed(&environment(name)?).to_owned())));
+    let (name, value) = values.into_iter().find(|(_, value)| !value.is_empty())?;
+    if let Some(what) = control_character(&value) {
+        refused.replace(Some(settings_error(format!("variable {name} holds {what} inside"))));
+        return None;
+    }
+    Some(value)
 }

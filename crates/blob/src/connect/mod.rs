@@ -106,10 +106,12 @@ impl Settings {
     }
 
     /// The same, with what is not set taken from the variables that the ecosystem's tools use.
-    #[must_use]
-    pub fn with_environment(mut self, environment: Environment<'_>) -> Self {
-        environment::fill(&mut self, environment);
-        self
+    ///
+    /// # Errors
+    /// [`BlobErrorKind::Settings`] for a variable that holds a control character.
+    pub fn with_environment(mut self, environment: Environment<'_>) -> Result<Self, BlobError> {
+        environment::fill(&mut self, environment)?;
+        Ok(self)
     }
 
     /// The same place read as a folder, where a prefix without a slash at its end may have meant one.

@@ -64,7 +64,7 @@ impl Retry {
                     if std::mem::replace(&mut renewed, true) {
                         return Err(error.although_renewed());
                     }
-                    tracing::debug!("try {tries} failed, once more with other credentials: {error}");
+                    tracing::debug!("try {tries} failed, once more in another way: {error}");
                     self.retries.fetch_add(1, Ordering::Relaxed);
                     continue;
                 }

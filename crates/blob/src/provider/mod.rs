@@ -42,6 +42,7 @@ mod s3_http;
 #[cfg(feature = "s3")]
 mod s3_list;
 #[cfg(feature = "s3")]
+mod s3_region;
 mod s3_role;
 #[cfg(feature = "sftp")]
 pub mod sftp;

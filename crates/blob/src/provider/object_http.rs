@@ -149,7 +149,7 @@ impl Signed {
         match self {
             Signed::Renewable(tokens) if speaks => {
                 tokens.refuse(authorization);
-                error.expired()
+                error.expired("the credentials were renewed")
             }
             Signed::Signature(place) if error.kind() == BlobErrorKind::Denied => {
                 match end_of_signature(query) {

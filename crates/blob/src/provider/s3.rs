@@ -31,15 +31,16 @@ use super::http::{Http, Trust, by_status, check_range, innermost, wait};
 use super::s3_credentials::{S3Credentials, Source, speaks_of_expiry};
 use super::s3_http::Carrier;
 use super::s3_list::Past;
+use super::s3_region::Regional;
 use super::whole::is_html;
-use crate::connect::{S3Settings, S3Style};
+use crate::connect::{S3Settings, S3Style, control_character};
 use crate::layer::Deadlines;
 use crate::{BlobError, BlobErrorKind, BlobInfo, BlobReader, BoxFuture, StorageTraits, Usage};
 
 /// Reads blobs from a bucket.
 #[derive(Debug)]
 pub struct S3Blobs {
-    pub(super) client: Client,
+    regional: Regional,
     http: Http,
     pub(super) bucket: String,
     pub(super) prefix: String,
@@ -93,6 +94,9 @@ impl S3Blobs {
         }
         let shared = loader.load().await;
         let shared = match shared.region() {
+            Some(region) if control_character(region.as_ref()).is_some() => {
+                return Err(wrong("the region that AWS's configuration names holds a control character"));
+            }
             Some(_) => shared,
             None => shared.into_builder().region(Region::new("us-east-1")).build(),
         };
@@ -112,17 +116,17 @@ impl S3Blobs {
             let host = if settings.endpoint.is_empty() { "s3.amazonaws.com" } else { &settings.endpoint };
             config = config.endpoint_url(format!("{scheme}://{host}"));
         }
-        let mut client = Client::from_conf(config.clone().build());
+        let client = Client::from_conf(config.clone().build());
         if aws
             && settings.region.is_empty()
             && let Some(region) = bucket_region(&client, &settings.bucket).await
         {
-            client = Client::from_conf(config.region(Region::new(region)).build());
+            config = config.region(Region::new(region));
         }
         let at = if aws { String::new() } else { format!(" at {}", settings.endpoint) };
         let past = settings.point_in_time.map(Past::new);
         Ok(S3Blobs {
-            client,
+            regional: Regional::new(config),
             http,
             bucket: settings.bucket.clone(),
             prefix: settings.prefix.clone(),
@@ -135,15 +139,15 @@ impl S3Blobs {
 
     /// The same bucket under another prefix, as it is now.
     pub(crate) fn at(&self, prefix: &str) -> Self {
-        let (client, http, bucket) = (self.client.clone(), self.http.clone(), self.bucket.clone());
+        let (regional, http, bucket) = (self.regional.clone(), self.http.clone(), self.bucket.clone());
         let (prefix, place, elsewhere) = (prefix.to_owned(), self.place.clone(), FarElsewhere::default());
         let credentials = self.credentials.clone();
-        S3Blobs { client, http, bucket, prefix, place, past: None, credentials, elsewhere }
+        S3Blobs { regional, http, bucket, prefix, place, past: None, credentials, elsewhere }
     }
 
     /// The folders directly below this prefix of the bucket, each with its slash: one page of a listing.
     pub(crate) async fn folders(&self, prefix: &str) -> Result<Vec<String>, BlobError> {
-        let request = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix).delimiter("/");
+        let request = self.client().list_objects_v2().bucket(&self.bucket).prefix(prefix).delimiter("/");
         let page = request.send().await.map_err(|e| self.failed(e, "listing folders"))?;
         Ok(page.common_prefixes().iter().filter_map(|p| p.prefix().map(str::to_owned)).collect())
     }
@@ -151,7 +155,11 @@ impl S3Blobs {
     /// Whether a format blob lies here; no when that cannot be told.
     pub(crate) async fn holds_repository(&self) -> bool {
         let key = self.key("kopia.repository");
-        self.client.head_object().bucket(&self.bucket).key(key).send().await.is_ok()
+        self.client().head_object().bucket(&self.bucket).key(key).send().await.is_ok()
+    }
+
+    pub(super) fn client(&self) -> Client {
+        self.regional.client()
     }
 
     pub(super) fn key(&self, id: &str) -> String {
@@ -190,7 +198,7 @@ impl S3Blobs {
             None => None,
         };
         let header = range.as_ref().map(|r| format!("bytes={}-{}", r.start, r.end - 1));
-        let request = self.client.get_object().bucket(&self.bucket).key(self.key(path));
+        let request = self.client().get_object().bucket(&self.bucket).key(self.key(path));
         let answer = request.set_range(header).set_version_id(version).send().await;
         let answer = answer.map_err(|e| self.failed(e, "getting it").of(id))?;
         let expected = match &range {
@@ -213,7 +221,7 @@ impl S3Blobs {
     }
 
     async fn info_at(&self, id: &BlobId, path: &str) -> Result<BlobInfo, BlobError> {
-        let answer = self.client.head_object().bucket(&self.bucket).key(self.key(path)).send().await;
+        let answer = self.client().head_object().bucket(&self.bucket).key(self.key(path)).send().await;
         let answer = answer.map_err(|e| self.failed(e, "looking at it").of(id))?;
         let len = answer.content_length().and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
         Ok(BlobInfo { id: id.clone(), len, modified_ns: nanos(answer.last_modified()) })
@@ -268,7 +276,10 @@ impl S3Blobs {
             format!("{place}: {doing}: {}{advice}", said.split_whitespace().collect::<Vec<_>>().join(" "));
         let error = BlobError::new(kind, what);
         if renewable.is_some_and(|credentials| credentials.fixed().is_none()) {
-            return error.expired();
+            return error.expired("the credentials were renewed");
+        }
+        if self.regional.learn(raw) {
+            return error.expired("the region that it names was taken");
         }
         match code {
             "SlowDown" | "RequestLimitExceeded" | "TooManyRequests" => error.retry_after(wait(asked)),

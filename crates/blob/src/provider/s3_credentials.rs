@@ -21,6 +21,7 @@ use aws_smithy_types::error::metadata::ErrorMetadata;
 
 use super::credentials::{Freshness, Held};
 use super::http::innermost;
+use crate::connect::{control_character, trimmed};
 use crate::layer::Deadlines;
 use crate::{BlobError, BlobErrorKind};
 
@@ -87,7 +88,7 @@ impl S3Credentials {
 
     async fn key(&self) -> Result<Credentials, BlobError> {
         let fetch = |refused: Option<Key>| async move {
-            let key = self.fetch().await?;
+            let key = tidy(self.fetch().await?, &self.named())?;
             let same = |old: &Key| {
                 (old.key.access_key_id(), old.key.session_token())
                     == (key.access_key_id(), key.session_token())
@@ -151,6 +152,9 @@ impl S3Credentials {
     fn named(&self) -> String {
         match &self.source {
             Source::Fixed(_) => "the configuration".into(),
+            Source::Chain { .. } if from_environment().is_some() => {
+                "the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN)".into()
+            }
             Source::Chain { .. } => "AWS's configuration (profile, process or role)".into(),
             Source::Role { name, .. } => name.clone(),
         }
@@ -158,6 +162,27 @@ impl S3Credentials {
 }
 
 const WEB_IDENTITY: &str = "the web identity (AWS_ROLE_ARN, AWS_WEB_IDENTITY_TOKEN_FILE)";
+
+/// Without what was pasted along around it.
+///
+/// # Errors
+/// A control character inside: a key becomes a header.
+fn tidy(key: Credentials, place: &str) -> Result<Credentials, BlobError> {
+    let parts = [key.access_key_id(), key.secret_access_key(), key.session_token().unwrap_or_default()];
+    let names = ["access key ID", "secret access key", "session token"];
+    for (part, name) in parts.into_iter().zip(names) {
+        if let Some(what) = control_character(trimmed(part)) {
+            let what = format!("the {name} of {place} holds {what} inside");
+            return Err(BlobError::new(BlobErrorKind::Settings, what));
+        }
+    }
+    if parts.into_iter().all(|part| trimmed(part).len() == part.len()) {
+        return Ok(key);
+    }
+    let [id, secret, token] = parts.map(trimmed);
+    let token = (!token.is_empty()).then(|| token.to_owned());
+    Ok(Credentials::new(id, secret, token, key.expiry(), "rekopia"))
+}
 
 /// Why there is no key. What a service says of a token never has the token in it.
 fn failed(name: &str, error: &CredentialsError) -> BlobError {

@@ -50,7 +50,7 @@ impl S3Blobs {
         let mut next = None;
         loop {
             let request =
-                self.client.list_objects_v2().bucket(&self.bucket).prefix(self.key(begin)).delimiter("/");
+                self.client().list_objects_v2().bucket(&self.bucket).prefix(self.key(begin)).delimiter("/");
             let request = if limit < 1000 { request.max_keys(1) } else { request };
             let page = request.set_continuation_token(next).send().await;
             let page = page.map_err(|e| no_list(self.failed(e, &format!("listing {begin:?}"))))?;
@@ -91,7 +91,7 @@ impl S3Blobs {
         let (mut key_marker, mut version_marker) = (None, None);
         loop {
             let request =
-                self.client.list_object_versions().bucket(&self.bucket).prefix(key_prefix).delimiter("/");
+                self.client().list_object_versions().bucket(&self.bucket).prefix(key_prefix).delimiter("/");
             let request = request.set_key_marker(key_marker).set_version_id_marker(version_marker);
             let page = request.send().await.map_err(|e| no_list(self.failed(e, "listing versions")))?;
             for version in page.versions() {

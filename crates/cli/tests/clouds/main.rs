@@ -138,7 +138,7 @@ fn assert_only_reads(requests: &[Seen], also: &[&str]) {
 async fn conforms(url: &str, environment: &[(&str, &str)]) {
     let find =
         |name: &str| environment.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
-    let settings = Settings::parse(url).unwrap().with_environment(&find);
+    let settings = Settings::parse(url).unwrap().with_environment(&find).unwrap();
     let blobs = rekopia_blob::connect(&settings).await.unwrap();
     rekopia_testkit::conformance::conforms(&blobs, &quickstart()).await;
 }

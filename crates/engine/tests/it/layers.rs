@@ -11,6 +11,7 @@ const TABLE: &[(&str, &str)] = &[
     ("error", ""),
     ("limits", ""),
     ("observer", ""),
+    ("text", ""),
     ("repository", "error observer"),
     ("sink", "error"),
     // What the stages share: plain values and counters.
@@ -66,11 +67,12 @@ const TABLE: &[(&str, &str)] = &[
     (
         "restore::stages",
         "error observer repository sink restore::clock restore::extra restore::filter restore::finish restore::options \
-         restore::pass restore::prove restore::report restore::reread restore::slot restore::ticker restore::walk",
+         restore::pass restore::prove restore::report restore::reread restore::slot restore::ticker restore::walk \
+         text",
     ),
     ("restore::run", "error observer repository sink restore"),
     ("restore", "error observer repository sink restore"),
-    ("", "error limits observer repository restore sink"),
+    ("", "error limits observer repository restore sink text"),
 ];
 
 #[test]

@@ -14,6 +14,7 @@ pub mod keys;
 pub mod lies;
 mod listing;
 mod program;
+pub mod region;
 pub mod s3;
 pub mod sshd;
 pub mod tls;
