@@ -86,6 +86,30 @@ async fn restores_what_was_there_before_it_was_destroyed() {
     }
 }
 
+/// A tree that was copied to a bucket, and was destroyed there: its versions are found in its folders.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_layout_has_a_past_too() {
+    let server = VersionedServer::start().await;
+    for (name, data) in read_blobs(&Fixture::load("quickstart").repo()) {
+        let key = match name.as_str() {
+            "kopia.repository" => format!("backups/{name}.f"),
+            _ => format!("backups/{}/{}/{}.f", &name[..1], &name[1..4], &name[4..]),
+        };
+        server.put(&key, WRITTEN, Some(data));
+        server.put(&key, WRITTEN + DAY, Some("encrypted by somebody".into()));
+        server.put(&key, WRITTEN + 2 * DAY, None);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    for page in [1000, 2] {
+        server.page(page);
+        let target = dir.path().join(format!("in pages of {page}"));
+        restore(&settings(&server, Some(WRITTEN)), &target).await.unwrap();
+        let error =
+            restore(&settings(&server, Some(WRITTEN - 1)), &dir.path().join("before")).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NoRepository);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_came_back_in_the_same_second_is_there() {
     let server = VersionedServer::start().await;

@@ -164,6 +164,7 @@ mod tests {
         let all = futures::future::join_all((0..64).map(|_| get())).await;
         assert!(all.iter().all(|one| one.as_ref().is_err_and(BlobError::is_transient)), "{all:?}");
         assert_eq!(asked.load(Ordering::Relaxed), 1);
+        moment().await;
         get().await.unwrap_err();
         assert_eq!(asked.load(Ordering::Relaxed), 2, "whoever comes later asks again");
     }

@@ -30,7 +30,7 @@ use super::far_folders::{Bucket, FarElsewhere, Member};
 use super::http::{Http, Trust, by_status, check_range, innermost, wait};
 use super::s3_credentials::{S3Credentials, Source, speaks_of_expiry};
 use super::s3_http::Carrier;
-use super::s3_list::Past;
+use super::s3_list::{Past, Version};
 use super::s3_region::Regional;
 use super::whole::is_html;
 use crate::connect::{S3Settings, S3Style, control_character};
@@ -46,7 +46,7 @@ pub struct S3Blobs {
     pub(super) prefix: String,
     /// Where requests go, for messages.
     pub(super) place: String,
-    past: Option<Past>,
+    pub(super) past: Option<Past>,
     /// `None`: requests are not signed.
     credentials: Option<Arc<S3Credentials>>,
     pub(super) elsewhere: FarElsewhere,
@@ -194,7 +194,7 @@ impl S3Blobs {
         into: Vec<u8>,
     ) -> Result<Vec<u8>, BlobError> {
         let version = match &self.past {
-            Some(past) => Some(self.version(past, id).await?.id),
+            Some(past) => Some(self.version(past, id, path).await?.id),
             None => None,
         };
         let header = range.as_ref().map(|r| format!("bytes={}-{}", r.start, r.end - 1));
@@ -212,15 +212,16 @@ impl S3Blobs {
     }
 
     async fn info(&self, id: &BlobId) -> Result<BlobInfo, BlobError> {
-        if let Some(past) = &self.past {
-            return Ok(self.version(past, id).await?.info);
-        }
         let got = self.info_at(id, id.as_str()).await;
         let ask = |path: String| async move { self.info_at(id, &path).await };
         self.elsewhere.or_find(self, id, got, ask).await
     }
 
     async fn info_at(&self, id: &BlobId, path: &str) -> Result<BlobInfo, BlobError> {
+        if let Some(past) = &self.past {
+            let Version { len, modified_ns, .. } = self.version(past, id, path).await?;
+            return Ok(BlobInfo { id: id.clone(), len, modified_ns });
+        }
         let answer = self.client().head_object().bucket(&self.bucket).key(self.key(path)).send().await;
         let answer = answer.map_err(|e| self.failed(e, "looking at it").of(id))?;
         let len = answer.content_length().and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
@@ -375,12 +376,7 @@ impl BlobReader for S3Blobs {
     }
 
     fn list<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<BlobInfo>, BlobError>> {
-        Box::pin(async move {
-            match &self.past {
-                Some(past) => self.list_past(past, &self.key(prefix)).await,
-                None => self.list_now(prefix, usize::MAX).await,
-            }
-        })
+        Box::pin(self.blobs(prefix, usize::MAX))
     }
 
     fn stat<'a>(&'a self, id: &'a BlobId) -> BoxFuture<'a, Result<BlobInfo, BlobError>> {
@@ -388,19 +384,11 @@ impl BlobReader for S3Blobs {
     }
 
     fn any<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<bool, BlobError>> {
-        Box::pin(async move {
-            match &self.past {
-                Some(past) => Ok(!self.list_past(past, &self.key(prefix)).await?.is_empty()),
-                None => Ok(!self.list_now(prefix, 1).await?.is_empty()),
-            }
-        })
+        Box::pin(async move { Ok(!self.blobs(prefix, 1).await?.is_empty()) })
     }
 
     fn look_elsewhere(&self) -> BoxFuture<'_, Result<bool, BlobError>> {
-        Box::pin(async move {
-            // Versions are found by their keys: what was copied here has no past worth looking for.
-            if self.past.is_some() { Ok(false) } else { self.elsewhere.look(self).await }
-        })
+        Box::pin(self.elsewhere.look(self))
     }
 
     fn usage(&self) -> Usage {
@@ -433,7 +421,7 @@ async fn signing(
     let own = match static_key(settings)? {
         Some(key) => Source::Fixed(key),
         None if settings.anonymous && settings.role_arn.is_empty() => return Ok((shared, None)),
-        None => Source::Chain { shared: shared.clone(), profile: settings.profile.clone() },
+        None => Source::Chain { shared: Box::new(shared.clone()), profile: settings.profile.clone() },
     };
     let (shared, own) = with(shared, own);
     if settings.role_arn.is_empty() {

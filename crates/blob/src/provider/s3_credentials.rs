@@ -38,7 +38,7 @@ pub(super) enum Source {
     /// They stand in the settings.
     Fixed(Credentials),
     /// Environment, profile, web identity, container, instance: the first that has some.
-    Chain { shared: SdkConfig, profile: String },
+    Chain { shared: Box<SdkConfig>, profile: String },
     /// A role, by this provider.
     Role { provider: SharedCredentialsProvider, name: String, base: Arc<S3Credentials> },
 }

@@ -19,11 +19,12 @@ pub(super) struct Past {
     versions: Mutex<HashMap<String, Option<Version>>>,
 }
 
-/// A blob as it was.
+/// An object as it was.
 #[derive(Debug, Clone)]
 pub(super) struct Version {
     pub(super) id: String,
-    pub(super) info: BlobInfo,
+    pub(super) len: u64,
+    pub(super) modified_ns: i64,
 }
 
 impl Past {
@@ -37,14 +38,17 @@ impl Past {
 }
 
 impl S3Blobs {
-    /// What there is now; may stop when `limit` blobs are found.
-    pub(super) async fn list_now(&self, prefix: &str, limit: usize) -> Result<Vec<BlobInfo>, BlobError> {
+    /// The blobs that there are, or were; may stop when `limit` are found.
+    pub(super) async fn blobs(&self, prefix: &str, limit: usize) -> Result<Vec<BlobInfo>, BlobError> {
         self.elsewhere.names(self, prefix, limit).await
     }
 
     /// The objects and folders whose keys begin so, up to the next slash; their names are whole, less the prefix of the
     /// repository. May stop when there are `limit` objects.
     pub(super) async fn level(&self, begin: &str, limit: usize) -> Result<Vec<Member>, BlobError> {
+        if let Some(past) = &self.past {
+            return self.level_then(past, begin).await;
+        }
         let (mut found, mut objects) = (Vec::new(), 0);
         let mut pages = Pages::default();
         let mut next = None;
@@ -76,8 +80,9 @@ impl S3Blobs {
         }
     }
 
-    /// What there was then.
-    pub(super) async fn list_past(&self, past: &Past, key_prefix: &str) -> Result<Vec<BlobInfo>, BlobError> {
+    /// The same as it was then. Folders may hold nothing of that time.
+    async fn level_then(&self, past: &Past, begin: &str) -> Result<Vec<Member>, BlobError> {
+        let (key_prefix, mut found) = (self.key(begin), Vec::new());
         // By key: time and whether it is the latest of all, which decides between two of the same time.
         let mut newest: HashMap<String, ((i64, bool), Option<Version>)> = HashMap::new();
         let at_ns = i64::try_from(past.at.as_nanosecond()).unwrap_or(i64::MAX);
@@ -91,21 +96,24 @@ impl S3Blobs {
         let (mut key_marker, mut version_marker) = (None, None);
         loop {
             let request =
-                self.client().list_object_versions().bucket(&self.bucket).prefix(key_prefix).delimiter("/");
+                self.client().list_object_versions().bucket(&self.bucket).prefix(&key_prefix).delimiter("/");
             let request = request.set_key_marker(key_marker).set_version_id_marker(version_marker);
             let page = request.send().await.map_err(|e| no_list(self.failed(e, "listing versions")))?;
             for version in page.versions() {
-                let (Some(key), Some(id)) = (version.key(), self.blob_id(version.key())) else { continue };
+                let Some(key) = version.key() else { continue };
                 let len = version.size().and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
-                let info = BlobInfo { id, len, modified_ns: nanos(version.last_modified()) };
-                let order = (info.modified_ns, version.is_latest() == Some(true));
+                let modified_ns = nanos(version.last_modified());
+                let order = (modified_ns, version.is_latest() == Some(true));
                 let id = version.version_id().unwrap_or("null").to_owned();
-                offer(key, order, Some(Version { id, info }));
+                offer(key, order, Some(Version { id, len, modified_ns }));
             }
             for marker in page.delete_markers() {
                 if let Some(key) = marker.key() {
                     offer(key, (nanos(marker.last_modified()), marker.is_latest() == Some(true)), None);
                 }
+            }
+            for folder in page.common_prefixes().iter().filter_map(|p| p.prefix()) {
+                found.extend(folder.strip_prefix(self.prefix.as_str()).map(Member::folder));
             }
             if page.is_truncated() != Some(true) {
                 break;
@@ -115,28 +123,28 @@ impl S3Blobs {
             // A key cannot hold a line feed that a version's ID begins with: the two together are one place.
             let place =
                 key_marker.as_ref().map(|k| format!("{k}\n{}", version_marker.as_deref().unwrap_or("")));
-            pages.go_on(&place).ok_or_else(|| self.broken_list(key_prefix))?;
+            pages.go_on(&place).ok_or_else(|| self.broken_list(begin))?;
         }
-        let found = newest.values().filter_map(|(_, v)| v.as_ref().map(|v| v.info.clone())).collect();
+        found.dedup_by(|a, b| a.name == b.name);
+        for (key, (_, version)) in &newest {
+            let (Some(name), Some(v)) = (key.strip_prefix(self.prefix.as_str()), version) else { continue };
+            let name = name.to_owned();
+            found.push(Member { name, is_folder: false, len: v.len, modified_ns: v.modified_ns });
+        }
         past.versions().extend(newest.into_iter().map(|(key, (_, version))| (key, version)));
         Ok(found)
     }
 
     /// The version that was current then; asks only when no listing has told.
-    pub(super) async fn version(&self, past: &Past, id: &BlobId) -> Result<Version, BlobError> {
-        let key = self.key(id.as_str());
+    pub(super) async fn version(&self, past: &Past, id: &BlobId, path: &str) -> Result<Version, BlobError> {
+        let key = self.key(path);
         let known = || past.versions().get(&key).cloned();
         if known().is_none() {
-            self.list_past(past, &key).await?;
+            self.level_then(past, path).await?;
         }
         let missing =
             || BlobError::new(BlobErrorKind::NotFound, format!("it did not exist at {}", past.at)).of(id);
         known().flatten().ok_or_else(missing)
-    }
-
-    fn blob_id(&self, key: Option<&str>) -> Option<BlobId> {
-        let name = key?.strip_prefix(self.prefix.as_str())?;
-        BlobId::parse(name).ok().filter(|id| is_blob(id.as_str()))
     }
 
     fn broken_list(&self, prefix: &str) -> BlobError {

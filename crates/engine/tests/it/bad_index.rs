@@ -168,33 +168,34 @@ async fn a_manifest_content_that_cannot_be_read_hides_no_other() {
     let damage = Damaged::copy(&fixture.repo(), &dir.path().join("repo"));
     let whole = ids(&open(&fixture).await).await;
     let mut hidden = 0;
-    for pack in damage.blobs("q").into_iter().step_by(4) {
+    for pack in damage.blobs("q") {
         let before = std::fs::read(damage.path(&pack)).unwrap();
-        for far in [60, 200] {
-            for at in (40..before.len() as u64).step_by(far) {
-                damage.flip(&pack, at);
+        for at in (40..before.len() as u64).step_by(60) {
+            damage.flip(&pack, at);
+        }
+        let repository = open_at(damage.root(), &fixture.password).await.unwrap();
+        let snapshots = repository.snapshots().await.unwrap();
+        let found = ids(&repository).await;
+        if snapshots.damage().is_empty() {
+            assert_eq!(found, whole);
+        } else {
+            hidden += 1;
+            if let Some(source) = snapshots.by_source().into_keys().next() {
+                let e = resolve(&repository, &source.to_string()).await.unwrap_err();
+                assert_eq!(e.kind(), ErrorKind::Corrupt);
             }
-            let repository = open_at(damage.root(), &fixture.password).await.unwrap();
-            let snapshots = repository.snapshots().await.unwrap();
-            let found = ids(&repository).await;
-            if snapshots.damage().is_empty() {
-                assert_eq!(found, whole);
-            } else {
-                hidden += whole.len() - found.len();
-                let source = snapshots.by_source().into_keys().next().cloned();
-                if let Some(source) = source {
-                    let e = resolve(&repository, &source.to_string()).await.unwrap_err();
-                    assert_eq!(e.kind(), ErrorKind::Corrupt);
-                }
-                // What is listed is what it is.
-                for id in &found {
-                    assert!(resolve(&repository, id).await.is_ok(), "{pack} {id}");
-                }
+            // What is listed is what it is.
+            for id in &found {
+                assert!(resolve(&repository, id).await.is_ok(), "{pack} {id}");
             }
-            std::fs::write(damage.path(&pack), &before).unwrap();
+        }
+        std::fs::write(damage.path(&pack), &before).unwrap();
+        // Each opening takes as long as a password is to be guessed.
+        if hidden == 3 {
+            return;
         }
     }
-    assert!(hidden > 0);
+    panic!("{hidden} packs hide a snapshot");
 }
 
 /// Each answer of a whole restore is damaged once on its way, or each time.

@@ -225,7 +225,7 @@ fn expand(tokens: &[String], at: &mut usize, mut base: Vec<String>, found: &mut 
     let path = base.join("::");
     // An item of the root goes by the name `crate`: modules below take it from where it is defined.
     let is_module =
-        ["error", "observer", "repository", "restore", "sink"].iter().any(|top| below(&path, top));
+        ["error", "observer", "repository", "restore", "sink", "text"].iter().any(|top| below(&path, top));
     found.insert(if is_module { path } else { format!("crate::{path}") });
 }
 

@@ -1,6 +1,6 @@
 //! An S3 server in memory whose buckets keep every version, and whose pages are as small as a test wants them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
@@ -10,7 +10,7 @@ use futures::stream;
 use hyper_util::rt::TokioIo;
 use s3s::auth::SimpleAuth;
 use s3s::dto::{
-    DeleteMarkerEntry, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput,
+    CommonPrefix, DeleteMarkerEntry, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput,
     ListObjectVersionsInput, ListObjectVersionsOutput, ListObjectsV2Input, ListObjectsV2Output, Object,
     ObjectVersion, StreamingBlob, Timestamp,
 };
@@ -106,10 +106,17 @@ pub fn read_blobs(repo: &Path) -> BTreeMap<String, Bytes> {
 }
 
 impl State {
-    /// Keys directly below a prefix that end in a slash; delimiters are left out, as nobody here asks for them.
+    /// Keys below a prefix, up to the next slash: whoever asks here asks with a delimiter.
     fn below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a String, &'a Vec<Version>)> {
         let all = self.keys.range(prefix.to_owned()..).take_while(move |(key, _)| key.starts_with(prefix));
         all.filter(move |(key, _)| !key[prefix.len()..].contains('/'))
+    }
+
+    /// What is below a prefix and has a slash after it, up to that slash.
+    fn folders(&self, prefix: &str) -> Vec<CommonPrefix> {
+        let below = self.keys.keys().filter_map(|key| Some(key.strip_prefix(prefix)?.split_once('/')?.0));
+        let folders: BTreeSet<String> = below.map(|folder| format!("{prefix}{folder}/")).collect();
+        folders.into_iter().map(|folder| CommonPrefix { prefix: Some(folder) }).collect()
     }
 
     fn find(&self, key: &str, version: Option<&str>) -> S3Result<Version> {
@@ -215,6 +222,8 @@ impl S3 for Store {
             is_truncated: Some(rest.len() > limit),
             versions: Some(Vec::new()),
             delete_markers: Some(Vec::new()),
+            // All of them with the first page.
+            common_prefixes: key_marker.is_none().then(|| state.folders(&prefix)),
             ..ListObjectVersionsOutput::default()
         };
         if let Some((key, version, _)) = page.last().filter(|_| rest.len() > limit) {
