@@ -59,6 +59,9 @@ const ONE_LINE: &[&str] = &[
 const PATH_OR_TEXT: &[&str] =
     &["SFTP_KEY_FILE", "SFTP_KNOWN_HOSTS", "RCLONE_CONFIG", "GOOGLE_APPLICATION_CREDENTIALS"];
 
+/// Texts around which nothing is meant, and inside which everything is.
+const TEXT: &[&str] = &["KOPIA_MANUAL_CONFIG", "KOPIA_STRUCTURED_REPOSITORY_CONFIG", "KOPIA_ADDITIONAL_ARGS"];
+
 /// Variables by name. An empty one counts as not set, as in the stock mover.
 #[derive(Clone, Default)]
 pub(crate) struct Env {
@@ -82,7 +85,8 @@ impl Env {
         for (name, value) in &mut variables {
             let meant = trimmed(value);
             let is_path = PATH_OR_TEXT.contains(&name.as_str()) && meant.starts_with('/');
-            if (is_one_line(name) || is_path) && meant.len() < value.len() {
+            let is_text = TEXT.contains(&name.as_str());
+            if (is_one_line(name) || is_text || is_path) && meant.len() < value.len() {
                 *value = meant.to_owned();
                 dropped.push(name.clone());
             }
@@ -188,6 +192,13 @@ mod tests {
                 );
             }
         }
+        for name in TEXT {
+            assert_eq!(
+                Env::of(&[(name, "\u{feff}{\n \"a\": 1}\n")]).text(name),
+                Some("{\n \"a\": 1}"),
+                "{name}"
+            );
+        }
         for name in ["KOPIA_PASSWORD", "SFTP_PASSWORD", "WEBDAV_PASSWORD", "SFTP_KNOWN_HOSTS_DATA"] {
             assert_eq!(Env::of(&[(name, " p\nq \n")]).text(name), Some(" p\nq \n"), "{name}");
         }
@@ -200,18 +211,11 @@ mod tests {
     /// Whoever adds a variable says which kind it is.
     #[test]
     fn every_variable_that_is_read_has_a_kind() {
-        const OTHERS: [&str; 7] = [
-            "KOPIA_PASSWORD",
-            "KOPIA_MANUAL_CONFIG",
-            "KOPIA_STRUCTURED_REPOSITORY_CONFIG",
-            "KOPIA_ADDITIONAL_ARGS",
-            "SFTP_PASSWORD",
-            "WEBDAV_PASSWORD",
-            "SFTP_KNOWN_HOSTS_DATA",
-        ];
+        const OTHERS: [&str; 4] =
+            ["KOPIA_PASSWORD", "SFTP_PASSWORD", "WEBDAV_PASSWORD", "SFTP_KNOWN_HOSTS_DATA"];
         let unread: Vec<&str> = UNREAD.iter().map(|(name, _)| *name).collect();
         for name in ALLOWED.split_whitespace() {
-            let kinds = [ONE_LINE, PATH_OR_TEXT, &OTHERS[..], &unread[..]];
+            let kinds = [ONE_LINE, PATH_OR_TEXT, TEXT, &OTHERS[..], &unread[..]];
             assert_eq!(kinds.iter().filter(|kind| kind.contains(&name)).count(), 1, "{name}");
         }
     }

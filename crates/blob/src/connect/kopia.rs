@@ -7,7 +7,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::{Secret, Settings, settings_error};
+use super::{Secret, Settings, settings_error, trimmed};
 use crate::BlobError;
 
 /// Kopia's `repository.config`, as far as a reader needs it (§1.11).
@@ -85,6 +85,7 @@ impl KopiaConfig {
     }
 
     fn parse(text: &[u8]) -> Result<Self, BlobError> {
+        let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
         let raw: RawConfig = serde_json::from_slice(text).map_err(not_understood)?;
         if raw.api_server.is_some() {
             let what =
@@ -130,6 +131,7 @@ impl Token {
     /// # Errors
     /// [`Settings`](crate::BlobErrorKind::Settings) when it is not one, or is of a version other than 1.
     pub fn parse(text: &str) -> Result<Self, BlobError> {
+        let text = trimmed(text);
         let after_option =
             text.split_once("--token").map_or(text, |(_, after)| after.trim_start_matches('='));
         let word = after_option.split_whitespace().next().unwrap_or_default().trim_matches(['"', '\'']);
@@ -145,6 +147,9 @@ impl Token {
         Ok(Token { settings, limits, password: raw.password.filter(|p| !p.is_empty()) })
     }
 }
+
+/// Some editors put it before a text.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// The parser's own message may quote the text, and with it a secret: only the place is kept.
 fn not_understood(e: serde_json::Error) -> BlobError {
@@ -165,6 +170,8 @@ mod tests {
         assert_eq!(config.settings, Settings::Filesystem(expected));
         assert_eq!((config.username.as_str(), config.hostname.as_str()), ("me", "media"));
         assert_eq!(config.limits, Limits::default());
+        let marked = [BYTE_ORDER_MARK, text].concat();
+        assert_eq!(KopiaConfig::parse(&marked).unwrap(), config);
         let server = br#"{"apiServer":{"url":"https://x"},"hostname":"a","username":"b"}"#;
         assert!(KopiaConfig::parse(server).unwrap_err().to_string().contains("--repo"));
     }
@@ -188,9 +195,13 @@ mod tests {
             "Config file:         /root/.config/kopia/repository.config\n\nTo reconnect to the repository use:\n\n\
              $ kopia repository connect from-config --token {token}\n\nNOTICE: The token printed above can be\n"
         );
-        for text in
-            [status, format!("--token={token}\n"), format!("\u{a0}{token}=\r\n"), format!("'{token}'")]
-        {
+        for text in [
+            status,
+            format!("\u{feff}{token}"),
+            format!("--token={token}\n"),
+            format!("\u{a0}{token}=\r\n"),
+            format!("'{token}'"),
+        ] {
             assert!(matches!(Token::parse(&text).unwrap().settings, Settings::Filesystem(_)), "{text:?}");
         }
         assert!(Token::parse("Config file: x\nno token").is_err());

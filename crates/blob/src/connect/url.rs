@@ -302,3 +302,68 @@ const SCHEMES: &[Scheme] = &[
         base: rclone,
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use crate::connect::Settings;
+
+    fn path_of(url: &str) -> String {
+        match Settings::parse(url).unwrap() {
+            Settings::Filesystem(s) => s.path.to_str().unwrap().to_owned(),
+            Settings::S3(s) => s.prefix,
+            Settings::Gcs(s) => s.prefix,
+            Settings::Azure(s) => s.prefix,
+            Settings::B2(s) => s.prefix,
+            Settings::Sftp(s) => format!("{}|{}", s.username, s.path),
+            Settings::Webdav(s) => format!("{}|{}", s.username, s.url),
+            Settings::Rclone(s) => s.remote_path,
+        }
+    }
+
+    /// User, path and options are decoded once; `+` is a plus; a plain path is what it is.
+    #[test]
+    fn per_cent_signs_are_decoded_once() {
+        for (url, expected) in [
+            ("/a%20b+c", "/a%20b+c"),
+            ("a%2520b", "a%2520b"),
+            ("file:///a%20b+c%2520d", "/a b+c%20d"),
+            ("filesystem:///a%20b", "/a%20b"),
+            ("file:/a%20b", "/a%20b"),
+            ("s3://b/p%20q+r%2520/", "p q+r%20/"),
+            ("gs://b/p%20q+r%2520/", "p q+r%20/"),
+            ("azblob://b/p%20q+r%2520/", "p q+r%20/"),
+            ("b2://b/p%20q+r%2520/", "p q+r%20/"),
+            ("sftp://a%40b+c@host/p%20q+r%2520", "a@b+c|/p q+r%20"),
+            ("webdavs://a%40b@host/p%20q+r%2520", "a@b|https://host/p%20q+r%2520"),
+            ("rclone://remote:/p%20q+r%2520", "remote:/p q+r%20"),
+            ("s3://b/p\n", "p"),
+        ] {
+            assert_eq!(path_of(url), expected, "{url}");
+        }
+        let url = "s3://b?region=a%2Bb+c%252F&endpoint=http%3A%2F%2Fh%3A9";
+        let Settings::S3(s3) = Settings::parse(url).unwrap() else { panic!("not S3") };
+        assert_eq!((s3.region.as_str(), s3.endpoint.as_str(), s3.do_not_use_tls), ("a+b+c%2F", "h:9", true));
+    }
+
+    #[test]
+    fn endpoints_of_kopias_configuration_may_have_a_scheme() {
+        let of = |endpoint: &str| {
+            let config = serde_json::json!({"bucket": "b", "endpoint": endpoint});
+            Settings::from_kopia("s3", config).map(|settings| match settings {
+                Settings::S3(s3) => (s3.endpoint, s3.do_not_use_tls),
+                other => panic!("{other:?}"),
+            })
+        };
+        for (endpoint, expected) in [
+            ("h:9", ("h:9", false)),
+            ("http://h:9", ("h:9", true)),
+            ("HTTPS://h/", ("h", false)),
+            ("h:9\n", ("h:9", false)),
+        ] {
+            assert_eq!(of(endpoint).unwrap(), (expected.0.to_owned(), expected.1), "{endpoint}");
+        }
+        for bad in ["ftp://h", "https://h/path", "h/path"] {
+            assert!(of(bad).is_err(), "{bad}");
+        }
+    }
+}
