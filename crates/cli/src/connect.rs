@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::args::Global;
 use crate::exit::CommandError;
+use crate::say::aside;
 
 /// What the metadata of a repository of some ten terabytes takes.
 const CACHE_BYTES: u64 = 1 << 30;
@@ -214,7 +215,7 @@ async fn typed_password() -> Result<Known> {
     if !std::io::stdin().is_terminal() {
         bail!(CommandError::usage("no password: use --password-file or KOPIA_PASSWORD"));
     }
-    let asked = tokio::task::spawn_blocking(|| rpassword::prompt_password("Repository password: "));
+    let asked = tokio::task::spawn_blocking(|| aside(|| rpassword::prompt_password("Repository password: ")));
     let typed = asked.await?.context("cannot ask for a password")?;
     Ok(Password::new(Zeroizing::new(typed).as_str()).into())
 }

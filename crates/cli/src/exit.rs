@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use rekopia::{ErrorKind, Report};
 
-use crate::say::{is_closed_output, output, say};
+use crate::say::{end_status, is_closed_output, output, say};
 use crate::text;
 
 /// The command line makes no sense.
@@ -114,6 +114,7 @@ pub(crate) fn print_error(error: &anyhow::Error, code: u8, json: bool) {
         let document = serde_json::json!({"event": "error", "error": line, "exitCode": code});
         let _ = writeln!(output(), "{document}");
     }
+    end_status();
     say(&format!("rekopia: {line}"));
     if let Some(advice) = advice(code, &line, LISTED.load(Ordering::Relaxed)) {
         say(&format!("  {advice}"));

@@ -72,6 +72,11 @@ pub(crate) fn duration(seconds: f64) -> String {
     }
 }
 
+/// `2m 5s`, without parts of a second.
+pub(crate) fn whole_duration(seconds: u64) -> String {
+    if seconds < 10 { format!("{seconds}s") } else { duration(seconds as f64) }
+}
+
 /// `drwxr-xr-x`, with setuid, setgid and sticky in the usual places.
 pub(crate) fn mode(kind: char, mode: u32) -> String {
     let mut text = String::with_capacity(10);

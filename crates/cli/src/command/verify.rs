@@ -18,8 +18,7 @@ use crate::progress::Display;
 use crate::summary::{self, Job};
 
 pub(super) async fn run(global: &Global, args: &Verify, cancel: &Cancel) -> Result<u8> {
-    let display = Display::new(global, true);
-    let observer: Arc<dyn Observer> = display.clone();
+    let observer: Arc<dyn Observer> = Display::new(global, true);
     let repository = stoppable(cancel, crate::connect::open(global, &observer)).await?;
     let options = VerifyOptions {
         hash: args.hash,
@@ -39,7 +38,6 @@ pub(super) async fn run(global: &Global, args: &Verify, cancel: &Cancel) -> Resu
         None => every(&repository, global, args, &options, &observer, &mut recorded).await?,
     };
     total.cancelled |= cancel.is_cancelled();
-    display.finish();
     let code = exit::code_of_report(&total);
     exit::code_after_output(code, summary::print(global, &total, Job::Verify, code, recorded))
 }
