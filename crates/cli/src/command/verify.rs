@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use rekopia::{
-    Cancel, Error, ErrorKind, Event, Failure, Observer, Reference, Report, Repository, Selection, Snapshot,
+    Cancel, Error, ErrorKind, Event, Failure, Missing, Observer, Reference, Report, Repository, Selection, Snapshot,
     VerifyOptions,
 };
 
@@ -62,7 +62,8 @@ async fn every(
     }
     let has_damage = !snapshots.damage().is_empty();
     if !has_damage && !wanted.iter().any(|s| args.which.incomplete || s.incomplete.is_none()) {
-        return Err(CommandError::not_found(nothing(snapshots.all(), &selection)).into());
+        let missing = (!snapshots.all().is_empty()).then_some(Missing::Snapshot);
+        return Err(CommandError::not_found(nothing(snapshots.all(), &selection), missing).into());
     }
     let mut total = Report::of_verification();
     for e in snapshots.damage() {

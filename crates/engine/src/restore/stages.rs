@@ -20,7 +20,7 @@ use super::reread;
 use super::slot::Folder;
 use super::ticker::{Known, Ticker};
 use super::walk::attributes;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Missing, Result};
 use crate::observer::{Event, Phase};
 use crate::repository::Repository;
 use crate::repository::listed_packs::ListedPacks;
@@ -213,7 +213,13 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         let what = format!("nothing in the snapshot matches {}; nothing was restored", patterns.join(", "));
-        Err(Error::new(ErrorKind::NotFound, what))
+        let Resolved { snapshot, sub_path, entry, .. } = self.from;
+        let tree = match snapshot {
+            Some(s) if sub_path.is_empty() => s.id.to_string(),
+            Some(s) => format!("{}/{sub_path}", s.id),
+            None => entry.object.map_or_else(String::new, |object| object.to_string()),
+        };
+        Err(Error::not_found(what, Missing::Match { tree }))
     }
 
     /// Restores. From here on the target is touched: what goes wrong is in the report.
