@@ -17,8 +17,8 @@ pub(crate) struct Work {
 
 /// Between two parts of the line.
 const GAP: usize = 2;
-/// Signs of a bar: fewer say nothing, more add nothing.
-const BAR: std::ops::RangeInclusive<usize> = 7..=32;
+/// How long a bar may be, brackets included. Only these few, so that it does not change with every digit beside it.
+const BARS: [usize; 4] = [32, 22, 12, 7];
 
 /// One part of the line.
 struct Part {
@@ -46,7 +46,7 @@ impl Work {
         }
         taken.sort_by_key(|(place, _)| *place);
         let texts = taken.into_iter().map(|(_, part)| match part.rank {
-            BAR_RANK => self.bar((BAR.start() + left).min(*BAR.end())),
+            BAR_RANK => self.bar(BARS.into_iter().find(|bar| *bar <= part.text.len() + left).unwrap_or(0)),
             _ => part.text,
         });
         let mut line = Vec::from_iter(texts).join(&" ".repeat(GAP));
@@ -57,9 +57,8 @@ impl Work {
     /// The line for a log.
     pub(crate) fn logged(&self) -> String {
         let parts = self.parts().into_iter().map(|(_, part)| part).filter(|part| part.rank < BAR_RANK);
-        let mut texts = parts.map(|part| part.text);
-        let phase = texts.next().unwrap_or_default();
-        format!("{phase}: {}", Vec::from_iter(texts).join(", "))
+        let texts = Vec::from_iter(parts.map(|part| part.text));
+        texts.join(", ").replacen(", ", ": ", 1)
     }
 
     /// What there is to say, from left to right.
@@ -67,10 +66,11 @@ impl Work {
         let mut parts = vec![Part { rank: 0, text: self.phase.name().into() }];
         let mut add = |rank, text: String| parts.push(Part { rank, text });
         match &self.progress {
+            None if self.seconds == 0 => {}
             None => add(1, format!("for {}", text::whole_duration(self.seconds))),
             Some(p) => {
                 if p.total_bytes > 0 {
-                    add(BAR_RANK, " ".repeat(*BAR.start()));
+                    add(BAR_RANK, " ".repeat(BARS[BARS.len() - 1]));
                     add(7, format!("{}%", percent(p)));
                     add(1, format!("{} of {}", text::size(p.bytes), text::size(p.total_bytes)));
                     add(4, format!("{}/s", text::size(p.bytes_per_second)));
@@ -89,7 +89,7 @@ impl Work {
 
     /// So many signs, brackets included.
     fn bar(&self, signs: usize) -> String {
-        let inside = signs - 2;
+        let inside = signs.saturating_sub(2);
         let done = self.progress.as_ref().map_or(0, percent) as usize * inside / 100;
         format!("[{}{}]", "#".repeat(done), "-".repeat(inside - done))
     }
@@ -120,11 +120,14 @@ mod tests {
     #[test]
     fn less_important_parts_go_first() {
         for (columns, expected) in [
-            (119, "restoring  [##############----------------]  45%  1.2 GB of 2.7 GB  85.3 MB/s  17s left  12 of 31 files"),
-            (79, "restoring  [####-----]  1.2 GB of 2.7 GB  85.3 MB/s  17s left  12 of 31 files"),
-            (49, "restoring  45%  1.2 GB of 2.7 GB  17s left"),
+            (
+                119,
+                "restoring  [#############-----------------]  45%  1.2 GB of 2.7 GB  85.3 MB/s  17s left  12 of 31 files",
+            ),
+            (79, "restoring  [##---]  45%  1.2 GB of 2.7 GB  85.3 MB/s  17s left  12 of 31 files"),
+            (49, "restoring  1.2 GB of 2.7 GB  85.3 MB/s  17s left"),
             (39, "restoring  1.2 GB of 2.7 GB  17s left"),
-            (20, "restoring  45%"),
+            (20, "restoring  17s left"),
             (4, "rest"),
             (0, ""),
         ] {
@@ -159,6 +162,8 @@ mod tests {
         assert_eq!(work.fitted(119), "restoring  1 of 2 files  1 failed");
         work.progress = None;
         assert_eq!(work.fitted(39), "restoring  for 14s");
+        work.seconds = 0;
+        assert_eq!((work.fitted(39), work.logged()), ("restoring".into(), "restoring".into()));
     }
 
     #[test]

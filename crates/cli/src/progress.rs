@@ -48,7 +48,9 @@ impl Display {
             if events { Mode::Json } else { Mode::Off }
         } else if global.no_progress || global.quiet || !events {
             Mode::Off
-        } else if std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb") {
+        } else if std::io::stderr().is_terminal()
+            && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+        {
             Mode::Status
         } else {
             Mode::Lines

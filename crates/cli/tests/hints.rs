@@ -92,7 +92,13 @@ fn an_empty_repository_has_nothing_to_show() {
     let dir = tempfile::tempdir().unwrap();
     let sink = DirectorySink::create(dir.path()).unwrap();
     RepositoryWriter::create(sink, WriterOptions::default()).unwrap().flush().unwrap();
-    for args in [&["ls", "latest"][..], &["ls", "a@b:/c"], &["ls", "cb475e00"], &["verify"], &["snapshots", "cb475e00"]] {
+    for args in [
+        &["ls", "latest"][..],
+        &["ls", "a@b:/c"],
+        &["ls", "cb475e00"],
+        &["verify"],
+        &["snapshots", "cb475e00"],
+    ] {
         let output = rekopia(dir.path(), "test-password", args);
         assert_eq!(output.status.code(), Some(13), "{args:?}: {}", said(&output));
         assert_eq!(hinted(&said(&output)), None, "{args:?}: {}", said(&output));

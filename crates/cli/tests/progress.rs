@@ -173,7 +173,9 @@ impl Terminal {
             let mut is_found = false;
             for byte in &bytes[..n] {
                 self.screen.process(&[*byte]);
-                self.rows.extend(check(self.screen.screen()));
+                let row = check(self.screen.screen());
+                // Drawing ends at the beginning of the line: before that it is half of one and half of the next.
+                self.rows.extend(row.filter(|_| self.screen.screen().cursor_position().1 == 0));
                 is_found |= found(self.screen.screen());
             }
             if is_found {
@@ -217,7 +219,9 @@ fn rows(screen: &Screen) -> Vec<String> {
 }
 
 fn shows_phase(row: &str) -> bool {
-    PHASES.iter().any(|phase| row.strip_prefix(phase).is_some_and(|rest| rest.starts_with("  ")))
+    PHASES
+        .iter()
+        .any(|phase| row.strip_prefix(phase).is_some_and(|rest| rest.is_empty() || rest.starts_with("  ")))
 }
 
 /// What every screen has to be like; gives its line of progress.
@@ -347,8 +351,8 @@ fn a_question_has_the_terminal_for_itself() {
     let cloud = Cloud::new();
     for (keys, code) in [("y\r", 0), ("n\r", 18)] {
         let target = cloud.restored(&format!("t{code}"));
-        let mut terminal = cloud
-            .at_a_terminal(80, &["restore", "--delete-extra", "latest", target.to_str().unwrap()]);
+        let mut terminal =
+            cloud.at_a_terminal(80, &["restore", "--delete-extra", "latest", target.to_str().unwrap()]);
         assert!(terminal.until(has("Delete them? [y/N]")));
         terminal.rows.clear();
         terminal.look_on(Duration::from_secs(1));
@@ -382,7 +386,10 @@ fn a_password_is_asked_for_undisturbed() {
         assert_eq!(code, Some(expected), "{left}");
         assert!(!left.contains(PASSWORD), "{left}");
         let modes = tcgetattr(&terminal.keyboard).unwrap().local_modes;
-        assert!(modes.contains(LocalModes::ECHO | LocalModes::ICANON), "what is typed next would not be seen");
+        assert!(
+            modes.contains(LocalModes::ECHO | LocalModes::ICANON),
+            "what is typed next would not be seen"
+        );
     }
 }
 
@@ -396,8 +403,7 @@ fn verifications_and_dry_runs_have_their_own_names_for_it() {
     assert!(left.contains("Verified 30 files, ") && left.contains("/s)."), "{left}");
 
     let target = cloud.restored("t");
-    let mut terminal =
-        cloud.at_a_terminal(80, &["restore", "--dry-run", "latest", target.to_str().unwrap()]);
+    let mut terminal = cloud.at_a_terminal(80, &["restore", "--dry-run", "latest", target.to_str().unwrap()]);
     let (code, left) = terminal.ends();
     assert_eq!(code, Some(0), "{left}");
     assert!(terminal.showed("comparing", &[]) || terminal.showed("planning", &[]), "{:?}", terminal.rows);
@@ -405,12 +411,37 @@ fn verifications_and_dry_runs_have_their_own_names_for_it() {
 }
 
 #[test]
+fn events_name_each_phase_once() {
+    let cloud = Cloud::new();
+    let target = cloud.restored("t");
+    cloud.server.delay(Duration::ZERO);
+    let target = target.to_str().unwrap();
+    let restore = ["restore", "--delete-extra", "--verify", "latest", target];
+    for (args, expected) in [
+        (&["restore", "--delete-extra", "--dry-run", "latest", target][..], "opening comparing planning"),
+        (&restore, "opening comparing restoring deleting re-reading syncing"),
+        (&["verify", "latest"], "opening verifying"),
+    ] {
+        let words = cloud.words(&[&["--json"], args].concat());
+        let output = with_environment(Command::new(&words[0]).args(&words[1..])).output().unwrap();
+        let events = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{events}");
+        let phases = events.lines().filter_map(|line| {
+            let event: serde_json::Value = serde_json::from_str(line).unwrap();
+            (event["event"] == "phase").then(|| event["phase"].as_str().unwrap().to_owned())
+        });
+        assert_eq!(Vec::from_iter(phases).join(" "), expected, "{events}");
+        let progress = events.lines().rfind(|line| line.contains(r#""event":"progress""#)).unwrap();
+        assert!(progress.contains(r#""total_files":30,"#), "{progress}");
+    }
+}
+
+#[test]
 fn who_wants_none_sees_none() {
     let cloud = Cloud::new();
     for (n, option) in ["--no-progress", "--quiet"].into_iter().enumerate() {
         let target = cloud.target(&n.to_string());
-        let mut terminal =
-            cloud.at_a_terminal(80, &[option, "restore", "latest", target.to_str().unwrap()]);
+        let mut terminal = cloud.at_a_terminal(80, &[option, "restore", "latest", target.to_str().unwrap()]);
         let (code, left) = terminal.ends();
         assert_eq!(code, Some(0), "{left}");
         assert_eq!(terminal.rows, BTreeSet::new(), "{option}");
@@ -444,7 +475,12 @@ fn a_log_gets_a_line_every_ten_seconds() {
         with_environment(Command::new(&words[0]).args(&words[1..])).stdin(Stdio::null()).output().unwrap();
     let (took, said) = (began.elapsed(), String::from_utf8(stderr).unwrap());
     assert_eq!(status.code(), Some(0), "{said}");
-    let is_progress = |line: &&str| PHASES.iter().any(|phase| line.starts_with(&format!("{phase}: ")));
+    let is_progress = |line: &&str| {
+        let begins = |phase: &&str| {
+            line.strip_prefix(*phase).is_some_and(|rest| matches!(rest.get(..1), None | Some(":")))
+        };
+        PHASES.iter().any(begins)
+    };
     let lines = said.lines().filter(is_progress).count() as u64;
     assert!((1..=took.as_secs() / 10).contains(&lines), "{took:?}: {said}");
     assert!(!said.contains(['\r', '\u{1b}']) && said.contains("Restored 30 files"), "{said}");

@@ -5,7 +5,9 @@ use std::io::{BufWriter, Write};
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use rekopia::{ErrorKind, Missing, Observer, Reference, RootReference, Selection, Snapshot, Snapshots, Source};
+use rekopia::{
+    ErrorKind, Missing, Observer, Reference, RootReference, Selection, Snapshot, Snapshots, Source,
+};
 use serde_json::{Value, json};
 
 use crate::args::{Global, Snapshots as Args};

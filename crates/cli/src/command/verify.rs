@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use rekopia::{
-    Cancel, Error, ErrorKind, Event, Failure, Missing, Observer, Reference, Report, Repository, Selection, Snapshot,
-    VerifyOptions,
+    Cancel, Error, ErrorKind, Event, Failure, Missing, Observer, Reference, Report, Repository, Selection,
+    Snapshot, VerifyOptions,
 };
 
 use serde_json::Value;

@@ -473,7 +473,10 @@ fn alike(a: &str, b: &str) -> bool {
     }
     let part = |s: &str, n: usize| s.split(['@', ':']).nth(n).map(fold).filter(|p| !p.is_empty());
     let same = |n| part(a, n).is_some() && part(a, n) == part(b, n);
-    x.contains(&y) || y.contains(&x) || is_mistyped(&x, &y) || (a.contains('@') && b.contains('@') && (same(0) || same(1)))
+    x.contains(&y)
+        || y.contains(&x)
+        || is_mistyped(&x, &y)
+        || (a.contains('@') && b.contains('@') && (same(0) || same(1)))
 }
 
 /// Whether a third of the letters at most, and three of them, would have to be typed otherwise; two that changed places

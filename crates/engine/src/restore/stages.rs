@@ -293,8 +293,7 @@ impl<'a> Run<'a> {
             outcome: Arc::clone(self.outcome),
         };
         let options = self.options;
-        let is_all =
-            options.include.is_empty() && options.exclude.is_empty() && options.max_depth.is_none();
+        let is_all = options.include.is_empty() && options.exclude.is_empty() && options.max_depth.is_none();
         let known = if is_all { Known::all(self.from) } else { Known::default() };
         let ticker = Ticker::start(self.repository, self.outcome, known);
         let ran = pass.run(self.tree(sink.unwrap_or(&self.view))).await;
