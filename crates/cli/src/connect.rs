@@ -11,10 +11,12 @@ use rekopia::{Observer, OpenOptions, Password, Repository};
 use rekopia_blob::{
     BlobError, BlobErrorKind, CacheOptions, KopiaConfig, LayerOptions, Limits, Settings, Token,
 };
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
 use crate::args::Global;
-use crate::exit::CommandError;
+use crate::exit::{CommandError, Stopped};
+use crate::say::aside;
 
 /// What the metadata of a repository of some ten terabytes takes.
 const CACHE_BYTES: u64 = 1 << 30;
@@ -215,9 +217,31 @@ async fn typed_password() -> Result<Known> {
     if !std::io::stdin().is_terminal() {
         bail!(CommandError::usage("no password: use --password-file or KOPIA_PASSWORD"));
     }
-    let asked = tokio::task::spawn_blocking(|| rpassword::prompt_password("Repository password: "));
-    let typed = asked.await?.context("cannot ask for a password")?;
+    let _keys = Keys::now();
+    let asked = tokio::task::spawn_blocking(|| aside(|| rpassword::prompt_password("Repository password: ")));
+    let typed = match asked.await? {
+        // Ctrl-C is a key here; the signal that it stands for is on its way.
+        Err(e) if e.kind() == std::io::ErrorKind::Interrupted => bail!(Stopped),
+        typed => typed.context("cannot ask for a password")?,
+    };
     Ok(Password::new(Zeroizing::new(typed).as_str()).into())
+}
+
+/// What the terminal does with keys, put back at the end: a signal leaves the question behind, which shows no keys.
+struct Keys(Option<Termios>);
+
+impl Keys {
+    fn now() -> Self {
+        Keys(tcgetattr(std::io::stdin()).ok())
+    }
+}
+
+impl Drop for Keys {
+    fn drop(&mut self) {
+        if let Some(before) = &self.0 {
+            let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, before);
+        }
+    }
 }
 
 /// Whether the storage itself does not believe who we are.

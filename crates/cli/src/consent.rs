@@ -1,32 +1,25 @@
 //! The question before a restore deletes something.
 
 use std::io::{BufRead, IsTerminal};
-use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use rekopia::{Cancel, Consent, Deletion};
 
 use crate::args::{Global, Restore};
-use crate::progress::Display;
-use crate::say::{prompt, say};
+use crate::say::{aside, prompt, say};
 use crate::summary::{going, names};
 
 /// Whom to ask before something is deleted: the person at the terminal, unless the options say that nobody is to be
 /// asked.
-pub(crate) fn consent(
-    global: &Global,
-    args: &Restore,
-    display: &Arc<Display>,
-    cancel: &Cancel,
-) -> Option<Consent> {
+pub(crate) fn consent(global: &Global, args: &Restore, cancel: &Cancel) -> Option<Consent> {
     let silent = args.yes || args.dry_run || global.json || global.quiet || global.no_progress;
     let terminal = || std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     if !args.delete_extra || silent || !terminal() {
         return None;
     }
-    let (display, cancel) = (Arc::clone(display), cancel.clone());
-    Some(Consent::new(move |deletion| display.aside(|| ask(deletion, &cancel))))
+    let cancel = cancel.clone();
+    Some(Consent::new(move |deletion| aside(|| ask(deletion, &cancel))))
 }
 
 fn ask(deletion: &Deletion, cancel: &Cancel) -> bool {

@@ -4,9 +4,9 @@ use std::fmt;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
-use rekopia::{ErrorKind, Report};
+use rekopia::{ErrorKind, Missing, Report};
 
-use crate::say::{is_closed_output, output, say};
+use crate::say::{end_status, is_closed_output, output, say};
 use crate::text;
 
 /// The command line makes no sense.
@@ -78,17 +78,18 @@ impl std::error::Error for Stopped {}
 pub(crate) struct CommandError {
     kind: ErrorKind,
     what: String,
+    missing: Option<Missing>,
 }
 
 impl CommandError {
     /// Something about the command line that the parser of options cannot see.
     pub(crate) fn usage(what: impl Into<String>) -> Self {
-        CommandError { kind: ErrorKind::Usage, what: what.into() }
+        CommandError { kind: ErrorKind::Usage, what: what.into(), missing: None }
     }
 
-    /// What is asked for is not in the repository.
-    pub(crate) fn not_found(what: impl Into<String>) -> Self {
-        CommandError { kind: ErrorKind::NotFound, what: what.into() }
+    /// What is asked for is not in the repository; `missing`: where something else is that can be looked at.
+    pub(crate) fn not_found(what: impl Into<String>, missing: Option<Missing>) -> Self {
+        CommandError { kind: ErrorKind::NotFound, what: what.into(), missing }
     }
 }
 
@@ -114,8 +115,9 @@ pub(crate) fn print_error(error: &anyhow::Error, code: u8, json: bool) {
         let document = serde_json::json!({"event": "error", "error": line, "exitCode": code});
         let _ = writeln!(output(), "{document}");
     }
+    end_status();
     say(&format!("rekopia: {line}"));
-    if let Some(advice) = advice(code, &line, LISTED.load(Ordering::Relaxed)) {
+    if let Some(advice) = advice(code, &line, missing(error), LISTED.load(Ordering::Relaxed)) {
         say(&format!("  {advice}"));
     }
 }
@@ -132,25 +134,39 @@ pub(crate) fn one_line(error: &anyhow::Error) -> String {
     text::line(&line)
 }
 
+fn missing(error: &anyhow::Error) -> Option<&Missing> {
+    error.chain().find_map(|cause| {
+        let of_engine = cause.downcast_ref::<rekopia::Error>().and_then(rekopia::Error::missing);
+        of_engine.or_else(|| cause.downcast_ref::<CommandError>()?.missing.as_ref())
+    })
+}
+
 /// What a person can do about a command that ended with the error `line`. `listed`: the snapshots could be read.
-fn advice(code: u8, line: &str, listed: bool) -> Option<&'static str> {
-    Some(match code {
-        10 => {
+fn advice(code: u8, line: &str, missing: Option<&Missing>, listed: bool) -> Option<String> {
+    let advice = match (code, missing) {
+        (10, _) => {
             "Check the path or URL: a repository holds kopia.repository (kopia.repository.f in a directory)."
         }
-        12 => {
+        (12, _) => {
             "Check the password (--password-file, KOPIA_PASSWORD); if it is right, kopia.repository is damaged."
         }
-        13 => "`rekopia snapshots` lists what there is.",
-        14 if listed => "`rekopia verify --all` shows which snapshots can be read.",
+        (13, Some(Missing::Path { parent })) => {
+            return Some(format!("`rekopia ls {}` lists what there is.", text::quoted(parent)));
+        }
+        (13, Some(Missing::Match { tree })) => {
+            return Some(format!("`rekopia ls -r {}` lists what a pattern can match.", text::quoted(tree)));
+        }
+        (13, Some(_)) => "`rekopia snapshots` lists what there is.",
+        (14, _) if listed => "`rekopia verify --all` shows which snapshots can be read.",
         // The engine's words for room that only deleting first would make.
-        16 if line.contains("before anything is written, which was not allowed") => {
+        (16, _) if line.contains("before anything is written, which was not allowed") => {
             "--yes allows that; nothing that was there before has been changed."
         }
         // The engine ends a restore with an error only before it touches anything.
-        16 => "Nothing that was there before has been changed.",
+        (16, _) => "Nothing that was there before has been changed.",
         _ => return None,
-    })
+    };
+    Some(advice.to_owned())
 }
 
 #[cfg(test)]
@@ -184,7 +200,9 @@ mod tests {
         assert_eq!(code(ErrorKind::InvalidPassword), 12);
         assert_eq!(code(ErrorKind::Locked), 17);
         assert_eq!(code_of(&CommandError::usage("x").into()), 2);
-        assert_eq!(code_of(&anyhow::Error::from(CommandError::not_found("x")).context("y")), 13);
+        let not_found = CommandError::not_found("x", Some(Missing::Snapshot));
+        let error = anyhow::Error::from(not_found).context("y");
+        assert_eq!((code_of(&error), missing(&error)), (13, Some(&Missing::Snapshot)));
         let broken = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
         assert_eq!(code_of(&anyhow::Error::from(broken)), 1, "not every closed pipe is our output");
         assert_eq!(code_of(&anyhow::Error::from(CommandError::usage("x")).context(Stopped)), 130);
@@ -192,10 +210,10 @@ mod tests {
 
     #[test]
     fn advice_is_true_or_absent() {
-        assert_eq!(advice(14, "", false), None, "no command can read the snapshots");
-        assert!(advice(14, "", true).unwrap().contains("verify"));
-        for code in [1, 2, 3, 15, 17, 18, 130, 143] {
-            assert_eq!(advice(code, "", true), None);
+        assert_eq!(advice(14, "", None, false), None, "no command can read the snapshots");
+        assert!(advice(14, "", None, true).unwrap().contains("verify"));
+        for code in [1, 2, 3, 13, 15, 17, 18, 130, 143] {
+            assert_eq!(advice(code, "", None, true), None);
         }
     }
 }

@@ -4,6 +4,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod args;
+mod bar;
 mod command;
 mod connect;
 mod consent;
@@ -82,7 +83,7 @@ fn start_log(global: &args::Global) {
     let is_fit = filter_fn(|what| what.target().starts_with("rekopia") || *what.level() <= Level::WARN);
     let filter = EnvFilter::try_new(directives).unwrap_or_default().and(is_fit);
     // Otherwise what cannot be logged is printed, and a closed terminal ends the thread that wanted to say it.
-    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let log = tracing_subscriber::fmt::layer().with_writer(|| say::Log).with_target(false);
     let log = log.without_time().log_internal_errors(false).with_filter(filter);
     tracing_subscriber::registry().with(log).init();
 }

@@ -2,28 +2,158 @@
 
 use std::fmt;
 use std::io::{self, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::text;
 
 /// A line may hold a path, and a path from a snapshot may be as long as it likes.
 const LONGEST_LINE: usize = 4000;
 
-/// Says a line on standard error. A terminal that has gone away is no reason to fail: a thread that panics over it
-/// would leave the restore half done.
+/// What the terminal shows below everything that was said. All that goes to standard error passes this lock, so that
+/// lines never mix.
+static STATUS: Mutex<Status> = Mutex::new(Status { shown: String::new(), is_held: false, is_over: false });
+
+struct Status {
+    /// The line that stands there now; empty for none.
+    shown: String,
+    /// Somebody else has the terminal for themselves.
+    is_held: bool,
+    /// Nothing is shown any more.
+    is_over: bool,
+}
+
+fn status() -> MutexGuard<'static, Status> {
+    STATUS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Nobody waits for the terminal: neither for its lock nor for the next write. `None` also when all is over.
+fn status_at_once() -> Option<MutexGuard<'static, Status>> {
+    let status = match STATUS.try_lock() {
+        Ok(status) => status,
+        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+        Err(TryLockError::WouldBlock) => return None,
+    };
+    (!status.is_over && takes_output()).then_some(status)
+}
+
+/// Empties the line on which the cursor is, from its beginning.
+const ERASE: &str = "\r\x1b[2K";
+
+impl Status {
+    /// Writes `text` above the line. A terminal that has gone away is no reason to fail: a thread that panics over it
+    /// would leave the restore half done.
+    fn write(&mut self, text: &[u8]) {
+        let mut all = Vec::new();
+        if !self.shown.is_empty() {
+            all.extend_from_slice(ERASE.as_bytes());
+        }
+        all.extend_from_slice(text);
+        if !self.shown.is_empty() {
+            // It may have become narrower.
+            self.shown.truncate(columns());
+            all.extend_from_slice(self.drawing().as_bytes());
+        }
+        let _ = io::stderr().write_all(&all);
+    }
+
+    /// The cursor goes back to the beginning: what a key echoes then stands in the line and is drawn over, and what
+    /// another program writes after us, too.
+    fn drawing(&self) -> String {
+        format!("\r{}\x1b[K\r", self.shown)
+    }
+
+    fn erase(&mut self) {
+        if !std::mem::take(&mut self.shown).is_empty() {
+            let _ = io::stderr().write_all(ERASE.as_bytes());
+        }
+    }
+}
+
+/// Says a line on standard error.
 pub(crate) fn say(line: &str) {
-    let _ = writeln!(io::stderr(), "{}", text::shortened(line, LONGEST_LINE));
+    status().write(format!("{}\n", text::shortened(line, LONGEST_LINE)).as_bytes());
 }
 
 /// Asks for something, without ending the line.
 pub(crate) fn prompt(question: &str) {
-    let mut err = io::stderr();
-    let _ = err.write_all(question.as_bytes());
-    let _ = err.flush();
+    status().write(question.as_bytes());
 }
 
-/// Empties the line of the terminal on which the cursor is.
-pub(crate) fn clear_line() {
-    prompt("\r\x1b[2K");
+/// Shows the line that `fitted` makes for a number of columns, in place of the one before. A terminal that takes nothing
+/// (it was stopped, or nobody reads it) is left as it is: whoever shows progress never waits.
+pub(crate) fn show_status(fitted: impl FnOnce(usize) -> String) {
+    let Some(mut status) = status_at_once() else { return };
+    if !status.is_held {
+        status.shown = fitted(columns());
+        let _ = io::stderr().write_all(status.drawing().as_bytes());
+    }
+}
+
+/// Says a line of progress, where that is possible without waiting and the last words were not said already.
+pub(crate) fn log_status(line: &str) {
+    if let Some(mut status) = status_at_once() {
+        status.write(format!("{line}\n").as_bytes());
+    }
+}
+
+/// Takes the line of progress away for good.
+pub(crate) fn end_status() {
+    let mut status = status();
+    status.is_over = true;
+    status.erase();
+}
+
+/// Takes the line away for good, where that is possible without waiting.
+pub(crate) fn end_status_at_once() {
+    if let Some(mut status) = status_at_once() {
+        status.is_over = true;
+        status.erase();
+    }
+}
+
+/// Does `something` that takes the terminal for itself. Only progress is kept away, and only from being shown.
+pub(crate) fn aside<T>(something: impl FnOnce() -> T) -> T {
+    let hold = |is_held| {
+        let mut status = status();
+        status.is_held = is_held;
+        status.erase();
+    };
+    hold(true);
+    let result = something();
+    hold(false);
+    result
+}
+
+/// Where a line may end: the last column stays free, because some terminals go to the next line when it is written.
+fn columns() -> usize {
+    let size = rustix::termios::tcgetwinsize(io::stderr());
+    // A terminal that does not know its width says 0.
+    let columns = size.map_or(0, |size| size.ws_col);
+    usize::from(if columns == 0 { 80 } else { columns }) - 1
+}
+
+/// Whether standard error would take something now.
+fn takes_output() -> bool {
+    let stderr = io::stderr();
+    let mut fds = [PollFd::new(&stderr, PollFlags::OUT)];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut fds, Some(&at_once)).is_ok_and(|ready| ready > 0 && fds[0].revents().contains(PollFlags::OUT))
+}
+
+/// Standard error for the log.
+pub(crate) struct Log;
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        status().write(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Standard output, whose errors are told apart from all others: a pipe that the reader closed ends a listing quietly,

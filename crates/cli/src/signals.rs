@@ -7,7 +7,7 @@ use rekopia::Cancel;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::exit::{self, Stopped};
-use crate::say::say;
+use crate::say::{end_status_at_once, say};
 
 /// What happens after the first signal.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +37,7 @@ pub(crate) fn watch(cancel: &Cancel, farewell: Farewell) {
                 () = heard(&mut hangup) => 129,
             };
             if cancel.is_cancelled() {
+                end_status_at_once();
                 exit(code.into());
             }
             exit::note_signal(code);

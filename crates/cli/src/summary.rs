@@ -6,7 +6,7 @@ use rekopia::{Deletion, Planned, Remark, Report};
 use serde_json::{Value, json};
 
 use crate::args::Global;
-use crate::say::{output, say};
+use crate::say::{end_status, output, say};
 use crate::text::{self, count};
 
 /// What was asked for.
@@ -43,6 +43,7 @@ pub(crate) fn print(
         writeln!(out, "{document}")?;
         return out.flush();
     }
+    end_status();
     if global.quiet {
         return Ok(());
     }
@@ -66,6 +67,9 @@ fn done(report: &Report, job: Job) -> String {
     let dirs = count(report.directories, "directory");
     let seconds = text::duration(report.seconds);
     let mut line = format!("{verb} {files}, {dirs} and {links} ({}) in {seconds}", text::size(report.bytes));
+    if report.bytes > 0 && report.seconds > 0.0 && job != Job::DryRun {
+        line.push_str(&format!(" ({}/s)", text::size((report.bytes as f64 / report.seconds) as u64)));
+    }
     if report.skipped > 0 {
         line.push_str(&format!(", skipped {}", report.skipped));
     }

@@ -72,6 +72,11 @@ pub(crate) fn duration(seconds: f64) -> String {
     }
 }
 
+/// `2m 5s`, without parts of a second.
+pub(crate) fn whole_duration(seconds: u64) -> String {
+    if seconds < 10 { format!("{seconds}s") } else { duration(seconds as f64) }
+}
+
 /// `drwxr-xr-x`, with setuid, setgid and sticky in the usual places.
 pub(crate) fn mode(kind: char, mode: u32) -> String {
     let mut text = String::with_capacity(10);
@@ -94,6 +99,15 @@ pub(crate) fn mode(kind: char, mode: u32) -> String {
 /// one is shortened in the middle.
 pub(crate) fn printable(name: &str) -> String {
     shortened(&escaped(name), 300).into_owned()
+}
+
+/// A name or path as a shell takes it for one word.
+pub(crate) fn quoted(name: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+:@%,=".contains(c);
+    if !name.is_empty() && name.chars().all(is_plain) {
+        return name.to_owned();
+    }
+    format!("'{}'", printable(&name.replace('\'', r"'\''")))
 }
 
 /// A message on one line, of some length that a person reads.
@@ -147,6 +161,8 @@ mod tests {
         assert_eq!(count(2, "directory"), "2 directories");
         assert_eq!(count(1, "file"), "1 file");
         assert_eq!(duration(125.2), "2m 5s");
+        assert_eq!(quoted("45d6/a b/c"), "'45d6/a b/c'");
+        assert_eq!((quoted("45d6/ä.b"), quoted("it's")), ("45d6/ä.b".into(), r"'it'\''s'".into()));
         assert_eq!(printable("a\x1b[2Jb"), "a\\u{1b}[2Jb");
         assert_eq!(printable("fdp.\u{202e}exe"), "fdp.\\u{202e}exe");
     }

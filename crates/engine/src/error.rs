@@ -60,6 +60,24 @@ impl ErrorKind {
     }
 }
 
+/// What was asked for and is not there: where the rest can be seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Missing {
+    /// A source, or a snapshot of one; there are others.
+    Snapshot,
+    /// An entry in a tree.
+    Path {
+        /// The nearest directory above it that is there: an ID, with names after it.
+        parent: String,
+    },
+    /// Anything that matches a pattern.
+    Match {
+        /// The tree that was looked through: an ID, with names after it.
+        tree: String,
+    },
+}
+
 /// A path for a message: a very long one is cut in its middle.
 pub(crate) fn shown(path: &str) -> std::borrow::Cow<'_, str> {
     const SIDE: usize = 300;
@@ -80,6 +98,7 @@ struct Inner {
     content: Option<ContentId>,
     pack: Option<BlobId>,
     bad_data: bool,
+    missing: Option<Missing>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -89,7 +108,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     pub(crate) fn new(kind: ErrorKind, what: impl Into<String>) -> Self {
         let what = what.into();
-        Error(Box::new(Inner { kind, what, content: None, pack: None, bad_data: false, source: None }))
+        let (content, pack, missing, source) = (None, None, None, None);
+        Error(Box::new(Inner { kind, what, content, pack, bad_data: false, missing, source }))
     }
 
     /// Bytes came, and are not what was stored: asked for again, they may be.
@@ -101,6 +121,13 @@ impl Error {
 
     pub(crate) fn is_bad_data(&self) -> bool {
         self.0.bad_data
+    }
+
+    /// Something that was named is not there.
+    pub(crate) fn not_found(what: impl Into<String>, missing: Missing) -> Self {
+        let mut e = Error::new(ErrorKind::NotFound, what);
+        e.0.missing = Some(missing);
+        e
     }
 
     /// A storage that could not even be connected to: what is wrong with its settings is usage.
@@ -152,7 +179,7 @@ impl Error {
 
     /// The same error once more, for another entry that has the same cause.
     pub(crate) fn again(&self) -> Self {
-        let Inner { kind, what, content, pack, bad_data, source } = &*self.0;
+        let Inner { kind, what, content, pack, bad_data, missing, source } = &*self.0;
         let source = source.as_ref().map(|s| s.to_string().into());
         Error(Box::new(Inner {
             kind: *kind,
@@ -160,6 +187,7 @@ impl Error {
             content: *content,
             pack: pack.clone(),
             bad_data: *bad_data,
+            missing: missing.clone(),
             source,
         }))
     }
@@ -167,6 +195,11 @@ impl Error {
     /// The class of the error.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
+    }
+
+    /// What is not there, where something else is that can be looked at.
+    pub fn missing(&self) -> Option<&Missing> {
+        self.0.missing.as_ref()
     }
 
     /// The content that could not be read.

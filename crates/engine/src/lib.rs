@@ -44,9 +44,9 @@ mod text;
 
 pub use rekopia_blob as blob;
 
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, ErrorKind, Missing, Result};
 pub use limits::{index_memory_bytes, memory_bytes, off_first_thread, raise_open_files, start_runtime};
-pub use observer::{Cancel, Event, Observer, Progress, Silent};
+pub use observer::{Cancel, Event, Observer, Phase, Progress, Silent};
 pub use rekopia_format::directory::{DirectorySummary, Entry, EntryKind};
 pub use rekopia_format::snapshot::{Snapshot, Source};
 pub use rekopia_format::{BlobId, ContentId, ManifestId, ObjectId};

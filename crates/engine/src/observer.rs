@@ -19,6 +19,11 @@ pub enum Event {
         /// One sentence.
         message: String,
     },
+    /// Another part of the work begins.
+    Phase {
+        /// Which one.
+        phase: Phase,
+    },
     /// The repository is open.
     Opened {
         /// Hex of the repository's unique ID.
@@ -46,16 +51,67 @@ pub enum Event {
     },
 }
 
+/// The parts of the work, in the order in which a command goes through those that it has.
+///
+/// | command | phases |
+/// | --- | --- |
+/// | restore | opening, comparing, restoring, deleting, re-reading, syncing |
+/// | the same as a dry run | opening, comparing, planning |
+/// | verification | opening, verifying |
+///
+/// Where there is no room for old and new together, deleting comes before restoring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// The format blob and the index are read.
+    Opening,
+    /// What has to be known before the target is changed is found out.
+    Comparing,
+    /// A dry run finds out what would be read and changed.
+    Planning,
+    /// File data is read and written.
+    Restoring,
+    /// What the snapshot does not have is removed.
+    Deleting,
+    /// What was restored is read back from the disk.
+    #[serde(rename = "re-reading")]
+    Rereading,
+    /// The file system is told to write everything to its disk.
+    Syncing,
+    /// File data is read and not written.
+    Verifying,
+}
+
+impl Phase {
+    /// The name in lower case, as events have it: `re-reading`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Phase::Opening => "opening",
+            Phase::Comparing => "comparing",
+            Phase::Planning => "planning",
+            Phase::Restoring => "restoring",
+            Phase::Deleting => "deleting",
+            Phase::Rereading => "re-reading",
+            Phase::Syncing => "syncing",
+            Phase::Verifying => "verifying",
+        }
+    }
+}
+
 /// Counters of a running restore or verification.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Progress {
     /// Files, directories and symlinks finished.
     pub entries: u64,
-    /// Entries known so far; the snapshot's own total where it is recorded.
+    /// Entries known so far; the snapshot's own total where it is recorded and all of it is wanted.
     pub total_entries: u64,
+    /// Of the finished entries, regular files.
+    pub files: u64,
+    /// Of the known entries, regular files.
+    pub total_files: u64,
     /// Bytes of file data that are where they belong.
     pub bytes: u64,
-    /// Bytes known so far; the snapshot's own total where it is recorded.
+    /// Bytes known so far; the snapshot's own total where it is recorded and all of it is wanted.
     pub total_bytes: u64,
     /// Bytes read from storage.
     pub fetched_bytes: u64,
@@ -212,6 +268,15 @@ impl Cancel {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn events_name_phases_as_people_see_them() {
+        use Phase::{Comparing, Deleting, Opening, Planning, Rereading, Restoring, Syncing, Verifying};
+        for phase in [Opening, Comparing, Planning, Restoring, Deleting, Rereading, Syncing, Verifying] {
+            let event = serde_json::to_value(Event::Phase { phase }).unwrap();
+            assert_eq!(event, serde_json::json!({"event": "phase", "phase": phase.name()}));
+        }
+    }
 
     #[test]
     fn the_rate_is_that_of_the_last_ten_seconds() {

@@ -23,20 +23,17 @@ use crate::{connect, exit, text};
 
 pub(super) async fn run(global: &Global, args: &Restore, cancel: &Cancel) -> Result<u8> {
     check(args)?;
-    let display = Display::new(global, true);
-    let observer: Arc<dyn Observer> = display.clone();
+    let observer: Arc<dyn Observer> = Display::new(global, true);
     let (repository, from, target) = stoppable(cancel, find(global, args, &observer)).await?;
     if !global.quiet && !global.json {
-        announce(&display, args, &from, &target);
+        announce(args, &from, &target);
     }
     let recorded = from.snapshot.as_ref().and_then(|snapshot| caution(snapshot, observer.as_ref()));
     let mut options = options(global, args, cancel.clone());
-    options.consent = consent(global, args, &display, cancel);
+    options.consent = consent(global, args, cancel);
     options.protected = connect::files(global)?;
     options.protected.extend([&args.report, &args.receipt].into_iter().flatten().cloned());
-    let restored = repository.restore(&from, &target, &options, observer).await;
-    display.finish();
-    let report = match restored {
+    let report = match repository.restore(&from, &target, &options, observer).await {
         // Asked to stop at the question: that is no answer.
         Err(e) if e.kind() == ErrorKind::Refused && cancel.is_cancelled() => {
             return Err(anyhow::Error::from(e).context(exit::Stopped));
@@ -107,7 +104,7 @@ fn check(args: &Restore) -> Result<(), CommandError> {
     }
 }
 
-fn announce(display: &Display, args: &Restore, from: &Resolved, target: &Path) {
+fn announce(args: &Restore, from: &Resolved, target: &Path) {
     let what = from.snapshot.as_ref().map_or(args.reference.clone(), |s| {
         let when = crate::time::show(s.start_ns, &jiff::tz::TimeZone::system());
         let below = if from.sub_path.is_empty() { String::new() } else { format!(" /{}", from.sub_path) };
@@ -115,7 +112,7 @@ fn announce(display: &Display, args: &Restore, from: &Resolved, target: &Path) {
     });
     let verb = if args.dry_run { "Would restore" } else { "Restoring" };
     let target = text::printable(&target.to_string_lossy());
-    display.say(&format!("{verb} {} to {target}", text::line(&what)));
+    say(&format!("{verb} {} to {target}", text::line(&what)));
 }
 
 fn write_receipt(path: &Path, repository: &Repository, from: &Resolved, report: &Report) -> Result<()> {

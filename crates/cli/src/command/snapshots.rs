@@ -5,7 +5,9 @@ use std::io::{BufWriter, Write};
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use rekopia::{ErrorKind, Observer, Reference, RootReference, Selection, Snapshot, Snapshots, Source};
+use rekopia::{
+    ErrorKind, Missing, Observer, Reference, RootReference, Selection, Snapshot, Snapshots, Source,
+};
 use serde_json::{Value, json};
 
 use crate::args::{Global, Snapshots as Args};
@@ -120,6 +122,7 @@ fn longest_above(sources: &Sources<'_>, name: impl Fn(&Source) -> String, wanted
 
 /// Leaves the one snapshot with this ID, or with an ID that begins like this.
 fn by_id(sources: &mut Sources<'_>, id: &str) -> Result<()> {
+    let missing = (!sources.is_empty()).then_some(Missing::Snapshot);
     let is_exact = sources.values().flatten().any(|s| s.id.as_str() == id);
     sources.retain(|_, of_source| {
         of_source.retain(|s| {
@@ -130,7 +133,7 @@ fn by_id(sources: &mut Sources<'_>, id: &str) -> Result<()> {
     });
     let found: Vec<&str> = sources.values().flatten().map(|s| s.id.as_str()).collect();
     match found.as_slice() {
-        [] => bail!(CommandError::not_found(format!("no snapshot {id}"))),
+        [] => bail!(CommandError::not_found(format!("no snapshot {id}"), missing)),
         [_] => Ok(()),
         several => bail!(CommandError::usage(format!("{id} may be any of {}", several.join(", ")))),
     }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use rekopia::{
-    Cancel, Error, ErrorKind, Event, Failure, Observer, Reference, Report, Repository, Selection, Snapshot,
-    VerifyOptions,
+    Cancel, Error, ErrorKind, Event, Failure, Missing, Observer, Reference, Report, Repository, Selection,
+    Snapshot, VerifyOptions,
 };
 
 use serde_json::Value;
@@ -18,8 +18,7 @@ use crate::progress::Display;
 use crate::summary::{self, Job};
 
 pub(super) async fn run(global: &Global, args: &Verify, cancel: &Cancel) -> Result<u8> {
-    let display = Display::new(global, true);
-    let observer: Arc<dyn Observer> = display.clone();
+    let observer: Arc<dyn Observer> = Display::new(global, true);
     let repository = stoppable(cancel, crate::connect::open(global, &observer)).await?;
     let options = VerifyOptions {
         hash: args.hash,
@@ -39,7 +38,6 @@ pub(super) async fn run(global: &Global, args: &Verify, cancel: &Cancel) -> Resu
         None => every(&repository, global, args, &options, &observer, &mut recorded).await?,
     };
     total.cancelled |= cancel.is_cancelled();
-    display.finish();
     let code = exit::code_of_report(&total);
     exit::code_after_output(code, summary::print(global, &total, Job::Verify, code, recorded))
 }
@@ -64,7 +62,8 @@ async fn every(
     }
     let has_damage = !snapshots.damage().is_empty();
     if !has_damage && !wanted.iter().any(|s| args.which.incomplete || s.incomplete.is_none()) {
-        return Err(CommandError::not_found(nothing(snapshots.all(), &selection)).into());
+        let missing = (!snapshots.all().is_empty()).then_some(Missing::Snapshot);
+        return Err(CommandError::not_found(nothing(snapshots.all(), &selection), missing).into());
     }
     let mut total = Report::of_verification();
     for e in snapshots.damage() {

@@ -22,7 +22,7 @@ use rekopia_format::format_blob::RepositoryConfig;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
-use crate::observer::{Event, Observer};
+use crate::observer::{Event, Observer, Phase};
 use contents::{Contents, Traffic};
 use index::IndexLimit;
 use snapshots::Snapshots;
@@ -131,6 +131,7 @@ impl Repository {
         options: &OpenOptions,
         observer: &dyn Observer,
     ) -> Result<Self> {
+        observer.event(Event::Phase { phase: Phase::Opening });
         let traffic = Arc::new(Traffic::default());
         let opened = open::open(&blobs, password, options, &traffic, observer).await?;
         let config = opened.config;

@@ -11,7 +11,7 @@ use super::Repository;
 use super::contents::Contents;
 use super::objects::{ObjectReader, ReadAhead};
 use super::snapshots::{Selection, Snapshots};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Missing, Result};
 
 /// A name for an entry: a snapshot, an object or a source, each with an optional path below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -162,7 +162,8 @@ impl Repository {
             Root::Entry(entry) => (entry, true),
             Root::Object(entry) => (entry, false),
         };
-        let (entry, walked) = match self.descend(root.clone(), &sub_path).await {
+        let id = snapshot.as_ref().map_or_else(|| root.name_text().to_owned(), |s| s.id.to_string());
+        let (entry, walked) = match self.descend(&id, root.clone(), &sub_path).await {
             // After an ID people paste the original path, too.
             Err(e) if e.kind() == ErrorKind::NotFound => {
                 let typed = sub_path.join("/");
@@ -174,7 +175,7 @@ impl Repository {
                 notes
                     .push(format!("{typed} is taken for the original path: using {shown:?} in the snapshot"));
                 sub_path = rest;
-                self.descend(root, &sub_path).await?
+                self.descend(&id, root, &sub_path).await?
             }
             other => other?,
         };
@@ -253,7 +254,7 @@ impl Repository {
             let names: Vec<&str> = by_id.iter().map(|s| s.id.as_str()).collect();
             return Err(Error::new(ErrorKind::Usage, format!("{id} may be any of {}", names.join(", "))));
         }
-        let not_found = || Error::new(ErrorKind::NotFound, format!("no snapshot or object {id}"));
+        let not_found = || no_such_id(snapshots, id);
         let object = ObjectId::parse(id).map_err(|_| not_found())?;
         // A root object's attributes are in its snapshots; the newest knows best.
         let named =
@@ -279,15 +280,19 @@ impl Repository {
         Ok(Entry { name, kind, mode, uid, gid, mtime_ns, size, object: Some(*object), summary: None })
     }
 
-    async fn descend(&self, mut entry: Entry, names: &[String]) -> Result<(Entry, bool)> {
-        let mut so_far = String::new();
-        for name in names {
+    /// Goes down from the tree `id`; says whether there was anything to go down.
+    async fn descend(&self, id: &str, mut entry: Entry, names: &[String]) -> Result<(Entry, bool)> {
+        let (mut parent, mut so_far) = (id.to_owned(), String::new());
+        for (depth, name) in names.iter().enumerate() {
             so_far = format!("{so_far}/{name}");
             if entry.kind != EntryKind::Directory {
-                return Err(Error::new(
-                    ErrorKind::NotFound,
-                    format!("no {so_far}: its parent is not a directory"),
-                ));
+                let what = format!("no {so_far}: its parent is not a directory");
+                // That of the parent, which is one.
+                let parent = [&[id.to_owned()], &names[..depth.saturating_sub(1)]].concat().join("/");
+                return Err(match depth {
+                    0 => Error::new(ErrorKind::NotFound, what),
+                    _ => Error::not_found(what, Missing::Path { parent }),
+                });
             }
             let mut found = None;
             let mut near = Vec::new();
@@ -305,8 +310,10 @@ impl Repository {
             entry = found.ok_or_else(|| {
                 let hint =
                     if near.is_empty() { String::new() } else { format!("; there is {}", near.join(", ")) };
-                Error::new(ErrorKind::NotFound, format!("no {so_far} in the snapshot{hint}"))
+                let what = format!("no {so_far} in the snapshot{hint}");
+                Error::not_found(what, Missing::Path { parent: parent.clone() })
             })?;
+            parent = format!("{parent}/{name}");
         }
         Ok((entry, !names.is_empty()))
     }
@@ -351,7 +358,7 @@ fn chosen(snapshots: &Snapshots, source: &Source, selection: &Selection) -> Resu
             (None, _, 0) => "all are incomplete (--incomplete takes them)".to_owned(),
             (None, _, n) => format!("it has {n} complete"),
         };
-        return Err(Error::new(ErrorKind::NotFound, format!("no such snapshot of {source}: {why}")));
+        return Err(Error::not_found(format!("no such snapshot of {source}: {why}"), Missing::Snapshot));
     };
     let root = snapshot.root.clone().ok_or_else(|| Error::internal("a chosen snapshot has a root"))?;
     Ok((Root::Entry(root), Some(snapshot.clone())))
@@ -437,11 +444,25 @@ fn no_such_source(snapshots: &Snapshots, wanted: &str) -> Error {
     }
     let names: Vec<String> = near.iter().take(8).map(|s| s.to_string()).collect();
     let more = if near.len() > 8 { format!(" and {} more", near.len() - 8) } else { String::new() };
-    Error::new(ErrorKind::NotFound, format!("no source {wanted}; {what} {}{more}", names.join(", ")))
+    let what = format!("no source {wanted}; {what} {}{more}", names.join(", "));
+    Error::not_found(what, Missing::Snapshot)
 }
 
-/// Whether two names could be meant to be the same: equal but for case and separators, or one inside the other, or
-/// the same user, host or path.
+/// Of snapshots whose IDs begin alike the first few are named.
+fn no_such_id(snapshots: &Snapshots, id: &str) -> Error {
+    let what = format!("no snapshot or object {id}");
+    if snapshots.all().is_empty() {
+        return Error::new(ErrorKind::NotFound, what);
+    }
+    let beginning = id.get(..6).unwrap_or(id);
+    let near = snapshots.all().iter().map(|s| s.id.as_str()).filter(|other| other.starts_with(beginning));
+    let near = Vec::from_iter(near.take(5));
+    let hint = if near.is_empty() { String::new() } else { format!("; there is {}", near.join(", ")) };
+    Error::not_found(what + &hint, Missing::Snapshot)
+}
+
+/// Whether two names could be meant to be the same: equal but for case and separators, with a few typing errors, or one
+/// inside the other, or the same user, host or path.
 fn alike(a: &str, b: &str) -> bool {
     let fold = |s: &str| -> String {
         s.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
@@ -452,7 +473,32 @@ fn alike(a: &str, b: &str) -> bool {
     }
     let part = |s: &str, n: usize| s.split(['@', ':']).nth(n).map(fold).filter(|p| !p.is_empty());
     let same = |n| part(a, n).is_some() && part(a, n) == part(b, n);
-    x.contains(&y) || y.contains(&x) || (a.contains('@') && b.contains('@') && (same(0) || same(1)))
+    x.contains(&y)
+        || y.contains(&x)
+        || is_mistyped(&x, &y)
+        || (a.contains('@') && b.contains('@') && (same(0) || same(1)))
+}
+
+/// Whether a third of the letters at most, and three of them, would have to be typed otherwise; two that changed places
+/// are two. Long names are not compared: that would take long for what nobody types.
+fn is_mistyped(a: &str, b: &str) -> bool {
+    let (a, b) = (Vec::from_iter(a.chars()), Vec::from_iter(b.chars()));
+    let most = a.len().min(b.len()).saturating_add(1) / 3;
+    let most = most.min(3);
+    if a.len().max(b.len()) > 100 || a.len().abs_diff(b.len()) > most {
+        return false;
+    }
+    // Levenshtein's distance, row by row.
+    let mut row = Vec::from_iter(0..=b.len());
+    for (i, x) in a.iter().enumerate() {
+        let mut above_left = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.iter().enumerate() {
+            let above = row[j + 1];
+            row[j + 1] = (above_left + usize::from(x != y)).min(above + 1).min(row[j] + 1);
+            above_left = above;
+        }
+    }
+    row[b.len()] <= most
 }
 
 /// The source with the longest path that `wanted` lies in, and what is left of the path.
@@ -501,6 +547,24 @@ mod tests {
         assert_eq!(parse("/data/a").root, RootReference::Path("/data/a".into()));
         for bad in ["", "@nas:/x", "me@:/x", "me@nas:", "hello", "me@"] {
             assert_eq!(Reference::parse(bad).unwrap_err().kind(), ErrorKind::Usage, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn names_that_could_be_meant() {
+        for (a, b) in [
+            ("Documents", "documents"),
+            ("documents", "documnets"),
+            ("my-photos", "my_photos"),
+            ("photos", "photos-2026"),
+            ("report.txt", "reprot.txt"),
+            ("media", "medai"),
+            ("me@nas:/data", "me@naz:/dta"),
+        ] {
+            assert!(alike(a, b) && alike(b, a), "{a} {b}");
+        }
+        for (a, b) in [("cat", "dog"), ("music", "photos"), ("a", "b"), ("--", "x")] {
+            assert!(!alike(a, b), "{a} {b}");
         }
     }
 

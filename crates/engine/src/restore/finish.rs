@@ -11,7 +11,7 @@ use super::options::{OnError, RestoreOptions};
 use super::report::{Failure, Tally};
 use super::slot::{FileSlot, Folder, SlotKind};
 use crate::error::{Error, ErrorKind, Result};
-use crate::observer::{Cancel, Event, Observer};
+use crate::observer::{Cancel, Event, Observer, Phase};
 use crate::sink::{FidelityIssue, Sink};
 
 /// Takes note of what is done and what failed; shared by all stages of a run.
@@ -39,6 +39,11 @@ impl Outcome {
             fatal: Mutex::new(None),
             log: log.map(Mutex::new),
         })
+    }
+
+    /// Another part of the run begins.
+    pub(crate) fn enter(&self, phase: Phase) {
+        self.observer.event(Event::Phase { phase });
     }
 
     /// An entry failed. Ends the run when it is to stop at errors, or when going on makes no sense.

@@ -234,6 +234,7 @@ pub(crate) struct Tally {
     pub(crate) unset_attributes: AtomicU64,
     pub(crate) needed_bytes: AtomicU64,
     pub(crate) total_entries: AtomicU64,
+    pub(crate) total_files: AtomicU64,
     pub(crate) total_bytes: AtomicU64,
     /// Entries that the filter takes, whatever became of them.
     pub(crate) matched: AtomicU64,

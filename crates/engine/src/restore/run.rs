@@ -15,9 +15,9 @@ use super::pass::{Pass, Tree};
 use super::report::Report;
 use super::slot::Folder;
 use super::stages::Run;
-use super::ticker::Ticker;
+use super::ticker::{Known, Ticker};
 use crate::error::{Error, ErrorKind, Result};
-use crate::observer::{Cancel, Observer};
+use crate::observer::{Cancel, Event, Observer, Phase};
 use crate::repository::Repository;
 use crate::repository::objects::{ObjectReader, ReadAhead};
 use crate::repository::reference::Resolved;
@@ -61,6 +61,7 @@ impl Repository {
         observer: Arc<dyn Observer>,
     ) -> Result<Report> {
         let started = Instant::now();
+        observer.event(Event::Phase { phase: Phase::Comparing });
         let Some(proven) = options.cancel.run_until_cancelled(self.prove_root(&from.entry)).await else {
             return Ok(self.report_of_nothing(started));
         };
@@ -94,6 +95,7 @@ impl Repository {
         observer: Arc<dyn Observer>,
     ) -> Result<Report> {
         let started = Instant::now();
+        observer.event(Event::Phase { phase: Phase::Verifying });
         let defaults = RestoreOptions::default();
         let options = RestoreOptions {
             hash: options.hash,
@@ -121,7 +123,7 @@ impl Repository {
             packs: None,
             outcome: Arc::clone(&outcome),
         };
-        let ticker = Ticker::start(self, &outcome, from);
+        let ticker = Ticker::start(self, &outcome, Known::all(from));
         let ran = Stopping::new(&outcome.stop, pass.run(tree)).await;
         ticker.stop();
         if let Err(e) = ran {

@@ -18,10 +18,10 @@ use super::prove::{Proof, Question, exists, refused};
 use super::report::Tally;
 use super::reread;
 use super::slot::Folder;
-use super::ticker::Ticker;
+use super::ticker::{Known, Ticker};
 use super::walk::attributes;
-use crate::error::{Error, ErrorKind, Result};
-use crate::observer::Event;
+use crate::error::{Error, ErrorKind, Missing, Result};
+use crate::observer::{Event, Phase};
 use crate::repository::Repository;
 use crate::repository::listed_packs::ListedPacks;
 use crate::repository::reference::Resolved;
@@ -213,7 +213,13 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         let what = format!("nothing in the snapshot matches {}; nothing was restored", patterns.join(", "));
-        Err(Error::new(ErrorKind::NotFound, what))
+        let Resolved { snapshot, sub_path, entry, .. } = self.from;
+        let tree = match snapshot {
+            Some(s) if sub_path.is_empty() => s.id.to_string(),
+            Some(s) => format!("{}/{sub_path}", s.id),
+            None => entry.object.map_or_else(String::new, |object| object.to_string()),
+        };
+        Err(Error::not_found(what, Missing::Match { tree }))
     }
 
     /// Restores. From here on the target is touched: what goes wrong is in the report.
@@ -256,6 +262,7 @@ impl<'a> Run<'a> {
         }
         self.count_removals(&sink);
         if options.verify && self.outcome.fatal().is_none() {
+            self.outcome.enter(Phase::Rereading);
             sink.set_written();
             let tree = self.tree(&sink);
             let reading = reread::reread(self.repository, &sink, &tree, options, self.outcome);
@@ -276,6 +283,7 @@ impl<'a> Run<'a> {
     }
 
     async fn pass(&self, packs: Option<Arc<ListedPacks>>, sink: Option<&Arc<Sink>>) {
+        self.outcome.enter(if sink.is_some() { Phase::Restoring } else { Phase::Planning });
         let pass = Pass {
             repository: self.repository,
             options: self.options,
@@ -284,7 +292,10 @@ impl<'a> Run<'a> {
             packs,
             outcome: Arc::clone(self.outcome),
         };
-        let ticker = Ticker::start(self.repository, self.outcome, self.from);
+        let options = self.options;
+        let is_all = options.include.is_empty() && options.exclude.is_empty() && options.max_depth.is_none();
+        let known = if is_all { Known::all(self.from) } else { Known::default() };
+        let ticker = Ticker::start(self.repository, self.outcome, known);
         let ran = pass.run(self.tree(sink.unwrap_or(&self.view))).await;
         ticker.stop();
         if let Err(e) = ran {
@@ -294,6 +305,7 @@ impl<'a> Run<'a> {
 
     /// Removes what the proof found to be extra.
     async fn delete(&self, sink: &Arc<Sink>, mut extras: Extras) {
+        self.outcome.enter(Phase::Deleting);
         loop {
             let (is_all, before) = (!extras.is_incomplete(), sink.removals.gone_so_far());
             let (from, cancel) = (Arc::clone(sink), self.options.cancel.clone());
@@ -352,6 +364,7 @@ impl<'a> Run<'a> {
     }
 
     async fn sync(&self, sink: &Arc<Sink>) {
+        self.outcome.enter(Phase::Syncing);
         let (syncing, began) = (Arc::clone(sink), Instant::now());
         let synced = tokio::task::spawn_blocking(move || syncing.sync()).await;
         self.outcome.tally.clock.add(Stage::Sync, began);

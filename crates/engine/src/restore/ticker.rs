@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use rekopia_format::directory::EntryKind;
+
 use super::finish::Outcome;
 use crate::observer::{Event, Pace, Progress};
 use crate::repository::Repository;
@@ -12,26 +14,46 @@ use crate::repository::reference::Resolved;
 /// Time between two progress events.
 const TICK: Duration = Duration::from_millis(200);
 
+/// What a run is about to do, before the walk has found it; zero where that is not known.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Known {
+    entries: u64,
+    files: u64,
+    bytes: u64,
+}
+
+impl Known {
+    /// All that `from` names.
+    pub(super) fn all(from: &Resolved) -> Self {
+        let Some(s) = &from.entry.summary else {
+            let is_file = from.entry.kind == EntryKind::File;
+            return Known { entries: 1, files: is_file.into(), bytes: from.entry.size };
+        };
+        let entries = s.files.saturating_add(s.dirs).saturating_add(s.symlinks);
+        Known { entries, files: s.files, bytes: s.size }
+    }
+}
+
 /// Sends progress a few times a second until it is stopped.
 pub(super) struct Ticker(tokio::task::JoinHandle<()>);
 
 impl Ticker {
-    pub(super) fn start(repository: &Repository, outcome: &Arc<Outcome>, from: &Resolved) -> Self {
+    /// `known`: what all of the tree is, where all of it is wanted and that is recorded.
+    pub(super) fn start(repository: &Repository, outcome: &Arc<Outcome>, known: Known) -> Self {
         let (traffic, outcome) = (Arc::clone(&repository.contents().traffic), Arc::clone(outcome));
-        let summary = from.entry.summary.as_ref();
-        let known_entries = summary.map_or(1, |s| s.files.saturating_add(s.dirs).saturating_add(s.symlinks));
-        let known_bytes = summary.map_or(from.entry.size, |s| s.size);
         Ticker(tokio::spawn(async move {
             let mut ticks = tokio::time::interval(TICK);
             let mut pace = Pace::default();
             loop {
                 ticks.tick().await;
                 let (t, get) = (&outcome.tally, |c: &std::sync::atomic::AtomicU64| c.load(Ordering::Relaxed));
-                let (bytes, total_bytes) = (get(&t.done_bytes), known_bytes.max(get(&t.total_bytes)));
+                let (bytes, total_bytes) = (get(&t.done_bytes), known.bytes.max(get(&t.total_bytes)));
                 let rate = pace.rate(Instant::now(), bytes);
                 outcome.observer.event(Event::Progress(Progress {
                     entries: get(&t.files) + get(&t.directories) + get(&t.symlinks) + get(&t.failed),
-                    total_entries: known_entries.max(get(&t.total_entries)),
+                    total_entries: known.entries.max(get(&t.total_entries)),
+                    files: get(&t.files),
+                    total_files: known.files.max(get(&t.total_files)),
                     bytes,
                     total_bytes,
                     fetched_bytes: get(&traffic.bytes),

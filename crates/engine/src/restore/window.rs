@@ -14,7 +14,7 @@ use super::options::RestoreOptions;
 use super::plan::{PackRead, PlanOptions, PlannedSlice, plan};
 use super::reconcile::Reconcile;
 use super::report::Tally;
-use super::slot::FileSlot;
+use super::slot::{FileSlot, SlotKind};
 use super::walk::Walked;
 use super::work::{Waiting, Work};
 use crate::error::{Error, ErrorKind};
@@ -130,6 +130,7 @@ impl Planner<'_> {
         let total = before + bytes;
         if last {
             Tally::add(&tally.total_entries, 1);
+            Tally::add(&tally.total_files, u64::from(slot.kind == SlotKind::File));
             Tally::add(&tally.matched, 1);
             Tally::add(&tally.total_bytes, total);
             if total != slot.size && !slot.has_failed() && !slot.is_checkpointed() {
