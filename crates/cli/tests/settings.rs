@@ -177,7 +177,7 @@ fn what_kopia_prints_is_a_token_file_and_zero_is_no_limit() {
     let token = BASE64_URL_SAFE_NO_PAD.encode(token);
     let file = dir.path().join("status");
     let printed = format!(
-        "Config file:         /home/me/.config/kopia/repository.config\n\n\
+        "Config file:         /etc/kopia/repository.config\n\n\
          To reconnect to the repository use:\n\n$ kopia repository connect from-config --token {token}\n\n\
          NOTICE: The token printed above can be trivially decoded to reveal the repository password.\n"
     );

@@ -192,7 +192,7 @@ mod tests {
         let storage = r#"{"version":"1","storage":{"type":"filesystem","config":{"path":"/srv"}}}"#;
         let token = BASE64_URL_SAFE_NO_PAD.encode(storage);
         let status = format!(
-            "Config file:         /root/.config/kopia/repository.config\n\nTo reconnect to the repository use:\n\n\
+            "Config file:         /etc/kopia/repository.config\n\nTo reconnect to the repository use:\n\n\
              $ kopia repository connect from-config --token {token}\n\nNOTICE: The token printed above can be\n"
         );
         for text in [
