@@ -102,8 +102,9 @@ async fn one_bad(
     let named: Vec<String> = snapshots.damage().iter().map(|e| e.chain()).collect();
     assert!(named.iter().any(|line| line.contains(blob.as_str())), "{what}: {named:?}");
     for source in snapshots.by_source().keys() {
-        for text in [source.to_string(), format!("{}@{}", source.user, source.host), "latest".into()] {
-            let reference = Reference::parse(&text).unwrap();
+        let owner = format!("{}@{}", source.user, source.host);
+        for text in ["latest", &owner, &source.to_string()] {
+            let reference = Reference::parse(text).unwrap();
             for as_of_ns in [None, Some(i64::MAX)] {
                 let selection = Selection { as_of_ns, ..Selection::default() };
                 let e = repository.resolve(&reference, &selection).await.unwrap_err();
