@@ -43,6 +43,7 @@ mod s3_http;
 mod s3_list;
 #[cfg(feature = "s3")]
 mod s3_region;
+#[cfg(feature = "s3")]
 mod s3_role;
 #[cfg(feature = "sftp")]
 pub mod sftp;

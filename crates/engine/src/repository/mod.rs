@@ -8,9 +8,11 @@ pub(crate) mod index;
 mod index_set;
 pub(crate) mod listed_packs;
 mod load;
+mod near;
 pub(crate) mod objects;
 mod open;
 pub(crate) mod reference;
+mod resolve;
 pub(crate) mod snapshots;
 
 use std::path::PathBuf;
