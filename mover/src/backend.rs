@@ -95,7 +95,7 @@ fn checked_path(path: &str) -> Result<Settings, String> {
 fn directory<'a>(env: &'a Env, repository: &'a str) -> Option<(&'a str, &'static str)> {
     let said = ["filesystem://", "file://", "filesystem:", "file:"].iter();
     let mut said = said.filter_map(|form| Some((repository.strip_prefix(form)?, *form)));
-    match (said.next(), env.text("KOPIA_FS_PATH")) {
+    match (said.next(), env.text("KOPIA_FS_PATH").map(unquoted)) {
         (Some((path, form)), None) => Some((path, form)),
         (Some((path, form)), _) if !path.is_empty() => Some((path, form)),
         (None, _) if repository.starts_with('/') => Some((repository, "a path")),

@@ -124,8 +124,13 @@ async fn restore_inner(config: &Config, cancel: &Cancel) -> rekopia::Result<Outc
     let Some(snapshots) = listed.transpose()? else { return Ok(Outcome::Stopped(None)) };
     let mut warnings = Vec::new();
     let chosen = choose(config, &repository, &snapshots, &mut warnings);
-    if let Some(doubt) = snapshots.doubt(chosen.as_ref().ok().copied()) {
-        return Err(doubt);
+    let newest = chosen.as_ref().ok().copied();
+    if let Some(doubt) = snapshots.doubt(newest) {
+        let message = one_line(&doubt.chain(), 600);
+        let fill =
+            newest.map(|s| format!(", or fill the volume with that one: `rekopia restore {} TARGET`", s.id));
+        let what = format!("{message}; repair the repository{}", fill.unwrap_or_default());
+        return Ok(Outcome::failed(14, "damaged", what));
     }
     let chosen = match chosen {
         Ok(chosen) => chosen,

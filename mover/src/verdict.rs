@@ -136,10 +136,6 @@ fn with_remedy(kind: ErrorKind, message: String) -> String {
             "check the volume: its size or quota, its access mode, the uid of the mover"
         }
         ErrorKind::Refused => "if that is right, raise maxDelete",
-        // The engine's words for a list that may not be whole.
-        ErrorKind::Corrupt if message.contains("the newest readable one is") => {
-            "repair the repository, or fill the volume with that one: `rekopia restore ID TARGET`"
-        }
         ErrorKind::Corrupt => "repair the repository, or take another copy of it",
         ErrorKind::UnsupportedFormat | ErrorKind::Locked => {
             "finish the upgrade with Kopia, or use the stock mover"

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use rekopia_blob::connect::{trimmed, unquoted};
+use rekopia_blob::connect::{control_character, trimmed, unquoted};
 
 use clap::{Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueEnum};
 
@@ -89,7 +89,7 @@ impl Args {
         mut self,
         variable: impl Fn(&str) -> Option<std::ffi::OsString>,
     ) -> Result<Self, clap::Error> {
-        let set = |name| variable(name).filter(|value| !value.is_empty());
+        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         let global = &mut self.global;
         let typed = [
             global.repo_short.is_some(),
@@ -105,9 +105,19 @@ impl Args {
         if global.repo.is_none() && global.config.is_none() && global.token_file.is_none() {
             // What is pasted into a profile may have a line end or quotes around it.
             let meant = |text: std::ffi::OsString| unquoted(trimmed(&text.to_string_lossy())).to_owned();
-            global.repo = set("REKOPIA_REPOSITORY").map(meant).filter(|repo| !repo.is_empty());
+            let one_line = |name: &str| match set(name).map(meant).filter(|text| !text.is_empty()) {
+                Some(text) => match control_character(&text) {
+                    Some(what) => {
+                        let what = format!("{name} holds {what} inside its value");
+                        Err(Args::command().error(clap::error::ErrorKind::InvalidValue, what))
+                    }
+                    None => Ok(Some(text)),
+                },
+                None => Ok(None),
+            };
+            global.repo = one_line("REKOPIA_REPOSITORY")?;
             if global.repo.is_none() {
-                global.config = set("KOPIA_CONFIG_PATH").map(meant).map(PathBuf::from);
+                global.config = one_line("KOPIA_CONFIG_PATH")?.map(PathBuf::from);
             }
         }
         Ok(self)

@@ -149,10 +149,11 @@ fn user_folder(variable: &str, below_home: &str) -> Option<PathBuf> {
 }
 
 fn token_at(path: &Path) -> Result<Token> {
+    let named = |e: BlobError| CommandError::usage(format!("token file {}: {e}", path.display()));
     let text = std::fs::read_to_string(path).map(Zeroizing::new);
     let text =
         text.map_err(|e| CommandError::usage(format!("cannot read the token file {}: {e}", path.display())))?;
-    Ok(Token::parse(&text).map_err(unreachable)?)
+    Ok(Token::parse(&text).map_err(named)?)
 }
 
 /// Kopia's rule: a bare file name is looked up in Kopia's own folder, anything with a directory is used as it is.

@@ -144,7 +144,7 @@ fn rest(report: &Report, job: Job) -> Vec<String> {
         let (word, are) = if report.failed == 1 { ("entry", "is") } else { ("entries", "are") };
         lines.push(match job {
             Job::Verify => {
-                format!("{} {word} cannot be read as the snapshot has them (named above).", report.failed)
+                format!("{} {word} cannot be read in full (named above).", report.failed)
             }
             _ => format!("{} {word} {are} NOT as in the snapshot (named above).", report.failed),
         });

@@ -268,3 +268,18 @@ fn streams_that_cannot_be_written_change_nothing() {
         }
     }
 }
+
+/// A file that is longer than the process may write fails alone; the program is not killed for it.
+#[test]
+fn a_limit_of_the_length_of_files_fails_the_longer_ones() {
+    let fixture = Fixture::load("quickstart");
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("t");
+    let mut command = Command::new("bash");
+    command.args(["-c", "ulimit -f 8; exec \"$@\"", "bash", EXE, "--repo", fixture.repo().to_str().unwrap()]);
+    command.args(["restore", "paperless@media:/data", target.to_str().unwrap()]);
+    let output = command.env("KOPIA_PASSWORD", &fixture.password).stdin(Stdio::null()).output().unwrap();
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("File too large"), "{said}");
+}

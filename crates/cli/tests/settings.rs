@@ -98,6 +98,24 @@ fn nobody_is_asked_for_the_password_of_nothing() {
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
 }
 
+/// Names of other programs' files begin as those of blobs do.
+#[test]
+fn a_folder_of_other_things_is_no_repository_that_has_lost_something() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in
+        ["passwd", "profile", "networks", "xattr.conf", "q", "nsswitch.conf", "p0123.f", "xn0_readme.f"]
+    {
+        std::fs::write(dir.path().join(name), "x").unwrap();
+    }
+    std::fs::create_dir_all(dir.path().join("xml/pam.d")).unwrap();
+    let output = rekopia(&["--repo", dir.path().to_str().unwrap(), "snapshots"], &[("KOPIA_PASSWORD", "x")]);
+    assert_eq!(output.status.code(), Some(10), "{}", stderr(&output));
+    // A pack is one.
+    std::fs::write(dir.path().join("p0123456789abcdef0123456789abcdef-s1"), "x").unwrap();
+    let output = rekopia(&["--repo", dir.path().to_str().unwrap(), "snapshots"], &[("KOPIA_PASSWORD", "x")]);
+    assert_eq!(output.status.code(), Some(14), "{}", stderr(&output));
+}
+
 #[test]
 fn options_are_in_the_same_groups_everywhere() {
     const GROUPS: [&str; 5] = ["What to read:", "Target:", "Attributes:", "Repository:", "Output:"];

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime, RuntimeFlavor};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// The budget for data in flight when none is given.
 const DEFAULT_BYTES: u64 = 80 << 20;
@@ -53,6 +54,9 @@ pub fn start_runtime() -> io::Result<Runtime> {
     // Tokio panics where it needs a thread and has none: one that was had is kept.
     let runtime = builder.thread_keep_alive(Duration::from_secs(u64::MAX >> 32)).enable_all().build()?;
     drop(runtime.spawn_blocking(|| ()));
+    // A file that is longer than this process may write (ulimit -f) is an error of that file, not the end.
+    let _entered = runtime.enter();
+    let _ = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
     Ok(runtime)
 }
 

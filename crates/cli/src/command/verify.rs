@@ -67,7 +67,7 @@ async fn every(
     }
     let mut total = Report::of_verification();
     for e in snapshots.damage() {
-        unreadable(&mut total, "what names snapshots and contents".into(), e, observer);
+        unreadable(&mut total, "the index".into(), e, observer);
     }
     for snapshot in wanted {
         recorded.extend(caution(snapshot, observer.as_ref()));

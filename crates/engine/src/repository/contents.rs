@@ -194,7 +194,9 @@ pub(crate) fn corrupt(e: rekopia_format::content::Error, id: &ContentId) -> Erro
 /// A content whose pack cannot be read.
 pub(crate) fn missing(e: &BlobError, id: &ContentId, pack: &rekopia_format::BlobId) -> Error {
     let kind = match e.kind() {
-        rekopia_blob::BlobErrorKind::NotFound | rekopia_blob::BlobErrorKind::Truncated => ErrorKind::Corrupt,
+        rekopia_blob::BlobErrorKind::NotFound
+        | rekopia_blob::BlobErrorKind::Truncated
+        | rekopia_blob::BlobErrorKind::Damaged => ErrorKind::Corrupt,
         rekopia_blob::BlobErrorKind::Archived => ErrorKind::Archived,
         _ => ErrorKind::Storage,
     };

@@ -77,6 +77,9 @@ pub(super) struct IndexLoader<'a> {
     pub(super) limit: &'a IndexLimit,
 }
 
+/// Bytes of an index blob at most: writers begin another one after 16 million entries (§4.4).
+const LONGEST: u64 = 2 << 30;
+
 /// Times that the listing is repeated when a listed index blob is gone (§4.9).
 const ATTEMPTS: u32 = 10;
 
@@ -131,7 +134,8 @@ impl IndexLoader<'_> {
         let builder = Arc::new(Mutex::new(builder));
         let mut read = HashSet::new();
         loop {
-            let fresh = chosen.blobs.iter().filter(|id| read.insert((*id).clone())).cloned().collect();
+            let fresh = chosen.blobs.iter().filter(|id| read.insert((*id).clone()));
+            let fresh = fresh.map(|id| (id.clone(), len_of(id))).collect();
             let found = self.read_all(fresh, early, &builder, gone_is_bad).await?;
             if found.is_empty() {
                 break;
@@ -206,14 +210,14 @@ impl IndexLoader<'_> {
     /// Adds these index blobs; gives those that are bad.
     async fn read_all(
         &self,
-        blobs: Vec<BlobId>,
+        blobs: Vec<(BlobId, u64)>,
         early: &Early,
         builder: &Arc<Mutex<IndexBuilder>>,
         gone_is_bad: bool,
     ) -> std::result::Result<Bad, Unread> {
         let in_flight = if self.blobs.traits().local { 16 } else { 128 };
-        let add = |id: BlobId| async move {
-            match self.read_one(&id, early, builder).await {
+        let add = |(id, len): (BlobId, u64)| async move {
+            match self.read_one(&id, len, early, builder).await {
                 Ok(()) => Ok(None),
                 Err(Unread::Bad(e)) => Ok(Some((id, e))),
                 Err(Unread::Gone(_)) if gone_is_bad => {
@@ -237,9 +241,13 @@ impl IndexLoader<'_> {
     async fn read_one(
         &self,
         id: &BlobId,
+        len: u64,
         early: &Early,
         builder: &Arc<Mutex<IndexBuilder>>,
     ) -> std::result::Result<(), Unread> {
+        if len > LONGEST {
+            return Err(Unread::Bad(damaged(id, format!("{len} bytes are more than an index has"))));
+        }
         let plain = self.read_encrypted(id, early.take(id)).await?;
         let overhead = u32::try_from(self.opener.overhead()).unwrap_or(0);
         let (name, builder) = (id.clone(), Arc::clone(builder));

@@ -9,6 +9,7 @@ use rekopia_format::ecc::Ecc;
 use rekopia_format::encryption::ContentCipher;
 use rekopia_format::format_blob::{FormatBlob, RepositoryConfig};
 use rekopia_format::hashing::{HashAlgorithm, KeyedHash};
+use rekopia_format::index_blob::blob_iv;
 use rekopia_format::key::{self, FormatKey};
 use rekopia_format::{ContentOpener, format_blob};
 
@@ -154,15 +155,21 @@ fn unread(e: BlobError, blobs: &Arc<dyn BlobReader>, what: &str) -> Error {
 }
 
 async fn no_format_blob(blobs: &Arc<dyn BlobReader>, traffic: &Traffic) -> Error {
-    for prefix in ["p", "q", "x", "n"] {
+    for (prefix, called) in [("q", "packs"), ("x", "index blobs"), ("n", "index blobs"), ("p", "packs")] {
         traffic.count(0);
+        // Other folders have names that begin so, too.
         match blobs.any(prefix).await {
-            Ok(true) => {
-                let what =
-                    format!("the format blob kopia.repository is lost, but {} holds packs", blobs.describe());
+            Ok(true) => {}
+            Ok(false) => continue,
+            Err(e) => return Error::storage(e, "cannot list the repository"),
+        }
+        match blobs.list(prefix).await {
+            Ok(listed) if listed.iter().any(|blob| blob_iv(&blob.id).is_ok()) => {
+                let place = blobs.describe();
+                let what = format!("the format blob kopia.repository is lost, but {place} holds {called}");
                 return Error::new(ErrorKind::Corrupt, what);
             }
-            Ok(false) => {}
+            Ok(_) => {}
             Err(e) => return Error::storage(e, "cannot list the repository"),
         }
     }

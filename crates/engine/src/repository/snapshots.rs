@@ -113,8 +113,10 @@ impl Snapshots {
             || "no snapshot of it can be read".to_owned(),
             |s| format!("the newest readable one is {} of {} ({})", s.id, started(s), s.source),
         );
-        let what =
-            format!("which snapshot is the newest cannot be told: {}{more}; {readable}", first.chain());
+        let what = format!(
+            "which snapshot is meant cannot be told, because some may be hidden: {}{more}; {readable}",
+            first.chain()
+        );
         Some(Error::new(ErrorKind::Corrupt, what))
     }
 

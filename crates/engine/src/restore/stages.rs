@@ -202,6 +202,9 @@ impl<'a> Run<'a> {
         }
         self.outcome.tally.would_delete(deletion);
         self.pass(proof.packs.clone(), None).await;
+        if let Some((_, error)) = proof.doubt.as_ref().filter(|_| self.options.delete_extra) {
+            self.count_kept(&proof.extras.deletion, &error.chain());
+        }
         self.check_matches()
     }
 
@@ -228,7 +231,7 @@ impl<'a> Run<'a> {
     /// When nothing was to be restored, and the target was not touched.
     pub(super) async fn write(self, proof: Proof) -> Result<()> {
         let (options, sink, doubts) = (self.options, Arc::clone(&self.sink), proof.doubt.is_some());
-        let Proof { packs, mut extras, .. } = proof;
+        let Proof { packs, mut extras, doubt, .. } = proof;
         if let Err(e) = sink.begin() {
             self.outcome.abort(&e.into());
             return Ok(());
@@ -251,8 +254,7 @@ impl<'a> Run<'a> {
             if self.went_well() && !doubts {
                 self.delete(&sink, extras).await;
             } else if !options.cancel.is_cancelled() {
-                let what = "nothing extra was deleted, because not everything was restored";
-                self.outcome.tally.warn(what.into());
+                self.keep_extras(&extras.deletion, doubt.as_ref());
             }
         }
         let closing = Arc::clone(&sink);
@@ -280,6 +282,29 @@ impl<'a> Run<'a> {
             sink.clear_mark();
         }
         Ok(())
+    }
+
+    /// Says that extras stay, and why.
+    fn keep_extras(&self, deletion: &super::report::Deletion, doubt: Option<&(String, Error)>) {
+        let tally = &self.outcome.tally;
+        let Some((path, error)) = doubt else {
+            let what = "nothing extra was deleted, because not everything was restored";
+            return tally.warn(what.into());
+        };
+        let why = format!("{:?} cannot be restored: {}", crate::error::shown(path), error.chain());
+        tally.warn(format!("nothing extra was deleted, because {why}"));
+        self.count_kept(deletion, &why);
+    }
+
+    /// Extras that stay although nothing failed (what cannot be restored was right already) are what is left undone.
+    fn count_kept(&self, deletion: &super::report::Deletion, why: &str) {
+        let tally = &self.outcome.tally;
+        if tally.failed.load(Ordering::Relaxed) > 0 {
+            return;
+        }
+        let named = deletion.first.iter().take(usize::try_from(deletion.entries).unwrap_or(usize::MAX));
+        let count = named.map(|name| tally.remains(name.clone(), why.to_owned())).count() as u64;
+        tally.remain_unnamed(deletion.entries.saturating_sub(count));
     }
 
     async fn pass(&self, packs: Option<Arc<ListedPacks>>, sink: Option<&Arc<Sink>>) {

@@ -240,6 +240,10 @@ impl Handles {
         made.map_err(|e| SinkError::created(&shown(), parent.fresh, e))?;
         let opened = rustix::fs::openat(&parent.fd, name, DIR_FLAGS, Mode::empty());
         let opened = opened.and_then(|fd| Ok(Entered { stat: rustix::fs::fstat(&fd)?, fd, crosses: false }));
+        if opened.is_err() {
+            // Else the next one who needs it would take it for another entry of this name.
+            let _ = rustix::fs::unlinkat(&parent.fd, name, AtFlags::REMOVEDIR);
+        }
         opened.map_err(|e| SinkError::sys("opening", &shown(), e))
     }
 

@@ -199,6 +199,21 @@ async fn a_manifest_content_that_cannot_be_read_hides_no_other() {
     panic!("{hidden} packs hide a snapshot");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_longer_than_any_index_is_not_read() {
+    let fixture = Fixture::load("volsync");
+    let dir = tempfile::tempdir().unwrap();
+    let damage = Damaged::copy(&fixture.repo(), &dir.path().join("repo"));
+    let blob = index_blobs(&damage).pop().unwrap();
+    let file = std::fs::OpenOptions::new().write(true).open(damage.path(&blob)).unwrap();
+    file.set_len(3 << 30).unwrap();
+    let repository = open_at(damage.root(), &fixture.password).await.unwrap();
+    let (_, bytes) = repository.traffic();
+    assert!(bytes < 10 << 20, "{bytes} bytes were read");
+    let named = repository.index_damage().iter().map(|e| e.chain()).collect::<String>();
+    assert!(named.contains("more than an index has"), "{named}");
+}
+
 /// Each answer of a whole restore is damaged once on its way, or each time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bytes_that_do_not_match_are_asked_for_once_more() {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rekopia::{Consent, DeleteLimit, ErrorKind, RestoreOptions};
+use rekopia_testkit::damage::Damaged;
 use rekopia_testkit::fixture::{Fixture, copy_dir};
 use rekopia_testkit::tree::Tree;
 use rekopia_testkit::writer::{DirectoryWriter, WriterOptions};
@@ -176,6 +177,30 @@ async fn a_lost_pack_keeps_all_extras_and_says_so() {
         assert_eq!(report.deleted, 0);
         assert!(dir.path().join("extra/deep").exists());
         assert!(report.warnings.iter().any(|w| w.contains("delete")), "{:?}", report.warnings);
+    }
+}
+
+/// Everything is right already; but what cannot be proven deletes nothing, and nothing done is not success.
+#[tokio::test(flavor = "multi_thread")]
+async fn extras_beside_a_right_tree_with_a_lost_pack_are_what_is_left_undone() {
+    let fixture = Fixture::load("quickstart");
+    let dir = tempfile::tempdir().unwrap();
+    let damage = Damaged::copy(&fixture.repo(), &dir.path().join("repo"));
+    let target = dir.path().join("t");
+    let repository = open(&fixture).await;
+    restore(&repository, SOURCE, &target, &mirror()).await.unwrap();
+    std::fs::create_dir_all(target.join("extra/deep")).unwrap();
+    for pack in damage.blobs("p") {
+        damage.delete(&pack);
+    }
+    let repository = open_at(damage.root(), &fixture.password).await.unwrap();
+    for dry_run in [true, false] {
+        let options = RestoreOptions { dry_run, ..mirror() };
+        let report = restore(&repository, SOURCE, &target, &options).await.unwrap();
+        assert_eq!((report.failed, report.undeleted, report.deleted), (0, 2, 0), "{dry_run}");
+        assert_eq!(report.exit_kind(), Some(ErrorKind::Incomplete));
+        assert!(report.warnings.iter().any(|w| w.contains("in pack p")), "{:?}", report.warnings);
+        assert!(target.join("extra/deep").exists());
     }
 }
 

@@ -115,7 +115,8 @@ fn every_pod_is_allowed_in_a_restricted_namespace() {
 fn each_rule_finds_its_fault() {
     let resources = apply("break-glass", &required()).unwrap_or_else(|e| panic!("{e}"));
     let good = resources.iter().flat_map(pods).next().unwrap_or_default();
-    let change: [(&str, fn(&mut Value)); 8] = [
+    type Change = fn(&mut Value);
+    let change: [(&str, Change); 8] = [
         ("hostNetwork", |pod| pod["hostNetwork"] = true.into()),
         ("volume hostPath", |pod| pod["volumes"][0]["hostPath"] = "/".into()),
         ("privileged", |pod| pod["containers"][0]["securityContext"]["privileged"] = true.into()),
