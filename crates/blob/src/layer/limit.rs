@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use rekopia_format::BlobId;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
-use super::LayerOptions;
-use crate::{BlobError, BlobErrorKind, BlobId, BlobInfo, BlobReader, BoxFuture, StorageTraits, Usage};
+use super::options::LayerOptions;
+use crate::error::{BlobError, BlobErrorKind};
+use crate::reader::{BlobInfo, BlobReader, BoxFuture, StorageTraits, Usage};
 
 /// Bounds what a storage is asked for at once.
 pub(super) struct Limit {

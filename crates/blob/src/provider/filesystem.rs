@@ -13,9 +13,10 @@ use rekopia_format::sharding::Sharding;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use super::elsewhere::Elsewhere;
-use super::sharded::{Layout, Walk};
-use crate::{BlobError, BlobErrorKind, BlobInfo, BlobReader, BoxFuture, StorageTraits};
+use crate::error::{BlobError, BlobErrorKind};
+use crate::folders::elsewhere::Elsewhere;
+use crate::folders::sharded::{Layout, Walk};
+use crate::reader::{BlobInfo, BlobReader, BoxFuture, StorageTraits};
 
 /// Reads blobs below a directory.
 #[derive(Debug)]

@@ -18,8 +18,10 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::webdav::WebdavBlobs;
-use crate::connect::{RcloneSettings, Secret, WebdavSettings};
-use crate::{BlobError, BlobErrorKind, BlobInfo, BlobReader, BoxFuture, LayerOptions, StorageTraits};
+use crate::deadlines::Deadlines;
+use crate::error::{BlobError, BlobErrorKind};
+use crate::reader::{BlobInfo, BlobReader, BoxFuture, StorageTraits};
+use crate::settings::{RcloneSettings, Secret, WebdavSettings};
 
 /// Reads blobs through a running `rclone`.
 pub struct RcloneBlobs {
@@ -72,12 +74,17 @@ const UNSUITABLE: &[&str] = &[
 const KEPT: usize = 10;
 
 impl RcloneBlobs {
-    /// Starts rclone and waits until it serves.
+    /// Starts rclone and waits until it serves. `in_flight` bounds the folders that are listed at once; `None`: what
+    /// suits a server that is one machine.
     ///
     /// # Errors
     /// [`BlobErrorKind::Settings`] when it cannot be started at all, [`BlobErrorKind::Unavailable`] with its own words
     /// when it ends or does not serve in time.
-    pub async fn open(settings: &RcloneSettings, options: &LayerOptions) -> Result<Self, BlobError> {
+    pub async fn open(
+        settings: &RcloneSettings,
+        deadlines: Deadlines,
+        in_flight: Option<usize>,
+    ) -> Result<Self, BlobError> {
         let place = format!("rclone:{}", shown(&settings.remote_path));
         let username = random()?;
         let password = Secret::new(random()?);
@@ -93,7 +100,7 @@ impl RcloneBlobs {
         };
         let dir_shards = settings.dir_shards.clone();
         let dav = WebdavSettings { url, username, password, dir_shards, ..WebdavSettings::default() };
-        match WebdavBlobs::open(&dav, options) {
+        match WebdavBlobs::open(&dav, deadlines, in_flight) {
             Ok(blobs) => Ok(RcloneBlobs { blobs, rclone, settings: settings.clone(), place }),
             Err(e) => Err(rclone.explained(e, &place)),
         }
