@@ -52,7 +52,8 @@ pub struct Usage {
 
 /// A storage that holds a repository. Bring your own: the trait is object-safe.
 ///
-/// Implementations are cheap to share (`Arc<dyn BlobReader>`) and serve many requests at once.
+/// Implementations are cheap to share (`Arc<dyn BlobReader>`) and serve many requests at once. No method has a default:
+/// whatever stands around another reader would forget to pass on what it does not state.
 pub trait BlobReader: Send + Sync {
     /// Reads `range` of a blob (`None`: all of it) into `into`, which is cleared first and whose capacity is reused.
     ///
@@ -75,37 +76,31 @@ pub trait BlobReader: Send + Sync {
     /// Length and time of one blob.
     fn stat<'a>(&'a self, id: &'a BlobId) -> BoxFuture<'a, Result<BlobInfo, BlobError>>;
 
-    /// Whether any blob starts with `prefix`; cheaper than a listing where the storage can stop early.
-    fn any<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<bool, BlobError>> {
-        Box::pin(async move { Ok(!self.list(prefix).await?.is_empty()) })
-    }
+    /// Whether any blob starts with `prefix`; cheaper than a listing where the storage can stop early. A storage that
+    /// cannot answers whether [`list`](Self::list) gives any.
+    fn any<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<bool, BlobError>>;
 
     /// Looks for the repository in the layouts of other kinds of storage, after the format blob was not found where this
     /// one has it: a bucket that was copied to a disk, a tree that was copied to a bucket. `true`: it is there, and from
-    /// now on blobs are read and listed in every layout.
+    /// now on blobs are read and listed in every layout. A storage that knows one layout answers `false`.
     ///
     /// # Errors
     /// [`BlobErrorKind::NoPlace`] when the place itself is not there.
-    fn look_elsewhere(&self) -> BoxFuture<'_, Result<bool, BlobError>> {
-        Box::pin(std::future::ready(Ok(false)))
-    }
+    fn look_elsewhere(&self) -> BoxFuture<'_, Result<bool, BlobError>>;
 
     /// What was read of this blob cannot be what was stored: whatever is kept of it is forgotten, so that it can be read
-    /// anew.
-    fn distrust(&self, _id: &BlobId) {}
+    /// anew. There is nothing to do where nothing is kept.
+    fn distrust(&self, id: &BlobId);
 
-    /// What was asked of the storage so far, tries that failed included.
-    fn usage(&self) -> Usage {
-        Usage::default()
-    }
+    /// What was asked of the storage so far, tries that failed included; zeros where it is not counted.
+    fn usage(&self) -> Usage;
 
     /// Hints for the planner.
     fn traits(&self) -> StorageTraits;
 
     /// The folder that holds the blobs, where that is one of this machine: whoever writes files must not write there.
-    fn folder(&self) -> Option<PathBuf> {
-        None
-    }
+    /// `None` for every other storage.
+    fn folder(&self) -> Option<PathBuf>;
 
     /// Where the repository is, for messages; without credentials.
     fn describe(&self) -> String;

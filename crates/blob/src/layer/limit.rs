@@ -154,6 +154,24 @@ mod tests {
             Box::pin(std::future::ready(Ok(BlobInfo { id: id.clone(), len: 0, modified_ns: 0 })))
         }
 
+        fn any<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<bool, BlobError>> {
+            Box::pin(async move { Ok(!self.list(prefix).await?.is_empty()) })
+        }
+
+        fn look_elsewhere(&self) -> BoxFuture<'_, Result<bool, BlobError>> {
+            Box::pin(std::future::ready(Ok(false)))
+        }
+
+        fn distrust(&self, _id: &BlobId) {}
+
+        fn usage(&self) -> Usage {
+            Usage::default()
+        }
+
+        fn folder(&self) -> Option<std::path::PathBuf> {
+            None
+        }
+
         fn traits(&self) -> StorageTraits {
             StorageTraits { in_flight: 32, gap: 0, local: false }
         }

@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use crate::error::{BlobError, BlobErrorKind};
 use crate::folders::elsewhere::Elsewhere;
 use crate::folders::sharded::{Layout, Walk};
-use crate::reader::{BlobInfo, BlobReader, BoxFuture, StorageTraits};
+use crate::reader::{BlobInfo, BlobReader, BoxFuture, StorageTraits, Usage};
 
 /// Reads blobs below a directory.
 #[derive(Debug)]
@@ -113,6 +113,12 @@ impl BlobReader for FilesystemBlobs {
             }
             Ok(walk.has_found())
         }))
+    }
+
+    fn distrust(&self, _id: &BlobId) {}
+
+    fn usage(&self) -> Usage {
+        Usage::default()
     }
 
     fn traits(&self) -> StorageTraits {

@@ -7,6 +7,7 @@
 use std::io::{BufRead, BufReader};
 use std::ops::Range;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,7 +21,7 @@ use tokio::time::timeout;
 use super::webdav::WebdavBlobs;
 use crate::deadlines::Deadlines;
 use crate::error::{BlobError, BlobErrorKind};
-use crate::reader::{BlobInfo, BlobReader, BoxFuture, StorageTraits};
+use crate::reader::{BlobInfo, BlobReader, BoxFuture, StorageTraits, Usage};
 use crate::settings::{RcloneSettings, Secret, WebdavSettings};
 
 /// Reads blobs through a running `rclone`.
@@ -262,8 +263,20 @@ impl BlobReader for RcloneBlobs {
         })
     }
 
+    fn distrust(&self, id: &BlobId) {
+        self.blobs.distrust(id);
+    }
+
+    fn usage(&self) -> Usage {
+        self.blobs.usage()
+    }
+
     fn traits(&self) -> StorageTraits {
         self.blobs.traits()
+    }
+
+    fn folder(&self) -> Option<PathBuf> {
+        None
     }
 
     fn describe(&self) -> String {

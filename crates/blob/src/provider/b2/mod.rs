@@ -5,6 +5,7 @@
 mod answers;
 
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use answers::{Account, Buckets, Page, modified_ns};
@@ -458,12 +459,18 @@ impl BlobReader for B2Blobs {
         Box::pin(self.elsewhere.look(self))
     }
 
+    fn distrust(&self, _id: &BlobId) {}
+
     fn usage(&self) -> Usage {
         self.http.usage()
     }
 
     fn traits(&self) -> StorageTraits {
         StorageTraits { in_flight: 32, gap: 128 * 1024, local: false }
+    }
+
+    fn folder(&self) -> Option<PathBuf> {
+        None
     }
 
     fn describe(&self) -> String {

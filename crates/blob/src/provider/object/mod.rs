@@ -14,6 +14,7 @@ use std::collections::HashSet;
 use std::error::Error;
 use std::fmt;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -277,12 +278,18 @@ impl BlobReader for ObjectBlobs {
         Box::pin(self.elsewhere.look(self))
     }
 
+    fn distrust(&self, _id: &BlobId) {}
+
     fn usage(&self) -> Usage {
         self.http.usage()
     }
 
     fn traits(&self) -> StorageTraits {
         StorageTraits { in_flight: 32, gap: 128 * 1024, local: false }
+    }
+
+    fn folder(&self) -> Option<PathBuf> {
+        None
     }
 
     fn describe(&self) -> String {

@@ -10,6 +10,7 @@ mod role;
 
 use std::error::Error as _;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use aws_config::identity::IdentityCache;
@@ -398,12 +399,18 @@ impl BlobReader for S3Blobs {
         Box::pin(self.elsewhere.look(self))
     }
 
+    fn distrust(&self, _id: &BlobId) {}
+
     fn usage(&self) -> Usage {
         self.http.usage()
     }
 
     fn traits(&self) -> StorageTraits {
         StorageTraits { in_flight: 32, gap: 128 * 1024, local: false }
+    }
+
+    fn folder(&self) -> Option<PathBuf> {
+        None
     }
 
     fn describe(&self) -> String {

@@ -11,6 +11,7 @@ mod ssh;
 mod wire;
 
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use external::External;
@@ -184,6 +185,8 @@ impl BlobReader for SftpBlobs {
         Box::pin(self.layout.look_elsewhere(self))
     }
 
+    fn distrust(&self, _id: &BlobId) {}
+
     fn usage(&self) -> Usage {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Usage { requests: load(&self.requests), bytes: self.pool.received(), ..Usage::default() }
@@ -191,6 +194,10 @@ impl BlobReader for SftpBlobs {
 
     fn traits(&self) -> StorageTraits {
         StorageTraits { in_flight: IN_FLIGHT, gap: 128 * 1024, local: false }
+    }
+
+    fn folder(&self) -> Option<PathBuf> {
+        None
     }
 
     fn describe(&self) -> String {

@@ -3,6 +3,7 @@
 mod listing;
 
 use std::ops::Range;
+use std::path::PathBuf;
 
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt};
@@ -289,12 +290,18 @@ impl BlobReader for WebdavBlobs {
         Box::pin(self.layout.look_elsewhere(self))
     }
 
+    fn distrust(&self, _id: &BlobId) {}
+
     fn usage(&self) -> Usage {
         self.http.usage()
     }
 
     fn traits(&self) -> StorageTraits {
         StorageTraits { in_flight: IN_FLIGHT, gap: 128 * 1024, local: false }
+    }
+
+    fn folder(&self) -> Option<PathBuf> {
+        None
     }
 
     fn describe(&self) -> String {
