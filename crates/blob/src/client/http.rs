@@ -1,37 +1,22 @@
 //! The HTTP client that the providers share: one TLS stack, one set of deadlines, one place that counts.
 
-use std::fmt::Display;
-use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
-use reqwest::{Certificate, Client, ClientBuilder, Method, RequestBuilder, Response, StatusCode};
+use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response, StatusCode};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use super::fingerprint;
 use super::http_pool::Pool;
+use super::trust::{Trust, believe};
 use super::whole::{html_instead, is_html};
 use crate::deadlines::Deadlines;
 use crate::error::{BlobError, BlobErrorKind};
 use crate::reader::Usage;
-
-/// Whom to believe.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Trust<'a> {
-    /// File with further authorities, PEM.
-    pub(crate) ca_file: Option<&'a Path>,
-    /// Further authorities, PEM.
-    pub(crate) ca_pem: &'a [u8],
-    /// Believe any certificate.
-    pub(crate) anyone: bool,
-    /// Believe the one certificate that has this SHA-256, and no other; hexadecimal, empty: not so.
-    pub(crate) fingerprint: &'a str,
-}
 
 /// Sends requests; cheap to clone.
 #[derive(Debug, Clone)]
@@ -177,7 +162,8 @@ impl Http {
 }
 
 fn start(builder: ClientBuilder) -> Result<Client, BlobError> {
-    builder.build().map_err(|e| wrong("the HTTP client cannot start").because(e))
+    let failed = |e| BlobError::new(BlobErrorKind::Settings, "the HTTP client cannot start").because(e);
+    builder.build().map_err(failed)
 }
 
 /// Why a request got no answer, in the words of its innermost cause.
@@ -210,44 +196,6 @@ fn explained(e: reqwest::Error, unread_ca: Option<&PathBuf>) -> BlobError {
     };
     let error = BlobError::new(BlobErrorKind::Unavailable, what);
     if final_word { error } else { error.transient() }
-}
-
-/// What makes a client believe whom it should.
-type Believing = Box<dyn Fn(ClientBuilder) -> ClientBuilder + Send + Sync>;
-
-fn believe(trust: Trust<'_>) -> Result<(Believing, Option<Arc<PathBuf>>), BlobError> {
-    if !trust.fingerprint.is_empty() {
-        let only = fingerprint::only(trust.fingerprint)?;
-        return Ok((Box::new(move |builder| builder.tls_backend_preconfigured(only.clone())), None));
-    }
-    let mut unread = None;
-    let file = trust.ca_file.map(|path| {
-        std::fs::read(path).unwrap_or_else(|e| {
-            tracing::warn!("cannot read the certificate authorities in {}: {e}", path.display());
-            unread = Some(Arc::new(path.to_owned()));
-            Vec::new()
-        })
-    });
-    let mut authorities = Vec::new();
-    for pem in [file.as_deref().unwrap_or_default(), trust.ca_pem] {
-        if pem.is_empty() {
-            continue;
-        }
-        let certificates = Certificate::from_pem_bundle(pem)
-            .map_err(|e| wrong("the certificate authorities are not PEM").because(e))?;
-        if certificates.is_empty() {
-            return Err(wrong("the certificate authorities are not PEM: there is no certificate in them"));
-        }
-        authorities.extend(certificates);
-    }
-    let anyone = trust.anyone;
-    let believing = move |mut builder: ClientBuilder| {
-        for authority in &authorities {
-            builder = builder.add_root_certificate(authority.clone());
-        }
-        if anyone { builder.tls_danger_accept_invalid_certs(true) } else { builder }
-    };
-    Ok((Box::new(believing), unread))
 }
 
 /// Ends an answer that only drips.
@@ -291,69 +239,7 @@ fn is_somebody_elses(answer: &Response, beginning: &[u8]) -> bool {
         && (is_page || answer.status() != StatusCode::PARTIAL_CONTENT)
 }
 
-/// The error of a refusal, worth another try when the server is busy or in trouble.
-pub(crate) fn by_status(error: BlobError, status: u16, retry_after: Option<&str>) -> BlobError {
-    match status {
-        429 | 503 => error.retry_after(wait(retry_after)),
-        408 | 500 | 502 | 504..=599 => error.transient(),
-        _ => error,
-    }
-}
-
-/// `Retry-After`: seconds, or the time when; never more than two minutes are waited.
-pub(crate) fn wait(text: Option<&str>) -> Duration {
-    let seconds = text.and_then(|t| t.trim().parse().ok()).map(Duration::from_secs);
-    let until = || {
-        let then = jiff::fmt::rfc2822::parse(text?.trim()).ok()?.timestamp();
-        Duration::try_from(then.duration_since(jiff::Timestamp::now())).ok()
-    };
-    seconds.or_else(until).unwrap_or_default().min(Duration::from_secs(120))
-}
-
-/// A header of an answer, if it is there and text.
-#[cfg(any(feature = "b2", feature = "object", feature = "webdav"))]
-pub(crate) fn header<'a>(answer: &'a Response, name: &str) -> Option<&'a str> {
-    answer.headers().get(name).and_then(|value| value.to_str().ok())
-}
-
-/// A code from an answer is shown only when it looks like one.
-#[cfg(any(feature = "b2", feature = "object"))]
-pub(crate) fn plain_code(code: &str) -> &str {
-    let plain = code.len() <= 64 && code.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
-    if plain { code } else { "" }
-}
-
-/// How many bytes the answer to a request for `wanted` has, when its `Content-Range` says that it is the right one.
-pub(crate) fn check_range(wanted: &Range<u64>, given: Option<&str>) -> Result<u64, BlobError> {
-    let odd = |what: &str| Err(BlobError::new(BlobErrorKind::Unavailable, what).transient());
-    match given.map(parse_content_range) {
-        Some(Some((given, _))) if given == *wanted => Ok(wanted.end - wanted.start),
-        // Only the blob's own end makes it short: a server that sends less than there is may do better the next time.
-        Some(Some((given, total)))
-            if given.start == wanted.start
-                && given.end < wanted.end
-                && total.is_none_or(|total| total <= given.end) =>
-        {
-            Err(BlobError::new(BlobErrorKind::Truncated, "it ends too early"))
-        }
-        Some(_) => odd("the storage answered with another range than it was asked for"),
-        None => odd("the storage ignored the range that it was asked for"),
-    }
-}
-
-/// `bytes 5-9/100` → 5..10 of 100
-fn parse_content_range(text: &str) -> Option<(Range<u64>, Option<u64>)> {
-    let (range, total) =
-        text.strip_prefix("bytes ")?.split_once('/').unwrap_or((&text["bytes ".len()..], "*"));
-    let (first, last) = range.split_once('-')?;
-    let range = first.trim().parse().ok()?..last.trim().parse::<u64>().ok()?.checked_add(1)?;
-    Some((range, total.trim().parse().ok()))
-}
-
-fn wrong(what: impl Display) -> BlobError {
-    BlobError::new(BlobErrorKind::Settings, what.to_string())
-}
-
+/// The words of the cause behind all others.
 pub(crate) fn innermost(e: &dyn std::error::Error) -> String {
     let mut last = e;
     while let Some(source) = last.source() {
@@ -365,41 +251,6 @@ pub(crate) fn innermost(e: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn reads_content_ranges() {
-        assert_eq!(parse_content_range("bytes 5-9/100"), Some((5..10, Some(100))));
-        assert_eq!(parse_content_range("bytes 5-9/*"), Some((5..10, None)));
-        assert_eq!(parse_content_range("bytes 5-9"), Some((5..10, None)));
-        assert_eq!(parse_content_range("bytes */100"), None);
-        assert_eq!(parse_content_range("bytes 0-18446744073709551615/1"), None);
-    }
-
-    #[test]
-    fn an_answer_has_the_range_that_was_asked_for() {
-        let kind = |given| check_range(&(5..10), given).map_err(|e| (e.kind(), e.is_transient()));
-        assert_eq!(kind(Some("bytes 5-9/100")), Ok(5));
-        assert_eq!(kind(Some("bytes 5-8/9")), Err((BlobErrorKind::Truncated, false)));
-        assert_eq!(kind(Some("bytes 5-8/*")), Err((BlobErrorKind::Truncated, false)));
-        // A short answer of a blob that is longer is the server's fault, not the blob's.
-        let odd =
-            ["bytes 4-9/100", "bytes 5-10/100", "bytes 5-10/11", "bytes 5-8/100", "bytes 5-8/10", "5-9"];
-        for odd in odd.map(Some).into_iter().chain([None]) {
-            assert_eq!(kind(odd), Err((BlobErrorKind::Unavailable, true)), "{odd:?}");
-        }
-    }
-
-    #[test]
-    fn reads_when_to_come_back() {
-        assert_eq!(wait(Some("7")), Duration::from_secs(7));
-        assert_eq!(wait(Some("99999")), Duration::from_secs(120));
-        assert_eq!(wait(Some("soon")), Duration::ZERO);
-        assert_eq!(wait(None), Duration::ZERO);
-        assert_eq!(wait(Some("Thu, 01 Jan 1970 00:00:07 GMT")), Duration::ZERO);
-        let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(20);
-        let soon = jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&soon).unwrap();
-        assert!((Duration::from_secs(15)..=Duration::from_secs(20)).contains(&wait(Some(&soon))));
-    }
 
     #[tokio::test]
     async fn a_handshake_that_is_cut_is_worth_another_try() {

@@ -14,7 +14,8 @@ use object_store::client::{
 use reqwest::{Method, Response};
 
 use super::credentials::Renewable;
-use crate::client::http::{Http, by_status, header, plain_code};
+use crate::client::answers::{by_status, header, plain_code};
+use crate::client::http::Http;
 use crate::client::whole::{self, is_html};
 use crate::error::{BlobError, BlobErrorKind};
 

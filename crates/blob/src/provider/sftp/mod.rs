@@ -8,6 +8,7 @@ mod hosts;
 mod pool;
 mod session;
 mod ssh;
+mod stream;
 mod wire;
 
 use std::ops::Range;

@@ -1,18 +1,18 @@
 //! Questions and answers of one SFTP session, many at once over one stream of bytes.
 
-use std::collections::{HashMap, HashSet};
 use std::ops::Range;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
-use tokio::sync::{mpsc, oneshot};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::stream::{CLOSING, PIECE, Shared, ending, packet, read, write};
 use super::wire::{self as wire, Answer, Ask, Attributes, Named};
 use crate::error::{BlobError, BlobErrorKind};
 use crate::reader::BoxFuture;
@@ -34,28 +34,9 @@ pub(super) trait Held: Send + Sync {
     /// The same error, with what this side knows about the end of the stream; `greeted`: the server had been reached.
     fn explained(&self, e: BlobError, greeted: bool) -> BoxFuture<'_, BlobError>;
 }
-/// It, whatever it is.
+/// A connection or a program, whichever holds the stream.
 pub(super) type Transport = Box<dyn Held>;
 
-struct Shared {
-    state: Mutex<State>,
-    /// Bytes that have come in, here and altogether.
-    received: AtomicU64,
-    total: Arc<AtomicU64>,
-    next: AtomicU32,
-}
-
-#[derive(Default)]
-struct State {
-    waiting: HashMap<u32, oneshot::Sender<Answer>>,
-    /// Questions that nobody waits for any more; they are answered all the same.
-    left: HashSet<u32>,
-    /// Why nothing more will come.
-    ended: Option<String>,
-}
-
-/// Servers answer so much at once, at least.
-const PIECE: u32 = 32 * 1024;
 const LONGEST_PIECE: u32 = 256 * 1024;
 /// What is asked for ahead, of one range: as much as a fast connection to the other side of the world holds.
 const AHEAD: u32 = 4 << 20;
@@ -82,9 +63,7 @@ impl Session {
     ) -> Result<Self, BlobError> {
         let (reading, mut writing) = tokio::io::split(stream);
         let mut reading = BufReader::with_capacity(PIECE as usize, reading);
-        let shared =
-            Shared { state: Mutex::default(), total, received: AtomicU64::new(0), next: AtomicU32::new(1) };
-        let shared = Arc::new(shared);
+        let shared = Arc::new(Shared::new(total));
         let greeting = async {
             writing.write_all(&wire::hello()).await?;
             writing.flush().await?;
@@ -295,9 +274,6 @@ struct Open {
     out: mpsc::UnboundedSender<Vec<u8>>,
 }
 
-/// Nobody waits for the answer.
-const CLOSING: u32 = 0;
-
 impl Drop for Open {
     fn drop(&mut self) {
         let _ = self.out.send(Ask::Close(&self.handle).packet(CLOSING));
@@ -317,111 +293,6 @@ impl Drop for Waiting<'_> {
             state.left.insert(self.id);
         }
     }
-}
-
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn count(&self, bytes: usize) {
-        self.received.fetch_add(bytes as u64, Ordering::Relaxed);
-        self.total.fetch_add(bytes as u64, Ordering::Relaxed);
-    }
-
-    /// Where the answer will come, and how many are waited for; or why none will.
-    fn wait_for(&self, id: u32) -> Result<(oneshot::Receiver<Answer>, usize), String> {
-        let mut state = self.state();
-        if let Some(why) = &state.ended {
-            return Err(why.clone());
-        }
-        let (sender, answer) = oneshot::channel();
-        state.waiting.insert(id, sender);
-        Ok((answer, state.waiting.len()))
-    }
-
-    /// Nobody will be answered any more.
-    fn end(&self, why: String) {
-        let mut state = self.state();
-        state.ended.get_or_insert(why);
-        state.waiting.clear();
-    }
-}
-
-/// Takes in whatever comes, so that nobody ever waits for us to listen.
-async fn read(
-    mut from: impl AsyncRead + Unpin,
-    shared: Arc<Shared>,
-    out: mpsc::WeakUnboundedSender<Vec<u8>>,
-) {
-    let why = loop {
-        let packet = match packet(&mut from, &shared).await {
-            Ok(packet) => packet,
-            Err(e) => break ending(&e),
-        };
-        let (id, answer) = match wire::parse(packet) {
-            Ok(parsed) => parsed,
-            Err(e) => break e.to_string(),
-        };
-        let (waiting, left) = {
-            let mut state = shared.state();
-            (state.waiting.remove(&id), state.left.remove(&id))
-        };
-        let unwanted = match waiting {
-            Some(waiting) => waiting.send(answer).err(),
-            None if left => Some(answer),
-            None if id == CLOSING => None,
-            None => break "an answer that nobody asked for".into(),
-        };
-        // Who opened it has left in the meantime.
-        if let (Some(Answer::Handle(handle)), Some(out)) = (unwanted, out.upgrade()) {
-            let _ = out.send(Ask::Close(&handle).packet(CLOSING));
-        }
-    };
-    shared.end(why);
-}
-
-/// Sends what there is to send, in as few writes as possible.
-async fn write(
-    mut to: impl AsyncWrite + Unpin,
-    mut outgoing: mpsc::UnboundedReceiver<Vec<u8>>,
-    shared: Arc<Shared>,
-) {
-    while let Some(mut packets) = outgoing.recv().await {
-        while packets.len() < PIECE as usize
-            && let Ok(next) = outgoing.try_recv()
-        {
-            packets.extend_from_slice(&next);
-        }
-        let sent = async {
-            to.write_all(&packets).await?;
-            to.flush().await
-        };
-        if let Err(e) = sent.await {
-            return shared.end(e.to_string());
-        }
-    }
-}
-
-async fn packet(from: &mut (impl AsyncRead + Unpin), shared: &Shared) -> std::io::Result<Bytes> {
-    let len = from.read_u32().await?;
-    if len > wire::MAX_PACKET {
-        return Err(std::io::Error::other("a packet that is too long"));
-    }
-    shared.count(4);
-    let mut packet = vec![0; len as usize];
-    let mut filled = 0;
-    // Part by part: a long packet over a slow connection is no silence.
-    while filled < packet.len() {
-        match from.read(&mut packet[filled..]).await? {
-            0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
-            n => {
-                shared.count(n);
-                filled += n;
-            }
-        }
-    }
-    Ok(packet.into())
 }
 
 fn attributes(answer: Answer) -> Result<Attributes, BlobError> {
@@ -444,14 +315,6 @@ fn refused(code: u32, message: &str) -> BlobError {
 
 fn broke(what: String) -> BlobError {
     BlobError::new(BlobErrorKind::Unavailable, what).transient()
-}
-
-/// The end of a stream in plain words.
-fn ending(e: &std::io::Error) -> String {
-    match e.kind() {
-        std::io::ErrorKind::UnexpectedEof => "the server closed it".into(),
-        _ => e.to_string(),
-    }
 }
 
 #[cfg(test)]

@@ -10,8 +10,10 @@ use futures::{Stream, TryStreamExt};
 use rekopia_format::BlobId;
 use reqwest::{Method, Response, StatusCode, Url};
 
+use crate::client::answers::{by_status, check_range, header};
 use crate::client::collect::collect;
-use crate::client::http::{Http, Trust, by_status, check_range, header};
+use crate::client::http::Http;
+use crate::client::trust::Trust;
 use crate::client::whole::{html_instead, is_html};
 use crate::deadlines::Deadlines;
 use crate::error::{BlobError, BlobErrorKind};

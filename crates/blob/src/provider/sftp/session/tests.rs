@@ -2,7 +2,7 @@
 
 use bytes::{Buf, BufMut};
 use futures::FutureExt;
-use tokio::io::{DuplexStream, duplex};
+use tokio::io::{AsyncReadExt, DuplexStream, duplex};
 
 use super::*;
 
@@ -58,26 +58,15 @@ impl Odd {
             let len = asked.get_u32() as usize;
             let text = asked.split_to(len);
             let answer = match kind {
-                3 | 11 => [&[102][..], &id.to_be_bytes(), &[0, 0, 0, 5], HANDLE].concat(),
                 4 => {
                     closed.send(text.to_vec()).unwrap();
                     continue;
                 }
-                5 => {
-                    let (offset, len) = (asked.get_u64(), asked.get_u32() as usize);
-                    if self.deaf_at == Some(offset) {
-                        continue;
-                    }
-                    let all = contents();
-                    let rest = all.get(usize::try_from(offset).unwrap()..).unwrap_or_default();
-                    match &rest[..rest.len().min(len).min(self.most)] {
-                        [] => status(id, wire::EOF),
-                        part => {
-                            let len = u32::try_from(part.len()).unwrap().to_be_bytes();
-                            [&[103][..], &id.to_be_bytes(), &len, part].concat()
-                        }
-                    }
-                }
+                5 => match self.part(id, asked.get_u64(), asked.get_u32() as usize) {
+                    Some(part) => part,
+                    None => continue,
+                },
+                3 | 11 => [&[102][..], &id.to_be_bytes(), &[0, 0, 0, 5], HANDLE].concat(),
                 8 => [&[105][..], &id.to_be_bytes(), &[0, 0, 0, 1], &(LEN as u64).to_be_bytes()].concat(),
                 12 if page < self.members => {
                     page += 1;
@@ -99,6 +88,22 @@ impl Odd {
                 held.clear();
             }
         }
+    }
+
+    /// The answer to a read; `None`: it never comes.
+    fn part(self, id: u32, offset: u64, len: usize) -> Option<Vec<u8>> {
+        if self.deaf_at == Some(offset) {
+            return None;
+        }
+        let all = contents();
+        let rest = all.get(usize::try_from(offset).unwrap()..).unwrap_or_default();
+        Some(match &rest[..rest.len().min(len).min(self.most)] {
+            [] => status(id, wire::EOF),
+            part => {
+                let len = u32::try_from(part.len()).unwrap().to_be_bytes();
+                [&[103][..], &id.to_be_bytes(), &len, part].concat()
+            }
+        })
     }
 }
 
