@@ -1,8 +1,8 @@
 //! Who may name whom inside a crate, read from its source.
 //!
 //! A crate says in a table, from the floor to the roof, which modules it has and what each of them may name. The check
-//! finds names that the table does not allow, names of what stands further up in it, and modules and rows that lack each
-//! other. Names are paths that begin with `crate`, `super` or a module that the file declares, wherever they stand:
+//! finds names that the table does not allow, names of what stands further up in it, and what the table has and nobody
+//! needs. Names are paths that begin with `crate`, `super` or a module that the file declares, wherever they stand:
 //! imports, expressions, macros. Paths in comments and documentation do not count.
 
 use std::collections::BTreeSet;
@@ -42,7 +42,7 @@ pub fn violations(src: &Path, table: Table<'_>) -> Vec<String> {
 /// When a source is no Rust.
 pub fn violations_in(sources: &[(&str, &str)], table: Table<'_>) -> Vec<String> {
     let modules: BTreeSet<&str> = sources.iter().map(|(module, _)| *module).collect();
-    let mut used = BTreeSet::new();
+    let (mut used, mut needed) = (BTreeSet::new(), BTreeSet::new());
     let mut wrong = Vec::new();
     for (module, source) in sources {
         let Some(row) = row_of(module, table) else {
@@ -53,16 +53,24 @@ pub fn violations_in(sources: &[(&str, &str)], table: Table<'_>) -> Vec<String> 
         for path in named(module, source, &modules) {
             let target = target(&path, &modules);
             let Some(above) = row_of(target, table).filter(|other| *other != row) else { continue };
-            let allowed = table[row].1.split_whitespace().any(|allowed| below(&path, allowed));
-            if !allowed {
+            let allowed = table[row].1.split_whitespace().filter(|allowed| below(&path, allowed));
+            let allowed: Vec<_> = allowed.map(|allowed| (row, allowed)).collect();
+            if allowed.is_empty() {
                 wrong.push(format!("{} names {path}", shown(module)));
             } else if above > row {
                 wrong.push(format!("{} names {path}, which stands above it", shown(module)));
             }
+            needed.extend(allowed);
         }
     }
     let stale = (0..table.len()).filter(|row| !used.contains(row));
     wrong.extend(stale.map(|row| format!("the table has {}, the source does not", shown(table[row].0))));
+    for (row, (module, allowed)) in table.iter().enumerate() {
+        let idle = allowed.split_whitespace().filter(|allowed| !needed.contains(&(row, *allowed)));
+        wrong.extend(
+            idle.map(|path| format!("the table lets {} name {path}, which it does not", shown(module))),
+        );
+    }
     wrong
 }
 
@@ -259,7 +267,9 @@ mod tests {
         let mut sources: Vec<(&str, &str)> = MODULES.iter().map(|module| (*module, "")).collect();
         sources.retain(|(name, _)| *name != module);
         sources.push((module, source));
-        violations_in(&sources, TABLE)
+        let mut wrong = violations_in(&sources, TABLE);
+        wrong.retain(|line| !line.starts_with("the table"));
+        wrong
     }
 
     #[test]
@@ -325,6 +335,8 @@ mod tests {
             violations_in(&[("a", "")], &[("a", ""), ("b", "")]),
             ["the table has b, the source does not"]
         );
+        let found = violations_in(&[("a", ""), ("b", "use crate::a::A;")], &[("a", ""), ("b", "a a::B")]);
+        assert_eq!(found, ["the table lets b name a::B, which it does not"]);
         let found = violations_in(&[("a", ""), ("a::b", ""), ("a::c", "")], &[("a", ""), ("a::b", "")]);
         assert_eq!(found, ["a::c is not in the table: say what it may name"]);
     }

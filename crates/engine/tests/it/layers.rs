@@ -16,9 +16,9 @@ const TABLE: Table<'_> = &[
     ("repository", "error observer"),
     ("sink", "error"),
     // What the stages share: plain values and counters.
-    ("restore::options", "observer::Cancel sink::OwnerPolicy restore::report::Deletion crate::ErrorKind"),
     ("restore::clock", ""),
     ("restore::report", "error restore::clock"),
+    ("restore::options", "observer::Cancel sink::OwnerPolicy restore::report::Deletion"),
     ("restore::credits", ""),
     ("restore::filter", "error"),
     ("restore::slot", "error sink"),
@@ -61,10 +61,10 @@ const TABLE: Table<'_> = &[
     (
         "restore::prove",
         "error repository sink restore::extra restore::filter restore::finish restore::options restore::pass \
-         restore::report restore::slot restore::walk restore::window",
+         restore::slot restore::walk restore::window",
     ),
     ("restore::ticker", "observer repository restore::finish"),
-    ("restore::reread", "error observer repository sink restore"),
+    ("restore::reread", "error repository sink restore"),
     (
         "restore::stages",
         "error observer repository sink restore::clock restore::extra restore::filter restore::finish restore::options \
@@ -72,7 +72,7 @@ const TABLE: Table<'_> = &[
          text",
     ),
     ("restore::run", "error observer repository sink restore"),
-    ("restore", "error observer repository sink restore"),
+    ("restore", "restore"),
     ("", "error limits observer repository restore sink text"),
 ];
 
