@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use rekopia_blob::connect::{
+use rekopia_blob::settings::{
     AzureSettings, B2Settings, GcsSettings, RcloneSettings, S3Settings, SftpSettings, WebdavSettings,
     unquoted,
 };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use rekopia_blob::connect::{control_character, trimmed};
+use rekopia_blob::settings::{control_character, trimmed};
 
 /// Variables of the contract that can reach the pod and are not read here, and why. A test holds this list and the
 /// rest of the program against every captured Job.

@@ -1,168 +1,41 @@
 //! Read-only access to the storage of Kopia repositories.
 //!
 //! A repository is a flat set of named byte strings, *blobs*. [`BlobReader`] lists, stats and reads them; it has no
-//! way to write, so nothing built on it can change a repository. [`provider`] holds one file per kind of storage,
-//! [`coalesce`] turns many wanted ranges into few requests.
+//! way to write, so nothing built on it can change a repository. [`Settings`] say where a repository is, [`connect()`]
+//! makes a reader of them, [`coalesce`] turns many wanted ranges into few requests.
+//!
+//! # Where to look
+//!
+//! Each module knows only those above it in this list (`tests/layers.rs` checks it):
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`error`], `reader`, `deadlines`, [`coalesce`] | the words that all others use |
+//! | [`settings`] | a URL, Kopia's configuration or a token → [`Settings`]; sends nothing, looks at no environment |
+//! | `client` | what the protocols over HTTP share: trust, deadlines, whole answers, credentials |
+//! | `folders` | where blobs lie: Kopia's tree of folders, other layouts, which names are a blob's; no I/O of its own |
+//! | [`provider`] | one file or folder for each kind of storage |
+//! | [`layer`] | what stands around a provider: second tries, limits, the cache of metadata |
+//! | [`mod@connect`], `nearby` | the roof: [`Settings`] → provider → layers |
 
+#[cfg(feature = "http")]
+mod client;
 pub mod coalesce;
 pub mod connect;
+mod deadlines;
 pub mod error;
+mod folders;
 pub mod layer;
+mod nearby;
 pub mod provider;
+mod reader;
+pub mod settings;
 
-use std::future::Future;
-use std::ops::Range;
-use std::path::PathBuf;
-use std::pin::Pin;
-
-pub use connect::{Environment, KopiaConfig, Limits, Secret, Settings, Token, connect, connect_with, nearby};
+pub use connect::{connect, connect_with};
+pub use deadlines::Deadlines;
 pub use error::{BlobError, BlobErrorKind};
-pub use layer::{CacheOptions, Deadlines, LayerOptions};
+pub use layer::{CacheOptions, LayerOptions};
+pub use nearby::nearby;
+pub use reader::{BlobInfo, BlobReader, BoxFuture, StorageTraits, Usage};
 pub use rekopia_format::BlobId;
-
-/// A boxed future, so that [`BlobReader`] can be a trait object.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-/// What a listing or a stat says of a blob.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BlobInfo {
-    /// The name.
-    pub id: BlobId,
-    /// Length in bytes.
-    pub len: u64,
-    /// Modification time by the storage's clock, nanoseconds since 1970; 0 when the storage does not say.
-    pub modified_ns: i64,
-}
-
-/// What the planner has to know of a storage before the first request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StorageTraits {
-    /// Requests worth having in flight.
-    pub in_flight: usize,
-    /// Bytes between two wanted ranges that are cheaper to read than a request of their own.
-    pub gap: u64,
-    /// Whether the storage is a local file system: reads are system calls, not messages.
-    pub local: bool,
-}
-
-/// What was asked of a storage.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Requests sent: every page of a listing is one, and every try that failed.
-    pub requests: u64,
-    /// Second and later tries, of what was asked for here: a listing that is begun again counts once.
-    pub retries: u64,
-    /// Bytes received in answers: blobs, listings where they come as text, and what tries that failed had got.
-    pub bytes: u64,
-    /// Median time of the last small reads, from request to the end of the answer, without waits before further tries;
-    /// microseconds; 0: not measured.
-    pub latency_us: u64,
-}
-
-/// A storage that holds a repository. Bring your own: the trait is object-safe.
-///
-/// Implementations are cheap to share (`Arc<dyn BlobReader>`) and serve many requests at once.
-pub trait BlobReader: Send + Sync {
-    /// Reads `range` of a blob (`None`: all of it) into `into`, which is cleared first and whose capacity is reused.
-    ///
-    /// # Errors
-    /// [`BlobErrorKind::NotFound`] when there is no such blob; [`BlobErrorKind::Truncated`] when it ends before the
-    /// range does: the result always has exactly the length of the range.
-    fn read<'a>(
-        &'a self,
-        id: &'a BlobId,
-        range: Option<Range<u64>>,
-        into: Vec<u8>,
-    ) -> BoxFuture<'a, Result<Vec<u8>, BlobError>>;
-
-    /// All blobs whose names start with `prefix`, in no particular order.
-    ///
-    /// # Errors
-    /// Never [`BlobErrorKind::NotFound`]: no blobs is an empty list.
-    fn list<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<BlobInfo>, BlobError>>;
-
-    /// Length and time of one blob.
-    fn stat<'a>(&'a self, id: &'a BlobId) -> BoxFuture<'a, Result<BlobInfo, BlobError>>;
-
-    /// Whether any blob starts with `prefix`; cheaper than a listing where the storage can stop early.
-    fn any<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<bool, BlobError>> {
-        Box::pin(async move { Ok(!self.list(prefix).await?.is_empty()) })
-    }
-
-    /// Looks for the repository in the layouts of other kinds of storage, after the format blob was not found where this
-    /// one has it: a bucket that was copied to a disk, a tree that was copied to a bucket. `true`: it is there, and from
-    /// now on blobs are read and listed in every layout.
-    ///
-    /// # Errors
-    /// [`BlobErrorKind::NoPlace`] when the place itself is not there.
-    fn look_elsewhere(&self) -> BoxFuture<'_, Result<bool, BlobError>> {
-        Box::pin(std::future::ready(Ok(false)))
-    }
-
-    /// What was read of this blob cannot be what was stored: whatever is kept of it is forgotten, so that it can be read
-    /// anew.
-    fn distrust(&self, _id: &BlobId) {}
-
-    /// What was asked of the storage so far, tries that failed included.
-    fn usage(&self) -> Usage {
-        Usage::default()
-    }
-
-    /// Hints for the planner.
-    fn traits(&self) -> StorageTraits;
-
-    /// The folder that holds the blobs, where that is one of this machine: whoever writes files must not write there.
-    fn folder(&self) -> Option<PathBuf> {
-        None
-    }
-
-    /// Where the repository is, for messages; without credentials.
-    fn describe(&self) -> String;
-}
-
-impl<T: BlobReader + ?Sized> BlobReader for std::sync::Arc<T> {
-    fn read<'a>(
-        &'a self,
-        id: &'a BlobId,
-        range: Option<Range<u64>>,
-        into: Vec<u8>,
-    ) -> BoxFuture<'a, Result<Vec<u8>, BlobError>> {
-        (**self).read(id, range, into)
-    }
-
-    fn list<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<BlobInfo>, BlobError>> {
-        (**self).list(prefix)
-    }
-
-    fn stat<'a>(&'a self, id: &'a BlobId) -> BoxFuture<'a, Result<BlobInfo, BlobError>> {
-        (**self).stat(id)
-    }
-
-    fn any<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<bool, BlobError>> {
-        (**self).any(prefix)
-    }
-
-    fn look_elsewhere(&self) -> BoxFuture<'_, Result<bool, BlobError>> {
-        (**self).look_elsewhere()
-    }
-
-    fn distrust(&self, id: &BlobId) {
-        (**self).distrust(id)
-    }
-
-    fn usage(&self) -> Usage {
-        (**self).usage()
-    }
-
-    fn traits(&self) -> StorageTraits {
-        (**self).traits()
-    }
-
-    fn folder(&self) -> Option<PathBuf> {
-        (**self).folder()
-    }
-
-    fn describe(&self) -> String {
-        (**self).describe()
-    }
-}
+pub use settings::{Environment, KopiaConfig, Limits, Secret, Settings, Token};

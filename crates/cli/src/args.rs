@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use rekopia_blob::connect::{control_character, trimmed, unquoted};
+use rekopia_blob::settings::{control_character, trimmed, unquoted};
 
 use clap::{Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueEnum};
 

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use rekopia::{
 };
 use rekopia_blob::{
     BlobError, BlobId, BlobInfo, BlobReader, BoxFuture, Deadlines, LayerOptions, Settings, StorageTraits,
-    connect_with, layer,
+    Usage, connect_with, layer,
 };
 use rekopia_format::ManifestId;
 use rekopia_testkit::corpus::{self, Target};
@@ -123,6 +123,26 @@ impl BlobReader for Rounds {
             self.turn().await;
             self.inner.stat(id).await
         })
+    }
+
+    fn any<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, std::result::Result<bool, BlobError>> {
+        Box::pin(async move { Ok(!self.list(prefix).await?.is_empty()) })
+    }
+
+    fn look_elsewhere(&self) -> BoxFuture<'_, std::result::Result<bool, BlobError>> {
+        self.inner.look_elsewhere()
+    }
+
+    fn distrust(&self, id: &BlobId) {
+        self.inner.distrust(id);
+    }
+
+    fn usage(&self) -> Usage {
+        self.inner.usage()
+    }
+
+    fn folder(&self) -> Option<PathBuf> {
+        self.inner.folder()
     }
 
     fn traits(&self) -> StorageTraits {

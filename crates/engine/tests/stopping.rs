@@ -4,12 +4,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use rekopia::blob::{BlobError, BlobId, BlobInfo, BlobReader, BoxFuture, StorageTraits};
+use rekopia::blob::{BlobError, BlobId, BlobInfo, BlobReader, BoxFuture, StorageTraits, Usage};
 use rekopia::{
     Cancel, ErrorKind, OpenOptions, Password, Reference, Repository, RestoreOptions, Selection, Silent,
     VerifyOptions,
@@ -84,6 +84,26 @@ impl BlobReader for Hanging {
 
     fn stat<'a>(&'a self, id: &'a BlobId) -> BoxFuture<'a, Result<BlobInfo, BlobError>> {
         self.inner.stat(id)
+    }
+
+    fn any<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<bool, BlobError>> {
+        Box::pin(async move { Ok(!self.list(prefix).await?.is_empty()) })
+    }
+
+    fn look_elsewhere(&self) -> BoxFuture<'_, Result<bool, BlobError>> {
+        self.inner.look_elsewhere()
+    }
+
+    fn distrust(&self, id: &BlobId) {
+        self.inner.distrust(id);
+    }
+
+    fn usage(&self) -> Usage {
+        self.inner.usage()
+    }
+
+    fn folder(&self) -> Option<PathBuf> {
+        self.inner.folder()
     }
 
     /// Where nothing is far nothing is read along, so that each directory is asked for.

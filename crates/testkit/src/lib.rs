@@ -16,6 +16,7 @@ pub mod fixture;
 #[cfg(feature = "fuse")]
 pub mod fuse;
 pub mod job;
+pub mod layers;
 pub mod pod;
 pub mod random;
 #[cfg(feature = "servers")]

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rekopia_blob::{BlobError, BlobErrorKind, BlobId, BlobInfo, BlobReader, BoxFuture, StorageTraits};
+use rekopia_blob::{BlobError, BlobErrorKind, BlobId, BlobInfo, BlobReader, BoxFuture, StorageTraits, Usage};
 
 /// Blobs in memory.
 #[derive(Debug, Clone, Default)]
@@ -54,6 +55,24 @@ impl BlobReader for MemoryBlobs {
             let blob = blob.ok_or_else(|| BlobError::new(BlobErrorKind::NotFound, "not in memory").of(id))?;
             Ok(BlobInfo { id: id.clone(), len: blob.len() as u64, modified_ns: 0 })
         })
+    }
+
+    fn any<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<bool, BlobError>> {
+        Box::pin(async move { Ok(!self.list(prefix).await?.is_empty()) })
+    }
+
+    fn look_elsewhere(&self) -> BoxFuture<'_, Result<bool, BlobError>> {
+        Box::pin(std::future::ready(Ok(false)))
+    }
+
+    fn distrust(&self, _id: &BlobId) {}
+
+    fn usage(&self) -> Usage {
+        Usage::default()
+    }
+
+    fn folder(&self) -> Option<PathBuf> {
+        None
     }
 
     fn traits(&self) -> StorageTraits {
@@ -206,7 +225,27 @@ impl BlobReader for WatchedBlobs {
         }
     }
 
-    fn folder(&self) -> Option<std::path::PathBuf> {
+    /// Noted as a listing.
+    fn any<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<bool, BlobError>> {
+        match self.note(Request::List(prefix.to_owned())) {
+            Ok(()) => self.inner.any(prefix),
+            Err(e) => Box::pin(async move { Err(e) }),
+        }
+    }
+
+    fn look_elsewhere(&self) -> BoxFuture<'_, Result<bool, BlobError>> {
+        self.inner.look_elsewhere()
+    }
+
+    fn distrust(&self, id: &BlobId) {
+        self.inner.distrust(id);
+    }
+
+    fn usage(&self) -> Usage {
+        self.inner.usage()
+    }
+
+    fn folder(&self) -> Option<PathBuf> {
         self.inner.folder()
     }
 

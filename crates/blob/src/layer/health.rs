@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::{BlobError, BlobErrorKind};
+use crate::error::{BlobError, BlobErrorKind};
 
 /// What is known from the requests so far.
 #[derive(Debug)]

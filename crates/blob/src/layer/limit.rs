@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use rekopia_format::BlobId;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
-use super::LayerOptions;
-use crate::{BlobError, BlobErrorKind, BlobId, BlobInfo, BlobReader, BoxFuture, StorageTraits, Usage};
+use super::options::LayerOptions;
+use crate::error::{BlobError, BlobErrorKind};
+use crate::reader::{BlobInfo, BlobReader, BoxFuture, StorageTraits, Usage};
 
 /// Bounds what a storage is asked for at once.
 pub(super) struct Limit {
@@ -150,6 +152,24 @@ mod tests {
 
         fn stat<'a>(&'a self, id: &'a BlobId) -> BoxFuture<'a, Result<BlobInfo, BlobError>> {
             Box::pin(std::future::ready(Ok(BlobInfo { id: id.clone(), len: 0, modified_ns: 0 })))
+        }
+
+        fn any<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<bool, BlobError>> {
+            Box::pin(async move { Ok(!self.list(prefix).await?.is_empty()) })
+        }
+
+        fn look_elsewhere(&self) -> BoxFuture<'_, Result<bool, BlobError>> {
+            Box::pin(std::future::ready(Ok(false)))
+        }
+
+        fn distrust(&self, _id: &BlobId) {}
+
+        fn usage(&self) -> Usage {
+            Usage::default()
+        }
+
+        fn folder(&self) -> Option<std::path::PathBuf> {
+            None
         }
 
         fn traits(&self) -> StorageTraits {

@@ -2,32 +2,17 @@
 //! cache of metadata.
 
 mod cache;
-mod deadlines;
 mod health;
 mod limit;
+mod options;
 mod retry;
 
 use std::sync::Arc;
 
 pub use cache::CacheOptions;
-pub use deadlines::Deadlines;
+pub use options::LayerOptions;
 
-use crate::BlobReader;
-
-/// Limits of one's own.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LayerOptions {
-    /// Requests in flight; `None`: what suits the storage.
-    pub in_flight: Option<usize>,
-    /// Bytes per second that may be received; `None`: no limit.
-    pub bandwidth: Option<u64>,
-    /// Reads and listings per second; `None`: no limit.
-    pub requests_per_second: Option<u32>,
-    /// When a request is given up.
-    pub deadlines: Deadlines,
-    /// Metadata of far storages is kept on the disk; `None`: nowhere.
-    pub cache: Option<CacheOptions>,
-}
+use crate::reader::BlobReader;
 
 /// Puts the layers around a provider. A local directory needs no second tries.
 pub fn around(provider: Arc<dyn BlobReader>, options: &LayerOptions) -> Arc<dyn BlobReader> {

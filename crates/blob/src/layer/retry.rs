@@ -8,11 +8,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rekopia_format::BlobId;
 use tokio::time::Instant;
 
-use super::Deadlines;
 use super::health::{Admission, Health};
-use crate::{BlobError, BlobId, BlobInfo, BlobReader, BoxFuture, StorageTraits, Usage};
+use crate::deadlines::Deadlines;
+use crate::error::BlobError;
+use crate::reader::{BlobInfo, BlobReader, BoxFuture, StorageTraits, Usage};
 
 /// Repeats what may succeed a moment later.
 pub(super) struct Retry {
@@ -200,7 +202,7 @@ impl BlobReader for Retry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::BlobErrorKind;
+    use crate::error::BlobErrorKind;
 
     #[test]
     fn waits_are_spread_and_bounded() {
@@ -240,6 +242,24 @@ mod tests {
 
         fn stat<'a>(&'a self, _: &'a BlobId) -> BoxFuture<'a, Result<BlobInfo, BlobError>> {
             panic!("nobody asks")
+        }
+
+        fn any<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<bool, BlobError>> {
+            Box::pin(async move { Ok(!self.list(prefix).await?.is_empty()) })
+        }
+
+        fn look_elsewhere(&self) -> BoxFuture<'_, Result<bool, BlobError>> {
+            Box::pin(std::future::ready(Ok(false)))
+        }
+
+        fn distrust(&self, _id: &BlobId) {}
+
+        fn usage(&self) -> Usage {
+            Usage::default()
+        }
+
+        fn folder(&self) -> Option<std::path::PathBuf> {
+            None
         }
 
         fn traits(&self) -> StorageTraits {

@@ -13,9 +13,11 @@ use rekopia_format::sharding::Sharding;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use super::elsewhere::Elsewhere;
-use super::sharded::{Layout, Walk};
-use crate::{BlobError, BlobErrorKind, BlobInfo, BlobReader, BoxFuture, StorageTraits};
+use crate::error::{BlobError, BlobErrorKind};
+use crate::folders::elsewhere::Elsewhere;
+use crate::folders::names::{is_surely_blob, not_a_file};
+use crate::folders::sharded::{Layout, Walk};
+use crate::reader::{BlobInfo, BlobReader, BoxFuture, StorageTraits, Usage};
 
 /// Reads blobs below a directory.
 #[derive(Debug)]
@@ -114,6 +116,12 @@ impl BlobReader for FilesystemBlobs {
         }))
     }
 
+    fn distrust(&self, _id: &BlobId) {}
+
+    fn usage(&self) -> Usage {
+        Usage::default()
+    }
+
     fn traits(&self) -> StorageTraits {
         StorageTraits { in_flight: 4, gap: 64 * 1024, local: true }
     }
@@ -131,7 +139,15 @@ impl Inner {
     fn open(&self, id: &BlobId) -> Result<File, BlobError> {
         let path = self.layout.path(id);
         let at = |path: &str| {
-            open_file(&self.root.join(path)).map_err(|e| io_error(e, "opening it".into()).of(id))
+            let path = self.root.join(path);
+            let leads_nowhere = |e: &io::Error| {
+                matches!(e.raw_os_error().map(Errno::from_raw_os_error), Some(Errno::NOENT | Errno::LOOP))
+                    && std::fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_symlink())
+            };
+            open_file(&path).map_err(|e| match leads_nowhere(&e) {
+                true => BlobError::new(BlobErrorKind::Damaged, "a link that leads nowhere").of(id),
+                false => io_error(e, "opening it".into()).of(id),
+            })
         };
         match at(&path) {
             Err(e) if e.is_not_found() && self.elsewhere.is_on() => self.open_elsewhere(id, &path, e, at),
@@ -285,8 +301,9 @@ fn walked<'a>(root: &Path, mut walk: Walk<'a>) -> Result<Walk<'a>, BlobError> {
             let is_folder = kind.is_dir() || (kind.is_symlink() && entry.path().is_dir());
             walk.meet(&folder, &name, is_folder, |id| match std::fs::metadata(entry.path()) {
                 Ok(meta) if meta.is_file() => Ok(Some(info(id, &meta))),
-                // A pipe, a device, a socket.
-                Ok(_) => Ok(None),
+                // A pipe, a device, a socket, a link that leads nowhere.
+                Ok(_) => Ok(is_surely_blob(&id).then(|| not_a_file(id))),
+                Err(_) if kind.is_symlink() => Ok(is_surely_blob(&id).then(|| not_a_file(id))),
                 Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
                 Err(e) => Err(io_error(e, here())),
             })?;
@@ -324,12 +341,12 @@ fn cut_short(e: io::Error, what: String) -> BlobError {
 }
 
 fn io_error(e: io::Error, what: String) -> BlobError {
-    let kind = match e.kind() {
-        ErrorKind::InvalidInput => BlobErrorKind::Damaged,
-        ErrorKind::NotFound => BlobErrorKind::NotFound,
-        ErrorKind::PermissionDenied => BlobErrorKind::Denied,
-        ErrorKind::NotADirectory => BlobErrorKind::Settings,
-        _ => BlobErrorKind::Unavailable,
+    let (kind, what) = match e.kind() {
+        ErrorKind::InvalidInput => (BlobErrorKind::Damaged, format!("{what}: {e}")),
+        ErrorKind::NotFound => (BlobErrorKind::NotFound, what),
+        ErrorKind::PermissionDenied => (BlobErrorKind::Denied, what),
+        ErrorKind::NotADirectory => (BlobErrorKind::Settings, what),
+        _ => (BlobErrorKind::Unavailable, what),
     };
     BlobError::new(kind, what).because(e)
 }

@@ -199,6 +199,46 @@ async fn a_manifest_content_that_cannot_be_read_hides_no_other() {
     panic!("{hidden} packs hide a snapshot");
 }
 
+/// Something that is no file under the name of an index blob is that blob, and cannot be read.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_file_is_not_nothing() {
+    use std::os::unix::fs::symlink;
+    use std::process::Command;
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["quickstart", "index-v2-legacy-set", "sharding-flat"] {
+        let fixture = Fixture::load(name);
+        let whole = ids(&open(&fixture).await).await;
+        let damage = Damaged::copy(&fixture.repo(), &dir.path().join(name));
+        let blob = index_blobs(&damage).pop().unwrap();
+        let path = damage.path(&blob);
+        for kind in ["folder", "pipe", "nowhere", "itself", "link to a folder", "device"] {
+            if std::fs::remove_file(&path).is_err() {
+                std::fs::remove_dir(&path).unwrap();
+            }
+            match kind {
+                "folder" => std::fs::create_dir(&path).unwrap(),
+                "pipe" => assert!(Command::new("mkfifo").arg(&path).status().unwrap().success()),
+                "nowhere" => symlink("/nonexistent/place", &path).unwrap(),
+                "itself" => symlink(&path, &path).unwrap(),
+                "link to a folder" => symlink("/etc", &path).unwrap(),
+                _ => symlink("/dev/zero", &path).unwrap(),
+            }
+            let what = format!("{name}: {kind}");
+            let repository = match open_at(damage.root(), &fixture.password).await {
+                Ok(repository) => repository,
+                // The only one: its packs have no index.
+                Err(e) => panic!("{what}: {e:?}"),
+            };
+            let snapshots = repository.snapshots().await.unwrap();
+            assert!(!snapshots.damage().is_empty() || ids(&repository).await == whole, "{what}");
+            let named: Vec<String> = repository.index_damage().iter().map(|e| e.chain()).collect();
+            assert!(named.iter().any(|line| line.contains(blob.as_str())), "{what}: {named:?}");
+            let e = resolve(&repository, "latest").await.unwrap_err();
+            assert!(matches!(e.kind(), ErrorKind::Corrupt | ErrorKind::Usage), "{what}: {e:?}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_longer_than_any_index_is_not_read() {
     let fixture = Fixture::load("volsync");

@@ -15,8 +15,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use folder::Folder;
+use rekopia_format::BlobId;
 
-use crate::{BlobError, BlobId, BlobInfo, BlobReader, BoxFuture, StorageTraits, Usage};
+use crate::error::{BlobError, BlobErrorKind};
+use crate::reader::{BlobInfo, BlobReader, BoxFuture, StorageTraits, Usage};
 
 /// A cache of metadata.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,7 +82,7 @@ impl Cache {
             bytes
         };
         tokio::task::spawn_blocking(keep).await.map_err(|e| {
-            BlobError::new(crate::BlobErrorKind::Unavailable, "the metadata cache failed").of(id).because(e)
+            BlobError::new(BlobErrorKind::Unavailable, "the metadata cache failed").of(id).because(e)
         })
     }
 }

@@ -44,6 +44,24 @@ impl BlobReader for Memory {
         panic!("nobody asks")
     }
 
+    fn any<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<bool, BlobError>> {
+        Box::pin(async move { Ok(!self.list(prefix).await?.is_empty()) })
+    }
+
+    fn look_elsewhere(&self) -> BoxFuture<'_, Result<bool, BlobError>> {
+        Box::pin(std::future::ready(Ok(false)))
+    }
+
+    fn distrust(&self, _id: &BlobId) {}
+
+    fn usage(&self) -> Usage {
+        Usage::default()
+    }
+
+    fn folder(&self) -> Option<PathBuf> {
+        None
+    }
+
     fn traits(&self) -> StorageTraits {
         StorageTraits { in_flight: 4, gap: 0, local: false }
     }

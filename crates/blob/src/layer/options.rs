@@ -1,0 +1,19 @@
+//! What a program may ask of the layers.
+
+use super::cache::CacheOptions;
+use crate::deadlines::Deadlines;
+
+/// Limits of one's own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LayerOptions {
+    /// Requests in flight; `None`: what suits the storage.
+    pub in_flight: Option<usize>,
+    /// Bytes per second that may be received; `None`: no limit.
+    pub bandwidth: Option<u64>,
+    /// Reads and listings per second; `None`: no limit.
+    pub requests_per_second: Option<u32>,
+    /// When a request is given up.
+    pub deadlines: Deadlines,
+    /// Metadata of far storages is kept on the disk; `None`: nowhere.
+    pub cache: Option<CacheOptions>,
+}

@@ -1,0 +1,360 @@
+//! What each kind of storage needs to know, with the names that Kopia's configuration uses (§1.12).
+//!
+//! An empty string means "not set", as in Kopia. Fields that Kopia does not have say so.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use percent_encoding::percent_decode_str;
+use serde::{Deserialize, Deserializer};
+
+use super::secret::Secret;
+use super::settings_error;
+use crate::error::BlobError;
+
+/// A directory, in the layout that its `.shards` file describes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct FilesystemSettings {
+    /// The directory.
+    pub path: PathBuf,
+    /// The layout of a repository without `.shards`; `None`: Kopia's old default.
+    pub dir_shards: Option<Vec<usize>>,
+}
+
+/// A bucket of AWS S3 or of anything that speaks its protocol.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct S3Settings {
+    /// The bucket.
+    pub bucket: String,
+    /// Put before every blob name as it is: a folder ends with `/`.
+    pub prefix: String,
+    /// `host[:port]`, without a scheme; empty: AWS.
+    pub endpoint: String,
+    /// Plain HTTP.
+    #[serde(rename = "doNotUseTLS")]
+    pub do_not_use_tls: bool,
+    /// Believe any certificate.
+    #[serde(rename = "doNotVerifyTLS")]
+    pub do_not_verify_tls: bool,
+    /// Further certificate authorities: PEM, in base64.
+    #[serde(rename = "rootCA")]
+    pub root_ca: String,
+    /// File with further certificate authorities, PEM (not a field of Kopia's).
+    pub ca_file: Option<PathBuf>,
+    /// Static key.
+    #[serde(rename = "accessKeyID")]
+    pub access_key_id: String,
+    /// Static key.
+    pub secret_access_key: Secret,
+    /// Static key.
+    pub session_token: Secret,
+    /// Token to exchange for a key of `role_arn`.
+    pub web_identity_token: Secret,
+    /// The same in a file, read again at every renewal; wins.
+    pub web_identity_token_file: String,
+    /// Role to assume.
+    #[serde(rename = "roleARN")]
+    pub role_arn: String,
+    /// Name of the session with the role.
+    pub session_name: String,
+    /// How long a key of the role lasts.
+    #[serde(deserialize_with = "go_duration")]
+    pub duration: Option<Duration>,
+    /// Where the role is assumed; empty: the region's STS.
+    pub role_endpoint: String,
+    /// Region of `role_endpoint`.
+    pub role_region: String,
+    /// Region of the bucket; empty: the environment's, or us-east-1.
+    pub region: String,
+    /// Show the bucket as it was then; needs versioning.
+    #[serde(deserialize_with = "rfc3339")]
+    pub point_in_time: Option<Timestamp>,
+    /// Profile of the shared AWS configuration (not a field of Kopia's).
+    pub profile: String,
+    /// How the bucket is named in requests (not a field of Kopia's).
+    pub style: S3Style,
+    /// Send requests without a signature (not a field of Kopia's).
+    pub anonymous: bool,
+}
+
+impl S3Settings {
+    /// An endpoint may be given as a URL; Kopia's field has no scheme.
+    pub(super) fn tidy(mut self) -> Result<Self, BlobError> {
+        if let Some((scheme, bare)) = self.endpoint.split_once("://") {
+            match scheme.to_ascii_lowercase().as_str() {
+                "http" => self.do_not_use_tls = true,
+                "https" => {}
+                _ => return Err(settings_error("field \"endpoint\": only http:// and https:// exist")),
+            }
+            self.endpoint = bare.to_owned();
+        }
+        let bare = self.endpoint.trim_end_matches('/').len();
+        self.endpoint.truncate(bare);
+        if self.endpoint.contains('/') {
+            return Err(settings_error("field \"endpoint\" holds a path; it is host[:port]"));
+        }
+        Ok(self)
+    }
+}
+
+/// Where the bucket's name goes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum S3Style {
+    /// Virtual for AWS, path for everything else.
+    #[default]
+    Auto,
+    /// `https://endpoint/bucket/key`
+    Path,
+    /// `https://bucket.endpoint/key`
+    Virtual,
+}
+
+/// A bucket of Google Cloud Storage.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct GcsSettings {
+    /// The bucket.
+    pub bucket: String,
+    /// Put before every blob name as it is.
+    pub prefix: String,
+    /// Service-account JSON; empty: application default credentials, then the metadata server.
+    pub credentials_file: String,
+    /// The same, inline.
+    #[serde(deserialize_with = "json_text")]
+    pub credentials: Secret,
+    /// Show the bucket as it was then; needs versioning.
+    #[serde(deserialize_with = "rfc3339")]
+    pub point_in_time: Option<Timestamp>,
+    /// Address of the service, with scheme; empty: Google's (not a field of Kopia's).
+    pub endpoint: String,
+    /// File with further certificate authorities, PEM (not a field of Kopia's).
+    pub ca_file: Option<PathBuf>,
+    /// Send requests without credentials (not a field of Kopia's).
+    pub anonymous: bool,
+}
+
+/// A container of Azure Blob Storage.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AzureSettings {
+    /// The container.
+    pub container: String,
+    /// Put before every blob name as it is.
+    pub prefix: String,
+    /// The account.
+    pub storage_account: String,
+    /// Shared key.
+    pub storage_key: Secret,
+    /// Shared access signature, with or without the leading `?`.
+    pub sas_token: Secret,
+    /// Service principal.
+    #[serde(rename = "TenantID")]
+    pub tenant_id: String,
+    /// Service principal, or the managed identity to use.
+    #[serde(rename = "ClientID")]
+    pub client_id: String,
+    /// Service principal.
+    #[serde(rename = "ClientSecret")]
+    pub client_secret: Secret,
+    /// Service principal with a certificate.
+    pub client_certificate: Secret,
+    /// Workload identity: file with the token to exchange.
+    pub azure_federated_token_file: String,
+    /// Domain after the account's name; empty: `blob.core.windows.net`.
+    pub storage_domain: String,
+    /// Plain HTTP.
+    #[serde(rename = "doNotUseTLS")]
+    pub do_not_use_tls: bool,
+    /// Show the container as it was then; needs versioning.
+    #[serde(deserialize_with = "rfc3339")]
+    pub point_in_time: Option<Timestamp>,
+    /// Whole address of the account, with scheme, instead of account and domain (not a field of Kopia's).
+    pub endpoint: String,
+    /// Where service principals sign in; empty: the public cloud's (not a field of Kopia's).
+    pub authority_host: String,
+    /// Where managed identities sign in; empty: the machine's metadata service (not a field of Kopia's).
+    pub identity_endpoint: String,
+    /// File with further certificate authorities, PEM (not a field of Kopia's).
+    pub ca_file: Option<PathBuf>,
+}
+
+/// A bucket of Backblaze B2, through its own protocol.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct B2Settings {
+    /// The bucket.
+    pub bucket: String,
+    /// Put before every blob name as it is.
+    pub prefix: String,
+    /// Application key.
+    #[serde(rename = "keyID")]
+    pub key_id: String,
+    /// Application key.
+    pub key: Secret,
+    /// Address of the authorisation service, with scheme; empty: Backblaze's (not a field of Kopia's).
+    pub endpoint: String,
+    /// File with further certificate authorities, PEM (not a field of Kopia's).
+    pub ca_file: Option<PathBuf>,
+}
+
+/// A directory behind an SSH server.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SftpSettings {
+    /// The directory on the server.
+    pub path: String,
+    /// The server.
+    pub host: String,
+    /// Its port; 0: 22.
+    pub port: u16,
+    /// Who we are there.
+    pub username: String,
+    /// Password.
+    pub password: Secret,
+    /// File with a private key.
+    pub keyfile: String,
+    /// The private key itself.
+    pub key_data: Secret,
+    /// File with the keys of known servers.
+    pub known_hosts_file: String,
+    /// Such a file's text.
+    pub known_hosts_data: String,
+    /// Let the user's own `ssh` make the connection.
+    #[serde(rename = "externalSSH")]
+    pub external_ssh: bool,
+    /// That program; empty: `ssh`.
+    pub ssh_command: String,
+    /// Its arguments, separated by spaces.
+    pub ssh_arguments: String,
+    /// The layout of a repository without `.shards`; `None`: Kopia's old default.
+    pub dir_shards: Option<Vec<usize>>,
+}
+
+/// A collection of a WebDAV server.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct WebdavSettings {
+    /// The collection: `https://…` or `http://…`.
+    pub url: String,
+    /// Who we are there.
+    pub username: String,
+    /// Password.
+    pub password: Secret,
+    /// SHA-256 of the certificate to trust, hexadecimal; empty: the usual authorities.
+    pub trusted_server_certificate_fingerprint: String,
+    /// The layout of a repository without `.shards`; `None`: Kopia's old default.
+    pub dir_shards: Option<Vec<usize>>,
+    /// File with further certificate authorities, PEM (not a field of Kopia's).
+    pub ca_file: Option<PathBuf>,
+    /// Believe any certificate (not a field of Kopia's).
+    #[serde(rename = "doNotVerifyTLS")]
+    pub do_not_verify_tls: bool,
+}
+
+impl WebdavSettings {
+    /// The same, with a user and a password that stand in the URL moved to their own fields: URLs are shown.
+    pub(crate) fn tidy(mut self) -> Self {
+        let Some((scheme, rest)) = self.url.split_once("://") else { return self };
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let Some((named, host)) = rest[..end].rsplit_once('@') else { return self };
+        let (user, password) = named.split_once(':').unwrap_or((named, ""));
+        let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        if self.username.is_empty() {
+            self.username = decoded(user);
+        }
+        if self.password.is_empty() {
+            self.password = Secret::new(decoded(password));
+        }
+        self.url = format!("{scheme}://{host}{}", &rest[end..]);
+        self
+    }
+}
+
+/// A remote of the user's own `rclone`, which is started for it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RcloneSettings {
+    /// `remote:path`.
+    pub remote_path: String,
+    /// The program; empty: `rclone`.
+    pub rclone_exe: String,
+    /// Further arguments.
+    pub rclone_args: Option<Vec<String>>,
+    /// Further environment, `NAME=value`.
+    pub rclone_env: Option<Vec<String>>,
+    /// How long it may take to start; `None`: 15 seconds.
+    #[serde(deserialize_with = "go_duration")]
+    pub startup_timeout: Option<Duration>,
+    /// Text of a configuration file for it.
+    pub embedded_config: Secret,
+    /// The layout of a repository without `.shards`; `None`: Kopia's old default.
+    pub dir_shards: Option<Vec<usize>>,
+}
+
+/// Go's text of a duration, `"1h0m0s"`; empty, zero and null are none.
+fn go_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+    if matches!(text.as_str(), "" | "0") {
+        return Ok(None);
+    }
+    let whole = parse_go_duration(&text);
+    let whole = whole.ok_or_else(|| serde::de::Error::custom(format!("{text:?} is not a duration")))?;
+    Ok((!whole.is_zero()).then_some(whole))
+}
+
+fn parse_go_duration(text: &str) -> Option<Duration> {
+    let mut rest = text;
+    let mut seconds = 0.0_f64;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (number, tail) = rest.split_at(digits);
+        let unit_len = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(unit_len);
+        let scale = match unit {
+            "h" => 3600.0,
+            "m" => 60.0,
+            "s" => 1.0,
+            "ms" => 1e-3,
+            "us" | "µs" => 1e-6,
+            "ns" => 1e-9,
+            _ => return None,
+        };
+        seconds += number.parse::<f64>().ok()? * scale;
+        rest = tail;
+    }
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+fn rfc3339<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)?.filter(|t| !t.is_empty()) else {
+        return Ok(None);
+    };
+    text.parse().map(Some).map_err(|_| serde::de::Error::custom(format!("{text:?} is not an RFC 3339 time")))
+}
+
+/// A JSON object, or its text in a string.
+fn json_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
+    Ok(match serde_json::Value::deserialize(deserializer)? {
+        serde_json::Value::Null => Secret::default(),
+        serde_json::Value::String(text) => Secret::new(text),
+        object => Secret::new(object.to_string()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_gos_durations() {
+        assert_eq!(parse_go_duration("1h0m0s"), Some(Duration::from_secs(3600)));
+        assert_eq!(parse_go_duration("1m1.5s"), Some(Duration::from_millis(61_500)));
+        assert_eq!(parse_go_duration("250ms"), Some(Duration::from_millis(250)));
+        assert_eq!(parse_go_duration("12"), None);
+        assert_eq!(parse_go_duration("1 h"), None);
+    }
+}
