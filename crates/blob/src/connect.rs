@@ -5,7 +5,6 @@ use std::sync::Arc;
 use crate::error::{BlobError, BlobErrorKind};
 use crate::layer::{self, LayerOptions};
 use crate::provider;
-use crate::provider::filesystem::FilesystemBlobs;
 use crate::reader::BlobReader;
 use crate::settings::Settings;
 
@@ -27,7 +26,9 @@ pub async fn connect_with(
     options: &LayerOptions,
 ) -> Result<Arc<dyn BlobReader>, BlobError> {
     let provider: Arc<dyn BlobReader> = match settings {
-        Settings::Filesystem(s) => Arc::new(FilesystemBlobs::open(&s.path, s.dir_shards.as_deref())?),
+        Settings::Filesystem(s) => {
+            Arc::new(provider::filesystem::FilesystemBlobs::open(&s.path, s.dir_shards.as_deref())?)
+        }
         #[cfg(feature = "azure")]
         Settings::Azure(s) => Arc::new(provider::object::ObjectBlobs::azure(s, options.deadlines)?),
         #[cfg(feature = "b2")]

@@ -90,6 +90,7 @@ impl BlobError {
     }
 
     /// The same, worth one more try, at once: what it was refused for has changed, as `how` says.
+    #[cfg(any(feature = "object", feature = "s3"))]
     #[must_use]
     pub(crate) fn expired(mut self, how: &'static str) -> Self {
         self.expired = Some(how);
@@ -110,6 +111,7 @@ impl BlobError {
     }
 
     /// The same, with what was being done put before it.
+    #[cfg(any(feature = "http", feature = "sftp"))]
     #[must_use]
     pub(crate) fn while_doing(mut self, doing: &str) -> Self {
         self.what = format!("{doing}: {}", self.what);
