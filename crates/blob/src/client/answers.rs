@@ -1,12 +1,15 @@
 //! What the heads of answers say: when to come back, which bytes have come.
 
+#[cfg(any(test, feature = "b2", feature = "s3", feature = "webdav"))]
 use std::ops::Range;
 use std::time::Duration;
 
 #[cfg(any(feature = "b2", feature = "object", feature = "webdav"))]
 use reqwest::Response;
 
-use crate::error::{BlobError, BlobErrorKind};
+use crate::error::BlobError;
+#[cfg(any(test, feature = "b2", feature = "s3", feature = "webdav"))]
+use crate::error::BlobErrorKind;
 
 /// The error of a refusal, worth another try when the server is busy or in trouble.
 pub(crate) fn by_status(error: BlobError, status: u16, retry_after: Option<&str>) -> BlobError {
@@ -41,6 +44,7 @@ pub(crate) fn plain_code(code: &str) -> &str {
 }
 
 /// How many bytes the answer to a request for `wanted` has, when its `Content-Range` says that it is the right one.
+#[cfg(any(test, feature = "b2", feature = "s3", feature = "webdav"))]
 pub(crate) fn check_range(wanted: &Range<u64>, given: Option<&str>) -> Result<u64, BlobError> {
     let odd = |what: &str| Err(BlobError::new(BlobErrorKind::Unavailable, what).transient());
     match given.map(parse_content_range) {
@@ -59,6 +63,7 @@ pub(crate) fn check_range(wanted: &Range<u64>, given: Option<&str>) -> Result<u6
 }
 
 /// `bytes 5-9/100` → 5..10 of 100
+#[cfg(any(test, feature = "b2", feature = "s3", feature = "webdav"))]
 fn parse_content_range(text: &str) -> Option<(Range<u64>, Option<u64>)> {
     let (range, total) =
         text.strip_prefix("bytes ")?.split_once('/').unwrap_or((&text["bytes ".len()..], "*"));

@@ -16,7 +16,7 @@ impl Settings {
     /// The same, with what is not set taken from the variables that the ecosystem's tools use.
     ///
     /// # Errors
-    /// [`BlobErrorKind::Settings`] for a variable that holds a control character.
+    /// [`Settings`](crate::error::BlobErrorKind::Settings) for a variable that holds a control character.
     pub fn with_environment(mut self, environment: Environment<'_>) -> Result<Self, BlobError> {
         fill(&mut self, environment)?;
         Ok(self)
