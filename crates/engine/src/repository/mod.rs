@@ -125,8 +125,8 @@ impl Repository {
     /// Opens the repository that `blobs` holds.
     ///
     /// # Errors
-    /// By kind: [`ErrorKind::NoRepository`], [`ErrorKind::InvalidPassword`], [`ErrorKind::UnsupportedFormat`],
-    /// [`ErrorKind::Locked`], [`ErrorKind::Corrupt`], [`ErrorKind::Storage`].
+    /// By [kind](crate::ErrorKind): `NoRepository`, `InvalidPassword`, `UnsupportedFormat`, `Locked`, `Corrupt` (packs and no
+    /// index blob), `Storage`.
     pub async fn open(
         blobs: Arc<dyn BlobReader>,
         password: &Password,
