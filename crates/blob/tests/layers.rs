@@ -23,7 +23,7 @@ const TABLE: Table<'_> = &[
     ("client::http_pool", "error"),
     ("client::http", "error deadlines reader client"),
     ("client", ""),
-    ("folders::names", ""),
+    ("folders::names", "reader"),
     ("folders::shape", ""),
     ("folders::sharded", "error reader folders::names folders::shape"),
     ("folders::elsewhere", "error folders::shape folders::sharded"),
