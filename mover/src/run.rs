@@ -8,7 +8,7 @@ use rekopia::{
     Cancel, Error, ErrorKind, Observer, OpenOptions, Reference, Repository, RestoreOptions, Selection,
 };
 
-use rekopia_blob::{BlobError, BlobErrorKind, LayerOptions};
+use rekopia_blob::{BlobErrorKind, LayerOptions};
 
 use crate::choice::{Recorded, choose, when};
 use crate::config::{Config, Operation};
@@ -58,7 +58,7 @@ pub(crate) async fn open(config: &Config, log: &Log) -> rekopia::Result<Reposito
         index_dir: config.cache_dir.clone(),
     };
     let mut opened = open_at(config, &config.storage, &limits, &options, log).await;
-    if opened.as_ref().is_err_and(is_denied)
+    if opened.as_ref().is_err_and(|e| e.is_from_storage(BlobErrorKind::Denied))
         && let Some(storage) = config.storage.with_trimmed_password()
     {
         say("INFO: the server refuses the password; trying it without the white space around it");
@@ -88,13 +88,6 @@ async fn open_at(
         }
         (opened, _) => opened,
     }
-}
-
-/// Whether the storage itself does not believe who we are.
-fn is_denied(e: &Error) -> bool {
-    let first: &(dyn std::error::Error + 'static) = e;
-    let mut chain = std::iter::successors(Some(first), |e| e.source());
-    chain.any(|e| e.downcast_ref::<BlobError>().is_some_and(|e| e.kind() == BlobErrorKind::Denied))
 }
 
 /// The pin beats everything: another repository is as good as none.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use globset::GlobSetBuilder;
 use rekopia::{Error, ErrorKind, Report};
-use rekopia_blob::{BlobError, BlobErrorKind};
+use rekopia_blob::BlobErrorKind;
 
 use crate::config::{Config, Operation};
 use crate::outcome::{Done, Outcome, failed_line};
@@ -91,9 +91,7 @@ pub(crate) async fn failure(config: &Config, e: &Error) -> Outcome {
 /// Whether what should hold the repository is not there itself: a missing mount is no empty one, whatever is set. Of a
 /// mounted directory its last folder may be missing.
 fn place_is_missing(e: &Error) -> bool {
-    let first: &(dyn std::error::Error + 'static) = e;
-    let mut chain = std::iter::successors(Some(first), |e| e.source());
-    chain.any(|e| e.downcast_ref::<BlobError>().is_some_and(|e| e.kind() == BlobErrorKind::NoPlace))
+    e.is_from_storage(BlobErrorKind::NoPlace)
 }
 
 /// An empty place is what a mistyped and an unmounted one look like; so whatever lies around it is named.

@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use rekopia::{Observer, OpenOptions, Password, Repository};
 use rekopia_blob::{
-    BlobError, BlobErrorKind, CacheOptions, KopiaConfig, LayerOptions, Limits, Settings, Token,
+    BlobError, BlobErrorKind, BlobReader, CacheOptions, KopiaConfig, LayerOptions, Limits, Settings, Token,
 };
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
@@ -42,36 +42,40 @@ pub(crate) async fn open(global: &Global, observer: &Arc<dyn Observer>) -> Resul
         index_memory_bytes: global.index_memory.unwrap_or_else(rekopia::index_memory_bytes),
         index_dir: cache(global),
     };
-    let blobs = rekopia_blob::connect_with(&settings, &layers).await.map_err(unreachable)?;
-    let mut known = known_password(global, config_path.as_deref())?;
-    if known.is_none() {
-        // Nobody is asked for the password of nothing.
-        match (Repository::find(&blobs).await, settings.in_folder()) {
-            (Err(e), Some(_)) if e.kind() == rekopia::ErrorKind::NoRepository => {}
-            (found, _) => found?,
+    let connect =
+        async |settings: &Settings| rekopia_blob::connect_with(settings, &layers).await.map_err(unreachable);
+    let open = async |blobs: &Arc<dyn BlobReader>, password: &Password| {
+        Repository::open(Arc::clone(blobs), password, &options, observer.as_ref()).await
+    };
+    let mut blobs = connect(&settings).await?;
+    let password = match known_password(global, config_path.as_deref())? {
+        Some(known) => known,
+        None => {
+            // Nobody is asked for the password of nothing.
+            match (Repository::find(&blobs).await, settings.in_folder()) {
+                (Err(e), Some(_)) if e.kind() == rekopia::ErrorKind::NoRepository => {}
+                (found, _) => found?,
+            }
+            typed_password().await?
         }
-        known = Some(typed_password().await?);
-    }
-    let password = known.context("no password")?;
-    let mut opened = Repository::open(blobs, &password.meant, &options, observer.as_ref()).await;
-    if opened.as_ref().is_err_and(is_denied)
+    };
+    let mut opened = open(&blobs, &password.meant).await;
+    if opened.as_ref().is_err_and(|e| e.is_from_storage(BlobErrorKind::Denied))
         && let Some(other) = settings.with_trimmed_password()
     {
         settings = other;
-        let blobs = rekopia_blob::connect_with(&settings, &layers).await.map_err(unreachable)?;
-        opened = Repository::open(blobs, &password.meant, &options, observer.as_ref()).await;
+        blobs = connect(&settings).await?;
+        opened = open(&blobs, &password.meant).await;
     }
     if let (Err(e), Some(as_it_is)) = (&opened, &password.as_it_is)
         && e.kind() == rekopia::ErrorKind::InvalidPassword
     {
-        let blobs = rekopia_blob::connect_with(&settings, &layers).await.map_err(unreachable)?;
-        opened = Repository::open(blobs, as_it_is, &options, observer.as_ref()).await;
+        opened = open(&blobs, as_it_is).await;
     }
     match (opened, settings.in_folder()) {
         // `s3://bucket/name` may mean the folder `name/`: Kopia's prefixes are put before names as they are.
         (Err(e), Some(folder)) if e.kind() == rekopia::ErrorKind::NoRepository => {
-            let blobs = rekopia_blob::connect_with(&folder, &layers).await.map_err(unreachable)?;
-            let inside = Repository::open(blobs, &password.meant, &options, observer.as_ref()).await;
+            let inside = open(&connect(&folder).await?, &password.meant).await;
             Ok(inside.map_err(|second| match second.kind() {
                 rekopia::ErrorKind::NoRepository => e,
                 _ => second,
@@ -243,13 +247,6 @@ impl Drop for Keys {
             let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, before);
         }
     }
-}
-
-/// Whether the storage itself does not believe who we are.
-fn is_denied(e: &rekopia::Error) -> bool {
-    let first: &(dyn std::error::Error + 'static) = e;
-    let mut chain = std::iter::successors(Some(first), |e| e.source());
-    chain.any(|e| e.downcast_ref::<BlobError>().is_some_and(|e| e.kind() == BlobErrorKind::Denied))
 }
 
 fn saved_password(config_path: &Path) -> Result<Option<Password>> {

@@ -192,6 +192,13 @@ impl Error {
         }))
     }
 
+    /// Whether a storage's own error of this kind is among the causes.
+    pub fn is_from_storage(&self, kind: BlobErrorKind) -> bool {
+        let first: &(dyn std::error::Error + 'static) = self;
+        let mut chain = std::iter::successors(Some(first), |e| e.source());
+        chain.any(|e| e.downcast_ref::<BlobError>().is_some_and(|e| e.kind() == kind))
+    }
+
     /// The class of the error.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
