@@ -59,6 +59,11 @@ pub fn blob_iv(blob: &BlobId) -> Result<[u8; 16], Error> {
     }
 }
 
+/// Whether a name holds a whole hash, as those of index blobs and packs do.
+pub fn has_iv(blob: &BlobId) -> bool {
+    blob_iv(blob).is_ok()
+}
+
 impl CompactionLog {
     /// From the decrypted bytes of an `m` blob.
     pub fn parse(json: &[u8]) -> Result<Self, Error> {

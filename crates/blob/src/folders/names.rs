@@ -1,7 +1,7 @@
 //! Which names are a blob's (§1.1). Other programs leave files of their own in the folders and buckets of a repository.
 
 use rekopia_format::BlobId;
-use rekopia_format::index_blob::blob_iv;
+use rekopia_format::index_blob::has_iv;
 
 use crate::reader::BlobInfo;
 
@@ -29,7 +29,7 @@ pub(crate) fn is_blob(name: &str) -> bool {
 /// Whether nothing but a blob is called so: there is a whole hash in the name. What has such a name is a blob that cannot
 /// be read when it is no file, and never nothing.
 pub(crate) fn is_surely_blob(id: &BlobId) -> bool {
-    is_blob(id.as_str()) && blob_iv(id).is_ok()
+    is_blob(id.as_str()) && has_iv(id)
 }
 
 /// How such a blob is listed.

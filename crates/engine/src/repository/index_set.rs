@@ -54,7 +54,7 @@ pub(super) fn epoch_sets(listed: &[BlobInfo]) -> EpochListing {
     ids.sort_unstable();
     let mut sets = EpochListing::from_blobs(ids);
     for family in [&mut sets.sessions, &mut sets.singles, &mut sets.ranges] {
-        family.retain(|id| index_blob::blob_iv(id).is_ok());
+        family.retain(index_blob::has_iv);
     }
     sets
 }

@@ -177,9 +177,9 @@ impl IndexLoader<'_> {
                 its index blobs say that they are not for readers of its format blob";
             return Err(Unread::Failed(Error::new(ErrorKind::UnsupportedFormat, what)));
         }
-        listed.retain(|blob| has_iv(&blob.id));
+        listed.retain(|blob| index_blob::has_iv(&blob.id));
         let mut parsed = Vec::with_capacity(logs.len());
-        for log in logs.iter().filter(|log| has_iv(&log.id)) {
+        for log in logs.iter().filter(|log| index_blob::has_iv(&log.id)) {
             let json = self.read_encrypted(&log.id, None).await;
             let read = json
                 .and_then(|json| CompactionLog::parse(&json).map_err(|e| Unread::Bad(damaged(&log.id, e))));
@@ -319,11 +319,6 @@ fn is_young(
 
 fn by_name(listed: Vec<BlobInfo>) -> HashMap<BlobId, BlobInfo> {
     listed.into_iter().map(|blob| (blob.id.clone(), blob)).collect()
-}
-
-/// Whether a name can be an index blob's at all.
-fn has_iv(id: &BlobId) -> bool {
-    index_blob::blob_iv(id).is_ok()
 }
 
 async fn read_index_blob(

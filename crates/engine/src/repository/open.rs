@@ -9,7 +9,7 @@ use rekopia_format::ecc::Ecc;
 use rekopia_format::encryption::ContentCipher;
 use rekopia_format::format_blob::{FormatBlob, RepositoryConfig};
 use rekopia_format::hashing::{HashAlgorithm, KeyedHash};
-use rekopia_format::index_blob::blob_iv;
+use rekopia_format::index_blob::has_iv;
 use rekopia_format::key::{self, FormatKey};
 use rekopia_format::{ContentOpener, format_blob};
 
@@ -43,12 +43,8 @@ pub(crate) async fn open(
         tokio::join!(keys, Early::read(blobs, traffic), blobcfg)
     };
     let (mut keys, mut early, mut blobcfg) = first().await;
-    if matches!(keys, Ok(None)) {
-        traffic.count(0);
-        let elsewhere = blobs.look_elsewhere().await;
-        if elsewhere.map_err(|e| unread(e, blobs, "cannot look for a repository"))? {
-            (keys, early, blobcfg) = first().await;
-        }
+    if matches!(keys, Ok(None)) && is_elsewhere(blobs, traffic).await? {
+        (keys, early, blobcfg) = first().await;
     }
     let Some((format, config, format_key)) = keys? else { return Err(no_format_blob(blobs, traffic).await) };
     check_usable(&config, options, observer)?;
@@ -79,11 +75,17 @@ pub(crate) async fn find(blobs: &Arc<dyn BlobReader>) -> Result<()> {
     if found.map_err(|e| unread(e, blobs, FORMAT_UNREAD))?.is_some() {
         return Ok(());
     }
-    let elsewhere = blobs.look_elsewhere().await;
-    match elsewhere.map_err(|e| unread(e, blobs, "cannot look for a repository"))? {
+    match is_elsewhere(blobs, &traffic).await? {
         true => Ok(()),
         false => Err(no_format_blob(blobs, &traffic).await),
     }
+}
+
+/// Whether the repository lies in the layout of another kind of storage.
+async fn is_elsewhere(blobs: &Arc<dyn BlobReader>, traffic: &Traffic) -> Result<bool> {
+    traffic.count(0);
+    let elsewhere = blobs.look_elsewhere().await;
+    elsewhere.map_err(|e| unread(e, blobs, "cannot look for a repository"))
 }
 
 const FORMAT_UNREAD: &str = "cannot read the format blob kopia.repository";
@@ -158,13 +160,8 @@ async fn no_format_blob(blobs: &Arc<dyn BlobReader>, traffic: &Traffic) -> Error
     for (prefix, called) in [("q", "packs"), ("x", "index blobs"), ("n", "index blobs"), ("p", "packs")] {
         traffic.count(0);
         // Other folders have names that begin so, too.
-        match blobs.any(prefix).await {
-            Ok(true) => {}
-            Ok(false) => continue,
-            Err(e) => return Error::storage(e, "cannot list the repository"),
-        }
         match blobs.list(prefix).await {
-            Ok(listed) if listed.iter().any(|blob| blob_iv(&blob.id).is_ok()) => {
+            Ok(listed) if listed.iter().any(|blob| has_iv(&blob.id)) => {
                 let place = blobs.describe();
                 let what = format!("the format blob kopia.repository is lost, but {place} holds {called}");
                 return Error::new(ErrorKind::Corrupt, what);
