@@ -15,11 +15,7 @@ pub(crate) fn say(line: &str) {
 /// Control characters and marks of direction out, at most about `most` bytes: a name from a snapshot must not forge or
 /// flood the log. The middle goes, for a path tells most by its ends, and a verdict ends with its remedy.
 pub(crate) fn one_line(text: &str, most: usize) -> String {
-    let safe = |c: char| match c {
-        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '?',
-        c if c.is_control() => '?',
-        c => c,
-    };
+    let safe = |c: char| if c.is_control() || rekopia::is_directional(c) { '?' } else { c };
     shortened(text, most).chars().map(safe).collect()
 }
 

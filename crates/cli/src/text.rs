@@ -129,10 +129,7 @@ fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
-            // Marks of direction are no control characters, but they can make a name look like another.
-            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                escaped.extend(c.escape_unicode());
-            }
+            c if rekopia::is_directional(c) => escaped.extend(c.escape_unicode()),
             c if c.is_control() => escaped.extend(c.escape_default()),
             c => escaped.push(c),
         }

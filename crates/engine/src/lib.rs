@@ -60,4 +60,4 @@ pub use restore::{
     Remark, Report, RestoreOptions, StageTimes, SyncMode, VerifyOptions,
 };
 pub use sink::clear_incomplete_mark;
-pub use text::human_size;
+pub use text::{human_size, is_directional};

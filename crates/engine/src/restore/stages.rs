@@ -15,7 +15,7 @@ use super::finish::Outcome;
 use super::options::{Overwrite, RestoreOptions, SyncMode};
 use super::pass::{Pass, Tree, WRITES_END};
 use super::prove::{Proof, Question, exists, refused};
-use super::report::Tally;
+use super::report::{Deletion, Tally};
 use super::reread;
 use super::slot::Folder;
 use super::ticker::{Known, Ticker};
@@ -195,7 +195,7 @@ impl<'a> Run<'a> {
         let mut deletion = proof.extras.deletion.clone();
         deletion.before_writing = self.deletes_first;
         if proof.doubt.is_some() {
-            deletion = super::report::Deletion { of: deletion.of, ..Default::default() };
+            deletion = Deletion { of: deletion.of, ..Default::default() };
         }
         if let Some(limit) = self.options.max_delete.filter(|limit| !limit.allows(&deletion)) {
             self.outcome.abort(&refused(&proof.extras, format!("at most {limit} may be")));
@@ -230,14 +230,14 @@ impl<'a> Run<'a> {
     /// # Errors
     /// When nothing was to be restored, and the target was not touched.
     pub(super) async fn write(self, proof: Proof) -> Result<()> {
-        let (options, sink, doubts) = (self.options, Arc::clone(&self.sink), proof.doubt.is_some());
+        let (options, sink) = (self.options, Arc::clone(&self.sink));
         let Proof { packs, mut extras, doubt, .. } = proof;
         if let Err(e) = sink.begin() {
             self.outcome.abort(&e.into());
             return Ok(());
         }
         let mut deleted = false;
-        if self.deletes_first && !extras.is_empty() && !doubts {
+        if self.deletes_first && !extras.is_empty() && doubt.is_none() {
             let what =
                 "extra entries are deleted before anything is written: there is no room for old and new";
             self.outcome.observer.event(Event::Warning { message: what.into() });
@@ -251,7 +251,7 @@ impl<'a> Run<'a> {
             self.check_matches()?;
         }
         if options.delete_extra && !deleted && !extras.is_empty() {
-            if self.went_well() && !doubts {
+            if self.went_well() && doubt.is_none() {
                 self.delete(&sink, extras).await;
             } else if !options.cancel.is_cancelled() {
                 self.keep_extras(&extras.deletion, doubt.as_ref());
@@ -285,7 +285,7 @@ impl<'a> Run<'a> {
     }
 
     /// Says that extras stay, and why.
-    fn keep_extras(&self, deletion: &super::report::Deletion, doubt: Option<&(String, Error)>) {
+    fn keep_extras(&self, deletion: &Deletion, doubt: Option<&(String, Error)>) {
         let tally = &self.outcome.tally;
         let Some((path, error)) = doubt else {
             let what = "nothing extra was deleted, because not everything was restored";
@@ -297,7 +297,7 @@ impl<'a> Run<'a> {
     }
 
     /// Extras that stay although nothing failed (what cannot be restored was right already) are what is left undone.
-    fn count_kept(&self, deletion: &super::report::Deletion, why: &str) {
+    fn count_kept(&self, deletion: &Deletion, why: &str) {
         let tally = &self.outcome.tally;
         if tally.failed.load(Ordering::Relaxed) > 0 {
             return;
