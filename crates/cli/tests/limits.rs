@@ -5,37 +5,21 @@
 use std::fs::File;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rekopia_testkit::fixture::{Fixture, copy_dir};
-use rekopia_testkit::pod::{Pod, which};
+use rekopia_testkit::pod::Pod;
+use rekopia_testkit::scarce::{HANGS, ends, with_processes};
 use rekopia_testkit::server::s3::{ACCESS_KEY, S3Server, SECRET_KEY};
 use rekopia_testkit::tree::Tree;
 
 const EXE: &str = env!("CARGO_BIN_EXE_rekopia");
-/// A run that takes longer hangs.
-const HANGS: Duration = Duration::from_secs(60);
 /// How a program may end that cannot go on (README).
 const CODES: [i32; 11] = [1, 2, 3, 10, 12, 13, 14, 15, 16, 17, 18];
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
-}
-
-#[track_caller]
-fn ends(mut child: Child, what: &str) -> ExitStatus {
-    let began = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            return status;
-        }
-        if began.elapsed() > HANGS {
-            let _ = child.kill();
-            panic!("{what}: still there after {HANGS:?}");
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }
 
 /// A folder that everybody may enter, with the program, a repository and its password.
@@ -63,14 +47,8 @@ impl Place {
 
     /// Whether the target is what it is to be, but for owners and the groups' bit, which not everybody may set.
     fn assert_restored(&self, target: &Path, what: &str) {
-        let of_nobody = |mut tree: Tree| {
-            for entry in tree.entries.values_mut() {
-                (entry.uid, entry.gid, entry.mode) = (0, 0, entry.mode & 0o777);
-            }
-            tree
-        };
-        let expected = of_nobody(self.fixture.expected(&self.fixture.snapshots[0]).unwrap());
-        let diff = expected.diff(&of_nobody(Tree::read(target)), &[]);
+        let expected = self.fixture.expected(&self.fixture.snapshots[0]).unwrap().of_nobody();
+        let diff = expected.diff(&Tree::read(target).of_nobody(), &[]);
         assert!(diff.is_empty(), "{what}: {diff}");
     }
 }
@@ -106,9 +84,7 @@ fn few_threads_are_enough_or_are_named() {
                 if command == "mirror" {
                     std::fs::write(target.join("extra"), "").unwrap();
                 }
-                let mut run = Command::new(which("prlimit"));
-                run.arg(format!("--nproc={limit}:{limit}")).arg(which("setpriv"));
-                run.args([format!("--reuid={user}"), format!("--regid={user}"), "--clear-groups".into()]);
+                let mut run = with_processes(limit, user);
                 run.arg(place.path("rekopia")).args(["--repo", repo]).args(args);
                 let writes = command == "restore" || command == "mirror";
                 if writes {

@@ -19,6 +19,7 @@ pub mod job;
 pub mod layers;
 pub mod pod;
 pub mod random;
+pub mod scarce;
 #[cfg(feature = "servers")]
 pub mod server;
 pub mod storage;

@@ -128,6 +128,15 @@ impl Tree {
         tree
     }
 
+    /// The tree without what not everybody may set: owners, and bits beyond the usual nine.
+    #[must_use]
+    pub fn of_nobody(mut self) -> Tree {
+        for entry in self.entries.values_mut() {
+            (entry.uid, entry.gid, entry.mode) = (0, 0, entry.mode & 0o777);
+        }
+        self
+    }
+
     /// How `found` differs from this tree. Whatever is at or below one of `failed` must be absent, except directories.
     pub fn diff(&self, found: &Tree, failed: &[String]) -> TreeDiff {
         let mut lines = Vec::new();

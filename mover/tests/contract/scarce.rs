@@ -1,42 +1,17 @@
 //! What is left of the mover where the system grants few threads, and where nobody takes its log.
 
 use std::fs::File;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use rekopia_testkit::pod::{Pod, which};
+use rekopia_testkit::pod::Pod;
+use rekopia_testkit::scarce::{HANGS, ends, with_processes};
 use rekopia_testkit::tree::Tree;
 use serde_json::Value;
 
 use crate::cloud::Cloud;
 use crate::place::{Place, S3};
 use crate::stock;
-
-/// A run that takes longer hangs.
-const HANGS: Duration = Duration::from_secs(60);
-
-#[track_caller]
-fn ends(mut child: Child, what: &str) -> ExitStatus {
-    let began = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            return status;
-        }
-        if began.elapsed() > HANGS {
-            let _ = child.kill();
-            panic!("{what}: still there after {HANGS:?}");
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-/// The tree without what not everybody may set.
-fn of_nobody(mut tree: Tree) -> Tree {
-    for entry in tree.entries.values_mut() {
-        (entry.uid, entry.gid, entry.mode) = (0, 0, entry.mode & 0o777);
-    }
-    tree
-}
 
 /// A place with a file for the termination message that everybody may write.
 fn place_with_message(mut place: Place) -> (Place, std::path::PathBuf) {
@@ -79,9 +54,7 @@ fn few_threads_are_enough_or_are_named() {
                 std::os::unix::fs::chown(path, Some(user), Some(user)).unwrap();
             }
             let inner = place.command_as(user);
-            let mut command = Command::new(which("prlimit"));
-            command.arg(format!("--nproc={limit}:{limit}")).arg(which("setpriv"));
-            command.args([format!("--reuid={user}"), format!("--regid={user}"), "--clear-groups".into()]);
+            let mut command = with_processes(limit, user);
             command.arg(inner.get_program()).args(inner.get_args()).env_clear().current_dir("/");
             command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
             let log = place.dir.path().join("log");
@@ -91,7 +64,7 @@ fn few_threads_are_enough_or_are_named() {
             let log = std::fs::read_to_string(&log).unwrap();
             assert!(!log.contains("panicked"), "{what}: {log}");
             if verdict(&message, status, &what) == 0 {
-                let diff = of_nobody(stock::tree(S3)).diff(&of_nobody(Tree::read(&place.data())), &[]);
+                let diff = stock::tree(S3).of_nobody().diff(&Tree::read(&place.data()).of_nobody(), &[]);
                 assert!(diff.is_empty(), "{what}: {diff}");
                 restored.push(limit);
             } else {
