@@ -1,7 +1,5 @@
 //! What is typed, pasted and set in the environment.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
-
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 

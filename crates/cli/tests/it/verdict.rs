@@ -1,7 +1,5 @@
 //! How the program ends: one code for the status and the report, whoever reads what it says.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
-
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;

@@ -2,8 +2,6 @@
 //!
 //! With `REKOPIA_FULL=1` at full size.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};

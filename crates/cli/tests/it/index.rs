@@ -1,7 +1,5 @@
 //! An index that takes more memory than it may.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
-
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 

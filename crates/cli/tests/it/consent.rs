@@ -1,7 +1,5 @@
 //! The question before something is deleted, at a real terminal: `script` makes one.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
-
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

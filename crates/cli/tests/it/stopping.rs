@@ -3,8 +3,6 @@
 //! Each row of the table is a command that is stopped in one phase: a proxy in front of a real server answers until then
 //! and never again. Three seconds are promised; a busy machine gets five times that.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
-
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};

@@ -1,8 +1,6 @@
 //! Progress as people see it: the program in a pseudo-terminal, in front of a storage that is slow, and every screen on
 //! the way is looked at.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
-
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Write};

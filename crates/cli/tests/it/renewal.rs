@@ -1,7 +1,5 @@
 //! Keys and tokens that expire in the middle of a restore: by their own words, or because the storage says so.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
-
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;

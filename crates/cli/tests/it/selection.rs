@@ -1,7 +1,5 @@
 //! Which snapshots are meant, how they are shown, and where a restore without a target goes.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
-
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 

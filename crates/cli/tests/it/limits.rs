@@ -1,7 +1,5 @@
 //! What is left where the system grants few threads, and where nobody takes what the program says.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
-
 use std::fs::File;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

@@ -3,8 +3,6 @@
 //!
 //! All deadlines are shortened together. With `REKOPIA_FULL=1` every fault meets every request.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

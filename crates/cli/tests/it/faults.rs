@@ -5,8 +5,6 @@
 //! on), and restores with the library. All deadlines are shortened together. With `REKOPIA_FULL=1` every request of the
 //! restore is broken in turn, otherwise the first twelve.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
-
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,8 +1,6 @@
 //! A repository that was copied from one kind of storage to another: its layout is that of the old one, or a mixture, and
 //! every kind of storage reads it. And what is not there at all is not taken for an empty place.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,5 @@
 //! The metadata cache as the program uses it.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
-
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 

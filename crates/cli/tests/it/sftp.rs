@@ -1,7 +1,5 @@
 //! The program against OpenSSH's server, and over OpenSSH's client (both Debian packages).
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
-
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;

@@ -1,7 +1,5 @@
 //! The program as a person or a script runs it.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
-
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 

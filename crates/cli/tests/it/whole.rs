@@ -1,8 +1,6 @@
 //! A listing counts only when it is whole, and "not there" only when the storage itself says so: each lie at each answer
 //! that opening a repository needs, on each kind of storage.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
-
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;

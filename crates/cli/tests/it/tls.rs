@@ -1,7 +1,5 @@
 //! Certificates, good and bad: who is believed, and what is said of who is not.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
-
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 

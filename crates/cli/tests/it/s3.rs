@@ -1,7 +1,5 @@
 //! The program against a real S3 server.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
-
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 

@@ -1,7 +1,5 @@
 //! The program against Azure Blob Storage, Google Cloud Storage and Backblaze B2, as emulators and a stand-in play them.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
-
 mod azure;
 mod b2;
 mod gcs;

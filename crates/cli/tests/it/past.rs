@@ -1,7 +1,5 @@
 //! A bucket as it was at an earlier time, and listings in pages of any size.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
-
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
