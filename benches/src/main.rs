@@ -56,7 +56,7 @@ enum Command {
         #[arg(long)]
         dir: Option<PathBuf>,
         /// The program
-        #[arg(long, default_value = "target/release/rekopia")]
+        #[arg(long, default_value = "target/dist/rekopia")]
         rekopia: PathBuf,
     },
 }

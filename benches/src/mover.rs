@@ -21,7 +21,7 @@ pub(crate) struct Args {
     #[arg(long)]
     dir: PathBuf,
     /// Ours
-    #[arg(long, default_value = "target/release/rekopia-mover")]
+    #[arg(long, default_value = "target/dist/rekopia-mover")]
     mover: PathBuf,
     /// The stock script, `mover-kopia/entry.sh` of the fork; it needs bash and jq
     #[arg(long)]

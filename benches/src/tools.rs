@@ -43,7 +43,7 @@ pub(crate) enum Tool {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Tools {
     /// This program
-    #[arg(long, default_value = "target/release/rekopia")]
+    #[arg(long, default_value = "target/dist/rekopia")]
     pub(crate) rekopia: PathBuf,
     /// The real Kopia
     #[arg(long)]

@@ -30,7 +30,7 @@ use rekopia::Cancel;
 use say::{one_line, say};
 use tokio::runtime::Runtime;
 use tracing::Level;
-use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
+use tracing_subscriber::filter::{FilterExt, Targets, filter_fn};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -123,7 +123,11 @@ fn guarded(work: impl FnOnce() -> Outcome) -> Outcome {
 fn start_log() {
     let directives = std::env::var("REKOPIA_LOG").ok().filter(|directives| !directives.is_empty());
     let is_fit = filter_fn(|what| what.target().starts_with("rekopia") || *what.level() <= Level::WARN);
-    let filter = EnvFilter::new(directives.unwrap_or_else(|| "warn".into())).and(is_fit);
+    let filter = directives
+        .unwrap_or_else(|| "warn".into())
+        .parse::<Targets>()
+        .unwrap_or_else(|_| Targets::new().with_default(Level::WARN))
+        .and(is_fit);
     let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     // Otherwise what cannot be logged is printed, and a closed log ends the thread that wanted to say it.
     let log = log.with_target(false).without_time().with_ansi(false).log_internal_errors(false);

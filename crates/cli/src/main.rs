@@ -23,7 +23,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use rekopia::Cancel;
 use tracing::Level;
-use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
+use tracing_subscriber::filter::{FilterExt, Targets, filter_fn};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -81,7 +81,10 @@ fn start_log(global: &args::Global) {
     });
     // What others write in detail holds tokens and keys: whatever is asked for, they only warn.
     let is_fit = filter_fn(|what| what.target().starts_with("rekopia") || *what.level() <= Level::WARN);
-    let filter = EnvFilter::try_new(directives).unwrap_or_default().and(is_fit);
+    let filter = directives
+        .parse::<Targets>()
+        .unwrap_or_else(|_| Targets::new().with_default(Level::WARN))
+        .and(is_fit);
     // Otherwise what cannot be logged is printed, and a closed terminal ends the thread that wanted to say it.
     let log = tracing_subscriber::fmt::layer().with_writer(|| say::Log).with_target(false);
     let log = log.without_time().log_internal_errors(false).with_filter(filter);

@@ -7,7 +7,7 @@
 //! Contents are located by the index alone; what is here serves recovery.
 
 use crc_fast::{CrcAlgorithm, checksum};
-use hmac::{Hmac, Mac};
+use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use crate::ids::BlobId;
@@ -155,7 +155,7 @@ fn replica_len(word: [u8; 2]) -> Option<usize> {
 
 fn checked_replica(body: &[u8]) -> Option<&[u8]> {
     let (blob, tag) = body.split_at_checked(body.len().checked_sub(HMAC_LEN)?)?;
-    let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(REPLICA_KEY).ok()?;
+    let mut mac = Hmac::<Sha256>::new_from_slice(REPLICA_KEY).ok()?;
     mac.update(blob);
     mac.verify_slice(tag).ok().map(|()| blob)
 }

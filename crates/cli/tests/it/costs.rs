@@ -152,7 +152,7 @@ impl BlobReader for Rounds {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn many_index_blobs_are_opened_in_few_round_trips() {
     let count = if full() { 4000 } else { 800 };
     let (blobs, _) = repository(WriterOptions::default(), |writer| {

@@ -9,6 +9,7 @@ mod cli;
 mod clouds;
 mod consent;
 mod costs;
+mod errors;
 mod faults;
 mod hints;
 mod index;

@@ -29,6 +29,8 @@ enum From {
     Profile,
     Process,
     Environment,
+    /// A profile that logs in with a browser.
+    Portal,
 }
 
 const ROLES: [From; 5] = [From::WebIdentity, From::Container, From::Instance, From::Role, From::RoleByFile];
@@ -140,6 +142,9 @@ impl Way {
                 let profile = format!("[default]\ncredential_process = cat \"{}\"\n", at("printed"));
                 std::fs::write(self.dir.join("config"), profile).unwrap();
                 command.env("AWS_CONFIG_FILE", at("config")).env("PATH", "/usr/bin:/bin");
+            }
+            From::Portal => {
+                command.env("AWS_CONFIG_FILE", at("config"));
             }
             From::Environment => {
                 command.env("AWS_ACCESS_KEY_ID", ACCESS_KEY).env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
@@ -273,4 +278,24 @@ fn a_storage_that_refuses_every_key_is_asked_twice() {
     way.is_refused(&["again, after the credentials were renewed"]);
     // Each of the first requests twice, however they come to share their keys.
     assert!((2..=4).contains(&way.keys.given()), "{}", way.keys.given());
+}
+
+/// A profile that logs in at a portal: only AWS's own program can, and the message says how it helps.
+#[test]
+fn a_profile_of_a_portal_names_the_way_around() {
+    let setting = serve();
+    for profile in [
+        "[default]\nsso_session=s\nsso_account_id=1\nsso_role_name=r\n[sso-session s]\nsso_region=us-east-1\n\
+         sso_start_url=https://d.awsapps.com/start\n",
+        "[default]\nsso_region=us-east-1\nsso_start_url=https://d.awsapps.com/start\nsso_account_id=1\n\
+         sso_role_name=r\n",
+        "[default]\nlogin_session=arn:aws:iam::1:user/me\n",
+    ] {
+        let way = setting.way(From::Portal, &profile.len().to_string());
+        std::fs::write(way.dir.join("config"), profile).unwrap();
+        let output = way.restore();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(15), "{said}");
+        assert!(said.contains("aws configure export-credentials") && said.contains("AWS_PROFILE"), "{said}");
+    }
 }

@@ -70,7 +70,7 @@ pub(crate) mod portable {
     //! By RustCrypto: needs no C compiler, and is the oracle of the other one.
 
     use aes_gcm::Aes256Gcm;
-    use aes_gcm::aead::{AeadInPlace, KeyInit};
+    use aes_gcm::aead::{AeadInOut, KeyInit};
     use chacha20poly1305::ChaCha20Poly1305;
 
     use super::{Cipher, NONCE, NotAuthentic, TAG};
@@ -102,8 +102,8 @@ pub(crate) mod portable {
             let (text, tag) = sealed.split_last_chunk_mut::<TAG>().ok_or(NotAuthentic)?;
             let (nonce, tag) = ((&*nonce).into(), (&*tag).into());
             match self {
-                Aead::Aes(key) => key.decrypt_in_place_detached(nonce, aad, text, tag),
-                Aead::ChaCha(key) => key.decrypt_in_place_detached(nonce, aad, text, tag),
+                Aead::Aes(key) => key.decrypt_inout_detached(nonce, aad, (&mut *text).into(), tag),
+                Aead::ChaCha(key) => key.decrypt_inout_detached(nonce, aad, (&mut *text).into(), tag),
             }
             .map_err(|_| NotAuthentic)?;
             Ok(text)

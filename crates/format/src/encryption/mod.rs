@@ -3,7 +3,7 @@
 pub(crate) mod aead;
 mod removed;
 
-use hmac::{Hmac, Mac};
+use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
@@ -65,7 +65,7 @@ impl ContentCipher {
             let mut kds = Zeroizing::new([0; 32]);
             // Here the purpose is the salt, and the info is empty: the other way round than for the format's keys.
             hkdf_sha256(master_key, b"encryption", b"", &mut *kds);
-            let keys = <Hmac<Sha256> as Mac>::new_from_slice(&*kds);
+            let keys = Hmac::<Sha256>::new_from_slice(&*kds);
             let keys = keys.map_err(|_| Error::ShortKey { wanted: 32, found: master_key.len() })?;
             Ok(Scheme::Aead { cipher, keys: Box::new(keys) })
         };

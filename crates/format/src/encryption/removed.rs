@@ -1,7 +1,7 @@
 //! Ciphers that Kopia dropped in version 0.9; repositories that never migrated still exist (§3.4).
 
 use aes::cipher::{KeyIvInit, StreamCipher};
-use hmac::{Hmac, Mac};
+use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
@@ -40,7 +40,7 @@ impl RemovedCipher {
                 let (mut key, mut mac_key) = (Zeroizing::new([0; 32]), Zeroizing::new([0; 32]));
                 hkdf_sha256(master_key, b"encryption", b"", &mut *key);
                 hkdf_sha256(master_key, b"hmac", b"", &mut *mac_key);
-                let mac = <Hmac<Sha256> as Mac>::new_from_slice(&*mac_key);
+                let mac = Hmac::<Sha256>::new_from_slice(&*mac_key);
                 let mac = mac.map_err(|_| Error::ShortKey { wanted: 32, found: 0 })?;
                 RemovedCipher::Salsa20 { key, mac: Some(Box::new(mac)) }
             }

@@ -1,4 +1,4 @@
-use aes_gcm::aead::{AeadInPlace, KeyInit};
+use aes_gcm::aead::{AeadInOut, KeyInit};
 use proptest::prelude::*;
 
 use super::aead::portable;
@@ -116,9 +116,9 @@ proptest! {
             let mut text = plain.clone();
             let tag = match cipher {
                 Cipher::Aes256Gcm => aes_gcm::Aes256Gcm::new(&key.into())
-                    .encrypt_in_place_detached(&nonce.into(), &aad, &mut text).unwrap(),
+                    .encrypt_inout_detached(&nonce.into(), &aad, text.as_mut_slice().into()).unwrap(),
                 Cipher::ChaCha20Poly1305 => chacha20poly1305::ChaCha20Poly1305::new(&key.into())
-                    .encrypt_in_place_detached(&nonce.into(), &aad, &mut text).unwrap(),
+                    .encrypt_inout_detached(&nonce.into(), &aad, text.as_mut_slice().into()).unwrap(),
             };
             let mut stored = [&nonce[..], &text, &tag].concat();
             if let Some(flip) = flip {

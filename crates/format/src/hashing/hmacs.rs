@@ -1,6 +1,6 @@
 //! HMAC over SHA-2 and SHA-3, with the key absorbed once.
 
-use hmac::{Hmac, Mac};
+use hmac::{Hmac, KeyInit, Mac, SimpleHmac};
 use sha2::{Sha224, Sha256};
 use sha3::{Sha3_224, Sha3_256};
 
@@ -11,20 +11,20 @@ use super::HashAlgorithm;
 pub(super) enum Hmacs {
     Sha224(Hmac<Sha224>),
     Sha256(Hmac<Sha256>),
-    Sha3_224(Hmac<Sha3_224>),
-    Sha3_256(Hmac<Sha3_256>),
+    Sha3_224(SimpleHmac<Sha3_224>),
+    Sha3_256(SimpleHmac<Sha3_256>),
 }
 
 impl Hmacs {
     /// `None` for another family.
     pub(super) fn new(algorithm: HashAlgorithm, secret: &[u8]) -> Option<Self> {
         Some(match algorithm {
-            HashAlgorithm::HmacSha224 => Hmacs::Sha224(Mac::new_from_slice(secret).ok()?),
+            HashAlgorithm::HmacSha224 => Hmacs::Sha224(KeyInit::new_from_slice(secret).ok()?),
             HashAlgorithm::HmacSha256 | HashAlgorithm::HmacSha256_128 => {
-                Hmacs::Sha256(Mac::new_from_slice(secret).ok()?)
+                Hmacs::Sha256(KeyInit::new_from_slice(secret).ok()?)
             }
-            HashAlgorithm::HmacSha3_224 => Hmacs::Sha3_224(Mac::new_from_slice(secret).ok()?),
-            HashAlgorithm::HmacSha3_256 => Hmacs::Sha3_256(Mac::new_from_slice(secret).ok()?),
+            HashAlgorithm::HmacSha3_224 => Hmacs::Sha3_224(KeyInit::new_from_slice(secret).ok()?),
+            HashAlgorithm::HmacSha3_256 => Hmacs::Sha3_256(KeyInit::new_from_slice(secret).ok()?),
             _ => return None,
         })
     }

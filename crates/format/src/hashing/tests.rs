@@ -1,4 +1,4 @@
-use blake2::digest::Mac as _;
+use blake2::digest::{KeyInit as _, Mac as _};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 

@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use hmac::{Hmac, Mac};
+use hmac::{Hmac, KeyInit, Mac};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::Sha256;
 
 use super::front::{Front, Onward, refuse_in_xml};
-use super::program::{Program, free_port, installed};
+use super::program::{Program, free_port};
+use crate::skip;
 
 /// The account that the server knows.
 pub const ACCOUNT: &str = "rekopiatest";
@@ -114,7 +115,7 @@ fn run(more: &[&str]) -> (Program, u16, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let port = free_port();
     let mut command = Command::new("node");
-    command.arg(installed("azurite/node_modules/azurite/dist/src/blob/main.js"));
+    command.arg(skip::azurite());
     command.args(["--blobHost", "127.0.0.1", "--blobPort", &port.to_string()]);
     command.args(["--inMemoryPersistence", "--silent", "--disableTelemetry"]).args(more);
     command.env("AZURITE_ACCOUNTS", format!("{ACCOUNT}:{}", key())).current_dir(dir.path());

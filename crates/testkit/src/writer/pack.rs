@@ -1,6 +1,6 @@
 //! A pack that fills, and its end: padding, local index, postamble (§3.7, §3.8).
 
-use hmac::{Hmac, Mac};
+use hmac::{Hmac, KeyInit, Mac};
 use rekopia_format::BlobId;
 use rekopia_format::hashing::KeyedHash;
 use sha2::Sha256;

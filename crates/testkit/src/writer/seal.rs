@@ -1,7 +1,7 @@
 //! Plaintext → stored bytes: encryption, then error correction (§2.3, §3.3, §3.6).
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Algorithm, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
-use hmac::{Hmac, Mac};
+use hmac::{Hmac, KeyInit, Mac};
 use rekopia_format::ecc::Ecc;
 use rekopia_format::key::{FormatKey, hkdf_sha256};
 use sha2::Sha256;

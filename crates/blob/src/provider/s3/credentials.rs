@@ -198,7 +198,17 @@ fn failed(name: &str, error: &CredentialsError) -> BlobError {
         }
         next = e.source();
     }
-    let error_of = |kind| BlobError::new(kind, format!("{doing}: {}", innermost(error)));
+    let reason = innermost(error);
+    // Their own programs ask a person or a browser; AWS's says what it got.
+    if reason.contains("feature(s) enabled: sso") || reason.contains("feature(s) enabled: credentials-login")
+    {
+        let what = format!(
+            "{doing}: it logs in at a portal, which only AWS's own program can: write `credential_process = aws configure \
+             export-credentials --profile NAME --format process` into another profile, and name that one in AWS_PROFILE"
+        );
+        return BlobError::new(BlobErrorKind::Settings, what);
+    }
+    let error_of = |kind| BlobError::new(kind, format!("{doing}: {reason}"));
     match error {
         CredentialsError::ProviderTimedOut(_) => error_of(BlobErrorKind::Unavailable).transient(),
         _ => error_of(BlobErrorKind::Denied),
