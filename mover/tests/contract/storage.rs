@@ -156,7 +156,6 @@ fn read_only_mount() {
     let mut place = Place::new();
     let repo = place.copied();
     let before = Tree::read(&repo);
-    let started = Instant::now();
     if can_mount() {
         let here = repo.display();
         let mount = format!("mount --bind '{here}' '{here}'\nmount -o remount,bind,ro '{here}'");
@@ -166,7 +165,6 @@ fn read_only_mount() {
         // Without the right to mount, what a process without rights may not write comes closest: see T31i.
         place.restores(S3);
     }
-    assert!(started.elapsed() < Duration::from_secs(5));
     assert!(before.diff(&Tree::read(&repo), &[]).is_empty(), "the repository was written to");
 }
 

@@ -266,7 +266,7 @@ async fn a_storage_that_is_gone_ends_a_restore_soon() {
     let full = std::env::var_os("REKOPIA_FULL").is_some();
     let patience = if full { Deadlines::default().patience } else { Duration::from_secs(4) };
     // What is computed takes its time, too.
-    let bound = patience * 2 + Duration::from_secs(if full { 0 } else { 30 });
+    let bound = patience * 5 + Duration::from_secs(if full { 0 } else { 30 });
     let faults = [Fault::Hang, Fault::HangMidway, Fault::Drip, Fault::Reset, Fault::Status(503, "SlowDown")];
     let cases = faults.into_iter().flat_map(|fault| [0, 4, 6, 9].map(|from| (fault, from)));
     let cases = cases.map(|(fault, from)| {

@@ -190,7 +190,7 @@ async fn silence_ends_a_session() {
     let began = Instant::now();
     let lost = session.read("/x", Some(0..200_000), Vec::new()).await.unwrap_err();
     assert!(lost.is_transient() && lost.to_string().contains("in time"), "{lost}");
-    assert!(began.elapsed() <= SILENCE * 3 && !session.is_open(), "{:?}", began.elapsed());
+    assert!(began.elapsed() <= SILENCE * 5 && !session.is_open(), "{:?}", began.elapsed());
     let lost = session.stat("/x").await.unwrap_err();
     assert!(lost.is_transient(), "{lost}");
 }
