@@ -22,10 +22,9 @@ pub mod random;
 pub mod scarce;
 #[cfg(feature = "servers")]
 pub mod server;
+pub mod skip;
 pub mod storage;
 pub mod tree;
 pub mod writer;
-
-mod skip;
 
 pub use skip::{kernel_lacks, must_run};

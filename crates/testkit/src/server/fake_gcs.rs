@@ -1,27 +1,29 @@
-//! `fake-gcs-server`, the emulator that the Go and Rust clients of Google Cloud Storage are tested with, behind a
-//! [`Front`] that checks who asks: the emulator itself believes everybody.
+//! Google Cloud Storage as its XML API shows it: what S3 answers, for those who carry a token of a service account.
+//!
+//! Lists, objects, ranges and errors of that API are those of S3, so a real S3 server gives them; a [`Front`] checks who
+//! asks.
 
 use std::path::Path;
-use std::process::Command;
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use bytes::Bytes;
+use http_body_util::BodyExt;
 use hyper::http::request::Parts;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use hyper::{Request, Response};
+use s3s::service::{S3Service, S3ServiceBuilder};
 
-use super::front::{Front, Onward, refuse_in_xml};
-use super::program::{Program, free_port, installed};
+use super::front::{Answer, Front, refuse_in_xml};
 
 /// A running server.
 pub struct FakeGcs {
-    /// Records and breaks what goes to the server.
+    /// Records and breaks requests.
     pub front: Front,
-    port: u16,
-    client: reqwest::Client,
-    _program: Program,
+    /// Buckets are folders here.
+    root: tempfile::TempDir,
 }
 
 /// The account that the front knows.
@@ -82,44 +84,28 @@ impl FakeGcs {
     /// Starts it for one account; `None`: for everybody.
     ///
     /// # Panics
-    /// When the emulator is not installed or does not start.
+    /// When no port can be had.
     pub async fn start(account: Option<ServiceAccount>) -> Self {
-        let port = free_port();
-        let onward = Onward::to(port);
-        let handler = move |head: Parts, body| {
-            let onward = onward.clone();
+        let root = tempfile::tempdir().unwrap();
+        let service = S3ServiceBuilder::new(s3s_fs::FileSystem::new(root.path()).unwrap()).build();
+        let handler = move |head: Parts, body: Bytes| {
+            let service = service.clone();
             let known = account.as_ref().is_none_or(|account| account.signed(&head));
             async move {
-                if !known {
-                    return refuse_in_xml(401, "AuthenticationRequired");
-                }
-                let path = head.uri.path_and_query().unwrap().to_string();
-                let answer = onward.pass(head, body, &path).await;
-                // The emulator's own answer is no error that Google gives.
-                let no_bucket = answer.status() == 500
-                    && String::from_utf8_lossy(answer.body()).contains("no bucket named");
-                // Google says it in XML; the emulator in plain words, as any program does that knows nothing of blobs.
-                let no_object = answer.status() == 404 && answer.body().trim_ascii() == b"Not Found";
-                match (no_bucket, no_object) {
-                    (true, _) => refuse_in_xml(404, "NoSuchBucket"),
-                    (_, true) => refuse_in_xml(404, "NoSuchKey"),
-                    _ => answer,
+                if known {
+                    answer(&service, head, body).await
+                } else {
+                    refuse_in_xml(401, "AuthenticationRequired")
                 }
             }
         };
-        let front = Front::start(handler, refuse_in_xml).await;
-        let mut command = Command::new(installed("fake-gcs-server"));
-        command.args(["-scheme", "http", "-host", "127.0.0.1", "-port", &port.to_string()]);
-        command.args(["-backend", "memory", "-public-host", &front.endpoint, "-log-level", "error"]);
-        let program = Program::start(&mut command, port);
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        FakeGcs { front, port, client, _program: program }
+        FakeGcs { front: Front::start(handler, refuse_in_xml).await, root }
     }
 
     /// Makes a bucket with the blobs of a repository, each under `prefix` and its name.
     ///
     /// # Panics
-    /// When the server refuses.
+    /// When a file cannot be copied.
     pub async fn upload(&self, repo: &Path, bucket: &str, prefix: &str) {
         self.make(bucket).await;
         for (name, file) in super::blobs_of(repo) {
@@ -130,24 +116,31 @@ impl FakeGcs {
     /// Makes a bucket.
     ///
     /// # Panics
-    /// When the server refuses.
+    /// When the folder cannot be made.
     pub async fn make(&self, bucket: &str) {
-        let base = format!("http://127.0.0.1:{}", self.port);
-        let made = self.client.post(format!("{base}/storage/v1/b"));
-        let body = serde_json::json!({ "name": bucket }).to_string();
-        let made = made.header("content-type", "application/json").body(body).send().await.unwrap();
-        assert!(matches!(made.status().as_u16(), 200 | 409), "{}", made.text().await.unwrap());
+        std::fs::create_dir_all(self.root.path().join(bucket)).unwrap();
     }
 
     /// Puts one object.
     ///
     /// # Panics
-    /// When the server refuses.
+    /// When the file cannot be written.
     pub async fn put(&self, bucket: &str, name: &str, bytes: Vec<u8>) {
-        let name = utf8_percent_encode(name, NON_ALPHANUMERIC);
-        let base = format!("http://127.0.0.1:{}/upload/storage/v1/b/{bucket}", self.port);
-        let request = self.client.post(format!("{base}/o?uploadType=media&name={name}")).body(bytes);
-        let answer = request.send().await.unwrap();
-        assert_eq!(answer.status().as_u16(), 200, "{}", answer.text().await.unwrap());
+        let file = self.root.path().join(bucket).join(name);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, bytes).unwrap();
+    }
+}
+
+async fn answer(service: &S3Service, mut head: Parts, body: Bytes) -> Answer {
+    // Google's tokens are none of S3's signatures.
+    head.headers.remove("authorization");
+    let request = Request::from_parts(head, s3s::Body::from(body));
+    match service.call(request).await {
+        Ok(answer) => {
+            let (head, body) = answer.into_parts();
+            Response::from_parts(head, body.collect().await.unwrap().to_bytes())
+        }
+        Err(e) => refuse_in_xml(500, &format!("{e:?}")),
     }
 }

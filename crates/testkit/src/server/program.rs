@@ -1,7 +1,6 @@
 //! Emulators that are programs of their own.
 
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -36,14 +35,4 @@ impl Program {
 /// A port that is free now.
 pub(super) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-/// A file of an emulator in `target/emulators`.
-pub(super) fn installed(path: &str) -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    let target =
-        target.unwrap_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target")));
-    let file = target.join("emulators").join(path);
-    assert!(file.exists(), "{} is missing: `bash .ci/emulators` installs it", file.display());
-    file
 }
