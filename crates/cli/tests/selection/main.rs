@@ -9,9 +9,7 @@ use std::process::{Command, Stdio};
 
 use rekopia_format::directory::{DirectorySummary, EntryFailure};
 use rekopia_testkit::fixture::Fixture;
-use rekopia_testkit::writer::{
-    DirectoryWriter, EntryKind, Metadata, NewSnapshot, RepositoryWriter,
-};
+use rekopia_testkit::writer::{DirectoryWriter, EntryKind, Metadata, NewSnapshot, RepositoryWriter};
 use serde_json::{Value, json};
 
 use made::{DAY, METADATA, Made, START, ended, source_of, stderr, stdout, tagged, text};
