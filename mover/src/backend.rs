@@ -38,22 +38,10 @@ pub(crate) fn read(env: &Env) -> Result<Settings, String> {
         return checked_path(path);
     }
     if let Some(bucket) = env.text("KOPIA_B2_BUCKET") {
-        return Ok(Settings::B2(B2Settings {
-            bucket: bucket.to_owned(),
-            key_id: text(env, &["B2_ACCOUNT_ID"]),
-            key: secret(env, &["B2_APPLICATION_KEY"]),
-            ca_file: custom_ca(env),
-            ..B2Settings::default()
-        }));
+        return Ok(Settings::B2(b2(env, bucket)));
     }
     if let Some(url) = env.text("WEBDAV_URL") {
-        return Ok(Settings::Webdav(WebdavSettings {
-            url: url.to_owned(),
-            username: text(env, &["WEBDAV_USERNAME"]),
-            password: secret(env, &["WEBDAV_PASSWORD"]),
-            ca_file: custom_ca(env),
-            ..WebdavSettings::default()
-        }));
+        return Ok(Settings::Webdav(webdav(env, url)));
     }
     if let Some(host) = env.text("SFTP_HOST") {
         return sftp(env, host).map(Settings::Sftp);
@@ -80,6 +68,26 @@ pub(crate) fn read(env: &Env) -> Result<Settings, String> {
          are filesystem:///path and s3://bucket/prefix, others by KOPIA_AZURE_CONTAINER, KOPIA_GCS_BUCKET, \
          KOPIA_B2_BUCKET, WEBDAV_URL, SFTP_HOST or RCLONE_REMOTE_PATH"
     ))
+}
+
+fn b2(env: &Env, bucket: &str) -> B2Settings {
+    B2Settings {
+        bucket: bucket.to_owned(),
+        key_id: text(env, &["B2_ACCOUNT_ID"]),
+        key: secret(env, &["B2_APPLICATION_KEY"]),
+        ca_file: custom_ca(env),
+        ..B2Settings::default()
+    }
+}
+
+fn webdav(env: &Env, url: &str) -> WebdavSettings {
+    WebdavSettings {
+        url: url.to_owned(),
+        username: text(env, &["WEBDAV_USERNAME"]),
+        password: secret(env, &["WEBDAV_PASSWORD"]),
+        ca_file: custom_ca(env),
+        ..WebdavSettings::default()
+    }
 }
 
 fn checked_path(path: &str) -> Result<Settings, String> {

@@ -5,13 +5,11 @@ use rekopia::{Repository, Selection, Snapshot, Snapshots, Source};
 use crate::config::Config;
 use crate::identity;
 use crate::outcome::Outcome;
+use crate::recorded::Recorded;
 use crate::say::{one_line, say};
 
 /// Clocks of several machines differ by less, in nanoseconds.
 const CLOCKS_DIFFER: i64 = 5 * 60 * 1_000_000_000;
-
-/// Recorded errors that are named.
-const NAMED: usize = 10;
 
 /// Identities of the same host or user that are named.
 const RELATED: usize = 5;
@@ -31,22 +29,7 @@ pub(crate) fn choose<'a>(
     }
     let newest = Selection::default().choose(&own);
     let Some(chosen) = config.selection.choose(&own) else {
-        let complete = own.iter().filter(|s| s.incomplete.is_none() && s.root.is_some()).count();
-        if own.iter().all(|s| s.incomplete.is_some()) {
-            let what = format!(
-                "no complete snapshot of {source}: {} incomplete, left by backups that did not end; \
-                 let a backup end",
-                own.len()
-            );
-            return Err(Box::new(Outcome::failed(13, "no-such-snapshot", what)));
-        }
-        let oldest = own.first().map_or_else(String::new, |s| when(s.start_ns));
-        let what = format!(
-            "no snapshot of {source} matches: {complete} complete of {} exist, the oldest of {oldest}; \
-             correct restoreAsOf or previous",
-            own.len()
-        );
-        return Err(Box::new(Outcome::failed(13, "no-such-snapshot", what)));
+        return Err(Box::new(no_match(source, &own)));
     };
     for skipped in own.iter().filter(|s| s.start_ns > chosen.start_ns && s.incomplete.is_some()) {
         let why = skipped.incomplete.as_deref().unwrap_or_default();
@@ -59,25 +42,7 @@ pub(crate) fn choose<'a>(
         warnings
             .push(format!("snapshot {} is dated in the future, {when}: a clock was or is wrong", chosen.id));
     }
-    let recorded = Recorded::of(chosen);
-    if recorded.count > 0 {
-        let named = recorded.paths.iter().map(|path| one_line(path, 40)).collect::<Vec<_>>().join(", ");
-        let named = if named.is_empty() { named } else { format!(": {named}") };
-        let what = format!(
-            "snapshot {} of {} recorded {} errors when it was taken{named}",
-            chosen.id,
-            when(chosen.start_ns),
-            recorded.count
-        );
-        for line in &recorded.lines {
-            say(&format!("INFO: the snapshot recorded: {line}"));
-        }
-        if config.settings.refuse_errors {
-            let remedy = "set restoreAsOf to take an earlier one, or onErrors: warn to take it as it is";
-            return Err(Box::new(Outcome::failed(18, "refused-errors", format!("{what}; {remedy}"))));
-        }
-        warnings.push(what);
-    }
+    warnings.extend(recorded_errors(config, chosen)?);
     if !config.chosen_by_user
         && newest.is_some_and(|n| n.id == chosen.id)
         && let Some(shrunk) = identity::shrunk(chosen, &own, now)
@@ -101,29 +66,48 @@ pub(crate) fn choose<'a>(
     Ok(chosen)
 }
 
-/// The errors that Kopia met when it took a snapshot.
-#[derive(Debug, Default)]
-pub(crate) struct Recorded {
-    /// How many, ignored ones included.
-    pub(crate) count: u64,
-    /// The first of the paths.
-    pub(crate) paths: Vec<String>,
-    /// The same with Kopia's words, for the log.
-    lines: Vec<String>,
+/// Why none of the snapshots of this source is the one that was asked for.
+fn no_match(source: &Source, own: &[&Snapshot]) -> Outcome {
+    let complete = own.iter().filter(|s| s.incomplete.is_none() && s.root.is_some()).count();
+    if own.iter().all(|s| s.incomplete.is_some()) {
+        let what = format!(
+            "no complete snapshot of {source}: {} incomplete, left by backups that did not end; \
+             let a backup end",
+            own.len()
+        );
+        return Outcome::failed(13, "no-such-snapshot", what);
+    }
+    let oldest = own.first().map_or_else(String::new, |s| when(s.start_ns));
+    let what = format!(
+        "no snapshot of {source} matches: {complete} complete of {} exist, the oldest of {oldest}; \
+         correct restoreAsOf or previous",
+        own.len()
+    );
+    Outcome::failed(13, "no-such-snapshot", what)
 }
 
-impl Recorded {
-    /// Those of this snapshot.
-    pub(crate) fn of(snapshot: &Snapshot) -> Self {
-        let (count, first) = snapshot.recorded_errors();
-        let first = || first.iter().take(NAMED);
-        let line = |path: &str, error: &str| format!("{}: {}", one_line(path, 200), one_line(error, 200));
-        Recorded {
-            count,
-            paths: first().map(|e| one_line(&e.path, 200)).collect(),
-            lines: first().map(|e| line(&e.path, &e.error)).collect(),
-        }
+/// A warning of the errors that a snapshot recorded; a refusal, where the settings accept none.
+fn recorded_errors(config: &Config, chosen: &Snapshot) -> Result<Option<String>, Box<Outcome>> {
+    let recorded = Recorded::of(chosen);
+    if recorded.count == 0 {
+        return Ok(None);
     }
+    let named = recorded.paths.iter().map(|path| one_line(path, 40)).collect::<Vec<_>>().join(", ");
+    let named = if named.is_empty() { named } else { format!(": {named}") };
+    let what = format!(
+        "snapshot {} of {} recorded {} errors when it was taken{named}",
+        chosen.id,
+        when(chosen.start_ns),
+        recorded.count
+    );
+    for line in &recorded.lines {
+        say(&format!("INFO: the snapshot recorded: {line}"));
+    }
+    if config.settings.refuse_errors {
+        let remedy = "set restoreAsOf to take an earlier one, or onErrors: warn to take it as it is";
+        return Err(Box::new(Outcome::failed(18, "refused-errors", format!("{what}; {remedy}"))));
+    }
+    Ok(Some(what))
 }
 
 /// A healthy repository without this identity: right for a new application, unless somebody else may be meant.

@@ -95,16 +95,7 @@ impl Config {
         let storage = backend::read(env).map_err(wrong)?;
         let (selection, chosen_by_user) = selection(env).map_err(wrong)?;
 
-        let mut options = RestoreOptions {
-            delete_extra: env.flag("KOPIA_ENABLE_FILE_DELETION"),
-            memory_bytes: settings.memory.unwrap_or_else(rekopia::memory_bytes),
-            parallel: settings.parallel.unwrap_or(0).into(),
-            verify: settings.verify,
-            max_delete: settings.max_delete,
-            delete_first: settings.delete_first,
-            dry_run: operation == Operation::Check,
-            ..RestoreOptions::default()
-        };
+        let mut options = options(env, &settings, operation);
         if needed && let Some(text) = env.text("KOPIA_ADDITIONAL_ARGS") {
             arguments::apply(text, &mut options, &mut settings).map_err(wrong)?;
         }
@@ -114,12 +105,7 @@ impl Config {
             let what = format!("DATA_DIR: Data directory {} does not exist", data_dir.display());
             return Err(Outcome::failed(16, "destination", what));
         }
-        for name in ["CUSTOM_CA", "KOPIA_CUSTOM_CA"] {
-            if let Some(ca) = env.path(name) {
-                check_authority(name, &ca).map_err(wrong)?;
-                options.protected.push(ca);
-            }
-        }
+        options.protected.extend(authorities(env).map_err(wrong)?);
         let cache_dir = env.path("KOPIA_CACHE_DIR");
         options.protected.extend(storage.files());
         options.protected.extend(cache_dir.clone());
@@ -142,6 +128,26 @@ impl Config {
             arguments: arguments.to_vec(),
         })
     }
+}
+
+/// How to restore, before the arguments say more.
+fn options(env: &Env, settings: &Settings, operation: Operation) -> RestoreOptions {
+    RestoreOptions {
+        delete_extra: env.flag("KOPIA_ENABLE_FILE_DELETION"),
+        memory_bytes: settings.memory.unwrap_or_else(rekopia::memory_bytes),
+        parallel: settings.parallel.unwrap_or(0).into(),
+        verify: settings.verify,
+        max_delete: settings.max_delete,
+        delete_first: settings.delete_first,
+        dry_run: operation == Operation::Check,
+        ..RestoreOptions::default()
+    }
+}
+
+/// The files of further certificate authorities.
+fn authorities(env: &Env) -> Result<Vec<PathBuf>, String> {
+    let named = ["CUSTOM_CA", "KOPIA_CUSTOM_CA"].into_iter().filter_map(|name| Some((name, env.path(name)?)));
+    named.map(|(name, ca)| check_authority(name, &ca).map(|()| ca)).collect()
 }
 
 /// A missing file is only warned of, as the stock mover does without it; one that says nothing is a mistake.

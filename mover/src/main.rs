@@ -14,6 +14,7 @@ mod handover;
 mod identity;
 mod log;
 mod outcome;
+mod recorded;
 mod run;
 mod say;
 mod settings;
@@ -25,7 +26,7 @@ use std::process::ExitCode;
 
 use config::{Config, Operation};
 use env::Env;
-use outcome::{Outcome, termination_log};
+use outcome::{Outcome, stoppable, termination_log};
 use rekopia::Cancel;
 use say::{one_line, say};
 use tokio::runtime::Runtime;
@@ -101,11 +102,6 @@ fn work(config: &Config, env: &Env, runtime: &Runtime, cancel: &Cancel) -> Outco
         Outcome::HandOver => handover::exec(config, env),
         other => other,
     }
-}
-
-/// The outcome of what leaves nothing behind: a signal drops it where it stands.
-async fn stoppable(cancel: &Cancel, work: impl Future<Output = Outcome>) -> Outcome {
-    cancel.run_until_cancelled(work).await.unwrap_or(Outcome::Stopped(None))
 }
 
 /// The outcome of `work`; a panic in it is one, too, so that the last lines and the termination message say so.

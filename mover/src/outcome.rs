@@ -6,11 +6,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use rekopia::Report;
+use rekopia::{Cancel, Report};
 use serde_json::{Value, json};
 
-use crate::choice::Recorded;
 use crate::env::Env;
+use crate::recorded::Recorded;
 use crate::say::{one_line, say};
 use crate::signals;
 
@@ -289,6 +289,11 @@ impl Done {
         let line = |f: &rekopia::Failure| format!("ERROR: failed: {}", failed_line(f, 130));
         self.report.failures.iter().take(most).map(line).collect()
     }
+}
+
+/// The outcome of what leaves nothing behind: a signal drops it where it stands.
+pub(crate) async fn stoppable(cancel: &Cancel, work: impl Future<Output = Outcome>) -> Outcome {
+    cancel.run_until_cancelled(work).await.unwrap_or(Outcome::Stopped(None))
 }
 
 /// What failed, in words; "failed" passes the operator's filter.

@@ -10,13 +10,13 @@ use rekopia::{
 
 use rekopia_blob::{BlobErrorKind, LayerOptions};
 
-use crate::choice::{Recorded, choose, when};
+use crate::choice::{choose, when};
 use crate::config::{Config, Operation};
 use crate::env::Env;
 use crate::log::Log;
-use crate::outcome::{Done, Outcome};
+use crate::outcome::{Done, Outcome, stoppable};
+use crate::recorded::Recorded;
 use crate::say::{one_line, say};
-use crate::stoppable;
 use crate::verdict::{failure, judge};
 
 /// Restores, or says what a restore would do.

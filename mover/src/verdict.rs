@@ -162,9 +162,9 @@ mod tests {
     use rekopia::{Failure, Remark};
 
     use super::*;
-    use crate::choice::Recorded;
     use crate::env::Env;
     use crate::outcome::Times;
+    use crate::recorded::Recorded;
 
     fn config(more: &[(&str, &str)]) -> Config {
         let mut env = vec![

@@ -24,19 +24,7 @@ const CACHE_BYTES: u64 = 1 << 30;
 /// Opens the repository that the options name, or the one that `kopia` is connected to.
 pub(crate) async fn open(global: &Global, observer: &Arc<dyn Observer>) -> Result<Repository> {
     let Place { mut settings, config_path, limits, .. } = place(global)?;
-    let own = Limits {
-        bandwidth: global.limit_download.filter(|rate| *rate > 0),
-        in_flight: global.parallel.map(usize::from),
-        ..Limits::default()
-    };
-    let Limits { bandwidth, in_flight, requests_per_second } = own.and(limits);
-    let layers = LayerOptions {
-        in_flight,
-        bandwidth,
-        requests_per_second,
-        cache: global.cache.clone().map(|dir| CacheOptions { dir, max_bytes: CACHE_BYTES }),
-        ..LayerOptions::default()
-    };
+    let layers = layers(global, limits);
     let options = OpenOptions {
         ignore_upgrade_lock: global.ignore_upgrade_lock,
         index_memory_bytes: global.index_memory.unwrap_or_else(rekopia::index_memory_bytes),
@@ -82,6 +70,23 @@ pub(crate) async fn open(global: &Global, observer: &Arc<dyn Observer>) -> Resul
             })?)
         }
         (opened, _) => Ok(opened?),
+    }
+}
+
+/// What stands around the storage: the limits of the options and of Kopia's configuration, and the cache.
+fn layers(global: &Global, limits: Limits) -> LayerOptions {
+    let own = Limits {
+        bandwidth: global.limit_download.filter(|rate| *rate > 0),
+        in_flight: global.parallel.map(usize::from),
+        ..Limits::default()
+    };
+    let Limits { bandwidth, in_flight, requests_per_second } = own.and(limits);
+    LayerOptions {
+        in_flight,
+        bandwidth,
+        requests_per_second,
+        cache: global.cache.clone().map(|dir| CacheOptions { dir, max_bytes: CACHE_BYTES }),
+        ..LayerOptions::default()
     }
 }
 

@@ -22,6 +22,14 @@ pub(crate) struct Farewell {
 /// What the last words get.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
+/// Does what has no report and leaves nothing behind: a signal drops it where it stands.
+pub(crate) async fn stoppable<T>(
+    cancel: &Cancel,
+    work: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    cancel.run_until_cancelled(work).await.unwrap_or_else(|| Err(Stopped.into()))
+}
+
 /// Listens from now on, in the runtime that is entered. The signal sets `cancel` and is the exit code of the program.
 pub(crate) fn watch(cancel: &Cancel, farewell: Farewell) {
     let listen = |kind| signal(kind).ok();

@@ -1,9 +1,10 @@
 //! Password → format key → purpose keys; wiped on drop (§2.2, §2.3, §2.11).
 
-use hkdf::Hkdf;
 use hmac::Hmac;
 use sha2::Sha256;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+pub use crate::hkdf::hkdf_sha256;
 
 use crate::encryption::aead::{Aead, Cipher};
 
@@ -75,12 +76,6 @@ impl FormatKey {
         let plain = bytes.get(12..).and_then(|b| b.get(..len)).ok_or(Error::Envelope)?;
         Ok(Zeroizing::new(plain.to_vec()))
     }
-}
-
-/// HKDF-SHA256 (RFC 5869), extract then expand, into all of `out` (at most 8,160 bytes; longer is left as it is).
-pub fn hkdf_sha256(ikm: &[u8], salt: &[u8], info: &[u8], out: &mut [u8]) {
-    // Only an output longer than the function allows can fail, and callers ask for 8 to 32 bytes.
-    let _ = Hkdf::<Sha256>::new(Some(salt), ikm).expand(info, out);
 }
 
 /// A key of `len` bytes for an auxiliary purpose (§2.11).

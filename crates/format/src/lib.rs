@@ -45,6 +45,7 @@ pub mod entry_name;
 pub mod epoch;
 pub mod format_blob;
 pub mod hashing;
+mod hkdf;
 pub mod ids;
 pub mod index;
 pub mod index_blob;

@@ -85,7 +85,7 @@ fn of_job(name: &str) -> Settings {
 }
 
 #[test]
-fn captured_jobs() {
+fn captured_jobs_of_the_clouds() {
     let azure = |account: &str, sas: &str, domain: &str| {
         Settings::Azure(AzureSettings {
             container: "backups".into(),
@@ -124,6 +124,10 @@ fn captured_jobs() {
             ..WebdavSettings::default()
         })
     );
+}
+
+#[test]
+fn captured_jobs_with_files_and_programs() {
     let sftp = SftpSettings {
         host: "nas.example.test".into(),
         path: "/backups".into(),

@@ -6,7 +6,11 @@
 
 use std::cell::RefCell;
 
-use super::{AzureSettings, GcsSettings, Secret, Settings, control_character, settings_error, trimmed};
+use super::error::settings_error;
+use super::kinds::Settings;
+use super::pasted::{control_character, trimmed};
+use super::secret::Secret;
+use super::storages::{AzureSettings, GcsSettings};
 use crate::error::BlobError;
 
 /// Looks a variable up; `None` when it is not set.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::Settings;
+use super::kinds::Settings;
 
 impl Settings {
     /// The files that reading this storage uses: keys, credentials, authorities, lists of known hosts.

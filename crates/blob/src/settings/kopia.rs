@@ -7,7 +7,10 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::{Secret, Settings, settings_error, trimmed};
+use super::error::settings_error;
+use super::kinds::Settings;
+use super::pasted::trimmed;
+use super::secret::Secret;
 use crate::error::BlobError;
 
 /// Kopia's `repository.config`, as far as a reader needs it (§1.11).

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::settings_error;
+use super::error::settings_error;
 use crate::error::BlobError;
 
 /// Without white space, line ends and byte order marks around it.

@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Deserializer};
 
+use super::error::settings_error;
 use super::secret::Secret;
-use super::settings_error;
 use crate::error::BlobError;
 
 /// A directory, in the layout that its `.shards` file describes.

@@ -3,7 +3,7 @@
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use serde_json::{Map, Value};
 
-use super::settings_error;
+use super::error::settings_error;
 use crate::error::BlobError;
 
 /// How an option's text becomes a field's value.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Result, bail};
 use rekopia::{EntryKind, Observer};
 
-use super::resolve;
+use super::choice::resolve;
 use crate::args::{Cat, Global};
 use crate::exit::CommandError;
 use crate::progress::Display;

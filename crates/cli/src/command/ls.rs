@@ -7,7 +7,7 @@ use anyhow::Result;
 use rekopia::{Entry, EntryKind, Observer, Repository};
 use serde_json::{Value, json};
 
-use super::resolve;
+use super::choice::resolve;
 use crate::args::{Global, Ls};
 use crate::progress::Display;
 use crate::say::{Output, output};

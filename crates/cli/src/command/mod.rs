@@ -2,6 +2,7 @@
 
 mod cat;
 mod caution;
+mod choice;
 mod generate;
 mod ls;
 mod original;
@@ -13,11 +14,10 @@ mod verify;
 use std::time::Duration;
 
 use anyhow::Result;
-use rekopia::{AsOf, Cancel, Reference, Repository, Resolved, Selection};
+use rekopia::Cancel;
 
-use crate::args::{Args, Command, Global, Which};
-use crate::say::say;
-use crate::{connect, exit, text};
+use crate::args::{Args, Command};
+use crate::signals::stoppable;
 
 /// Runs the command; gives the exit code.
 pub(crate) async fn run(args: Args, cancel: &Cancel) -> Result<u8> {
@@ -41,38 +41,4 @@ pub(crate) fn patience(command: &Command) -> Duration {
         Command::Restore(_) | Command::Verify(_) => Duration::from_millis(2700),
         _ => Duration::from_millis(300),
     }
-}
-
-/// Does what has no report and leaves nothing behind: a signal drops it where it stands.
-async fn stoppable<T>(cancel: &Cancel, work: impl Future<Output = Result<T>>) -> Result<T> {
-    cancel.run_until_cancelled(work).await.unwrap_or_else(|| Err(exit::Stopped.into()))
-}
-
-/// Finds what a reference names and says aloud how it was understood.
-async fn resolve(
-    repository: &Repository,
-    global: &Global,
-    reference: &str,
-    which: &Which,
-) -> Result<Resolved> {
-    let reference = Reference::parse(reference)?;
-    let resolved = repository.resolve(&reference, &selection(global, which)?).await?;
-    exit::note_listed();
-    for note in &resolved.notes {
-        say(&format!("rekopia: {}", text::line(note)));
-    }
-    Ok(resolved)
-}
-
-/// Which snapshot of a source the options ask for.
-fn selection(global: &Global, which: &Which) -> Result<Selection> {
-    let as_of = which.as_of.as_deref().map(|text| AsOf::parse(text, &jiff::Zoned::now())).transpose()?;
-    let selection = as_of.unwrap_or(AsOf::Latest).selection();
-    Ok(Selection {
-        previous: which.previous,
-        incomplete: which.incomplete,
-        tags: which.tags.tag.clone(),
-        prefer: connect::identity(global)?,
-        ..selection
-    })
 }

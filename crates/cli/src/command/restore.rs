@@ -11,13 +11,14 @@ use rekopia::{
 use serde_json::json;
 
 use super::caution::caution;
+use super::choice::resolve;
 use super::original::original;
-use super::{resolve, stoppable};
 use crate::args::{Global, OnErrorArg, OverwriteArg, Restore, SyncArg};
 use crate::consent::consent;
 use crate::exit::CommandError;
 use crate::progress::Display;
 use crate::say::say;
+use crate::signals::stoppable;
 use crate::summary::{self, Job};
 use crate::{connect, exit, text};
 

@@ -4,8 +4,8 @@ use std::io::Write;
 use std::sync::Arc;
 
 use anyhow::Result;
-use rekopia::{ErrorKind, Observer};
-use serde_json::json;
+use rekopia::{ErrorKind, Observer, RepositoryInfo};
+use serde_json::{Value, json};
 
 use crate::args::Global;
 use crate::progress::Display;
@@ -20,28 +20,7 @@ pub(super) async fn run(global: &Global) -> Result<u8> {
     let code = if damage.is_empty() { 0 } else { exit::code(ErrorKind::Corrupt) };
     let mut out = output();
     if global.json {
-        let document = json!({
-            "location": info.location,
-            "uniqueIDHex": info.unique_id,
-            "contentFormat": {
-                "hash": info.hash,
-                "encryption": info.encryption,
-                "ecc": info.ecc,
-                "eccOverheadPercent": info.ecc_overhead_percent,
-                "version": info.version,
-                "maxPackSize": info.max_pack_bytes,
-                "indexVersion": info.index_version,
-                "epochsEnabled": info.epochs_enabled,
-                "enablePasswordChange": info.enable_password_change,
-            },
-            "objectFormat": {"splitter": info.splitter},
-            "keyDerivation": info.key_algorithm,
-            "blobRetention": {"retentionMode": info.retention_mode},
-            "index": {"blobs": info.index_blobs, "contents": info.contents, "packs": info.packs,
-                "bytes": info.index_bytes, "fileBytes": info.index_file_bytes,
-                "damage": damage},
-        });
-        writeln!(out, "{}", serde_json::to_string_pretty(&document)?)?;
+        writeln!(out, "{}", serde_json::to_string_pretty(&document(info, &damage))?)?;
         return Ok(code);
     }
     let ecc = match info.ecc.as_str() {
@@ -72,4 +51,28 @@ pub(super) async fn run(global: &Global) -> Result<u8> {
     }
     out.flush()?;
     Ok(code)
+}
+
+fn document(info: &RepositoryInfo, damage: &[String]) -> Value {
+    json!({
+        "location": info.location,
+        "uniqueIDHex": info.unique_id,
+        "contentFormat": {
+            "hash": info.hash,
+            "encryption": info.encryption,
+            "ecc": info.ecc,
+            "eccOverheadPercent": info.ecc_overhead_percent,
+            "version": info.version,
+            "maxPackSize": info.max_pack_bytes,
+            "indexVersion": info.index_version,
+            "epochsEnabled": info.epochs_enabled,
+            "enablePasswordChange": info.enable_password_change,
+        },
+        "objectFormat": {"splitter": info.splitter},
+        "keyDerivation": info.key_algorithm,
+        "blobRetention": {"retentionMode": info.retention_mode},
+        "index": {"blobs": info.index_blobs, "contents": info.contents, "packs": info.packs,
+            "bytes": info.index_bytes, "fileBytes": info.index_file_bytes,
+            "damage": damage},
+    })
 }

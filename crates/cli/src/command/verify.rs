@@ -11,10 +11,11 @@ use rekopia::{
 use serde_json::Value;
 
 use super::caution::caution;
-use super::{resolve, selection, stoppable};
+use super::choice::{resolve, selection};
 use crate::args::{Global, Verify};
 use crate::exit::{self, CommandError};
 use crate::progress::Display;
+use crate::signals::stoppable;
 use crate::summary::{self, Job};
 
 pub(super) async fn run(global: &Global, args: &Verify, cancel: &Cancel) -> Result<u8> {

@@ -151,12 +151,16 @@ fn damage() {
     }
     session.with_repo(&[
         "restore latest t --include config/secret.key",
-        "verify latest/config",
+        "verify latest/config/secret.key",
         "cat latest/config/secret.key",
     ]);
     let pack = blobs(&session.at("repo"), "q").pop().unwrap();
     std::fs::write(pack, "damaged").unwrap();
-    session.with_repo(&["snapshots", "restore latest t", "restore cb475e5a8ce4f685416880e5c424d08b t"]);
+    session.with_repo(&[
+        "snapshots",
+        "restore latest t",
+        "restore cb475e5a8ce4f685416880e5c424d08b t --include config/secret.key",
+    ]);
     let index = blobs(&session.at("repo"), "x").pop().unwrap();
     std::fs::write(index, "damaged").unwrap();
     session.with_repo(&["snapshots", "restore latest t", "status"]);

@@ -122,16 +122,14 @@ enum Way {
     HungUp,
 }
 
-/// Runs `program` with its arguments, its streams as told; gives its status. `streams`: 1, 2 or 12.
-fn run_with(place: &Place, args: &[&str], streams: &str, way: Way) -> Output {
+/// What a shell does to run the program so; it leaves its status in the file `code`, and may wait for `flag` to go.
+fn script(place: &Place, args: &[&str], streams: &str, way: Way) -> String {
     let quoted = |text: &str| format!("'{text}'");
     let program: Vec<String> = std::iter::once(EXE).chain(args.iter().copied()).map(quoted).collect();
     let program = program.join(" ");
     let redirect = |to: &str| -> String { streams.chars().map(|n| format!(" {n}>{to}")).collect() };
     let (code, flag) = (place.path("code"), place.path("flag"));
-    let _ = std::fs::remove_file(&code);
-    std::fs::write(&flag, "").unwrap();
-    let script = match way {
+    match way {
         Way::Closed => format!("{program}{}; echo $? > {}", redirect("&-"), code.display()),
         Way::Full => format!("{program}{}; echo $? > {}", redirect("/dev/full"), code.display()),
         // Descriptor 9 is a pipe that `true` has left by the time that the flag is gone.
@@ -154,7 +152,15 @@ fn run_with(place: &Place, args: &[&str], streams: &str, way: Way) -> Output {
             flag = flag.display(),
             code = code.display()
         ),
-    };
+    }
+}
+
+/// Runs `program` with its arguments, its streams as told; gives its status. `streams`: 1, 2 or 12.
+fn run_with(place: &Place, args: &[&str], streams: &str, way: Way) -> Output {
+    let (code, flag) = (place.path("code"), place.path("flag"));
+    let _ = std::fs::remove_file(&code);
+    std::fs::write(&flag, "").unwrap();
+    let script = script(place, args, streams, way);
     let mut command = match way {
         Way::HungUp => {
             let mut command = Command::new("script");

@@ -13,6 +13,7 @@ mod errors;
 mod faults;
 mod hints;
 mod index;
+mod layers;
 mod layouts;
 mod limits;
 mod passing;

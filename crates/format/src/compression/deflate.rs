@@ -2,7 +2,8 @@
 
 use libdeflater::{DecompressionError, Decompressor};
 
-use super::{Error, read_limited};
+use super::error::Error;
+use super::limited::read_limited;
 
 /// A decompressor that is made when the first stream comes.
 #[derive(Default)]

@@ -1,51 +1,15 @@
 //! Compressed data: a 4-byte header ID, then a stream of one of six families (§3.5).
 
 mod deflate;
+mod error;
+mod limited;
 mod lz4;
 mod s2;
 mod zstd;
 
+pub use error::Error;
+
 use crate::reader::Cursor;
-
-/// Data that does not decompress.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// There are not even the four bytes of the header.
-    #[error("compressed data of {0} bytes has no header")]
-    NoHeader(usize),
-    /// A header ID that is not known.
-    #[error("compression {0:#010x} is not supported")]
-    Unsupported(u32),
-    /// The stream is damaged.
-    #[error("damaged {family} stream: {what}")]
-    Damaged {
-        /// The kind of stream.
-        family: &'static str,
-        /// What is wrong with it.
-        what: String,
-    },
-    /// The stream holds more than it may.
-    #[error("the decompressed data exceeds {limit} bytes")]
-    TooLong {
-        /// The most that is accepted.
-        limit: usize,
-    },
-    /// The stream holds less or more than recorded.
-    #[error("{found} bytes decompressed, {wanted} are recorded")]
-    Length {
-        /// As recorded.
-        wanted: usize,
-        /// As found.
-        found: usize,
-    },
-}
-
-impl Error {
-    fn damaged(family: &'static str, what: impl ToString) -> Self {
-        Error::Damaged { family, what: what.to_string() }
-    }
-}
 
 /// A family of streams; the variants of one family decode identically.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -144,28 +108,6 @@ pub fn split_header(data: &[u8]) -> Result<(u32, &[u8]), Error> {
 pub fn gunzip(stream: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), Error> {
     out.clear();
     deflate::Deflate::default().gunzip(stream, None, limit, out)
-}
-
-/// Reads all of `from` as long as it stays within `limit`.
-fn read_limited(
-    from: &mut impl std::io::Read,
-    family: &'static str,
-    limit: usize,
-    out: &mut Vec<u8>,
-) -> Result<(), Error> {
-    let mut piece = [0; 16 * 1024];
-    loop {
-        let n = match from.read(&mut piece) {
-            Ok(0) => return Ok(()),
-            Ok(n) => n,
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(e) => return Err(Error::damaged(family, e)),
-        };
-        if out.len().saturating_add(n) > limit {
-            return Err(Error::TooLong { limit });
-        }
-        out.extend_from_slice(piece.get(..n).unwrap_or_default());
-    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 
 use crc_fast::{CrcAlgorithm, checksum};
 
-use super::Error;
+use super::error::Error;
 use crate::reader::Cursor;
 
 /// The most that one chunk may decompress to.

@@ -3,7 +3,8 @@
 use zstd::bulk::Decompressor;
 use zstd::zstd_safe::DParameter;
 
-use super::{Error, read_limited};
+use super::error::Error;
+use super::limited::read_limited;
 
 /// A decompressor that is made when the first frame comes.
 #[derive(Default)]

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{DirectorySummary, Entry, EntryError, EntryFailure, EntryKind};
+use super::entry::{DirectorySummary, Entry, EntryError, EntryFailure, EntryKind};
 use crate::entry_name::EntryName;
 use crate::ids::ObjectId;
 use crate::json::{Text, parse_first, repaired};

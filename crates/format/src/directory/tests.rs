@@ -1,4 +1,5 @@
 use super::*;
+use crate::entry_name::EntryName;
 use proptest::prelude::*;
 
 /// The two directories of appendix C.

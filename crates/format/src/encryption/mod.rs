@@ -1,44 +1,18 @@
 //! Content ciphers: open a stored item, or refuse it (§3.3, §3.4).
 
 pub(crate) mod aead;
+mod error;
 mod removed;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::key::hkdf_sha256;
+pub use error::Error;
+
+use crate::hkdf::hkdf_sha256;
 use aead::{Aead, Cipher};
 use removed::RemovedCipher;
-
-/// A cipher that is not known, or an item that does not open.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// The repository names a cipher that is not known.
-    #[error("content encryption {name:?} is not supported")]
-    UnsupportedAlgorithm {
-        /// As named in the repository.
-        name: String,
-    },
-    /// The master key is too short for this cipher.
-    #[error("the master key has {found} bytes, {wanted} are needed")]
-    ShortKey {
-        /// Bytes that the cipher needs.
-        wanted: usize,
-        /// Bytes there are.
-        found: usize,
-    },
-    /// The item is shorter than what the cipher adds.
-    #[error("{len} bytes are too short for an encrypted item")]
-    TooShort {
-        /// Bytes stored.
-        len: usize,
-    },
-    /// The item is damaged, or belongs somewhere else.
-    #[error("decryption failed: the data is damaged or not what belongs here")]
-    NotAuthentic,
-}
 
 /// The content cipher of a repository with its keys.
 pub struct ContentCipher {

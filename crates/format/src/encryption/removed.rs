@@ -5,8 +5,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::Error;
-use crate::key::hkdf_sha256;
+use super::error::Error;
+use crate::hkdf::hkdf_sha256;
 
 /// One of them, with its keys.
 pub(super) enum RemovedCipher {

@@ -3,7 +3,8 @@
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::{EpochParameters, Error, FormatBlob, RepositoryConfig, RequiredFeature, Secret, UpgradeLock};
+use super::config::{EpochParameters, FormatBlob, RepositoryConfig, RequiredFeature, Secret, UpgradeLock};
+use super::error::Error;
 use crate::json::{base64_bytes, null_is_zero, parse_first, repaired};
 use crate::time::parse_rfc3339_nanos;
 

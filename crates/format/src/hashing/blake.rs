@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::HashAlgorithm;
+use super::algorithm::HashAlgorithm;
 use super::blake2b::{self, Stream};
 
 /// One of them, with its key.

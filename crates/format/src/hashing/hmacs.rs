@@ -4,7 +4,7 @@ use hmac::{Hmac, KeyInit, Mac, SimpleHmac};
 use sha2::{Sha224, Sha256};
 use sha3::{Sha3_224, Sha3_256};
 
-use super::HashAlgorithm;
+use super::algorithm::HashAlgorithm;
 
 /// One of them, after the key.
 #[derive(Clone)]

@@ -9,11 +9,16 @@
 //!
 //! Nothing is copied: an [`IndexFile`] borrows the decrypted bytes, and reading an entry allocates nothing.
 
+mod entry;
+mod error;
 pub mod merge;
 mod v1;
 mod v2;
 
 use std::collections::HashMap;
+
+pub use entry::{PackRef, RawIndexEntry};
+pub use error::Error;
 
 use crate::reader::EndOfData;
 
@@ -27,101 +32,6 @@ pub struct IndexFile<'a> {
 enum Layout<'a> {
     V1(v1::File<'a>),
     V2(v2::File<'a>),
-}
-
-/// One entry as stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RawIndexEntry<'a> {
-    /// Prefix byte (0 = none) and hash: see [`crate::ContentId::from_key`].
-    pub key: &'a [u8],
-    /// The pack; its name is [`IndexFile::pack_name`].
-    pub pack: PackRef,
-    /// Where the stored bytes begin, from the start of the pack.
-    pub offset: u32,
-    /// Stored bytes.
-    pub packed_len: u32,
-    /// Plaintext bytes, after decompression.
-    pub original_len: u32,
-    /// Unix seconds when the entry was written.
-    pub timestamp: u64,
-    /// Marked as deleted. The bytes can still be read (§4.5).
-    pub deleted: bool,
-    /// Compression ID, 0 = none.
-    pub compression: u32,
-    /// The repository's `version` when the entry was written.
-    pub format_version: u8,
-    /// Encryption key ID; only 0 is known.
-    pub key_id: u8,
-}
-
-/// A pack inside one index file. Equal references are the same name; the opposite does not hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct PackRef(u64);
-
-/// The bytes are not an index file.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// A header or section does not fit.
-    #[error("index file: {0}")]
-    Short(#[from] EndOfData),
-    /// The first byte is not a known layout.
-    #[error("index file has layout {found}, expected 1 or 2")]
-    Layout {
-        /// The first byte.
-        found: u8,
-    },
-    /// Keys and entries have impossible sizes.
-    #[error("index file has keys of {key} bytes and entries of {entry}")]
-    Sizes {
-        /// Size of a key in bytes.
-        key: u8,
-        /// Size of an entry in bytes.
-        entry: u16,
-    },
-    /// The entries reach beyond the end.
-    #[error("index file of {len} bytes cannot hold the {count} {what} its header announces")]
-    Section {
-        /// Which section.
-        what: &'static str,
-        /// Announced elements.
-        count: u32,
-        /// Bytes there are.
-        len: usize,
-    },
-    /// An entry names a pack or a format that is not there.
-    #[error("index entry refers to {what} {found} of {count}")]
-    Reference {
-        /// Pack or format.
-        what: &'static str,
-        /// The number in the entry.
-        found: u32,
-        /// How many there are.
-        count: u32,
-    },
-    /// A pack's name lies outside the file or is not text.
-    #[error("index file has no pack name of {len} bytes at offset {offset}")]
-    PackName {
-        /// From the start of the file, in bytes.
-        offset: u32,
-        /// Length of the name in bytes.
-        len: u8,
-    },
-    /// An entry is shorter than the encryption of nothing.
-    #[error("index entry of {packed} packed bytes, expected at least {overhead}")]
-    PackedLength {
-        /// Packed bytes.
-        packed: u32,
-        /// Bytes that encryption adds.
-        overhead: u32,
-    },
-    /// There is no entry with this number.
-    #[error("index entry {found} of {count}")]
-    NoEntry {
-        /// The number asked for.
-        found: usize,
-        /// How many there are.
-        count: usize,
-    },
 }
 
 impl<'a> IndexFile<'a> {
@@ -223,52 +133,6 @@ impl<T: Copy> PackMemo<T> {
         }
         Ok(value)
     }
-}
-
-/// The section of fixed-size records: key, then entry.
-#[derive(Debug, Clone, Copy)]
-struct Entries<'a> {
-    bytes: &'a [u8],
-    key_len: usize,
-    stride: usize,
-}
-
-impl<'a> Entries<'a> {
-    fn len(&self) -> usize {
-        self.bytes.len().checked_div(self.stride).unwrap_or(0)
-    }
-
-    fn get(&self, number: usize) -> Result<(&'a [u8], &'a [u8]), Error> {
-        let record = || {
-            let start = number.checked_mul(self.stride)?;
-            self.bytes.get(start..start.checked_add(self.stride)?)?.split_at_checked(self.key_len)
-        };
-        record().ok_or(Error::NoEntry { found: number, count: self.len() })
-    }
-}
-
-/// The first `count × size` bytes of `rest`, and what follows.
-fn section<'a>(
-    rest: &'a [u8],
-    count: u32,
-    size: usize,
-    what: &'static str,
-) -> Result<(&'a [u8], &'a [u8]), Error> {
-    let len = usize::try_from(count).ok().and_then(|n| n.checked_mul(size));
-    len.and_then(|n| rest.split_at_checked(n)).ok_or(Error::Section { what, count, len: rest.len() })
-}
-
-fn name_at(data: &[u8], offset: u32, len: u8) -> Result<&str, Error> {
-    let find = || {
-        let start = usize::try_from(offset).ok()?;
-        std::str::from_utf8(data.get(start..start.checked_add(usize::from(len))?)?).ok()
-    };
-    find().filter(|name| !name.is_empty()).ok_or(Error::PackName { offset, len })
-}
-
-/// Bit 31 of an offset says "deleted"; the rest is the offset.
-fn deleted_and_offset(word: u32) -> (bool, u32) {
-    (word >> 31 == 1, word & 0x7fff_ffff)
 }
 
 #[cfg(test)]

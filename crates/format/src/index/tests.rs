@@ -1,6 +1,6 @@
 use super::encode::Model;
 use super::*;
-use crate::ContentId;
+use crate::ids::ContentId;
 use proptest::prelude::*;
 
 const P: &str = "p0123456789abcdef0123456789abcdef-s0011223344556677123";

@@ -4,7 +4,8 @@
 //! entry   0 u48 time │ 6 u8 format │ 7 u8 name length │ 8 u32 name offset │ 12 deleted 1 bit, offset 31 │ 16 u32 packed
 //! ```
 
-use super::{Entries, Error, PackRef, RawIndexEntry, deleted_and_offset, name_at, section};
+use super::entry::{Entries, PackRef, RawIndexEntry, deleted_and_offset, name_at, section};
+use super::error::Error;
 use crate::reader::Cursor;
 
 /// Size of an entry without its key, in bytes.

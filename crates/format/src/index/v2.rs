@@ -6,7 +6,8 @@
 //! ```
 //! The last three bytes are there only as far as the entry size of the header (16…19) reaches.
 
-use super::{Entries, Error, PackRef, RawIndexEntry, deleted_and_offset, name_at, section};
+use super::entry::{Entries, PackRef, RawIndexEntry, deleted_and_offset, name_at, section};
+use super::error::Error;
 use crate::reader::Cursor;
 
 /// Size of a pack's record in bytes: length and offset of its name.

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{
-    Compression, ErrorHandling, Files, MetadataCompression, Policy, PolicyTarget, Retention, Scheduling,
-    Settings, Upload,
+use super::settings::{
+    Compression, ErrorHandling, Files, MetadataCompression, Retention, Scheduling, Settings, Upload,
 };
+use super::stored::{Policy, PolicyTarget};
 use crate::snapshot::Source;
 
 /// What all policies together say about a source.

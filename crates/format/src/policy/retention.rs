@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::Retention;
+use super::settings::Retention;
 use crate::snapshot::Snapshot;
 use crate::time::seconds_since_1970;
 

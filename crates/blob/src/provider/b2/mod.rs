@@ -7,45 +7,30 @@ mod session;
 
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use answers::{Page, modified_ns};
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rekopia_format::BlobId;
 use reqwest::{Method, Url};
-use session::Session;
+use session::{Api, Session};
 
 use crate::client::answers::{check_range, header};
 use crate::client::collect::collect;
-use crate::client::credentials::Held;
-use crate::client::http::Http;
-use crate::client::trust::Trust;
 use crate::deadlines::Deadlines;
 use crate::error::{BlobError, BlobErrorKind};
 use crate::folders::far::{Bucket, FarElsewhere, Member};
 use crate::folders::names::is_blob;
 use crate::reader::{BlobInfo, BlobReader, BoxFuture, StorageTraits, Usage};
-use crate::settings::{B2Settings, Secret};
+use crate::settings::B2Settings;
 
 /// Reads blobs from a bucket.
 #[derive(Debug)]
 pub struct B2Blobs {
-    http: Http,
-    /// Where to sign in.
-    endpoint: String,
-    key_id: String,
-    key: Secret,
-    bucket: String,
-    prefix: String,
-    /// Where requests go, for messages.
-    place: String,
-    /// Made by the first request, made anew when its token has expired.
-    session: Held<Arc<Session>>,
+    api: Api,
     elsewhere: FarElsewhere,
 }
 
-const ENDPOINT: &str = "https://api.backblazeb2.com";
 /// Names of one page; the most that B2 gives.
 const PAGE: usize = 10_000;
 /// What stays as it is in a file's URL.
@@ -57,46 +42,21 @@ impl B2Blobs {
     /// # Errors
     /// [`BlobErrorKind::Settings`] for fields that are missing or cannot be understood.
     pub fn new(settings: &B2Settings, deadlines: Deadlines) -> Result<Self, BlobError> {
-        let wrong = |what: &str| BlobError::new(BlobErrorKind::Settings, what);
-        if settings.key_id.is_empty() {
-            return Err(wrong("field \"keyID\" is missing; B2_KEY_ID sets it, too"));
-        }
-        if settings.key.is_empty() {
-            return Err(wrong("field \"key\" is missing; B2_KEY sets it, too"));
-        }
-        let endpoint = match settings.endpoint.trim_end_matches('/') {
-            "" => ENDPOINT,
-            text if text.contains('@') => return Err(wrong("field \"endpoint\" must be an address alone")),
-            text if text.starts_with("http://") || text.starts_with("https://") => text,
-            _ => return Err(wrong("field \"endpoint\" is neither http://… nor https://…")),
-        };
-        let at = if endpoint == ENDPOINT { String::new() } else { format!(" at {endpoint}") };
-        let trust = Trust { ca_file: settings.ca_file.as_deref(), ..Trust::default() };
-        Ok(B2Blobs {
-            http: Http::new(trust, deadlines)?,
-            endpoint: endpoint.to_owned(),
-            key_id: settings.key_id.clone(),
-            key: settings.key.clone(),
-            bucket: settings.bucket.clone(),
-            prefix: settings.prefix.clone(),
-            place: format!("b2://{}/{}{at}", settings.bucket, settings.prefix),
-            session: Held::new(deadlines.patience),
-            elsewhere: FarElsewhere::default(),
-        })
+        Ok(B2Blobs { api: Api::new(settings, deadlines)?, elsewhere: FarElsewhere::default() })
     }
 
     fn file_url(&self, session: &Session, below: &str) -> Result<Url, BlobError> {
-        let name = format!("{}{below}", self.prefix);
+        let name = format!("{}{below}", self.api.prefix);
         let path = format!(
             "/file/{}/{}",
-            utf8_percent_encode(&self.bucket, PLAIN),
+            utf8_percent_encode(&self.api.bucket, PLAIN),
             utf8_percent_encode(&name, PLAIN)
         );
-        let url = self.url(&session.download_url, &path)?;
+        let url = self.api.url(&session.download_url, &path)?;
         if url.path().ends_with(&path) {
             return Ok(url);
         }
-        let what = format!("{}: a prefix must not hold \".\" or \"..\" folders", self.place);
+        let what = format!("{}: a prefix must not hold \".\" or \"..\" folders", self.api.place);
         Err(BlobError::new(BlobErrorKind::Settings, what))
     }
 
@@ -128,19 +88,19 @@ impl B2Blobs {
     ) -> Result<Vec<u8>, BlobError> {
         let wanted = range.as_ref().map(|r| format!("bytes={}-{}", r.start, r.end - 1));
         let build = |session: &Session| Ok((Method::GET, self.file_url(session, path)?, wanted.clone()));
-        let mut answer = self.send("getting it", build).await?;
+        let mut answer = self.api.send("getting it", build).await?;
         if range.is_some() {
-            answer = self.http.with_range(answer).await.map_err(|e| e.while_doing(&self.place))?;
+            answer = self.api.http.with_range(answer).await.map_err(|e| e.while_doing(&self.api.place))?;
         }
         let expected = match &range {
             None => answer.content_length(),
             Some(range) => Some(check_range(range, header(&answer, "content-range"))?),
         };
         let sum = header(&answer, "x-bz-content-sha1").filter(|_| range.is_none()).map(str::to_owned);
-        let bytes = collect(self.http.body(answer), into, expected).await?;
+        let bytes = collect(self.api.http.body(answer), into, expected).await?;
         match sum {
             Some(sum) if is_other(&sum, &bytes) => {
-                let what = format!("{}: getting it: other bytes than its SHA-1 is of", self.place);
+                let what = format!("{}: getting it: other bytes than its SHA-1 is of", self.api.place);
                 Err(BlobError::new(BlobErrorKind::Unavailable, what).transient())
             }
             _ => Ok(bytes),
@@ -155,7 +115,7 @@ impl B2Blobs {
 
     async fn info_at(&self, id: &BlobId, path: &str) -> Result<BlobInfo, BlobError> {
         let build = |session: &Session| Ok((Method::HEAD, self.file_url(session, path)?, None));
-        let answer = self.send("looking at it", build).await?;
+        let answer = self.api.send("looking at it", build).await?;
         let header = |name| header(&answer, name);
         let len = header("content-length").and_then(|v| v.parse().ok()).unwrap_or(0);
         let uploaded_ms = header("x-bz-upload-timestamp").and_then(|v| v.parse().ok()).unwrap_or(0);
@@ -172,13 +132,13 @@ impl B2Blobs {
     /// May stop when there are `limit` blobs.
     async fn level(&self, prefix: &str, limit: usize) -> Result<Vec<Member>, BlobError> {
         let doing = format!("listing {prefix:?}");
-        let whole = format!("{}{prefix}", self.prefix);
+        let whole = format!("{}{prefix}", self.api.prefix);
         let count = PAGE.min(limit.max(100)).to_string();
         let (mut found, mut blobs) = (Vec::new(), 0);
         let mut next: Option<String> = None;
         loop {
             let build = |session: &Session| {
-                let mut url = self.url(&session.api_url, "/b2api/v4/b2_list_file_names")?;
+                let mut url = self.api.url(&session.api_url, "/b2api/v4/b2_list_file_names")?;
                 let mut query = url.query_pairs_mut();
                 query.append_pair("bucketId", &session.bucket_id).append_pair("maxFileCount", &count);
                 query.append_pair("prefix", &whole).append_pair("delimiter", "/");
@@ -188,15 +148,15 @@ impl B2Blobs {
                 drop(query);
                 Ok((Method::GET, url, None))
             };
-            let answer = self.send(&doing, build).await?;
-            let page: Page = self.json(answer, &doing).await?;
+            let answer = self.api.send(&doing, build).await?;
+            let page: Page = self.api.json(answer, &doing).await?;
             for file in page.files {
-                let Some(name) = file.file_name.strip_prefix(self.prefix.as_str()) else { continue };
+                let Some(name) = file.file_name.strip_prefix(self.api.prefix.as_str()) else { continue };
                 match file.action.as_str() {
                     "upload" => {
                         let modified_ns = modified_ns(file.upload_timestamp.unwrap_or(0), file.copied_time());
                         let len = file.content_length.ok_or_else(|| {
-                            let what = format!("{}: {doing}: {name} without its length", self.place);
+                            let what = format!("{}: {doing}: {name} without its length", self.api.place);
                             BlobError::new(BlobErrorKind::Unavailable, what).transient()
                         })?;
                         blobs += usize::from(is_blob(name));
@@ -210,7 +170,7 @@ impl B2Blobs {
                 Some(name) if blobs < limit => {
                     // Names come in order; a storage that does not go on would be asked for ever.
                     if next.as_ref().is_some_and(|last| *last >= name) {
-                        let what = format!("{}: {doing}: it does not go on", self.place);
+                        let what = format!("{}: {doing}: it does not go on", self.api.place);
                         return Err(BlobError::new(BlobErrorKind::Unavailable, what).transient());
                     }
                     next = Some(name);
@@ -235,7 +195,7 @@ impl Bucket for B2Blobs {
     }
 
     fn place(&self) -> String {
-        self.place.clone()
+        self.api.place.clone()
     }
 }
 
@@ -268,7 +228,7 @@ impl BlobReader for B2Blobs {
     fn distrust(&self, _id: &BlobId) {}
 
     fn usage(&self) -> Usage {
-        self.http.usage()
+        self.api.http.usage()
     }
 
     fn traits(&self) -> StorageTraits {
@@ -280,7 +240,7 @@ impl BlobReader for B2Blobs {
     }
 
     fn describe(&self) -> String {
-        self.place.clone()
+        self.api.place.clone()
     }
 }
 

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use reqwest::{Method, Response, Url};
 use serde::de::DeserializeOwned;
 
-use super::B2Blobs;
 use super::answers::{Account, Buckets};
 use crate::client::answers::{by_status, header, plain_code};
-use crate::client::credentials::Freshness;
+use crate::client::credentials::{Freshness, Held};
+use crate::client::http::Http;
+use crate::client::trust::Trust;
 use crate::client::whole::{html_instead, is_html};
+use crate::deadlines::Deadlines;
 use crate::error::{BlobError, BlobErrorKind};
-use crate::settings::Secret;
+use crate::settings::{B2Settings, Secret};
 
 /// What signing in gave.
 #[derive(Debug)]
@@ -37,7 +39,57 @@ impl From<BlobError> for Refused {
 /// The longest answer that is not a blob.
 const MOST: usize = 64 << 20;
 
-impl B2Blobs {
+/// The service, a key to it and a bucket: what requests are made of.
+#[derive(Debug)]
+pub(super) struct Api {
+    pub(super) http: Http,
+    /// Where to sign in.
+    endpoint: String,
+    key_id: String,
+    key: Secret,
+    pub(super) bucket: String,
+    pub(super) prefix: String,
+    /// Where requests go, for messages.
+    pub(super) place: String,
+    /// Made by the first request, made anew when its token has expired.
+    session: Held<Arc<Session>>,
+}
+
+const ENDPOINT: &str = "https://api.backblazeb2.com";
+
+impl Api {
+    /// Makes a client; sends nothing yet.
+    ///
+    /// # Errors
+    /// [`BlobErrorKind::Settings`] for fields that are missing or cannot be understood.
+    pub(super) fn new(settings: &B2Settings, deadlines: Deadlines) -> Result<Self, BlobError> {
+        let wrong = |what: &str| BlobError::new(BlobErrorKind::Settings, what);
+        if settings.key_id.is_empty() {
+            return Err(wrong("field \"keyID\" is missing; B2_KEY_ID sets it, too"));
+        }
+        if settings.key.is_empty() {
+            return Err(wrong("field \"key\" is missing; B2_KEY sets it, too"));
+        }
+        let endpoint = match settings.endpoint.trim_end_matches('/') {
+            "" => ENDPOINT,
+            text if text.contains('@') => return Err(wrong("field \"endpoint\" must be an address alone")),
+            text if text.starts_with("http://") || text.starts_with("https://") => text,
+            _ => return Err(wrong("field \"endpoint\" is neither http://… nor https://…")),
+        };
+        let at = if endpoint == ENDPOINT { String::new() } else { format!(" at {endpoint}") };
+        let trust = Trust { ca_file: settings.ca_file.as_deref(), ..Trust::default() };
+        Ok(Api {
+            http: Http::new(trust, deadlines)?,
+            endpoint: endpoint.to_owned(),
+            key_id: settings.key_id.clone(),
+            key: settings.key.clone(),
+            bucket: settings.bucket.clone(),
+            prefix: settings.prefix.clone(),
+            place: format!("b2://{}/{}{at}", settings.bucket, settings.prefix),
+            session: Held::new(deadlines.patience),
+        })
+    }
+
     /// The current session; another one when that one was refused.
     async fn session(&self) -> Result<Arc<Session>, BlobError> {
         self.session.get(|_| Freshness::Good, |_| async { Ok(Arc::new(self.sign_in().await?)) }).await

@@ -8,14 +8,14 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::DispatchFailure;
 use aws_smithy_types::byte_stream::error::Error as ByteStreamError;
 
-use super::S3Blobs;
 use super::credentials::speaks_of_expiry;
+use super::objects::Objects;
 use crate::client::answers::{by_status, wait};
 use crate::client::http::innermost;
 use crate::client::whole::is_html;
 use crate::error::{BlobError, BlobErrorKind};
 
-impl S3Blobs {
+impl Objects {
     /// What a failed request means; `doing` is a clause such as "getting it".
     pub(super) fn failed<E: ProvideErrorMetadata + std::error::Error + 'static>(
         &self,

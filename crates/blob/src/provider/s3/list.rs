@@ -1,49 +1,16 @@
 //! Listings of a bucket: as it is, and as it was at an earlier time (§1.10).
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use jiff::Timestamp;
 use rekopia_format::BlobId;
 
-use super::{S3Blobs, nanos};
+use super::objects::{Objects, nanos};
+use super::past::{Past, Version};
 use crate::error::{BlobError, BlobErrorKind};
 use crate::folders::far::Member;
 use crate::folders::names::is_blob;
-use crate::reader::BlobInfo;
 
-/// The bucket as it was.
-#[derive(Debug)]
-pub(super) struct Past {
-    pub(super) at: Timestamp,
-    /// Versions found so far, by key; `None`: it did not exist then.
-    versions: Mutex<HashMap<String, Option<Version>>>,
-}
-
-/// An object as it was.
-#[derive(Debug, Clone)]
-pub(super) struct Version {
-    pub(super) id: String,
-    pub(super) len: u64,
-    pub(super) modified_ns: i64,
-}
-
-impl Past {
-    pub(super) fn new(at: Timestamp) -> Self {
-        Past { at, versions: Mutex::default() }
-    }
-
-    fn versions(&self) -> MutexGuard<'_, HashMap<String, Option<Version>>> {
-        self.versions.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl S3Blobs {
-    /// The blobs that there are, or were; may stop when `limit` are found.
-    pub(super) async fn blobs(&self, prefix: &str, limit: usize) -> Result<Vec<BlobInfo>, BlobError> {
-        self.elsewhere.names(self, prefix, limit).await
-    }
-
+impl Objects {
     /// The objects and folders whose keys begin so, up to the next slash; their names are whole, less the prefix of the
     /// repository. May stop when there are `limit` objects.
     pub(super) async fn level(&self, begin: &str, limit: usize) -> Result<Vec<Member>, BlobError> {

@@ -6,24 +6,22 @@ mod credentials;
 mod failures;
 mod http;
 mod list;
+mod objects;
 mod open;
+mod past;
 mod region;
 mod role;
 
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use aws_sdk_s3::Client;
-use credentials::S3Credentials;
 use failures::broke_off;
-use list::{Past, Version};
-use region::Regional;
+use objects::{Objects, nanos};
+use past::Version;
 use rekopia_format::BlobId;
 
 use crate::client::answers::check_range;
 use crate::client::collect::collect;
-use crate::client::http::Http;
 use crate::error::BlobError;
 use crate::folders::far::{Bucket, FarElsewhere, Member};
 use crate::reader::{BlobInfo, BlobReader, BoxFuture, StorageTraits, Usage};
@@ -31,46 +29,43 @@ use crate::reader::{BlobInfo, BlobReader, BoxFuture, StorageTraits, Usage};
 /// Reads blobs from a bucket.
 #[derive(Debug)]
 pub struct S3Blobs {
-    regional: Regional,
-    http: Http,
-    bucket: String,
-    prefix: String,
-    /// Where requests go, for messages.
-    place: String,
-    past: Option<Past>,
-    /// `None`: requests are not signed.
-    credentials: Option<Arc<S3Credentials>>,
+    objects: Objects,
     elsewhere: FarElsewhere,
 }
 
 impl S3Blobs {
     /// The same bucket under another prefix, as it is now.
     pub(crate) fn at(&self, prefix: &str) -> Self {
-        let (regional, http, bucket) = (self.regional.clone(), self.http.clone(), self.bucket.clone());
-        let (prefix, place, elsewhere) = (prefix.to_owned(), self.place.clone(), FarElsewhere::default());
-        let credentials = self.credentials.clone();
-        S3Blobs { regional, http, bucket, prefix, place, past: None, credentials, elsewhere }
+        let Objects { regional, http, bucket, place, credentials, .. } = &self.objects;
+        let objects = Objects {
+            regional: regional.clone(),
+            http: http.clone(),
+            bucket: bucket.clone(),
+            prefix: prefix.to_owned(),
+            place: place.clone(),
+            past: None,
+            credentials: credentials.clone(),
+        };
+        S3Blobs { objects, elsewhere: FarElsewhere::default() }
     }
 
     /// The folders directly below this prefix of the bucket, each with its slash: one page of a listing.
     pub(crate) async fn folders(&self, prefix: &str) -> Result<Vec<String>, BlobError> {
-        let request = self.client().list_objects_v2().bucket(&self.bucket).prefix(prefix).delimiter("/");
-        let page = request.send().await.map_err(|e| self.failed(e, "listing folders"))?;
+        let request = self
+            .objects
+            .client()
+            .list_objects_v2()
+            .bucket(&self.objects.bucket)
+            .prefix(prefix)
+            .delimiter("/");
+        let page = request.send().await.map_err(|e| self.objects.failed(e, "listing folders"))?;
         Ok(page.common_prefixes().iter().filter_map(|p| p.prefix().map(str::to_owned)).collect())
     }
 
     /// Whether a format blob lies here; no when that cannot be told.
     pub(crate) async fn holds_repository(&self) -> bool {
-        let key = self.key("kopia.repository");
-        self.client().head_object().bucket(&self.bucket).key(key).send().await.is_ok()
-    }
-
-    fn client(&self) -> Client {
-        self.regional.client()
-    }
-
-    fn key(&self, id: &str) -> String {
-        format!("{}{id}", self.prefix)
+        let key = self.objects.key("kopia.repository");
+        self.objects.client().head_object().bucket(&self.objects.bucket).key(key).send().await.is_ok()
     }
 
     /// A blob, in whatever layout it lies.
@@ -100,14 +95,15 @@ impl S3Blobs {
         range: Option<Range<u64>>,
         into: Vec<u8>,
     ) -> Result<Vec<u8>, BlobError> {
-        let version = match &self.past {
-            Some(past) => Some(self.version(past, id, path).await?.id),
+        let version = match &self.objects.past {
+            Some(past) => Some(self.objects.version(past, id, path).await?.id),
             None => None,
         };
         let header = range.as_ref().map(|r| format!("bytes={}-{}", r.start, r.end - 1));
-        let request = self.client().get_object().bucket(&self.bucket).key(self.key(path));
+        let request =
+            self.objects.client().get_object().bucket(&self.objects.bucket).key(self.objects.key(path));
         let answer = request.set_range(header).set_version_id(version).send().await;
-        let answer = answer.map_err(|e| self.failed(e, "getting it").of(id))?;
+        let answer = answer.map_err(|e| self.objects.failed(e, "getting it").of(id))?;
         let expected = match &range {
             None => answer.content_length().and_then(|n| u64::try_from(n).ok()),
             Some(range) => Some(check_range(range, answer.content_range()).map_err(|e| e.of(id))?),
@@ -118,6 +114,11 @@ impl S3Blobs {
         collect(parts, into, expected).await.map_err(|e| e.of(id))
     }
 
+    /// The blobs that there are, or were; may stop when `limit` are found.
+    async fn blobs(&self, prefix: &str, limit: usize) -> Result<Vec<BlobInfo>, BlobError> {
+        self.elsewhere.names(self, prefix, limit).await
+    }
+
     async fn info(&self, id: &BlobId) -> Result<BlobInfo, BlobError> {
         let got = self.info_at(id, id.as_str()).await;
         let ask = |path: String| async move { self.info_at(id, &path).await };
@@ -125,12 +126,19 @@ impl S3Blobs {
     }
 
     async fn info_at(&self, id: &BlobId, path: &str) -> Result<BlobInfo, BlobError> {
-        if let Some(past) = &self.past {
-            let Version { len, modified_ns, .. } = self.version(past, id, path).await?;
+        if let Some(past) = &self.objects.past {
+            let Version { len, modified_ns, .. } = self.objects.version(past, id, path).await?;
             return Ok(BlobInfo { id: id.clone(), len, modified_ns });
         }
-        let answer = self.client().head_object().bucket(&self.bucket).key(self.key(path)).send().await;
-        let answer = answer.map_err(|e| self.failed(e, "looking at it").of(id))?;
+        let answer = self
+            .objects
+            .client()
+            .head_object()
+            .bucket(&self.objects.bucket)
+            .key(self.objects.key(path))
+            .send()
+            .await;
+        let answer = answer.map_err(|e| self.objects.failed(e, "looking at it").of(id))?;
         let len = answer.content_length().and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
         Ok(BlobInfo { id: id.clone(), len, modified_ns: nanos(answer.last_modified()) })
     }
@@ -138,11 +146,11 @@ impl S3Blobs {
 
 impl Bucket for S3Blobs {
     async fn level(&self, begin: &str, limit: usize) -> Result<Vec<Member>, BlobError> {
-        S3Blobs::level(self, begin, limit).await
+        self.objects.level(begin, limit).await
     }
 
     fn place(&self) -> String {
-        self.place.clone()
+        self.objects.place.clone()
     }
 }
 
@@ -175,7 +183,7 @@ impl BlobReader for S3Blobs {
     fn distrust(&self, _id: &BlobId) {}
 
     fn usage(&self) -> Usage {
-        self.http.usage()
+        self.objects.http.usage()
     }
 
     fn traits(&self) -> StorageTraits {
@@ -187,10 +195,6 @@ impl BlobReader for S3Blobs {
     }
 
     fn describe(&self) -> String {
-        self.place.clone()
+        self.objects.place.clone()
     }
-}
-
-fn nanos(time: Option<&aws_smithy_types::DateTime>) -> i64 {
-    time.map_or(0, |t| i64::try_from(t.as_nanos()).unwrap_or(0))
 }

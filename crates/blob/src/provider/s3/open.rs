@@ -19,7 +19,8 @@ use base64::prelude::BASE64_STANDARD;
 use super::S3Blobs;
 use super::credentials::{S3Credentials, Source};
 use super::http::Carrier;
-use super::list::Past;
+use super::objects::Objects;
+use super::past::Past;
 use super::region::Regional;
 use super::role;
 use crate::client::http::Http;
@@ -61,7 +62,7 @@ impl S3Blobs {
         }
         let at = if is_aws(settings) { String::new() } else { format!(" at {}", settings.endpoint) };
         let past = settings.point_in_time.map(Past::new);
-        Ok(S3Blobs {
+        let objects = Objects {
             regional: Regional::new(config),
             http,
             bucket: settings.bucket.clone(),
@@ -69,8 +70,8 @@ impl S3Blobs {
             place: format!("s3://{}/{}{at}", settings.bucket, settings.prefix),
             past,
             credentials,
-            elsewhere: FarElsewhere::default(),
-        })
+        };
+        Ok(S3Blobs { objects, elsewhere: FarElsewhere::default() })
     }
 }
 

@@ -1,111 +1,16 @@
 //! Which snapshots are meant, how they are shown, and where a restore without a target goes.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+mod made;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use rekopia_format::directory::{DirectorySummary, EntryFailure};
 use rekopia_testkit::fixture::Fixture;
-use rekopia_testkit::writer::{
-    DirectorySink, DirectoryWriter, Entry, EntryKind, Metadata, NewSnapshot, RepositoryWriter, Source,
-    WriterOptions,
-};
+use rekopia_testkit::writer::{DirectoryWriter, EntryKind, Metadata, NewSnapshot, RepositoryWriter};
 use serde_json::{Value, json};
 
-const METADATA: Metadata = Metadata { mode: 0o644, uid: 0, gid: 0, mtime_ns: 1_700_000_000_000_000_000 };
-const DAY: i64 = 86_400_000_000_000;
-const START: i64 = 1_700_000_000_000_000_000;
-
-/// A repository that a test makes, and the folder that it lies in.
-struct Made {
-    dir: tempfile::TempDir,
-    writer: RepositoryWriter,
-}
-
-impl Made {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let options = WriterOptions { password: "secret".into(), ..WriterOptions::default() };
-        let sink = DirectorySink::create(&dir.path().join("repo")).unwrap();
-        Made { writer: RepositoryWriter::create(sink, options).unwrap(), dir }
-    }
-
-    /// The root of a tree with one file of this name.
-    fn tree(&mut self, name: &str, data: &[u8]) -> Entry<'static> {
-        let mut root = DirectoryWriter::new(&self.writer);
-        let file = self.file(name, data);
-        root.add(&mut self.writer, &file).unwrap();
-        root.finish(&mut self.writer, &b"root"[..], Metadata { mode: 0o755, ..METADATA }).unwrap()
-    }
-
-    fn file(&mut self, name: &str, data: &[u8]) -> Entry<'static> {
-        let object = Some(self.writer.put_object(0, data).unwrap());
-        let name = name.as_bytes().to_vec().into();
-        Entry { name, kind: EntryKind::File(data.len() as u64), metadata: METADATA, object }
-    }
-
-    /// A snapshot of one file that holds `data`; gives its ID.
-    fn snapshot(&mut self, source: &str, day: i64, change: impl FnOnce(&mut NewSnapshot)) -> String {
-        let root = self.tree("file", format!("day {day} of {source}").as_bytes());
-        let mut snapshot = NewSnapshot::new(source_of(source), START + day * DAY, root);
-        change(&mut snapshot);
-        let id = self.writer.put_snapshot(&snapshot).unwrap();
-        self.writer.flush().unwrap();
-        id.to_string()
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_rekopia"));
-        command.args(args).stdin(Stdio::null()).current_dir(self.dir.path());
-        command.env("KOPIA_PASSWORD", "secret").env("HOME", "/proc/nonexistent").env("TZ", "UTC");
-        command
-    }
-
-    fn run(&self, args: &[&str]) -> Output {
-        self.command(&[&["--repo", self.path("repo").to_str().unwrap()], args].concat()).output().unwrap()
-    }
-
-    /// With a configuration of Kopia that says who is connected.
-    fn run_as(&self, user: &str, host: &str, args: &[&str]) -> Output {
-        let config = json!({"storage": {"type": "filesystem", "config": {"path": self.path("repo")}},
-            "username": user, "hostname": host});
-        let path = self.path("repository.config");
-        std::fs::write(&path, config.to_string()).unwrap();
-        self.command(&[&["--config", path.to_str().unwrap()], args].concat()).output().unwrap()
-    }
-}
-
-fn source_of(text: &str) -> Source {
-    let (user, rest) = text.split_once('@').unwrap();
-    let (host, path) = rest.split_once(':').unwrap();
-    Source { user: user.into(), host: host.into(), path: path.into() }
-}
-
-fn tagged(key: &str, value: &str) -> impl FnOnce(&mut NewSnapshot) {
-    let (key, value) = (format!("tag:{key}"), value.to_owned());
-    move |snapshot| drop(snapshot.tags.insert(key, value))
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
-#[track_caller]
-fn ended(output: Output, code: i32) -> Output {
-    assert_eq!(output.status.code(), Some(code), "stdout: {}\nstderr: {}", stdout(&output), stderr(&output));
-    output
-}
-
-fn text(path: &Path) -> String {
-    std::fs::read_to_string(path).unwrap()
-}
+use made::{DAY, METADATA, Made, START, ended, source_of, stderr, stdout, tagged, text};
 
 #[test]
 fn tags_choose_and_are_shown() {

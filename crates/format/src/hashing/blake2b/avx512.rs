@@ -1,12 +1,13 @@
 //! The rounds of BLAKE2b on eight states at once: a word of each in a 512-bit register.
 
 use std::arch::x86_64::{
-    __m512i, _mm256_extract_epi64, _mm512_add_epi64, _mm512_extracti64x4_epi64, _mm512_ror_epi64,
-    _mm512_set_epi64, _mm512_set1_epi64, _mm512_setzero_si512, _mm512_xor_si512,
+    __m512i, _mm512_add_epi64, _mm512_ror_epi64, _mm512_set_epi64, _mm512_set1_epi64, _mm512_setzero_si512,
+    _mm512_xor_si512,
 };
 
-use super::blake2b::{Block, IV, LANES, Words, rounds};
-use super::blake2b_rows::compress_rows;
+use super::consts::{Block, IV, LANES, Words, rounds};
+use super::registers::{gather, scatter};
+use super::rows::compress_rows;
 
 /// Whether this processor has AVX-512.
 pub(super) fn is_there() -> bool {
@@ -99,31 +100,4 @@ fn gather_message(blocks: &[&Block; LANES], place: usize) -> __m512i {
     };
     let [a, b, c, d, e, f, g, h] = blocks;
     _mm512_set_epi64(word(h), word(g), word(f), word(e), word(d), word(c), word(b), word(a))
-}
-
-/// One word of each lane.
-#[target_feature(enable = "avx512f")]
-#[inline]
-pub(super) fn gather(words: [u64; LANES]) -> __m512i {
-    let [a, b, c, d, e, f, g, h] = words;
-    let signed = u64::cast_signed;
-    _mm512_set_epi64(signed(h), signed(g), signed(f), signed(e), signed(d), signed(c), signed(b), signed(a))
-}
-
-/// The word of each lane.
-#[target_feature(enable = "avx512f")]
-#[inline]
-pub(super) fn scatter(words: __m512i) -> [u64; LANES] {
-    let (low, high) = (_mm512_extracti64x4_epi64::<0>(words), _mm512_extracti64x4_epi64::<1>(words));
-    let words = [
-        _mm256_extract_epi64::<0>(low),
-        _mm256_extract_epi64::<1>(low),
-        _mm256_extract_epi64::<2>(low),
-        _mm256_extract_epi64::<3>(low),
-        _mm256_extract_epi64::<0>(high),
-        _mm256_extract_epi64::<1>(high),
-        _mm256_extract_epi64::<2>(high),
-        _mm256_extract_epi64::<3>(high),
-    ];
-    words.map(i64::cast_unsigned)
 }

@@ -1,34 +1,25 @@
 //! Progress as people see it: the program in a pseudo-terminal, in front of a storage that is slow, and every screen on
 //! the way is looked at.
 
+mod terminal;
+
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::{Read, Write};
-use std::num::NonZero;
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rekopia_testkit::corpus::{small_files, write_repository};
-use rekopia_testkit::server::s3::{ACCESS_KEY, Fault, S3Server, SECRET_KEY};
+use rekopia_testkit::server::s3::{Fault, S3Server};
 use rekopia_testkit::writer::{DirectorySink, NewSnapshot, RepositoryWriter, Source, WriterOptions};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process};
-use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
-use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
-use vt100::{Parser, Screen};
+use rustix::termios::{LocalModes, tcgetattr};
+use vt100::Screen;
+
+use terminal::{PASSWORD, PATIENCE, PHASES, Terminal, rows, shows_phase, with_environment};
 
 const EXE: &str = env!("CARGO_BIN_EXE_rekopia");
-const PASSWORD: &str = "test-password";
 const FILES: usize = 30;
-/// So high that nothing scrolls away.
-const ROWS: u16 = 60;
-/// Nothing takes as long.
-const PATIENCE: Duration = Duration::from_secs(120);
-const PHASES: [&str; 8] =
-    ["opening", "comparing", "planning", "restoring", "deleting", "re-reading", "syncing", "verifying"];
-
 /// A repository of some ten packs in a bucket that takes its time.
 struct Cloud {
     server: S3Server,
@@ -83,161 +74,6 @@ impl Cloud {
         std::fs::write(target.join("extra"), "x").unwrap();
         target
     }
-}
-
-fn with_environment(command: &mut Command) -> &mut Command {
-    command.env("AWS_ACCESS_KEY_ID", ACCESS_KEY).env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
-    command.env("KOPIA_PASSWORD", PASSWORD).env("HOME", "/proc/nonexistent").env_remove("TERM")
-}
-
-/// A program at a terminal, and what that shows.
-struct Terminal {
-    child: Child,
-    keyboard: File,
-    /// Its other end, which a shell has open, too: what a program changes of it stays.
-    _line: OwnedFd,
-    screen: Parser,
-    /// All rows that ever showed progress.
-    rows: BTreeSet<String>,
-}
-
-impl Terminal {
-    /// Starts the program where all three streams are the terminal; `change` may say otherwise.
-    fn start(columns: u16, words: &[String], change: impl FnOnce(&mut Command)) -> Self {
-        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-        let ours = openpt(flags).unwrap();
-        grantpt(&ours).unwrap();
-        unlockpt(&ours).unwrap();
-        resize(&ours, columns);
-        let theirs = ioctl_tiocgptpeer(&ours, flags).unwrap();
-        // Makes it the terminal that the program is controlled by: Ctrl-C is a signal.
-        let mut command = Command::new("setsid");
-        command.arg("--ctty").args(words);
-        let stream = || Stdio::from(theirs.try_clone().unwrap());
-        with_environment(&mut command).stdin(stream()).stdout(stream()).stderr(stream());
-        change(&mut command);
-        let child = command.spawn().unwrap();
-        let screen = Parser::new(nonzero(ROWS), nonzero(columns), 0);
-        Terminal { child, keyboard: File::from(ours), _line: theirs, screen, rows: BTreeSet::new() }
-    }
-
-    fn type_keys(&mut self, keys: &str) {
-        self.keyboard.write_all(keys.as_bytes()).unwrap();
-    }
-
-    /// Tells the program of another width; the screen follows when all is as wide as that.
-    fn resize(&mut self, columns: u16) {
-        if columns > columns_of(self.screen.screen()) {
-            self.screen.screen_mut().set_size(nonzero(ROWS), nonzero(columns));
-        }
-        resize(&self.keyboard, columns);
-        let most = if columns == 0 { 80 } else { usize::from(columns) };
-        let is_narrow = |screen: &Screen| check(screen).is_none_or(|row| row.len() < most);
-        assert!(is_narrow(self.screen.screen()) || self.until(is_narrow));
-        if columns > 0 {
-            self.screen.screen_mut().set_size(nonzero(ROWS), nonzero(columns));
-        }
-    }
-
-    /// Looks on until `found`, or until the program ends: then `false`.
-    fn until(&mut self, found: impl Fn(&Screen) -> bool) -> bool {
-        self.look(PATIENCE, found).unwrap_or_else(|| {
-            self.child.kill().unwrap();
-            panic!("nothing happens: {}", self.screen.screen().contents())
-        })
-    }
-
-    /// Looks on for a time.
-    fn look_on(&mut self, time: Duration) {
-        self.look(time, |_| false);
-    }
-
-    /// `None`: the time is over.
-    fn look(&mut self, time: Duration, found: impl Fn(&Screen) -> bool) -> Option<bool> {
-        let began = Instant::now();
-        let mut bytes = [0; 4096];
-        while began.elapsed() < time {
-            let mut fds = [PollFd::new(&self.keyboard, PollFlags::IN)];
-            let soon = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
-            // In this order: what was written before the end is read.
-            let is_over = self.child.try_wait().unwrap().is_some();
-            if poll(&mut fds, Some(&soon)).unwrap() == 0 {
-                if is_over {
-                    return Some(false);
-                }
-                continue;
-            }
-            let n = self.keyboard.read(&mut bytes).unwrap();
-            let mut is_found = false;
-            for byte in &bytes[..n] {
-                self.screen.process(&[*byte]);
-                let row = check(self.screen.screen());
-                // Drawing ends at the beginning of the line: before that it is half of one and half of the next.
-                self.rows.extend(row.filter(|_| self.screen.screen().cursor_position().1 == 0));
-                is_found |= found(self.screen.screen());
-            }
-            if is_found {
-                return Some(true);
-            }
-        }
-        None
-    }
-
-    /// Looks on to the end: the exit code, and the screen on which no progress may be left.
-    fn ends(&mut self) -> (Option<i32>, String) {
-        self.until(|_| false);
-        let code = self.child.wait().unwrap().code();
-        let left = self.screen.screen().contents();
-        assert_eq!(check(self.screen.screen()), None, "{left}");
-        assert!(!left.contains("[#") && !left.contains("[-"), "{left}");
-        (code, left)
-    }
-
-    /// Whether progress of this phase was seen with all of these words.
-    fn showed(&self, phase: &str, words: &[&str]) -> bool {
-        self.rows.iter().any(|row| row.starts_with(phase) && words.iter().all(|word| row.contains(word)))
-    }
-}
-
-fn resize(terminal: impl AsFd, columns: u16) {
-    let size = Winsize { ws_row: ROWS, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-    tcsetwinsize(terminal, size).unwrap();
-}
-
-fn nonzero(n: u16) -> NonZero<u16> {
-    NonZero::new(n).unwrap()
-}
-
-fn columns_of(screen: &Screen) -> u16 {
-    screen.size().1.get()
-}
-
-fn rows(screen: &Screen) -> Vec<String> {
-    screen.rows(0, columns_of(screen)).map(|row| row.trim_end().to_owned()).collect()
-}
-
-fn shows_phase(row: &str) -> bool {
-    PHASES
-        .iter()
-        .any(|phase| row.strip_prefix(phase).is_some_and(|rest| rest.is_empty() || rest.starts_with("  ")))
-}
-
-/// What every screen has to be like; gives its line of progress.
-#[track_caller]
-fn check(screen: &Screen) -> Option<String> {
-    let rows = rows(screen);
-    let whole = || rows.join("\n");
-    let mut shown = rows.iter().enumerate().filter(|(_, row)| shows_phase(row));
-    let first = shown.next();
-    assert!(shown.next().is_none(), "two lines of progress:\n{}", whole());
-    for row in &rows {
-        assert!(!row.contains("0 B/1 B") && !row.contains("iB"), "{row}");
-    }
-    let (at, row) = first?;
-    assert!(!screen.row_wrapped(at as u16), "wrapped:\n{}", whole());
-    assert!(row.len() < usize::from(columns_of(screen)), "the last column is used:\n{}", whole());
-    assert!(rows[at + 1..].iter().all(String::is_empty), "something below progress:\n{}", whole());
-    Some(row.clone())
 }
 
 fn has(words: &'static str) -> impl Fn(&Screen) -> bool {

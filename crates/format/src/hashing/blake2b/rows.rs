@@ -8,8 +8,8 @@ use std::arch::x86_64::{
     _mm512_shuffle_i64x2, _mm512_xor_si512,
 };
 
-use super::blake2b::{Block, IV, LANES, SIGMA, Words};
-use super::blake2b_avx512::{gather, scatter};
+use super::consts::{Block, IV, LANES, SIGMA, Words};
+use super::registers::{gather, scatter};
 
 /// Of each half of a round, the words of the message that its four mixes take first, and those they take second.
 #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]

@@ -3,156 +3,68 @@
 //! Each row of the table is a command that is stopped in one phase: a proxy in front of a real server answers until then
 //! and never again. Three seconds are promised; a busy machine gets five times that.
 
+mod cloud;
+
 use std::io::Write;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rekopia_testkit::fixture::{Fixture, testdata};
 use rekopia_testkit::fuse::{Faults, FuseMount, Op};
-use rekopia_testkit::server::faulty::{Fault, Faulty, Seen};
-use rekopia_testkit::server::s3::{ACCESS_KEY, S3Server, SECRET_KEY};
+use rekopia_testkit::server::faulty::{Fault, Seen};
 use rekopia_testkit::server::sshd::Sshd;
 use rekopia_testkit::server::tunnel::{Break, Tunnel};
 use rekopia_testkit::tree::Tree;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-const EXE: &str = env!("CARGO_BIN_EXE_rekopia");
-const PASSWORD: &str = "rekopia-quickstart";
-/// Five times what is promised.
-const LEAVES: Duration = Duration::from_secs(15);
-/// The signals and their codes.
-const SIGNALS: [(Signal, i32); 3] = [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)];
+use cloud::{Cloud, EXE, PASSWORD, Phase, SIGNALS, leaves, modes, signal, text};
 
-/// Where a command is stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    /// The format blob is asked for.
-    Opening,
-    /// Index blobs are listed.
-    IndexList,
-    /// They are read.
-    Index,
-    /// Snapshots are listed: their manifests, or a block with them.
-    Manifests,
-    /// Packs are listed, to know what is there.
-    Packs,
-    /// Directories are read, after the manifests.
-    Directories,
-    /// Data is read.
-    Data,
-}
-
-impl Phase {
-    fn is_it(self, seen: &Seen) -> bool {
-        let lists = |prefix: &str| seen.is_list() && seen.query.contains(&format!("prefix={prefix}"));
-        let reads = |start: &str| !seen.is_list() && seen.path.starts_with(&format!("/bucket/{start}"));
-        match self {
-            Phase::Opening => reads("kopia.repository"),
-            Phase::IndexList => lists("x"),
-            Phase::Index => reads("x"),
-            Phase::Manifests | Phase::Directories => reads("q"),
-            Phase::Packs => lists("p") || lists("q"),
-            Phase::Data => reads("p"),
+/// A target with something to fetch, and something to put back: folders that their modes close.
+fn restore_and_change(cloud: &Cloud, id: &str, existing: &Path) {
+    let restored = cloud.command(&["restore", id, existing.to_str().unwrap()]).output().unwrap();
+    assert_eq!(restored.status.code(), Some(0), "{}", text(&restored.stderr));
+    let mut changed = Vec::new();
+    for path in Tree::read(existing).entries.into_keys().map(|path| existing.join(path)) {
+        let meta = path.symlink_metadata().unwrap();
+        if meta.is_file() && meta.len() > 0 {
+            changed.push(path);
         }
     }
-}
-
-/// A bucket with the repository `quickstart`, behind a proxy.
-struct Cloud {
-    proxy: Faulty,
-    // In this order: the server's tasks end with the runtime, then its files go.
-    _runtime: tokio::runtime::Runtime,
-    dir: tempfile::TempDir,
-}
-
-impl Cloud {
-    fn new() -> Self {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::create_dir(dir.path().join("s3")).unwrap();
-        let server = runtime.block_on(S3Server::start(&dir.path().join("s3")));
-        server.upload(&testdata().join("quickstart/repo"), "bucket", "");
-        let proxy = runtime.block_on(Faulty::start(&server.endpoint));
-        Cloud { proxy, _runtime: runtime, dir }
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(EXE);
-        let url = format!("s3://bucket?endpoint=http://{}&region=us-east-1", self.proxy.address);
-        command.args(["--repo", &url]).args(args).stdin(Stdio::null());
-        command.env("AWS_ACCESS_KEY_ID", ACCESS_KEY).env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
-        command.env("KOPIA_PASSWORD", PASSWORD).env("HOME", "/proc/nonexistent");
-        command
-    }
-
-    /// From the request of this number of a phase on nothing is answered.
-    fn hang(&self, phase: Phase, number: usize) {
-        let of_phase = std::sync::atomic::AtomicUsize::new(0);
-        let hangs = std::sync::atomic::AtomicBool::new(false);
-        self.proxy.take_requests();
-        self.proxy.break_answers(move |seen| {
-            use std::sync::atomic::Ordering::SeqCst;
-            if phase.is_it(seen) && of_phase.fetch_add(1, SeqCst) >= number {
-                hangs.store(true, SeqCst);
-            }
-            hangs.load(SeqCst).then_some(Fault::Hang)
-        });
-    }
-
-    fn answer(&self) {
-        self.proxy.break_answers(|_| None);
-    }
-
-    /// Waits until something hangs; `false` when the command ends without that.
-    fn waits_for(&self, child: &mut Child, broken: usize) -> bool {
-        let began = Instant::now();
-        while self.proxy.broken() == broken {
-            if child.try_wait().unwrap().is_some() {
-                return false;
-            }
-            assert!(began.elapsed() < Duration::from_secs(60), "nothing was asked for that hangs");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        // Others are sent at the same time.
-        std::thread::sleep(Duration::from_millis(50));
-        true
+    changed.iter().for_each(|path| std::fs::write(path, "x").unwrap());
+    for (path, _) in modes(existing) {
+        std::fs::set_permissions(path, PermissionsExt::from_mode(0o555)).unwrap();
     }
 }
 
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn signal(child: &Child, signal: Signal) {
-    kill_process(Pid::from_child(child), signal).unwrap();
-}
-
-/// Waits for the end; a process that stays is killed, and the test fails.
+/// The document and the status say the same, and the index is not read once more.
 #[track_caller]
-fn leaves(mut child: Child, what: &str) -> Output {
-    let began = Instant::now();
-    while child.try_wait().unwrap().is_none() {
-        if began.elapsed() > LEAVES {
-            let _ = child.kill();
-            panic!(
-                "{what}: still there after {LEAVES:?}: {}",
-                text(&child.wait_with_output().unwrap().stderr)
-            );
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    child.wait_with_output().unwrap()
+fn assert_one_verdict(cloud: &Cloud, phase: Phase, output: &Output, code: i32, what: &str) {
+    use Phase::{Index, IndexList, Opening};
+    let stdout = text(&output.stdout);
+    let last: Value = serde_json::from_str(stdout.lines().last().unwrap_or_default())
+        .unwrap_or_else(|e| panic!("{what}: {e}: {stdout}"));
+    assert_eq!(last["exitCode"], code, "{what}: {last}");
+    // What was on its way when the signal came may still be seen, but no index is read once more.
+    let after = cloud.proxy.take_requests();
+    let reloads = |seen: &&Seen| IndexList.is_it(seen) || Index.is_it(seen);
+    assert!(
+        matches!(phase, Opening | IndexList | Index) || !after.iter().any(|seen| reloads(&seen)),
+        "{what}: {after:?}"
+    );
 }
 
-fn modes(target: &Path) -> Vec<(PathBuf, u32)> {
-    let paths = Tree::read(target).entries.into_keys().map(|path| target.join(path));
-    let folders = paths.filter(|path| path.symlink_metadata().unwrap().is_dir());
-    folders.map(|path| (path.clone(), path.metadata().unwrap().mode())).collect()
+/// Each folder has the mode that it had, or that of the snapshot: an empty one may have been finished.
+#[track_caller]
+fn assert_modes(existing: &Path, before: &[(PathBuf, u32)], expected: &Tree, what: &str) {
+    for ((path, mode), (_, old)) in modes(existing).into_iter().zip(before) {
+        let name = path.strip_prefix(existing).unwrap().to_str().unwrap();
+        let wanted = expected.entries[name].mode;
+        assert!(mode == *old || mode & 0o7777 == wanted, "{what}: {name} has {mode:o} instead of {old:o}");
+    }
 }
 
 #[test]
@@ -163,20 +75,7 @@ fn a_command_leaves_a_storage_that_hangs() {
     let expected = fixture.expected(&fixture.snapshots[0]).unwrap();
     let id = fixture.snapshots[0].manifest_id.as_str();
     let (fresh, existing) = (cloud.dir.path().join("fresh"), cloud.dir.path().join("existing"));
-    let restored = cloud.command(&["restore", id, existing.to_str().unwrap()]).output().unwrap();
-    assert_eq!(restored.status.code(), Some(0), "{}", text(&restored.stderr));
-    // Something to fetch, and something to put back: a folder that its mode closes.
-    let mut changed = Vec::new();
-    for path in Tree::read(&existing).entries.into_keys().map(|path| existing.join(path)) {
-        let meta = path.symlink_metadata().unwrap();
-        if meta.is_file() && meta.len() > 0 {
-            changed.push(path);
-        }
-    }
-    changed.iter().for_each(|path| std::fs::write(path, "x").unwrap());
-    for (path, _) in modes(&existing) {
-        std::fs::set_permissions(path, PermissionsExt::from_mode(0o555)).unwrap();
-    }
+    restore_and_change(&cloud, id, &existing);
     let (to_fresh, onto) = (fresh.to_str().unwrap(), existing.to_str().unwrap());
     let mirror = &["--json", "restore", "--delete-extra", "--yes", id, onto][..];
     let commands: &[(&[&str], &[Phase])] = &[
@@ -206,27 +105,8 @@ fn a_command_leaves_a_storage_that_hangs() {
         let output = leaves(child, &what);
         longest = longest.max(began.elapsed());
         assert_eq!(output.status.code(), Some(code), "{what}: {}", text(&output.stderr));
-        // One verdict, in the last document and in the status.
-        let stdout = text(&output.stdout);
-        let last: Value = serde_json::from_str(stdout.lines().last().unwrap_or_default())
-            .unwrap_or_else(|e| panic!("{what}: {e}: {stdout}"));
-        assert_eq!(last["exitCode"], code, "{what}: {last}");
-        // What was on its way when the signal came may still be seen, but no index is read once more.
-        let after = cloud.proxy.take_requests();
-        let reloads = |seen: &&Seen| IndexList.is_it(seen) || Index.is_it(seen);
-        assert!(
-            matches!(phase, Opening | IndexList | Index) || !after.iter().any(|seen| reloads(&seen)),
-            "{what}: {after:?}"
-        );
-        // As it was, or as it is to be: an empty folder may have been finished.
-        for ((path, mode), (_, old)) in modes(&existing).into_iter().zip(&before) {
-            let name = path.strip_prefix(&existing).unwrap().to_str().unwrap();
-            let wanted = expected.entries[name].mode;
-            assert!(
-                mode == *old || mode & 0o7777 == wanted,
-                "{what}: {name} has {mode:o} instead of {old:o}"
-            );
-        }
+        assert_one_verdict(&cloud, phase, &output, code, &what);
+        assert_modes(&existing, &before, &expected, &what);
         cloud.answer();
     }
     println!("the longest took {longest:?}");

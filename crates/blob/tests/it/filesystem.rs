@@ -1,7 +1,5 @@
 //! The directory provider, against real directories.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
-
 use rekopia_blob::provider::filesystem::FilesystemBlobs;
 use rekopia_blob::{BlobErrorKind, BlobId, BlobReader};
 

@@ -1,0 +1,32 @@
+//! A bucket as it was at an earlier time (§1.10).
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+
+/// The bucket as it was.
+#[derive(Debug)]
+pub(super) struct Past {
+    pub(super) at: Timestamp,
+    /// Versions found so far, by key; `None`: it did not exist then.
+    versions: Mutex<HashMap<String, Option<Version>>>,
+}
+
+/// An object as it was.
+#[derive(Debug, Clone)]
+pub(super) struct Version {
+    pub(super) id: String,
+    pub(super) len: u64,
+    pub(super) modified_ns: i64,
+}
+
+impl Past {
+    pub(super) fn new(at: Timestamp) -> Self {
+        Past { at, versions: Mutex::default() }
+    }
+
+    pub(super) fn versions(&self) -> MutexGuard<'_, HashMap<String, Option<Version>>> {
+        self.versions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,37 @@
+//! Which snapshot a command is about.
+
+use anyhow::Result;
+use rekopia::{AsOf, Reference, Repository, Resolved, Selection};
+
+use crate::args::{Global, Which};
+use crate::say::say;
+use crate::{connect, exit, text};
+
+/// Finds what a reference names and says aloud how it was understood.
+pub(super) async fn resolve(
+    repository: &Repository,
+    global: &Global,
+    reference: &str,
+    which: &Which,
+) -> Result<Resolved> {
+    let reference = Reference::parse(reference)?;
+    let resolved = repository.resolve(&reference, &selection(global, which)?).await?;
+    exit::note_listed();
+    for note in &resolved.notes {
+        say(&format!("rekopia: {}", text::line(note)));
+    }
+    Ok(resolved)
+}
+
+/// Which snapshot of a source the options ask for.
+pub(super) fn selection(global: &Global, which: &Which) -> Result<Selection> {
+    let as_of = which.as_of.as_deref().map(|text| AsOf::parse(text, &jiff::Zoned::now())).transpose()?;
+    let selection = as_of.unwrap_or(AsOf::Latest).selection();
+    Ok(Selection {
+        previous: which.previous,
+        incomplete: which.incomplete,
+        tags: which.tags.tag.clone(),
+        prefer: connect::identity(global)?,
+        ..selection
+    })
+}

@@ -1,0 +1,41 @@
+//! What can be wrong with compressed data.
+
+/// Data that does not decompress.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There are not even the four bytes of the header.
+    #[error("compressed data of {0} bytes has no header")]
+    NoHeader(usize),
+    /// A header ID that is not known.
+    #[error("compression {0:#010x} is not supported")]
+    Unsupported(u32),
+    /// The stream is damaged.
+    #[error("damaged {family} stream: {what}")]
+    Damaged {
+        /// The kind of stream.
+        family: &'static str,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The stream holds more than it may.
+    #[error("the decompressed data exceeds {limit} bytes")]
+    TooLong {
+        /// The most that is accepted.
+        limit: usize,
+    },
+    /// The stream holds less or more than recorded.
+    #[error("{found} bytes decompressed, {wanted} are recorded")]
+    Length {
+        /// As recorded.
+        wanted: usize,
+        /// As found.
+        found: usize,
+    },
+}
+
+impl Error {
+    pub(super) fn damaged(family: &'static str, what: impl ToString) -> Self {
+        Error::Damaged { family, what: what.to_string() }
+    }
+}

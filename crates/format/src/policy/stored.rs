@@ -1,0 +1,152 @@
+//! Policies as stored: whom they are for, and what they say.
+
+use std::collections::BTreeMap;
+
+use super::settings::{NAMES, Settings};
+use crate::json::{parse_first, repaired};
+use crate::manifest::ManifestEntry;
+use crate::snapshot::Source;
+
+/// A stored policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// Whom it is for.
+    pub target: PolicyTarget,
+    /// When it was stored, in nanoseconds since 1970.
+    pub modified_ns: i64,
+    /// What it says.
+    pub settings: Settings,
+}
+
+/// Whom a policy is for, from general to specific.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PolicyTarget {
+    /// Everybody.
+    Global,
+    /// All sources of a host.
+    Host {
+        /// Host name.
+        host: String,
+    },
+    /// All sources of a user on a host.
+    User {
+        /// User name.
+        user: String,
+        /// Host name.
+        host: String,
+    },
+    /// A source, and everything below its path.
+    Path(Source),
+}
+
+/// The manifest is not a policy's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// It is not the JSON it should be.
+    #[error("policy manifest: {0}")]
+    Json(String),
+    /// The labels name no target.
+    #[error("policy manifest is of type {policy_type:?}, or lacks a label that this type needs")]
+    Target {
+        /// The label `policyType`.
+        policy_type: String,
+    },
+}
+
+impl Policy {
+    /// From a manifest whose label `type` is `policy`.
+    ///
+    /// # Errors
+    /// When labels or document cannot be understood.
+    pub fn parse(manifest: &ManifestEntry) -> Result<Self, Error> {
+        let target = PolicyTarget::parse(&manifest.labels)?;
+        // all fields are optional: the usual spelling cannot be told from their absence
+        let json = repaired(manifest.data.get().as_bytes(), NAMES);
+        let settings = parse_first(&json).map_err(|e| Error::Json(e.to_string()))?;
+        Ok(Policy { target, modified_ns: manifest.modified_ns, settings })
+    }
+}
+
+impl PolicyTarget {
+    fn parse(labels: &BTreeMap<String, String>) -> Result<Self, Error> {
+        let label = |name: &str| labels.get(name).filter(|value| !value.is_empty()).cloned();
+        let (user, host, path) = (label("username"), label("hostname"), label("path"));
+        let policy_type = label("policyType").unwrap_or_default();
+        match (policy_type.as_str(), user, host, path) {
+            ("global", ..) => Ok(PolicyTarget::Global),
+            ("host", _, Some(host), _) => Ok(PolicyTarget::Host { host }),
+            ("user", Some(user), Some(host), _) => Ok(PolicyTarget::User { user, host }),
+            ("path", Some(user), Some(host), Some(path)) => {
+                Ok(PolicyTarget::Path(Source { user, host, path }))
+            }
+            _ => Err(Error::Target { policy_type }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::settings::TimeOfDay;
+    use super::*;
+    use crate::manifest::Manifests;
+
+    fn parse(labels: &str, data: &str) -> Result<Policy, Error> {
+        let mut manifests = Manifests::default();
+        let json = format!(
+            r#"{{"entries":[{{"id":"0c","labels":{labels},"modified":"1970-01-01T00:00:01Z","data":{data}}}]}}"#
+        );
+        manifests.add(json.as_bytes()).unwrap();
+        Policy::parse(&manifests.finish()[0])
+    }
+
+    #[test]
+    fn targets_come_from_labels() {
+        let target = |labels: &str| parse(labels, "{}").map(|p| p.target);
+        assert_eq!(target(r#"{"policyType":"global"}"#), Ok(PolicyTarget::Global));
+        assert_eq!(
+            target(r#"{"policyType":"host","hostname":"h"}"#),
+            Ok(PolicyTarget::Host { host: "h".into() })
+        );
+        let user = PolicyTarget::User { user: "u".into(), host: "h".into() };
+        assert_eq!(target(r#"{"policyType":"user","hostname":"h","username":"u"}"#), Ok(user));
+        let path = PolicyTarget::Path(Source { user: "u".into(), host: "h".into(), path: "/p".into() });
+        assert_eq!(target(r#"{"policyType":"path","hostname":"h","username":"u","path":"/p"}"#), Ok(path));
+        for bad in [
+            "{}",
+            "null",
+            r#"{"policyType":"host"}"#,
+            r#"{"policyType":"path","hostname":"h","username":"u"}"#,
+        ] {
+            assert!(matches!(target(bad), Err(Error::Target { .. })), "{bad}");
+        }
+    }
+
+    #[test]
+    fn fields_parse_in_any_case_and_null_is_unset() {
+        let policy = parse(
+            r#"{"policyType":"global"}"#,
+            r#"{"retention":{"keepLatest":0,"keepHourly":null},"files":{"ignore":["*.tmp"],"MaxFileSize":5},"errorHandling":null,
+                "scheduling":{"intervalSeconds":3600,"timeOfDay":[{"hour":1,"min":30}],"manual":true},"compression":{"compressorName":"zstd"},
+                "splitter":{"algorithm":"FIXED"},"upload":{"maxParallelSnapshots":2},"actions":{"beforeFolder":{"path":"x"}},"noParent":true}"#,
+        );
+        let Policy { settings: s, modified_ns, .. } = policy.unwrap();
+        assert_eq!(
+            (s.retention.keep_latest, s.retention.keep_hourly, modified_ns),
+            (Some(0), None, 1_000_000_000)
+        );
+        assert_eq!((s.files.max_file_size, s.files.ignore), (Some(5), vec!["*.tmp".to_owned()]));
+        assert_eq!(s.scheduling.time_of_day, [TimeOfDay { hour: 1, min: 30 }]);
+        assert_eq!(
+            (s.compression.compressor_name.as_deref(), s.splitter.algorithm.as_deref()),
+            (Some("zstd"), Some("FIXED"))
+        );
+        assert!(s.no_parent && s.upload.max_parallel_snapshots == Some(2));
+    }
+
+    #[test]
+    fn broken_documents_are_errors() {
+        for bad in ["null", "7", "[]", r#"{"retention":7}"#, r#"{"retention":{"keepLatest":"x"}}"#] {
+            assert!(matches!(parse(r#"{"policyType":"global"}"#, bad), Err(Error::Json(_))), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Inside the crate everything knows only what is below it, no two files know each other, and none is too long: read
+//! from the source.
+
+use std::path::{Path, PathBuf};
+
+use rekopia_testkit::layers::{Table, circles, oversized, violations};
+
+/// Module → what it may name of the crate, from the floor to the roof.
+const TABLE: Table<'_> = &[
+    // The words that all others use.
+    ("reader", ""),
+    ("time", ""),
+    ("json", ""),
+    ("json_array", ""),
+    ("hkdf", ""),
+    ("entry_name", ""),
+    ("ids", ""),
+    // Where blobs are.
+    ("sharding", "ids json"),
+    // Stored bytes → plaintext.
+    ("hashing", ""),
+    ("compression", "reader"),
+    ("ecc", ""),
+    ("encryption", "hkdf"),
+    ("content", "compression ecc encryption hashing ids"),
+    // Password → keys → configuration.
+    ("key", "encryption::aead hkdf"),
+    ("blobcfg", "json"),
+    ("format_blob", "json time"),
+    // Where contents are.
+    ("epoch", "ids"),
+    ("index", "ids reader"),
+    ("index_blob", "ids json"),
+    ("index_cover", "epoch ids index_blob"),
+    ("pack", "ids reader"),
+    // What contents mean.
+    ("directory", "entry_name ids json json_array time"),
+    ("object", "directory ids json json_array"),
+    ("manifest", "ids json json_array time"),
+    ("snapshot", "directory ids json manifest time"),
+    ("policy", "json manifest snapshot time"),
+    // The roof.
+    ("", "content ids"),
+];
+
+#[test]
+fn modules_name_only_what_is_below_them() {
+    let wrong = violations(&of_crate("src"), TABLE);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn files_name_each_other_in_no_circle() {
+    let circles = circles(&of_crate("src"));
+    assert!(circles.is_empty(), "{}", circles.join("\n"));
+}
+
+#[test]
+fn files_and_functions_can_be_read_at_once() {
+    let large = ["src", "tests"].map(|folder| oversized(&of_crate(folder))).concat();
+    assert!(large.is_empty(), "{}", large.join("\n"));
+}
+
+fn of_crate(folder: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)
+}
