@@ -110,6 +110,25 @@ impl Way {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rekopia"));
         command.env_clear().env("HOME", "/proc/nonexistent").env("REKOPIA_LOG", "debug").stdin(Stdio::null());
         command.env("AWS_EC2_METADATA_DISABLED", "true").env("AWS_ENDPOINT_URL_STS", &endpoint);
+        self.name_credentials(&mut command, &mut config, &endpoint);
+        let storage = serde_json::json!({"storage": {"type": "s3", "config": config}, "hostname": "h", "username": "u"});
+        std::fs::write(self.dir.join("repository.config"), storage.to_string()).unwrap();
+        let password = testdata().join("quickstart/password");
+        command.args(["--no-progress", "--parallel", "64", "--config", &at("repository.config")]);
+        command.args(["--password-file", password.to_str().unwrap(), "restore", SOURCE, &at("target")]);
+        let output = command.output().unwrap();
+        for stream in [&output.stdout, &output.stderr] {
+            let text = String::from_utf8_lossy(stream);
+            for canary in [SECRET_KEY, TOKEN, IDENTITY, ROTATED] {
+                assert!(!text.contains(canary), "a secret is shown: {text}");
+            }
+        }
+        output
+    }
+
+    /// Says where the keys come from, as the environment or Kopia's configuration says it.
+    fn name_credentials(&self, command: &mut Command, config: &mut serde_json::Value, endpoint: &str) {
+        let at = |name: &str| self.dir.join(name).to_str().unwrap().to_owned();
         match self.from {
             From::WebIdentity => {
                 command
@@ -122,7 +141,7 @@ impl Way {
             }
             From::Instance => {
                 command.env_remove("AWS_EC2_METADATA_DISABLED");
-                command.env("AWS_EC2_METADATA_SERVICE_ENDPOINT", &endpoint);
+                command.env("AWS_EC2_METADATA_SERVICE_ENDPOINT", endpoint);
             }
             From::Role => {
                 command.env("AWS_SHARED_CREDENTIALS_FILE", at("credentials"));
@@ -151,19 +170,6 @@ impl Way {
                 command.env("AWS_SESSION_TOKEN", FIRST_TOKEN);
             }
         }
-        let storage = serde_json::json!({"storage": {"type": "s3", "config": config}, "hostname": "h", "username": "u"});
-        std::fs::write(self.dir.join("repository.config"), storage.to_string()).unwrap();
-        let password = testdata().join("quickstart/password");
-        command.args(["--no-progress", "--parallel", "64", "--config", &at("repository.config")]);
-        command.args(["--password-file", password.to_str().unwrap(), "restore", SOURCE, &at("target")]);
-        let output = command.output().unwrap();
-        for stream in [&output.stdout, &output.stderr] {
-            let text = String::from_utf8_lossy(stream);
-            for canary in [SECRET_KEY, TOKEN, IDENTITY, ROTATED] {
-                assert!(!text.contains(canary), "a secret is shown: {text}");
-            }
-        }
-        output
     }
 
     fn restores(&self) {
