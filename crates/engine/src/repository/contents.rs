@@ -95,19 +95,19 @@ impl Contents {
         }
         wanted.sort_unstable_by_key(|(l, id)| (l.pack, l.offset, *id));
         wanted.dedup_by_key(|(_, id)| *id);
-        let traits = self.blobs.traits();
+        let profile = self.blobs.profile();
         let mut reads = Vec::new();
         for of_pack in wanted.chunk_by(|a, b| a.0.pack == b.0.pack) {
             let widen =
-                |l: &Location| if traits.local { l.range() } else { self.ahead.widen(&self.index, l) };
+                |l: &Location| if profile.local { l.range() } else { self.ahead.widen(&self.index, l) };
             let ranges: Vec<_> = of_pack.iter().map(|(l, _)| widen(l)).collect();
-            for request in coalesce(&ranges, traits.gap, MAX_REQUEST) {
+            for request in coalesce(&ranges, profile.gap, MAX_REQUEST) {
                 reads.push((of_pack[0].0.pack, request.clone(), of_pack[request.covers.clone()].to_vec()));
             }
         }
         let mut done = futures::stream::iter(reads)
             .map(|(pack, request, of_request)| self.read_request(pack, request, of_request))
-            .buffer_unordered(traits.in_flight.clamp(1, MOST_READS));
+            .buffer_unordered(profile.in_flight.clamp(1, MOST_READS));
         while let Some(part) = done.next().await {
             results.extend(part);
         }

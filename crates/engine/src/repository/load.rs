@@ -215,7 +215,7 @@ impl IndexLoader<'_> {
         builder: &Arc<Mutex<IndexBuilder>>,
         gone_is_bad: bool,
     ) -> std::result::Result<Bad, Unread> {
-        let in_flight = if self.blobs.traits().local { 16 } else { 128 };
+        let in_flight = if self.blobs.profile().local { 16 } else { 128 };
         let add = |(id, len): (BlobId, u64)| async move {
             match self.read_one(&id, len, early, builder).await {
                 Ok(()) => Ok(None),

@@ -200,7 +200,7 @@ impl Pass<'_> {
     }
 
     fn costs(&self, contents: &Contents) -> CostModel {
-        CostModel::new(contents.blobs.traits(), self.data_bytes(), self.options.parallel)
+        CostModel::new(contents.blobs.profile(), self.data_bytes(), self.options.parallel)
     }
 
     /// Bytes of the budget for packs.
