@@ -12,13 +12,16 @@ use rekopia_format::entry_name::EntryName;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use super::clock::Clock;
 use super::cost::CostModel;
 use super::credits::Credits;
 use super::fetch::{self, Fetched, Target};
 use super::filter::Filter;
-use super::finish::Outcome;
+use super::finish::Finisher;
+use super::ledger::Ledger;
 use super::options::RestoreOptions;
 use super::plan::{PackRead, PlannedSlice, WantedContent, plan};
+use super::run_state::RunState;
 use super::slot::{FileSlot, Folder};
 use super::threads::Workers;
 use super::walk::{Walk, WalkOptions, Walked};
@@ -54,7 +57,8 @@ pub(crate) struct Pass<'a> {
     pub(crate) view: Option<Arc<Sink>>,
     /// The packs as the storage lists them, where that had to be known.
     pub(crate) packs: Option<Arc<ListedPacks>>,
-    pub(crate) outcome: Arc<Outcome>,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) state: Arc<RunState>,
 }
 
 impl Pass<'_> {
@@ -65,14 +69,21 @@ impl Pass<'_> {
             None => self.repository.contents(),
         };
         let costs = self.costs(&contents);
-        let (walking, walked) = start_walk(&contents, self.options, &self.outcome, tree)?;
+        let (walking, walked) = start_walk(
+            &contents,
+            self.options,
+            &self.ledger.clock,
+            self.options.cancel.also(&self.state.stop),
+            tree,
+        )?;
         let planner = async |reads: &mpsc::Sender<PackRead<Target>>,
                              work: &crossbeam_channel::Sender<Work>| {
             let planner = Planner {
                 options: self.options,
                 sink: self.sink.as_ref().or(self.view.as_ref()),
                 packs: self.packs.as_deref(),
-                outcome: &self.outcome,
+                ledger: &self.ledger,
+                state: &self.state,
                 contents: &contents,
                 costs: &costs,
                 reads,
@@ -93,7 +104,7 @@ impl Pass<'_> {
         let reloading = async { if again.is_moved { self.repository.reload_index().await } else { Ok(()) } };
         let Some(reloaded) = self.options.cancel.run_until_cancelled(reloading).await else { return Ok(()) };
         if let Err(e) = reloaded {
-            self.outcome.tally.warn(format!("the index could not be read once more: {}", e.chain()));
+            self.ledger.warn(format!("the index could not be read once more: {}", e.chain()));
         }
         let (old, contents) = (contents, self.repository.contents());
         let second = async |reads: &mpsc::Sender<PackRead<Target>>,
@@ -124,9 +135,16 @@ impl Pass<'_> {
             writer: Writer {
                 sink: self.sink.clone(),
                 view: self.view.clone(),
-                outcome: Arc::clone(&self.outcome),
+                ledger: Arc::clone(&self.ledger),
+                stop: self.state.stop.clone(),
                 unfinished: Arc::clone(unfinished),
             },
+            finisher: Finisher::new(
+                self.sink.clone().or_else(|| self.view.clone()),
+                &self.ledger,
+                &self.state,
+                self.options.strict_attributes,
+            ),
             hash: self.options.hash,
             again: may_retry.then(Default::default),
         });
@@ -144,7 +162,7 @@ impl Pass<'_> {
         let credits = Credits::new(costs.flying_bytes());
         let (reads, planned) = mpsc::channel(QUEUED_READS);
         let fetch_work = work.clone();
-        let clock = &self.outcome.tally.clock;
+        let clock = &self.ledger.clock;
         let fetching = fetch::fetch(contents, planned, &credits, costs, clock, move |fetched| {
             let _ = fetch_work.send(Work::Fetched(fetched));
             clock.queued(fetch_work.len());
@@ -169,9 +187,9 @@ impl Pass<'_> {
                 }
             }
             let nobody_panicked = workers.finish().await;
-            if self.outcome.stop.is_cancelled() {
+            if self.state.stop.is_cancelled() {
                 let shop = Arc::clone(&shop);
-                let _ = tokio::task::spawn_blocking(move || shop.writer.abandon_unfinished()).await;
+                let _ = tokio::task::spawn_blocking(move || shop.abandon_unfinished()).await;
             }
             nobody_panicked
         };
@@ -183,10 +201,10 @@ impl Pass<'_> {
             Some(false) => Err(Error::internal("a worker panicked")),
             None => {
                 let what = "a write had not ended two seconds after the run was stopped: the target hangs";
-                self.outcome.tally.warn(what.into());
+                self.ledger.warn(what.into());
                 Ok(Again::default())
             }
-            Some(true) if self.outcome.stop.is_cancelled() => Ok(Again::default()),
+            Some(true) if self.state.stop.is_cancelled() => Ok(Again::default()),
             Some(true) => Ok(shop.again.as_ref().map_or_else(Again::default, |again| {
                 std::mem::take(&mut *again.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
             })),
@@ -195,8 +213,8 @@ impl Pass<'_> {
 
     /// Waits until the run is to stop, and passes the caller's wish on to the stages.
     async fn stopped(&self) {
-        self.options.cancel.also(&self.outcome.stop).cancelled().await;
-        self.outcome.stop.cancel();
+        self.options.cancel.also(&self.state.stop).cancelled().await;
+        self.state.stop.cancel();
     }
 
     fn costs(&self, contents: &Contents) -> CostModel {
@@ -238,24 +256,24 @@ impl Drop for Walking {
     }
 }
 
-/// Begins to walk `tree`; what it finds comes through the channel.
+/// Begins to walk `tree` until `stop` is set; what it finds comes through the channel.
 pub(crate) fn start_walk(
     contents: &Contents,
     options: &RestoreOptions,
-    outcome: &Outcome,
+    clock: &Arc<Clock>,
+    stop: Cancel,
     tree: Tree,
 ) -> Result<(Walking, mpsc::Receiver<Vec<Walked>>)> {
     let (found, walked) = mpsc::channel(8);
-    let cancel = options.cancel.also(&outcome.stop);
     let walk_options = WalkOptions {
         filter: Filter::new(&options.include, &options.exclude)?,
         max_depth: options.max_depth,
         read_ahead_bytes: options.memory_bytes / 4,
-        clock: Arc::clone(&outcome.tally.clock),
-        cancel: cancel.clone(),
+        clock: Arc::clone(clock),
+        cancel: stop.clone(),
     };
     let walk = Walk::new(contents.clone(), walk_options, found);
-    Ok((Walking::start(walk, tree, cancel), walked))
+    Ok((Walking::start(walk, tree, stop), walked))
 }
 
 /// The same wants, at the places that a fresh index names.

@@ -18,12 +18,13 @@ use std::sync::atomic::Ordering;
 
 use super::extra::Extras;
 use super::filter::Filter;
-use super::finish::Outcome;
+use super::ledger::Ledger;
 use super::options::{OnError, Overwrite, RefuseExisting, RestoreOptions};
 use super::pass::{Tree, start_walk};
 use super::slot::{FileSlot, Folder, SlotKind};
 use super::walk::Walked;
 use crate::error::{Error, ErrorKind, Result};
+use crate::observer::Cancel;
 use crate::repository::Repository;
 use crate::repository::listed_packs::ListedPacks;
 use crate::repository::objects::Slice;
@@ -52,7 +53,9 @@ pub(crate) struct Proof {
 pub(crate) struct Question<'a> {
     pub(crate) repository: &'a Repository,
     pub(crate) options: &'a RestoreOptions,
-    pub(crate) outcome: &'a Arc<Outcome>,
+    pub(crate) ledger: &'a Arc<Ledger>,
+    /// Set when the run is to stop.
+    pub(crate) stop: &'a Cancel,
     /// The target, only to be looked at.
     pub(crate) view: Arc<Sink>,
     /// Whether something that exists could be changed.
@@ -79,7 +82,8 @@ impl Question<'_> {
         if !walks && !is_in_doubt {
             return Ok(Proof { packs: Some(packs), ..Proof::default() });
         }
-        let (walking, mut walked) = start_walk(&packs.contents, options, self.outcome, tree)?;
+        let (walking, mut walked) =
+            start_walk(&packs.contents, options, &self.ledger.clock, options.cancel.also(self.stop), tree)?;
         let mut survey = Survey {
             packs: Arc::clone(&packs),
             view: (mirrors || refuses).then(|| Arc::clone(&self.view)),
@@ -87,7 +91,7 @@ impl Question<'_> {
             refuse: options.refuse_existing,
             filter: Filter::new(&options.include, &options.exclude)?,
             keeps_existing: options.overwrite == Overwrite::Never,
-            outcome: Arc::clone(self.outcome),
+            ledger: Arc::clone(self.ledger),
             names: HashMap::new(),
             state: RandomState::new(),
             proof: Proof { extras: Extras::new(self.repository.spill_dir()), ..Proof::default() },
@@ -130,7 +134,7 @@ struct Survey {
     refuse: RefuseExisting,
     filter: Filter,
     keeps_existing: bool,
-    outcome: Arc<Outcome>,
+    ledger: Arc<Ledger>,
     /// Of each directory that is being walked.
     names: HashMap<usize, Names>,
     state: RandomState,
@@ -308,16 +312,16 @@ impl Survey {
         names: &Names,
         listed: &Listed<'_>,
     ) -> Result<()> {
-        let tally = &self.outcome.tally;
+        let ledger = &self.ledger;
         let path = folder.path_of(&listed.name.to_string_lossy());
         if listed.is_protected {
-            tally.protect(&path);
+            ledger.protect(&path);
             return Ok(());
         }
         if listed.name.to_str().is_ok_and(|name| names.may_be(self.key_hash(name)))
             && view.folds(&folder.node, listed.name)
         {
-            tally.warn(format!("{path} stays: on this file system it is a name that the snapshot has"));
+            ledger.warn(format!("{path} stays: on this file system it is a name that the snapshot has"));
             return Ok(());
         }
         let is_dir = listed.kind == ListedKind::Directory;
@@ -331,12 +335,12 @@ impl Survey {
         self.proof.extras.deletion.of += seen.entries.saturating_sub(1);
         if let Some(mount) = seen.mount {
             let mount = folder.path_of(&String::from_utf8_lossy(&mount));
-            tally.warn(format!("{path} stays: something is mounted at {mount}"));
+            ledger.warn(format!("{path} stays: something is mounted at {mount}"));
             return Ok(());
         }
         let own = u64::from(seen.protected.is_some());
         if let Some(protected) = seen.protected {
-            tally.protect(&folder.path_of(&String::from_utf8_lossy(&protected)));
+            ledger.protect(&folder.path_of(&String::from_utf8_lossy(&protected)));
         }
         let root = folder.path().into_bytes();
         if !filters {

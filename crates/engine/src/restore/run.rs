@@ -9,10 +9,11 @@ use std::time::Instant;
 use rekopia_format::directory::{Entry, EntryKind};
 use rekopia_format::entry_name::EntryName;
 
-use super::finish::Outcome;
+use super::ledger::Ledger;
 use super::options::RestoreOptions;
 use super::pass::{Pass, Tree};
 use super::report::Report;
+use super::run_state::RunState;
 use super::slot::Folder;
 use super::stages::Run;
 use super::ticker::{Known, Ticker};
@@ -66,9 +67,10 @@ impl Repository {
             return Ok(self.report_of_nothing(started));
         };
         proven?;
-        let outcome = Arc::new(Outcome::new(options, observer)?);
-        let stages = Stopping::new(&outcome.stop, async {
-            let mut run = Run::prepare(self, from, target, options, &outcome)?;
+        let ledger = Arc::new(Ledger::open(options.report_file.as_deref())?);
+        let state = Arc::new(RunState::new(options.on_error, observer));
+        let stages = Stopping::new(&state.stop, async {
+            let mut run = Run::prepare(self, from, target, options, &ledger, &state)?;
             let proof = run.prove().await?;
             run.check_room(&proof)?;
             if options.dry_run {
@@ -81,7 +83,7 @@ impl Repository {
             Err(e) if e.kind() == ErrorKind::Cancelled => {}
             done => done?,
         }
-        Ok(self.report(&outcome, options, started))
+        Ok(self.report(&ledger, &state, options, started))
     }
 
     /// Reads and authenticates everything that `from` names, without writing.
@@ -109,7 +111,8 @@ impl Repository {
             return Ok(Report { verification: true, ..self.report_of_nothing(started) });
         };
         proven?;
-        let outcome = Arc::new(Outcome::new(&options, observer)?);
+        let ledger = Arc::new(Ledger::open(None)?);
+        let state = Arc::new(RunState::new(options.on_error, observer));
         let (node, entry) = (DirNode::root(None), from.entry.clone());
         let tree = match from.entry.kind {
             EntryKind::Directory => Tree::Directory { folder: Folder::root(node), root: entry },
@@ -121,15 +124,16 @@ impl Repository {
             sink: None,
             view: None,
             packs: None,
-            outcome: Arc::clone(&outcome),
+            ledger: Arc::clone(&ledger),
+            state: Arc::clone(&state),
         };
-        let ticker = Ticker::start(self, &outcome, Known::all(from));
-        let ran = Stopping::new(&outcome.stop, pass.run(tree)).await;
+        let ticker = Ticker::start(self, &ledger, &state.observer, Known::all(from));
+        let ran = Stopping::new(&state.stop, pass.run(tree)).await;
         ticker.stop();
         if let Err(e) = ran {
-            outcome.abort(&e);
+            state.abort(&e);
         }
-        let mut report = self.report(&outcome, &options, started);
+        let mut report = self.report(&ledger, &state, &options, started);
         report.verification = true;
         Ok(report)
     }
@@ -162,11 +166,17 @@ impl Repository {
         Report { cancelled: true, requests, fetched_bytes, seconds, ..Report::default() }
     }
 
-    fn report(&self, outcome: &Outcome, options: &RestoreOptions, started: Instant) -> Report {
-        if let Err(e) = outcome.close_log() {
-            outcome.abort(&e);
+    fn report(
+        &self,
+        ledger: &Ledger,
+        state: &RunState,
+        options: &RestoreOptions,
+        started: Instant,
+    ) -> Report {
+        if let Err(e) = ledger.close_log() {
+            state.abort(&e);
         }
-        let mut report = outcome.tally.report();
+        let mut report = ledger.report();
         let (requests, bytes) = self.traffic();
         report.requests = requests;
         report.fetched_bytes = bytes;
@@ -175,8 +185,8 @@ impl Repository {
         report.latency_seconds = usage.latency_us as f64 / 1e6;
         report.seconds = started.elapsed().as_secs_f64();
         report.cancelled = options.cancel.is_cancelled();
-        report.fatal = outcome.fatal();
-        report.planned = options.dry_run.then(|| outcome.tally.planned());
+        report.fatal = state.fatal();
+        report.planned = options.dry_run.then(|| ledger.planned());
         report
     }
 }

@@ -11,12 +11,13 @@ use rekopia_format::entry_name::EntryName;
 use super::clock::Stage;
 use super::extra::Extras;
 use super::filter::Filter;
-use super::finish::Outcome;
+use super::ledger::Ledger;
 use super::options::{Overwrite, RestoreOptions, SyncMode};
 use super::pass::{Pass, Tree, WRITES_END};
 use super::prove::{Proof, Question, exists, refused};
-use super::report::{Deletion, Tally};
+use super::report::Deletion;
 use super::reread;
+use super::run_state::RunState;
 use super::slot::Folder;
 use super::ticker::{Known, Ticker};
 use super::walk::attributes;
@@ -37,7 +38,8 @@ pub(super) struct Run<'a> {
     from: &'a Resolved,
     target: &'a Path,
     options: &'a RestoreOptions,
-    outcome: &'a Arc<Outcome>,
+    ledger: &'a Arc<Ledger>,
+    state: &'a Arc<RunState>,
     sink: Arc<Sink>,
     /// The target as it is, only to be looked at.
     view: Arc<Sink>,
@@ -54,7 +56,8 @@ impl<'a> Run<'a> {
         from: &'a Resolved,
         target: &'a Path,
         options: &'a RestoreOptions,
-        outcome: &'a Arc<Outcome>,
+        ledger: &'a Arc<Ledger>,
+        state: &'a Arc<RunState>,
     ) -> Result<Self> {
         let is_dir = from.entry.kind == EntryKind::Directory;
         let (root, name) = if is_dir { (target, None) } else { split_target(target)? };
@@ -86,7 +89,8 @@ impl<'a> Run<'a> {
             from,
             target,
             options,
-            outcome,
+            ledger,
+            state,
             sink: Arc::new(sink),
             view,
             name,
@@ -106,7 +110,8 @@ impl<'a> Run<'a> {
         let question = Question {
             repository: self.repository,
             options: self.options,
-            outcome: self.outcome,
+            ledger: self.ledger,
+            stop: &self.state.stop,
             view: Arc::clone(&self.view),
             finds_something,
         };
@@ -120,7 +125,7 @@ impl<'a> Run<'a> {
         {
             let (path, why) = (crate::error::shown(path), error.chain());
             let what = format!("nothing would be deleted, because {path:?} cannot be restored: {why}");
-            self.outcome.tally.warn(what);
+            self.ledger.warn(what);
         }
         for sink in [&mut self.sink, &mut self.view] {
             let sink = Arc::get_mut(sink).ok_or_else(|| Error::internal("the target is in use already"))?;
@@ -198,9 +203,9 @@ impl<'a> Run<'a> {
             deletion = Deletion { of: deletion.of, ..Default::default() };
         }
         if let Some(limit) = self.options.max_delete.filter(|limit| !limit.allows(&deletion)) {
-            self.outcome.abort(&refused(&proof.extras, format!("at most {limit} may be")));
+            self.state.abort(&refused(&proof.extras, format!("at most {limit} may be")));
         }
-        self.outcome.tally.would_delete(deletion);
+        self.ledger.would_delete(deletion);
         self.pass(proof.packs.clone(), None).await;
         if let Some((_, error)) = proof.doubt.as_ref().filter(|_| self.options.delete_extra) {
             self.count_kept(&proof.extras.deletion, &error.chain());
@@ -211,7 +216,7 @@ impl<'a> Run<'a> {
     /// Refuses a selection that takes nothing: nothing done is not success.
     fn check_matches(&self) -> Result<()> {
         let patterns = &self.options.include;
-        let nothing = self.outcome.tally.matched.load(Ordering::Relaxed) == 0;
+        let nothing = self.ledger.matched.load(Ordering::Relaxed) == 0;
         if patterns.is_empty() || !nothing || !self.went_well() || self.name.is_some() {
             return Ok(());
         }
@@ -233,18 +238,18 @@ impl<'a> Run<'a> {
         let (options, sink) = (self.options, Arc::clone(&self.sink));
         let Proof { packs, mut extras, doubt, .. } = proof;
         if let Err(e) = sink.begin() {
-            self.outcome.abort(&e.into());
+            self.state.abort(&e.into());
             return Ok(());
         }
         let mut deleted = false;
         if self.deletes_first && !extras.is_empty() && doubt.is_none() {
             let what =
                 "extra entries are deleted before anything is written: there is no room for old and new";
-            self.outcome.observer.event(Event::Warning { message: what.into() });
+            self.state.observer.event(Event::Warning { message: what.into() });
             self.delete(&sink, std::mem::take(&mut extras)).await;
             deleted = true;
         }
-        if self.outcome.fatal().is_none() {
+        if self.state.fatal().is_none() {
             self.pass(packs, Some(&sink)).await;
         }
         if !deleted {
@@ -260,25 +265,25 @@ impl<'a> Run<'a> {
         let closing = Arc::clone(&sink);
         let closed = tokio::task::spawn_blocking(move || closing.close_up());
         if options.cancel.run_with_grace(MODES_CLOSE, closed).await.is_none() {
-            self.outcome.tally.warn("modes of folders may have stayed open: the target hangs".into());
+            self.ledger.warn("modes of folders may have stayed open: the target hangs".into());
         }
         self.count_removals(&sink);
-        if options.verify && self.outcome.fatal().is_none() {
-            self.outcome.enter(Phase::Rereading);
+        if options.verify && self.state.fatal().is_none() {
+            self.state.enter(Phase::Rereading);
             sink.set_written();
             let tree = self.tree(&sink);
-            let reading = reread::reread(self.repository, &sink, &tree, options, self.outcome);
+            let reading = reread::reread(self.repository, &sink, &tree, options, self.ledger, self.state);
             if let Some(Err(e)) = options.cancel.run_until_cancelled(reading).await {
-                self.outcome.abort(&e);
+                self.state.abort(&e);
             }
         }
         if options.sync == SyncMode::End
             && options.cancel.run_until_cancelled(self.sync(&sink)).await.is_none()
         {
             let what = "not synced, because the run was stopped: a power cut may take what was restored";
-            self.outcome.tally.warn(what.into());
+            self.ledger.warn(what.into());
         }
-        if self.went_well() && self.outcome.tally.report().exit_kind().is_none() {
+        if self.went_well() && self.ledger.report().exit_kind().is_none() {
             sink.clear_mark();
         }
         Ok(())
@@ -286,51 +291,52 @@ impl<'a> Run<'a> {
 
     /// Says that extras stay, and why.
     fn keep_extras(&self, deletion: &Deletion, doubt: Option<&(String, Error)>) {
-        let tally = &self.outcome.tally;
+        let ledger = &self.ledger;
         let Some((path, error)) = doubt else {
             let what = "nothing extra was deleted, because not everything was restored";
-            return tally.warn(what.into());
+            return ledger.warn(what.into());
         };
         let why = format!("{:?} cannot be restored: {}", crate::error::shown(path), error.chain());
-        tally.warn(format!("nothing extra was deleted, because {why}"));
+        ledger.warn(format!("nothing extra was deleted, because {why}"));
         self.count_kept(deletion, &why);
     }
 
     /// Extras that stay although nothing failed (what cannot be restored was right already) are what is left undone.
     fn count_kept(&self, deletion: &Deletion, why: &str) {
-        let tally = &self.outcome.tally;
-        if tally.failed.load(Ordering::Relaxed) > 0 {
+        let ledger = &self.ledger;
+        if ledger.failed.load(Ordering::Relaxed) > 0 {
             return;
         }
         let named = deletion.first.iter().take(usize::try_from(deletion.entries).unwrap_or(usize::MAX));
-        let count = named.map(|name| tally.remains(name.clone(), why.to_owned())).count() as u64;
-        tally.remain_unnamed(deletion.entries.saturating_sub(count));
+        let count = named.map(|name| ledger.remains(name.clone(), why.to_owned())).count() as u64;
+        ledger.remain_unnamed(deletion.entries.saturating_sub(count));
     }
 
     async fn pass(&self, packs: Option<Arc<ListedPacks>>, sink: Option<&Arc<Sink>>) {
-        self.outcome.enter(if sink.is_some() { Phase::Restoring } else { Phase::Planning });
+        self.state.enter(if sink.is_some() { Phase::Restoring } else { Phase::Planning });
         let pass = Pass {
             repository: self.repository,
             options: self.options,
             sink: sink.cloned(),
             view: sink.is_none().then(|| Arc::clone(&self.view)),
             packs,
-            outcome: Arc::clone(self.outcome),
+            ledger: Arc::clone(self.ledger),
+            state: Arc::clone(self.state),
         };
         let options = self.options;
         let is_all = options.include.is_empty() && options.exclude.is_empty() && options.max_depth.is_none();
         let known = if is_all { Known::all(self.from) } else { Known::default() };
-        let ticker = Ticker::start(self.repository, self.outcome, known);
+        let ticker = Ticker::start(self.repository, self.ledger, &self.state.observer, known);
         let ran = pass.run(self.tree(sink.unwrap_or(&self.view))).await;
         ticker.stop();
         if let Err(e) = ran {
-            self.outcome.abort(&e);
+            self.state.abort(&e);
         }
     }
 
     /// Removes what the proof found to be extra.
     async fn delete(&self, sink: &Arc<Sink>, mut extras: Extras) {
-        self.outcome.enter(Phase::Deleting);
+        self.state.enter(Phase::Deleting);
         loop {
             let (is_all, before) = (!extras.is_incomplete(), sink.removals.gone_so_far());
             let (from, cancel) = (Arc::clone(sink), self.options.cancel.clone());
@@ -343,10 +349,10 @@ impl<'a> Run<'a> {
                 Ok(Ok(())) => {}
                 Ok(Err(e)) => {
                     return self
-                        .outcome
+                        .state
                         .abort(&Error::internal("the list of extras cannot be read").because(e));
                 }
-                Err(_) => return self.outcome.abort(&Error::internal("deleting panicked")),
+                Err(_) => return self.state.abort(&Error::internal("deleting panicked")),
             }
             if is_all || self.options.cancel.is_cancelled() || sink.removals.gone_so_far() == before {
                 return;
@@ -357,7 +363,7 @@ impl<'a> Run<'a> {
                 Err(e) => {
                     let what =
                         format!("not all extras were deleted, they cannot be found once more: {}", e.chain());
-                    return self.outcome.tally.warn(what);
+                    return self.ledger.warn(what);
                 }
             };
         }
@@ -368,7 +374,8 @@ impl<'a> Run<'a> {
         let question = Question {
             repository: self.repository,
             options: self.options,
-            outcome: self.outcome,
+            ledger: self.ledger,
+            stop: &self.state.stop,
             view: Arc::clone(sink),
             finds_something: true,
         };
@@ -378,36 +385,36 @@ impl<'a> Run<'a> {
     }
 
     fn count_removals(&self, sink: &Sink) {
-        let tally = &self.outcome.tally;
+        let ledger = &self.ledger;
         let removed = sink.removals.take();
-        Tally::add(&tally.deleted, removed.entries);
+        Ledger::add(&ledger.deleted, removed.entries);
         let unnamed = removed.remaining_count - removed.remaining.len() as u64;
         for (path, why) in removed.remaining {
-            tally.remains(path, why);
+            ledger.remains(path, why);
         }
-        tally.remain_unnamed(unnamed);
+        ledger.remain_unnamed(unnamed);
     }
 
     async fn sync(&self, sink: &Arc<Sink>) {
-        self.outcome.enter(Phase::Syncing);
+        self.state.enter(Phase::Syncing);
         let (syncing, began) = (Arc::clone(sink), Instant::now());
         let synced = tokio::task::spawn_blocking(move || syncing.sync()).await;
-        self.outcome.tally.clock.add(Stage::Sync, began);
+        self.ledger.clock.add(Stage::Sync, began);
         match synced {
             Ok(Ok(())) => {
                 let seconds = began.elapsed().as_secs_f64();
-                self.outcome.observer.event(Event::Took { what: "sync", seconds });
+                self.state.observer.event(Event::Took { what: "sync", seconds });
             }
-            Ok(Err(e)) => self.outcome.abort(&e.into()),
-            Err(_) => self.outcome.abort(&Error::internal("syncing panicked")),
+            Ok(Err(e)) => self.state.abort(&e.into()),
+            Err(_) => self.state.abort(&Error::internal("syncing panicked")),
         }
     }
 
     /// Whether nothing has failed so far.
     fn went_well(&self) -> bool {
-        self.outcome.fatal().is_none()
+        self.state.fatal().is_none()
             && !self.options.cancel.is_cancelled()
-            && self.outcome.tally.failed.load(Ordering::Relaxed) == 0
+            && self.ledger.failed.load(Ordering::Relaxed) == 0
     }
 
     /// What is to be restored, with countdowns of its own.

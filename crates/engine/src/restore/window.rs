@@ -9,11 +9,11 @@ use tokio::sync::{Semaphore, mpsc};
 use super::clock::Stage;
 use super::cost::CostModel;
 use super::fetch::Target;
-use super::finish::Outcome;
+use super::ledger::Ledger;
 use super::options::RestoreOptions;
 use super::plan::{PackRead, PlanOptions, PlannedSlice, plan};
 use super::reconcile::Reconcile;
-use super::report::Tally;
+use super::run_state::RunState;
 use super::slot::{FileSlot, SlotKind};
 use super::walk::Walked;
 use super::work::{Waiting, Work};
@@ -35,7 +35,8 @@ pub(crate) struct Planner<'a> {
     pub(crate) sink: Option<&'a Arc<Sink>>,
     /// The packs as the storage lists them, where that had to be known.
     pub(crate) packs: Option<&'a ListedPacks>,
-    pub(crate) outcome: &'a Arc<Outcome>,
+    pub(crate) ledger: &'a Arc<Ledger>,
+    pub(crate) state: &'a Arc<RunState>,
     pub(crate) contents: &'a Contents,
     pub(crate) costs: &'a CostModel,
     pub(crate) reads: &'a mpsc::Sender<PackRead<Target>>,
@@ -54,7 +55,8 @@ impl Planner<'_> {
                 Arc::clone(sink),
                 Arc::clone(&self.contents.opener),
                 self.options,
-                Arc::clone(self.outcome),
+                Arc::clone(self.ledger),
+                Arc::clone(self.state),
             )
         });
         let window_slices = (self.options.memory_bytes / 4 / BYTES_PER_SLICE).clamp(512, 65_536) as usize;
@@ -74,7 +76,7 @@ impl Planner<'_> {
             let batch = match &reconcile {
                 Some(reconcile) => {
                     let batch = reconcile.run(batch).await;
-                    self.outcome.tally.clock.add(Stage::Reconcile, started);
+                    self.ledger.clock.add(Stage::Reconcile, started);
                     batch
                 }
                 None => batch,
@@ -90,12 +92,12 @@ impl Planner<'_> {
     }
 
     async fn take(&mut self, item: Walked) {
-        let outcome = self.outcome;
+        let ledger = self.ledger;
         match item {
             Walked::Folder(folder) => {
-                Tally::add(&outcome.tally.total_entries, 1);
+                Ledger::add(&ledger.total_entries, 1);
                 let is_match = folder.parent().is_some() && folder.node.is_wanted();
-                Tally::add(&outcome.tally.matched, u64::from(is_match));
+                Ledger::add(&ledger.matched, u64::from(is_match));
             }
             Walked::Listed { folder, whole } => {
                 if whole {
@@ -104,16 +106,16 @@ impl Planner<'_> {
                 self.send(|place| Work::Listed(folder, place)).await;
             }
             Walked::Failed { path, error } => {
-                Tally::add(&outcome.tally.matched, 1);
-                outcome.failed(path, &error, false);
+                Ledger::add(&ledger.matched, 1);
+                self.state.fail(ledger, path, &error, false);
             }
             Walked::Renamed { path, restored_as, is_usual } => {
                 let what = format!("no file can have this name; its data goes by {:?}", restored_as.as_str());
                 // A verification loses nothing by it.
                 if is_usual || self.sink.is_none() {
-                    outcome.tally.warn(format!("{path}: {what}"));
+                    ledger.warn(format!("{path}: {what}"));
                 } else {
-                    outcome.failed(path, &Error::new(ErrorKind::Corrupt, what), false);
+                    self.state.fail(ledger, path, &Error::new(ErrorKind::Corrupt, what), false);
                 }
             }
             Walked::Slices { slot, slices, last } => self.take_slices(&slot, slices, last).await,
@@ -121,18 +123,17 @@ impl Planner<'_> {
     }
 
     async fn take_slices(&mut self, slot: &Arc<FileSlot>, slices: Vec<Slice>, last: bool) {
-        let outcome = self.outcome;
-        let tally = &outcome.tally;
+        let ledger = self.ledger;
         // Reconcile has counted what it kept; the rest is on its way.
         let kept = slot.kept_bytes.load(Ordering::Relaxed);
         let bytes: u64 = slices.iter().filter_map(|s| s.len).sum();
         let before = slot.object_bytes.fetch_add(bytes, Ordering::Relaxed) + kept;
         let total = before + bytes;
         if last {
-            Tally::add(&tally.total_entries, 1);
-            Tally::add(&tally.total_files, u64::from(slot.kind == SlotKind::File));
-            Tally::add(&tally.matched, 1);
-            Tally::add(&tally.total_bytes, total);
+            Ledger::add(&ledger.total_entries, 1);
+            Ledger::add(&ledger.total_files, u64::from(slot.kind == SlotKind::File));
+            Ledger::add(&ledger.matched, 1);
+            Ledger::add(&ledger.total_bytes, total);
             if total != slot.size && !slot.has_failed() && !slot.is_checkpointed() {
                 slot.fail(wrong_length(total, slot.size), false);
             }
@@ -199,10 +200,10 @@ impl Planner<'_> {
         let options = self.costs.plan_options(packed_bytes(&slices));
         let started = Instant::now();
         let reads = plan(slices, PlanOptions { gap: options.gap.min(gap), ..options });
-        self.outcome.tally.clock.add(Stage::Plan, started);
+        self.ledger.clock.add(Stage::Plan, started);
         for read in reads {
             if self.options.dry_run {
-                self.outcome.tally.plan(read.pack.0, read.range.end - read.range.start);
+                self.ledger.plan(read.pack.0, read.range.end - read.range.start);
                 let _ = self.work.send(Work::Planned(read));
             } else if self.reads.send(read).await.is_err() {
                 return;

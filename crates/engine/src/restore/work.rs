@@ -9,14 +9,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::clock::Stage;
 use super::decode::{ContentDecoder, check_length};
 use super::fetch::{Fetched, PackBytes, Target, lost_error};
+use super::finish::Finisher;
+use super::ledger::Ledger;
 use super::plan::{PackRead, WantedContent};
-use super::report::Tally;
 use super::slot::{FileSlot, Folder};
 use super::verify::Verifier;
 use super::write::Writer;
 use crate::error::{Error, Result};
 use crate::repository::contents::{Contents, corrupt};
 use crate::repository::index::PackIdx;
+use crate::sink::FidelityIssue;
 
 /// A place among the entries that wait for the workers; dropping it frees the place.
 #[derive(Debug)]
@@ -57,6 +59,7 @@ pub(crate) enum Work {
 pub(crate) struct Workshop {
     pub(crate) contents: Contents,
     pub(crate) writer: Writer,
+    pub(crate) finisher: Finisher,
     /// Recompute the keyed hash of every content.
     pub(crate) hash: bool,
     /// What is tried once more; `None` when what fails has failed.
@@ -74,8 +77,8 @@ pub(crate) struct Again {
 /// The last worker of a run that was dropped leaves nothing half-written either.
 impl Drop for Workshop {
     fn drop(&mut self) {
-        if self.writer.outcome.stop.is_cancelled() {
-            self.writer.abandon_unfinished();
+        if self.writer.stop.is_cancelled() {
+            self.abandon_unfinished();
         }
     }
 }
@@ -99,12 +102,12 @@ impl Workshop {
         let mut verifier = (self.hash && self.writer.sink.is_none())
             .then(|| Verifier::new(self.contents.opener.hash()))
             .flatten();
-        let clock = &*self.writer.outcome.tally.clock;
+        let clock = &*self.writer.ledger.clock;
         let mut free = Instant::now();
         for work in queue {
             clock.add(Stage::Idle, free);
             match work {
-                Work::Fetched(_) if self.writer.outcome.stop.is_cancelled() => {}
+                Work::Fetched(_) if self.writer.stop.is_cancelled() => {}
                 Work::Fetched(Fetched::Bytes(bytes)) => {
                     self.write_all(bytes, &mut decoder, verifier.as_mut())
                 }
@@ -114,15 +117,15 @@ impl Workshop {
                     }
                 }
                 Work::Listed(folder, place) => {
-                    self.writer.outcome.child_done(self.writer.target(), &folder);
+                    self.finisher.child_done(&folder);
                     place.free();
                 }
                 Work::Planned(read) => {
                     let targets = read.contents.iter().flat_map(|c| &c.targets);
-                    targets.for_each(|target| self.writer.slice_done(&target.slot));
+                    targets.for_each(|target| self.slice_done(&target.slot));
                 }
                 Work::Announced(slot, place) => {
-                    self.writer.slice_done(&slot);
+                    self.slice_done(&slot);
                     place.free();
                 }
             }
@@ -144,7 +147,7 @@ impl Workshop {
         let pack = bytes.read.pack;
         let mut contents = std::mem::take(&mut bytes.read.contents).into_iter().peekable();
         let mut own = Vec::new();
-        let clock = &*self.writer.outcome.tally.clock;
+        let clock = &*self.writer.ledger.clock;
         let mut started = Instant::now();
         while let Some(content) = contents.next() {
             let range = content.location.range();
@@ -162,7 +165,7 @@ impl Workshop {
             } else {
                 stored
             };
-            Tally::add(&self.writer.outcome.tally.needed_bytes, to.saturating_sub(from) as u64);
+            Ledger::add(&self.writer.ledger.needed_bytes, to.saturating_sub(from) as u64);
             // An object-level stream is not what the id names.
             let verifier = verifier.as_mut().filter(|_| !content.targets.iter().any(|t| t.compressed));
             let hash = self.hash && verifier.is_none();
@@ -202,7 +205,7 @@ impl Workshop {
             return self.damaged(content, *pack, corrupt(ContentError::Hash, &content.content));
         }
         for target in &content.targets {
-            self.done(target, check_length(target, *len, content));
+            self.done(target, check_length(target, *len, content).map(|()| Vec::new()));
         }
     }
 
@@ -215,16 +218,32 @@ impl Workshop {
         let error = Arc::new(error.in_pack(self.contents.index.pack(pack)));
         for target in &content.targets {
             target.slot.fail(error.again(), false);
-            self.writer.slice_done(&target.slot);
+            self.slice_done(&target.slot);
         }
     }
 
-    fn done(&self, target: &Target, result: Result<()>) {
-        match result {
-            Ok(()) => Tally::add(&self.writer.outcome.tally.done_bytes, target.len),
+    /// A content is where it is wanted, but for these attributes, or cannot be there.
+    fn done(&self, target: &Target, written: Result<Vec<FidelityIssue>>) {
+        match written {
+            Ok(issues) => {
+                self.finisher.unset(issues);
+                Ledger::add(&self.writer.ledger.done_bytes, target.len);
+            }
             Err(e) => target.slot.fail(e, false),
         }
-        self.writer.slice_done(&target.slot);
+        self.slice_done(&target.slot);
+    }
+
+    /// One slice less to wait for; with the last one the entry ends.
+    fn slice_done(&self, slot: &Arc<FileSlot>) {
+        if let Some(end) = self.writer.slice_done(slot) {
+            self.finisher.end(slot, end);
+        }
+    }
+
+    /// Gives up what is half-written.
+    pub(crate) fn abandon_unfinished(&self) {
+        self.writer.abandon_unfinished(|slot| self.finisher.half_changed(slot));
     }
 
     /// Contents that cannot be had: kept for another try, or the failure of everything that wants them.
@@ -239,7 +258,7 @@ impl Workshop {
         }
         for target in &content.targets {
             target.slot.fail(error(&content), false);
-            self.writer.slice_done(&target.slot);
+            self.slice_done(&target.slot);
         }
     }
 

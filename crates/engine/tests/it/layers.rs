@@ -6,8 +6,8 @@ use rekopia_testkit::layers::{Table, violations};
 
 /// Module → what it may name of the crate. A path allows everything below it.
 ///
-/// The stages stand in their order; each may name earlier ones, never a later one. `finish` is the exception:
-/// entries end in it from every stage (reconcile finds them right, write completes them), so it names no stage.
+/// The stages stand in their order; each may name earlier ones, never a later one. All of them enter what they did in the
+/// `ledger` and ask the `run_state` whether to go on, so these name no stage.
 const TABLE: Table<'_> = &[
     ("error", ""),
     ("limits", ""),
@@ -22,7 +22,9 @@ const TABLE: Table<'_> = &[
     ("restore::credits", ""),
     ("restore::filter", "error"),
     ("restore::slot", "error sink"),
-    ("restore::finish", "error observer sink restore::options restore::report restore::slot"),
+    ("restore::ledger", "error sink restore::clock restore::report restore::slot"),
+    ("restore::run_state", "error observer sink restore::ledger restore::options restore::report"),
+    ("restore::finish", "error sink restore::ledger restore::run_state restore::slot"),
     ("restore::rehash", "sink"),
     ("restore::verify", ""),
     // The stages. Walk does not look at the destination; plan is pure; fetch and decode open no files.
@@ -32,8 +34,8 @@ const TABLE: Table<'_> = &[
     ),
     (
         "restore::reconcile",
-        "error repository sink restore::options restore::report restore::slot restore::rehash restore::walk \
-         restore::finish",
+        "error repository sink restore::ledger restore::options restore::rehash restore::run_state restore::slot \
+         restore::walk",
     ),
     ("restore::plan", "repository::index"),
     ("restore::cost", "restore::plan"),
@@ -42,33 +44,33 @@ const TABLE: Table<'_> = &[
         "error repository restore::clock restore::cost restore::credits restore::plan restore::slot",
     ),
     ("restore::decode", "error repository restore::plan restore::fetch"),
-    ("restore::write", "error sink restore::fetch restore::report restore::slot restore::finish"),
+    ("restore::write", "error observer sink restore::fetch restore::finish restore::ledger restore::slot"),
     (
         "restore::work",
-        "error repository restore::clock restore::plan restore::fetch restore::decode restore::report \
-         restore::slot restore::verify restore::write",
+        "error repository sink::FidelityIssue restore::clock restore::plan restore::fetch restore::finish \
+         restore::decode restore::ledger restore::slot restore::verify restore::write",
     ),
     ("restore::threads", "restore::work"),
     // What wires them.
     ("restore::extra", "repository::index::spill sink restore::report"),
     (
         "restore::window",
-        "error repository sink restore::clock restore::cost restore::fetch restore::finish restore::options \
-         restore::plan restore::reconcile restore::report restore::slot restore::walk restore::work",
+        "error repository sink restore::clock restore::cost restore::fetch restore::ledger restore::options \
+         restore::plan restore::reconcile restore::run_state restore::slot restore::walk restore::work",
     ),
     ("restore::pass", "error observer repository sink restore"),
     // What is known before anything is touched, by a walk of its own.
     (
         "restore::prove",
-        "error repository sink restore::extra restore::filter restore::finish restore::options restore::pass \
-         restore::slot restore::walk restore::window",
+        "error observer repository sink restore::extra restore::filter restore::ledger restore::options \
+         restore::pass restore::slot restore::walk restore::window",
     ),
-    ("restore::ticker", "observer repository restore::finish"),
+    ("restore::ticker", "observer repository restore::ledger"),
     ("restore::reread", "error repository sink restore"),
     (
         "restore::stages",
-        "error observer repository sink restore::clock restore::extra restore::filter restore::finish restore::options \
-         restore::pass restore::prove restore::report restore::reread restore::slot restore::ticker restore::walk \
+        "error observer repository sink restore::clock restore::extra restore::filter restore::ledger restore::options \
+         restore::pass restore::prove restore::report restore::reread restore::run_state restore::slot restore::ticker restore::walk \
          text",
     ),
     ("restore::run", "error observer repository sink restore"),
