@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use super::destination::Destination;
 use super::ledger::Ledger;
 use super::run_state::RunState;
 use super::slot::{FileSlot, Folder};
 use crate::error::{Error, ErrorKind};
-use crate::sink::{FidelityIssue, Sink};
+use crate::sink::FidelityIssue;
 
 /// How a file or link ended.
 #[derive(Debug)]
@@ -21,8 +22,7 @@ pub(crate) enum End {
 
 /// The last stage: takes the ends of entries and finishes the directories whose countdown reached zero.
 pub(crate) struct Finisher {
-    /// Where directories get their attributes, or are only looked at; `None`: nowhere (verification).
-    target: Option<Arc<Sink>>,
+    destination: Destination,
     ledger: Arc<Ledger>,
     state: Arc<RunState>,
     /// An attribute that cannot be set is a failure.
@@ -31,12 +31,12 @@ pub(crate) struct Finisher {
 
 impl Finisher {
     pub(crate) fn new(
-        target: Option<Arc<Sink>>,
+        destination: Destination,
         ledger: &Arc<Ledger>,
         state: &Arc<RunState>,
         strict_attributes: bool,
     ) -> Self {
-        Finisher { target, ledger: Arc::clone(ledger), state: Arc::clone(state), strict_attributes }
+        Finisher { destination, ledger: Arc::clone(ledger), state: Arc::clone(state), strict_attributes }
     }
 
     /// A file or link has ended.
@@ -74,7 +74,7 @@ impl Finisher {
         let mut done = Arc::clone(folder);
         while done.one_done() {
             if done.node.is_wanted() && !self.state.stop.is_cancelled() {
-                match self.target.as_ref().map_or(Ok(Vec::new()), |sink| sink.finish_dir(&done.node)) {
+                match self.destination.target().map_or(Ok(Vec::new()), |sink| sink.finish_dir(&done.node)) {
                     Err(e) if e.is_kept() => Ledger::add(&self.ledger.skipped, 1),
                     Err(e) if e.is_protected() => self.ledger.protect(&done.path()),
                     Ok(issues) => {

@@ -61,7 +61,8 @@ struct Lists {
     incomplete: Vec<Remark>,
     remaining: Vec<Remark>,
     warnings: Vec<String>,
-    planned: Planned,
+    /// Of a dry run alone.
+    planned: Option<Planned>,
     packs: HashSet<u32>,
 }
 
@@ -138,6 +139,15 @@ impl Ledger {
         self.with(|l| push(&mut l.remaining, Remark { path, message }));
     }
 
+    /// Counts what was removed, and what should have gone: `remaining_count` entries, of which `remaining` are named.
+    pub(crate) fn removed(&self, entries: u64, remaining: Vec<(String, String)>, remaining_count: u64) {
+        Ledger::add(&self.deleted, entries);
+        self.remain_unnamed(remaining_count - remaining.len() as u64);
+        for (path, why) in remaining {
+            self.remains(path, why);
+        }
+    }
+
     /// Counts a file or link that is left alone as asked.
     pub(crate) fn skip(&self, is_file: bool) {
         Ledger::add(&self.skipped, 1);
@@ -150,44 +160,46 @@ impl Ledger {
         self.warn(format!("{path} is needed by this run and stays as it is"));
     }
 
+    /// The run is a dry run: its report says what would be done.
+    pub(crate) fn begin_plan(&self) {
+        self.with(|l| {
+            l.planned.get_or_insert_default();
+        });
+    }
+
     /// Counts a pack read of a dry run.
     pub(crate) fn plan(&self, pack: u32, bytes: u64) {
         self.with(|l| {
             l.packs.insert(pack);
-            l.planned.requests += 1;
-            l.planned.bytes += bytes;
+            let planned = l.planned.get_or_insert_default();
+            planned.requests += 1;
+            planned.bytes += bytes;
         });
     }
 
     /// Counts an existing entry that a dry run would change, or perhaps change.
     pub(crate) fn would_change(&self, path: String, perhaps: bool) {
         self.with(|l| {
+            let planned = l.planned.get_or_insert_default();
             if perhaps {
-                l.planned.perhaps += 1;
-            } else {
-                l.planned.changed += 1;
-                if l.planned.first_changed.len() < FIRST {
-                    l.planned.first_changed.push(path);
-                }
+                planned.perhaps += 1;
+                return;
+            }
+            planned.changed += 1;
+            if planned.first_changed.len() < FIRST {
+                planned.first_changed.push(path);
             }
         });
     }
 
     /// Takes note of what a dry run would delete.
     pub(crate) fn would_delete(&self, deletion: Deletion) {
-        self.with(|l| l.planned.deletion = deletion);
+        self.with(|l| l.planned.get_or_insert_default().deletion = deletion);
     }
 
     /// Counts more entries that should have gone, of which too many are named already.
     pub(crate) fn remain_unnamed(&self, entries: u64) {
         Ledger::add(&self.undeleted, entries);
-    }
-
-    /// What [`Ledger::plan`] counted.
-    pub(crate) fn planned(&self) -> Planned {
-        let mut planned = Planned::default();
-        self.with(|l| planned = Planned { packs: l.packs.len() as u64, ..l.planned.clone() });
-        planned
     }
 
     /// Takes note of another thing to know.
@@ -224,6 +236,8 @@ impl Ledger {
             report.incomplete.clone_from(&l.incomplete);
             report.remaining.clone_from(&l.remaining);
             report.warnings.clone_from(&l.warnings);
+            let packs = l.packs.len() as u64;
+            report.planned = l.planned.clone().map(|planned| Planned { packs, ..planned });
         });
         report.failures.sort_by(|a, b| a.path.cmp(&b.path));
         report

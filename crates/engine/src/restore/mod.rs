@@ -15,30 +15,43 @@
 //! Nothing flows back. What a later stage needs travels in the message; failures are messages too.
 
 mod clock;
+mod compose;
 mod cost;
 mod credits;
 mod decode;
-mod extra;
+mod delete_extra;
+mod destination;
+mod extras;
 mod fetch;
 mod filter;
 mod finish;
 mod ledger;
+mod names;
 mod options;
 mod pass;
+mod passed;
 mod plan;
+mod prepared;
+mod proof;
 mod prove;
+mod proven;
 mod reconcile;
 mod rehash;
 mod report;
 mod reread;
 mod run;
 mod run_state;
+mod sinks;
 mod slot;
-mod stages;
+mod survey;
 mod threads;
 mod ticker;
+mod tidied;
+mod tree;
 mod verify;
 mod walk;
+mod walked;
+mod walking;
 mod window;
 mod work;
 mod write;
@@ -46,6 +59,6 @@ mod write;
 pub use clock::StageTimes;
 pub use options::{
     Consent, DeleteLimit, OnError, Overwrite, OwnerPolicy, RefuseExisting, RestoreOptions, SyncMode,
+    VerifyOptions,
 };
 pub use report::{Deletion, Failure, Planned, Remark, Report};
-pub use run::VerifyOptions;

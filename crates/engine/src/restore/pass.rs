@@ -7,54 +7,42 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::FusedFuture;
 use rekopia_blob::{BlobError, BlobErrorKind};
-use rekopia_format::directory::Entry;
-use rekopia_format::entry_name::EntryName;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 
-use super::clock::Clock;
 use super::cost::CostModel;
 use super::credits::Credits;
+use super::destination::Destination;
 use super::fetch::{self, Fetched, Target};
-use super::filter::Filter;
 use super::finish::Finisher;
 use super::ledger::Ledger;
 use super::options::RestoreOptions;
 use super::plan::{PackRead, PlannedSlice, WantedContent, plan};
 use super::run_state::RunState;
-use super::slot::{FileSlot, Folder};
+use super::slot::FileSlot;
 use super::threads::Workers;
-use super::walk::{Walk, WalkOptions, Walked};
+use super::tree::Tree;
+use super::walking::start_walk;
 use super::window::{Planner, packed_bytes};
 use super::work::{Again, Waiting, Work, Workshop};
 use super::write::Writer;
 use crate::error::{Error, Result};
-use crate::observer::Cancel;
 use crate::repository::Repository;
 use crate::repository::contents::Contents;
 use crate::repository::listed_packs::ListedPacks;
-use crate::sink::Sink;
-
-/// The tree of a pass: a directory that becomes the root, or one entry in it.
-#[derive(Clone)]
-pub(crate) enum Tree {
-    Directory { folder: Arc<Folder>, root: Entry },
-    Single { folder: Arc<Folder>, name: EntryName, entry: Entry },
-}
 
 /// Plans that wait for fetch.
 const QUEUED_READS: usize = 2;
 
 /// What writes that have begun get when the caller asks to stop.
 pub(crate) const WRITES_END: Duration = Duration::from_secs(2);
+/// What putting back modes gets, from the same moment on.
+pub(crate) const MODES_CLOSE: Duration = Duration::from_millis(2300);
 
 /// Everything that a pass needs.
 pub(crate) struct Pass<'a> {
     pub(crate) repository: &'a Repository,
     pub(crate) options: &'a RestoreOptions,
-    pub(crate) sink: Option<Arc<Sink>>,
-    /// The target of a dry run, which is only looked at.
-    pub(crate) view: Option<Arc<Sink>>,
+    pub(crate) destination: Destination,
     /// The packs as the storage lists them, where that had to be known.
     pub(crate) packs: Option<Arc<ListedPacks>>,
     pub(crate) ledger: Arc<Ledger>,
@@ -62,7 +50,7 @@ pub(crate) struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// Restores (or, without a sink, verifies) everything in `tree`.
+    /// Takes everything in `tree` to its destination.
     pub(crate) async fn run(&self, tree: Tree) -> Result<()> {
         let contents = match &self.packs {
             Some(packs) => packs.contents.clone(),
@@ -80,7 +68,7 @@ impl Pass<'_> {
                              work: &crossbeam_channel::Sender<Work>| {
             let planner = Planner {
                 options: self.options,
-                sink: self.sink.as_ref().or(self.view.as_ref()),
+                destination: &self.destination,
                 packs: self.packs.as_deref(),
                 ledger: &self.ledger,
                 state: &self.state,
@@ -133,14 +121,13 @@ impl Pass<'_> {
         let shop = Arc::new(Workshop {
             contents: contents.clone(),
             writer: Writer {
-                sink: self.sink.clone(),
-                view: self.view.clone(),
+                destination: self.destination.clone(),
                 ledger: Arc::clone(&self.ledger),
                 stop: self.state.stop.clone(),
                 unfinished: Arc::clone(unfinished),
             },
             finisher: Finisher::new(
-                self.sink.clone().or_else(|| self.view.clone()),
+                self.destination.clone(),
                 &self.ledger,
                 &self.state,
                 self.options.strict_attributes,
@@ -153,7 +140,7 @@ impl Pass<'_> {
             // One more than cores where a write may wait.
             0 => {
                 let cores = std::thread::available_parallelism().map_or(2, |n| n.get());
-                cores + usize::from(self.sink.is_some())
+                cores + usize::from(self.destination.written().is_some())
             }
             n => n,
         };
@@ -225,55 +212,6 @@ impl Pass<'_> {
     fn data_bytes(&self) -> u64 {
         self.options.memory_bytes / 8 * 5
     }
-}
-
-/// A walk that goes on beside whoever takes what it finds; it ends when this is dropped.
-pub(crate) struct Walking(JoinHandle<()>);
-
-impl Walking {
-    /// Runs `walk` until it ends or `cancel` is set.
-    pub(crate) fn start(walk: Walk, tree: Tree, cancel: Cancel) -> Self {
-        Walking(tokio::spawn(async move {
-            let walk = async {
-                match tree {
-                    Tree::Directory { folder, root } => walk.run_directory(folder, &root).await,
-                    Tree::Single { folder, name, entry } => walk.run_single(folder, name, &entry).await,
-                }
-            };
-            cancel.run_until_cancelled(walk).await;
-        }))
-    }
-
-    /// Waits for its end.
-    pub(crate) async fn end(mut self) -> Result<()> {
-        (&mut self.0).await.map_err(|_| Error::internal("the walk panicked"))
-    }
-}
-
-impl Drop for Walking {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// Begins to walk `tree` until `stop` is set; what it finds comes through the channel.
-pub(crate) fn start_walk(
-    contents: &Contents,
-    options: &RestoreOptions,
-    clock: &Arc<Clock>,
-    stop: Cancel,
-    tree: Tree,
-) -> Result<(Walking, mpsc::Receiver<Vec<Walked>>)> {
-    let (found, walked) = mpsc::channel(8);
-    let walk_options = WalkOptions {
-        filter: Filter::new(&options.include, &options.exclude)?,
-        max_depth: options.max_depth,
-        read_ahead_bytes: options.memory_bytes / 4,
-        clock: Arc::clone(clock),
-        cancel: stop.clone(),
-    };
-    let walk = Walk::new(contents.clone(), walk_options, found);
-    Ok((Walking::start(walk, tree, stop), walked))
 }
 
 /// The same wants, at the places that a fresh index names.

@@ -10,7 +10,7 @@ use super::options::{Overwrite, RestoreOptions};
 use super::rehash::{DiskRange, Found, check_ranges};
 use super::run_state::RunState;
 use super::slot::{FileSlot, SlotKind};
-use super::walk::Walked;
+use super::walked::Walked;
 use crate::error::Error;
 use crate::repository::objects::Slice;
 use crate::sink::{Existing, ExistingKind, Sink, Want};

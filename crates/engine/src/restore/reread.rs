@@ -3,14 +3,16 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::destination::Destination;
 use super::finish::Finisher;
 use super::ledger::Ledger;
 use super::options::{Overwrite, RestoreOptions};
-use super::pass::{Tree, start_walk};
 use super::rehash::{DiskRange, Found, check_ranges};
 use super::run_state::RunState;
 use super::slot::{FileSlot, SlotKind};
-use super::walk::Walked;
+use super::tree::Tree;
+use super::walked::Walked;
+use super::walking::start_walk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::repository::Repository;
 use crate::repository::contents::Contents;
@@ -21,18 +23,17 @@ use crate::sink::{ExistingKind, FidelityIssue, Sink};
 pub(crate) async fn reread(
     repository: &Repository,
     sink: &Arc<Sink>,
-    tree: &Tree,
+    tree: Tree,
     options: &RestoreOptions,
     ledger: &Arc<Ledger>,
     state: &Arc<RunState>,
 ) -> Result<()> {
     let contents = repository.contents();
-    let (walking, mut walked) =
-        start_walk(&contents, options, &ledger.clock, options.cancel.clone(), tree.clone())?;
+    let (walking, mut walked) = start_walk(&contents, options, &ledger.clock, options.cancel.clone(), tree)?;
     let check = Arc::new(Check {
         sink: Arc::clone(sink),
         contents,
-        finisher: Finisher::new(None, ledger, state, options.strict_attributes),
+        finisher: Finisher::new(Destination::Dropped, ledger, state, options.strict_attributes),
         ledger: Arc::clone(ledger),
         state: Arc::clone(state),
         told: Told::by(ledger, options),

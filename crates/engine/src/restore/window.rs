@@ -8,20 +8,20 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::clock::Stage;
 use super::cost::CostModel;
+use super::destination::Destination;
 use super::fetch::Target;
 use super::ledger::Ledger;
 use super::options::RestoreOptions;
 use super::plan::{PackRead, PlanOptions, PlannedSlice, plan};
 use super::reconcile::Reconcile;
 use super::run_state::RunState;
-use super::slot::{FileSlot, SlotKind};
-use super::walk::Walked;
+use super::slot::{FileSlot, SlotKind, wrong_length};
+use super::walked::Walked;
 use super::work::{Waiting, Work};
 use crate::error::{Error, ErrorKind};
 use crate::repository::contents::Contents;
 use crate::repository::listed_packs::ListedPacks;
 use crate::repository::objects::Slice;
-use crate::sink::Sink;
 
 /// Bytes of the budget that pay for one slice of a window: a few windows are on their way at once.
 const BYTES_PER_SLICE: u64 = 8192;
@@ -31,8 +31,7 @@ const EARLY_GAP: u64 = 256;
 /// Collects windows and turns them into pack reads.
 pub(crate) struct Planner<'a> {
     pub(crate) options: &'a RestoreOptions,
-    /// What is compared with; `None`: nothing.
-    pub(crate) sink: Option<&'a Arc<Sink>>,
+    pub(crate) destination: &'a Destination,
     /// The packs as the storage lists them, where that had to be known.
     pub(crate) packs: Option<&'a ListedPacks>,
     pub(crate) ledger: &'a Arc<Ledger>,
@@ -50,7 +49,7 @@ pub(crate) struct Planner<'a> {
 impl Planner<'_> {
     /// Takes what the walk finds, until it ends.
     pub(crate) async fn run(mut self, mut walked: mpsc::Receiver<Vec<Walked>>) {
-        let reconcile = self.sink.filter(|s| !s.is_fresh()).map(|sink| {
+        let reconcile = self.destination.target().filter(|s| !s.is_fresh()).map(|sink| {
             Reconcile::new(
                 Arc::clone(sink),
                 Arc::clone(&self.contents.opener),
@@ -112,7 +111,7 @@ impl Planner<'_> {
             Walked::Renamed { path, restored_as, is_usual } => {
                 let what = format!("no file can have this name; its data goes by {:?}", restored_as.as_str());
                 // A verification loses nothing by it.
-                if is_usual || self.sink.is_none() {
+                if is_usual || self.destination.target().is_none() {
                     ledger.warn(format!("{path}: {what}"));
                 } else {
                     self.state.fail(ledger, path, &Error::new(ErrorKind::Corrupt, what), false);
@@ -201,8 +200,9 @@ impl Planner<'_> {
         let started = Instant::now();
         let reads = plan(slices, PlanOptions { gap: options.gap.min(gap), ..options });
         self.ledger.clock.add(Stage::Plan, started);
+        let is_dry = self.destination.compared().is_some();
         for read in reads {
-            if self.options.dry_run {
+            if is_dry {
                 self.ledger.plan(read.pack.0, read.range.end - read.range.start);
                 let _ = self.work.send(Work::Planned(read));
             } else if self.reads.send(read).await.is_err() {
@@ -210,11 +210,6 @@ impl Planner<'_> {
             }
         }
     }
-}
-
-/// An object whose length is not what its entry says.
-pub(crate) fn wrong_length(found: u64, recorded: u64) -> Error {
-    Error::new(ErrorKind::Corrupt, format!("the object has {found} bytes, the entry records {recorded}"))
 }
 
 /// Bytes of packs that slices need.

@@ -99,7 +99,7 @@ impl Workshop {
     pub(crate) fn work(&self, queue: impl IntoIterator<Item = Work>) {
         let mut decoder = ContentDecoder::default();
         // What is written is written from where it was decoded, so that it must be known to be right by then.
-        let mut verifier = (self.hash && self.writer.sink.is_none())
+        let mut verifier = (self.hash && self.writer.destination.written().is_none())
             .then(|| Verifier::new(self.contents.opener.hash()))
             .flatten();
         let clock = &*self.writer.ledger.clock;

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::destination::Destination;
 use super::fetch::Target;
 use super::finish::{End, half_changed};
 use super::ledger::Ledger;
@@ -12,10 +13,7 @@ use crate::sink::{ExistingKind, FidelityIssue, Patch, Sink};
 
 /// Writes contents to the slots that want them, and completes each slot with its last slice.
 pub(crate) struct Writer {
-    /// `None`: swallow everything (verification).
-    pub(crate) sink: Option<Arc<Sink>>,
-    /// The target of a dry run, which is only looked at.
-    pub(crate) view: Option<Arc<Sink>>,
+    pub(crate) destination: Destination,
     pub(crate) ledger: Arc<Ledger>,
     /// When it is set nothing is written any more.
     pub(crate) stop: Cancel,
@@ -27,7 +25,7 @@ impl Writer {
     /// Writes a content to a place that wants it; gives the attributes that could not be set.
     pub(super) fn write(&self, target: &Target, plain: &[u8]) -> Result<Vec<FidelityIssue>> {
         let slot = &target.slot;
-        let Some(sink) = &self.sink else { return Ok(Vec::new()) };
+        let Some(sink) = self.destination.written() else { return Ok(Vec::new()) };
         if slot.has_failed() {
             return Ok(Vec::new());
         }
@@ -106,7 +104,7 @@ impl Writer {
     fn complete(&self, slot: &FileSlot, writing: Option<&Writing>) -> Result<(u64, Vec<FidelityIssue>)> {
         use std::sync::atomic::Ordering::Relaxed;
         let bytes = slot.object_bytes.load(Relaxed) + slot.kept_bytes.load(Relaxed);
-        let Some(sink) = &self.sink else {
+        let Some(sink) = self.destination.written() else {
             self.would_change(slot, bytes);
             return Ok((bytes, Vec::new()));
         };
@@ -144,7 +142,7 @@ impl Writer {
     /// Counts what a dry run would do to an entry that exists.
     fn would_change(&self, slot: &FileSlot, bytes: u64) {
         use std::sync::atomic::Ordering::Relaxed;
-        let (Some(view), Some(existing)) = (&self.view, slot.existing()) else { return };
+        let (Some(view), Some(existing)) = (self.destination.compared(), slot.existing()) else { return };
         if slot.left_alone.load(Relaxed) || slot.protected.load(Relaxed) {
             return;
         }

@@ -22,20 +22,36 @@ const TABLE: Table<'_> = &[
     ("restore::credits", ""),
     ("restore::filter", "error"),
     ("restore::slot", "error sink"),
-    ("restore::ledger", "error sink restore::clock restore::report restore::slot"),
-    ("restore::run_state", "error observer sink restore::ledger restore::options restore::report"),
-    ("restore::finish", "error sink restore::ledger restore::run_state restore::slot"),
+    ("restore::tree", "error repository::reference sink::DirNode restore::slot"),
+    ("restore::destination", "sink"),
+    ("restore::sinks", "sink"),
+    ("restore::ledger", "error sink::create_report_file restore::clock restore::report restore::slot"),
+    ("restore::run_state", "error observer sink::SinkError restore::ledger restore::options restore::report"),
+    ("restore::ticker", "observer repository restore::ledger"),
+    (
+        "restore::finish",
+        "error sink::FidelityIssue restore::destination restore::ledger restore::run_state \
+         restore::slot",
+    ),
     ("restore::rehash", "sink"),
     ("restore::verify", ""),
-    // The stages. Walk does not look at the destination; plan is pure; fetch and decode open no files.
+    // The stages of a pass. Walk does not look at the destination; plan is pure; fetch and decode open no files.
+    ("restore::names", "sink::folding"),
+    ("restore::walked", "error repository::objects restore::slot"),
     (
         "restore::walk",
-        "error observer repository sink::Attributes sink::folding restore::clock restore::filter restore::slot",
+        "error observer repository restore::clock restore::filter restore::names restore::slot \
+         restore::walked",
+    ),
+    (
+        "restore::walking",
+        "error observer repository restore::clock restore::filter restore::options restore::tree \
+         restore::walk restore::walked",
     ),
     (
         "restore::reconcile",
-        "error repository sink restore::ledger restore::options restore::rehash restore::run_state restore::slot \
-         restore::walk",
+        "error repository sink restore::ledger restore::options restore::rehash restore::run_state \
+         restore::slot restore::walked",
     ),
     ("restore::plan", "repository::index"),
     ("restore::cost", "restore::plan"),
@@ -43,37 +59,87 @@ const TABLE: Table<'_> = &[
         "restore::fetch",
         "error repository restore::clock restore::cost restore::credits restore::plan restore::slot",
     ),
-    ("restore::decode", "error repository restore::plan restore::fetch"),
-    ("restore::write", "error observer sink restore::fetch restore::finish restore::ledger restore::slot"),
+    ("restore::decode", "error repository restore::fetch restore::plan"),
+    (
+        "restore::write",
+        "error observer sink restore::destination restore::fetch restore::finish restore::ledger \
+         restore::slot",
+    ),
     (
         "restore::work",
-        "error repository sink::FidelityIssue restore::clock restore::plan restore::fetch restore::finish \
-         restore::decode restore::ledger restore::slot restore::verify restore::write",
+        "error repository sink::FidelityIssue restore::clock restore::decode restore::fetch \
+         restore::finish restore::ledger restore::plan restore::slot restore::verify restore::write",
     ),
     ("restore::threads", "restore::work"),
-    // What wires them.
-    ("restore::extra", "repository::index::spill sink restore::report"),
     (
         "restore::window",
-        "error repository sink restore::clock restore::cost restore::fetch restore::ledger restore::options \
-         restore::plan restore::reconcile restore::run_state restore::slot restore::walk restore::work",
+        "error repository restore::clock restore::cost restore::destination restore::fetch \
+         restore::ledger restore::options restore::plan restore::reconcile restore::run_state \
+         restore::slot restore::walked restore::work",
     ),
-    ("restore::pass", "error observer repository sink restore"),
+    // What wires them.
+    (
+        "restore::pass",
+        "error repository restore::cost restore::credits restore::destination restore::fetch \
+         restore::finish restore::ledger restore::options restore::plan restore::run_state \
+         restore::slot restore::threads restore::tree restore::walking restore::window restore::work \
+         restore::write",
+    ),
     // What is known before anything is touched, by a walk of its own.
+    ("restore::extras", "error repository::index::spill sink restore::report"),
+    ("restore::proof", "error repository restore::extras"),
+    (
+        "restore::survey",
+        "error repository sink restore::extras restore::filter restore::ledger restore::options \
+         restore::proof restore::slot restore::walked",
+    ),
     (
         "restore::prove",
-        "error observer repository sink restore::extra restore::filter restore::ledger restore::options \
-         restore::pass restore::slot restore::walk restore::window",
+        "error observer repository sink restore::ledger restore::options restore::proof restore::survey \
+         restore::tree restore::walking",
     ),
-    ("restore::ticker", "observer repository restore::ledger"),
-    ("restore::reread", "error repository sink restore"),
+    // The stages of a run, each a value that the next one takes.
     (
-        "restore::stages",
-        "error observer repository sink restore::clock restore::extra restore::filter restore::ledger restore::options \
-         restore::pass restore::prove restore::report restore::reread restore::run_state restore::slot restore::ticker restore::walk \
-         text",
+        "restore::run",
+        "error observer repository sink restore::destination restore::ledger restore::options \
+         restore::pass restore::report restore::run_state restore::ticker restore::tree",
     ),
-    ("restore::run", "error observer repository sink restore"),
+    (
+        "restore::delete_extra",
+        "error observer sink restore::extras restore::ledger restore::pass restore::prove \
+         restore::report restore::run",
+    ),
+    (
+        "restore::reread",
+        "error repository sink restore::destination restore::finish restore::ledger restore::options \
+         restore::rehash restore::run_state restore::slot restore::tree restore::walked \
+         restore::walking",
+    ),
+    (
+        "restore::tidied",
+        "error observer sink restore::clock restore::options restore::report restore::reread \
+         restore::run",
+    ),
+    (
+        "restore::passed",
+        "error observer sink restore::delete_extra restore::destination restore::extras restore::pass \
+         restore::proof restore::run restore::tidied",
+    ),
+    (
+        "restore::proven",
+        "error observer text restore::delete_extra restore::destination restore::extras restore::passed \
+         restore::proof restore::report restore::run restore::sinks",
+    ),
+    (
+        "restore::prepared",
+        "error repository sink restore::filter restore::options restore::prove restore::proven \
+         restore::run restore::sinks restore::slot",
+    ),
+    (
+        "restore::compose",
+        "error observer repository sink::DirNode restore::destination restore::options \
+         restore::prepared restore::report restore::run restore::tree",
+    ),
     ("restore", "restore"),
     ("", "error limits observer repository restore sink text"),
 ];
