@@ -10,8 +10,8 @@ use rekopia_blob::{BlobError, BlobReader};
 use rekopia_format::compression::Decoder;
 use rekopia_format::{ContentId, ContentOpener};
 
-use super::ahead::Ahead;
 use super::index::{ContentIndex, Location, PackIdx};
+use super::metadata_blocks::MetadataBlocks;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A frozen index and the means to read what it points to.
@@ -23,7 +23,7 @@ pub(crate) struct Contents {
     /// Index blobs that could not be read.
     pub(crate) damage: Arc<[Error]>,
     pub(crate) traffic: Arc<Traffic>,
-    pub(crate) ahead: Arc<Ahead>,
+    pub(crate) blocks: Arc<MetadataBlocks>,
 }
 
 /// Requests and bytes of a repository's whole life, for reports.
@@ -77,7 +77,7 @@ impl Contents {
         for id in damaged {
             if let Ok(location) = self.locate(&id) {
                 self.blobs.distrust(self.index.pack(location.pack));
-                self.ahead.forget(location.pack);
+                self.blocks.forget(location.pack);
                 results.extend(self.read_singly(location.pack, vec![(location, id)]).await);
             }
         }
@@ -99,7 +99,7 @@ impl Contents {
         let mut reads = Vec::new();
         for of_pack in wanted.chunk_by(|a, b| a.0.pack == b.0.pack) {
             let widen =
-                |l: &Location| if profile.local { l.range() } else { self.ahead.widen(&self.index, l) };
+                |l: &Location| if profile.local { l.range() } else { self.blocks.widen(&self.index, l) };
             let ranges: Vec<_> = of_pack.iter().map(|(l, _)| widen(l)).collect();
             for request in coalesce(&ranges, profile.gap, MAX_REQUEST) {
                 reads.push((of_pack[0].0.pack, request.clone(), of_pack[request.covers.clone()].to_vec()));
@@ -122,7 +122,7 @@ impl Contents {
     ) -> Vec<(ContentId, Result<Vec<u8>>)> {
         let name = self.index.pack(pack).clone();
         let exact = matches!(wanted.as_slice(), [(only, _)] if only.range() == request.range);
-        let found = match self.ahead.find(pack, &request.range) {
+        let found = match self.blocks.find(pack, &request.range) {
             Some(found) => Ok(found),
             None => {
                 let read = self.blobs.read(&name, Some(request.range.clone()), Vec::new()).await;
@@ -133,7 +133,7 @@ impl Contents {
         let (start, bytes) = match found {
             Ok((start, bytes)) => {
                 if !exact {
-                    self.ahead.keep(pack, start, &bytes);
+                    self.blocks.keep(pack, start, &bytes);
                 }
                 (start, bytes)
             }

@@ -1,6 +1,5 @@
 //! An open repository: keys and a frozen index.
 
-mod ahead;
 pub(crate) mod as_of;
 pub(crate) mod contents;
 pub(crate) mod file;
@@ -8,9 +7,11 @@ pub(crate) mod index;
 mod index_set;
 pub(crate) mod listed_packs;
 mod load;
+mod metadata_blocks;
 mod near;
 pub(crate) mod objects;
 mod open;
+pub(crate) mod read_ahead;
 pub(crate) mod reference;
 mod resolve;
 pub(crate) mod snapshots;
@@ -169,7 +170,7 @@ impl Repository {
             index: Arc::new(opened.loaded.index),
             damage: opened.loaded.damage.into(),
             traffic,
-            ahead: Arc::default(),
+            blocks: Arc::default(),
         };
         let (contents, snapshots) = (RwLock::new(contents), tokio::sync::Mutex::new(None));
         let index_limit = options.index_limit();
@@ -254,7 +255,7 @@ impl Repository {
         let (opener, limit) = (&old.opener, &self.index_limit);
         let loaded = open::reload_index(&self.blobs, opener, &self.config, &old.traffic, limit).await?;
         let (index, damage) = (Arc::new(loaded.index), loaded.damage.into());
-        let fresh = Contents { index, damage, ahead: Arc::default(), ..old };
+        let fresh = Contents { index, damage, blocks: Arc::default(), ..old };
         *self.contents.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         Ok(())
     }

@@ -9,12 +9,13 @@
 //! 2. [`reconcile`] compares with what is in the target; in a fresh target there is nothing to do.
 //! 3. [`window`] collects what the walk finds, [`plan`] turns it into coalesced pack reads.
 //! 4. [`fetch`] sends as many requests as credits allow; here async ends.
-//! 5. Workers ([`work`]) decode each content and write it to every file that wants it ([`decode`], [`write`]).
+//! 5. Workers ([`workers`]) decode each content and write it to every file that wants it ([`decode`], [`write`]).
 //! 6. Where the last slice lands the file gets its attributes; where the last entry lands, the directory ([`finish`]).
 //!
 //! Nothing flows back. What a later stage needs travels in the message; failures are messages too.
 
 mod clock;
+mod compare_disk;
 mod compose;
 mod cost;
 mod credits;
@@ -36,24 +37,23 @@ mod proof;
 mod prove;
 mod proven;
 mod reconcile;
-mod rehash;
 mod report;
-mod reread;
 mod run;
 mod run_state;
 mod sinks;
 mod slot;
 mod survey;
-mod threads;
 mod ticker;
 mod tidied;
 mod tree;
-mod verify;
+mod verify_source;
+mod verify_target;
 mod walk;
 mod walked;
 mod walking;
 mod window;
-mod work;
+mod worker_threads;
+mod workers;
 mod write;
 
 pub use clock::StageTimes;

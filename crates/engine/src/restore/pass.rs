@@ -1,7 +1,7 @@
 //! One pass over a tree: wires the stages and keeps them fed.
 
 use std::pin::pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -19,11 +19,11 @@ use super::options::RestoreOptions;
 use super::plan::{PackRead, PlannedSlice, WantedContent, plan};
 use super::run_state::RunState;
 use super::slot::FileSlot;
-use super::threads::Workers;
 use super::tree::Tree;
 use super::walking::start_walk;
 use super::window::{Planner, packed_bytes};
-use super::work::{Again, Waiting, Work, Workshop};
+use super::worker_threads::WorkerThreads;
+use super::workers::{Again, Job, WindowPermit, Workers};
 use super::write::Writer;
 use crate::error::{Error, Result};
 use crate::repository::Repository;
@@ -65,7 +65,7 @@ impl Pass<'_> {
             tree,
         )?;
         let planner = async |reads: &mpsc::Sender<PackRead<Target>>,
-                             work: &crossbeam_channel::Sender<Work>| {
+                             jobs: &crossbeam_channel::Sender<Job>| {
             let planner = Planner {
                 options: self.options,
                 destination: &self.destination,
@@ -75,9 +75,9 @@ impl Pass<'_> {
                 contents: &contents,
                 costs: &costs,
                 reads,
-                work,
+                jobs,
                 window: Vec::new(),
-                waiting: Waiting::places(),
+                permits: WindowPermit::of_a_pass(),
             };
             planner.run(walked).await
         };
@@ -95,9 +95,8 @@ impl Pass<'_> {
             self.ledger.warn(format!("the index could not be read once more: {}", e.chain()));
         }
         let (old, contents) = (contents, self.repository.contents());
-        let second = async |reads: &mpsc::Sender<PackRead<Target>>,
-                            work: &crossbeam_channel::Sender<Work>| {
-            let slices = relocated(&old, &contents, again.contents, work);
+        let second = async |reads: &mpsc::Sender<PackRead<Target>>, jobs: &crossbeam_channel::Sender<Job>| {
+            let slices = relocated(&old, &contents, again.contents, jobs);
             let options = costs.plan_options(packed_bytes(&slices));
             for read in plan(slices, options) {
                 if reads.send(read).await.is_err() {
@@ -116,9 +115,80 @@ impl Pass<'_> {
         costs: &CostModel,
         unfinished: &Arc<Mutex<Vec<Arc<FileSlot>>>>,
         may_retry: bool,
-        feed: impl AsyncFnOnce(&mpsc::Sender<PackRead<Target>>, &crossbeam_channel::Sender<Work>),
+        feed: impl AsyncFnOnce(&mpsc::Sender<PackRead<Target>>, &crossbeam_channel::Sender<Job>),
     ) -> Result<Again> {
-        let shop = Arc::new(Workshop {
+        let workers = Arc::new(self.workers(contents, unfinished, may_retry));
+        let (jobs, queue) = crossbeam_channel::unbounded();
+        let threads = WorkerThreads::start(self.threads(), &workers, queue);
+
+        let credits = Credits::new(costs.flying_bytes());
+        let (reads, planned) = mpsc::channel(QUEUED_READS);
+        let fetched_jobs = jobs.clone();
+        let clock = &self.ledger.clock;
+        let fetching = fetch::fetch(contents, planned, &credits, costs, clock, move |fetched| {
+            let _ = fetched_jobs.send(Job::Fetched(fetched));
+            clock.queued(fetched_jobs.len());
+        });
+        let feeding = async {
+            feed(&reads, &jobs).await;
+            drop((reads, jobs));
+        };
+        let mut feeding = pin!(feeding.fuse());
+        // Whatever ends this drops the reads in flight.
+        tokio::select! {
+            ((), ()) = async { tokio::join!(fetching, &mut feeding) } => {}
+            () = self.stopped() => {}
+            () = threads.help() => {}
+        }
+        match self.end(feeding, threads, &workers).await {
+            Some(false) => Err(Error::internal("a worker panicked")),
+            None => {
+                let what = "a write had not ended two seconds after the run was stopped: the target hangs";
+                self.ledger.warn(what.into());
+                Ok(Again::default())
+            }
+            Some(true) if self.state.stop.is_cancelled() => Ok(Again::default()),
+            Some(true) => Ok(workers.again.as_ref().map_or_else(Again::default, |again| {
+                std::mem::take(&mut *again.lock().unwrap_or_else(PoisonError::into_inner))
+            })),
+        }
+    }
+
+    /// Waits for what is being compared and written; whether no thread panicked, `None` when the target hangs.
+    async fn end(
+        &self,
+        feeding: impl FusedFuture<Output = ()> + Unpin,
+        threads: WorkerThreads,
+        workers: &Arc<Workers>,
+    ) -> Option<bool> {
+        let ending = async {
+            // The walk and the receiver of its plans are gone: what is being compared is all that it waits for.
+            if !feeding.is_terminated() {
+                tokio::select! {
+                    () = feeding => {}
+                    () = threads.help() => {}
+                }
+            }
+            let nobody_panicked = threads.finish().await;
+            if self.state.stop.is_cancelled() {
+                let workers = Arc::clone(workers);
+                let _ = tokio::task::spawn_blocking(move || workers.abandon_unfinished()).await;
+            }
+            nobody_panicked
+        };
+        tokio::select! {
+            ended = self.options.cancel.run_with_grace(WRITES_END, ending) => ended,
+            () = async { self.stopped().await; std::future::pending().await } => None,
+        }
+    }
+
+    fn workers(
+        &self,
+        contents: &Contents,
+        unfinished: &Arc<Mutex<Vec<Arc<FileSlot>>>>,
+        may_retry: bool,
+    ) -> Workers {
+        Workers {
             contents: contents.clone(),
             writer: Writer {
                 destination: self.destination.clone(),
@@ -134,67 +204,18 @@ impl Pass<'_> {
             ),
             hash: self.options.hash,
             again: may_retry.then(Default::default),
-        });
-        let (work, queue) = crossbeam_channel::unbounded();
-        let threads = match self.options.threads {
+        }
+    }
+
+    /// How many threads there are to be.
+    fn threads(&self) -> usize {
+        match self.options.threads {
             // One more than cores where a write may wait.
             0 => {
                 let cores = std::thread::available_parallelism().map_or(2, |n| n.get());
                 cores + usize::from(self.destination.written().is_some())
             }
             n => n,
-        };
-        let workers = Workers::start(threads, &shop, queue);
-
-        let credits = Credits::new(costs.flying_bytes());
-        let (reads, planned) = mpsc::channel(QUEUED_READS);
-        let fetch_work = work.clone();
-        let clock = &self.ledger.clock;
-        let fetching = fetch::fetch(contents, planned, &credits, costs, clock, move |fetched| {
-            let _ = fetch_work.send(Work::Fetched(fetched));
-            clock.queued(fetch_work.len());
-        });
-        let feeding = async {
-            feed(&reads, &work).await;
-            drop((reads, work));
-        };
-        let mut feeding = pin!(feeding.fuse());
-        // Whatever ends this drops the reads in flight.
-        tokio::select! {
-            ((), ()) = async { tokio::join!(fetching, &mut feeding) } => {}
-            () = self.stopped() => {}
-            () = workers.help() => {}
-        }
-        let ending = async {
-            // The walk and the receiver of its plans are gone: what is being compared is all that it waits for.
-            if !feeding.is_terminated() {
-                tokio::select! {
-                    () = feeding => {}
-                    () = workers.help() => {}
-                }
-            }
-            let nobody_panicked = workers.finish().await;
-            if self.state.stop.is_cancelled() {
-                let shop = Arc::clone(&shop);
-                let _ = tokio::task::spawn_blocking(move || shop.abandon_unfinished()).await;
-            }
-            nobody_panicked
-        };
-        let ended = tokio::select! {
-            ended = self.options.cancel.run_with_grace(WRITES_END, ending) => ended,
-            () = async { self.stopped().await; std::future::pending().await } => None,
-        };
-        match ended {
-            Some(false) => Err(Error::internal("a worker panicked")),
-            None => {
-                let what = "a write had not ended two seconds after the run was stopped: the target hangs";
-                self.ledger.warn(what.into());
-                Ok(Again::default())
-            }
-            Some(true) if self.state.stop.is_cancelled() => Ok(Again::default()),
-            Some(true) => Ok(shop.again.as_ref().map_or_else(Again::default, |again| {
-                std::mem::take(&mut *again.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
-            })),
         }
     }
 
@@ -219,7 +240,7 @@ fn relocated(
     old: &Contents,
     fresh: &Contents,
     gone: Vec<WantedContent<Target>>,
-    work: &crossbeam_channel::Sender<Work>,
+    jobs: &crossbeam_channel::Sender<Job>,
 ) -> Vec<PlannedSlice<Target>> {
     let mut slices = Vec::new();
     for wanted in gone {
@@ -235,7 +256,7 @@ fn relocated(
         let pack = old.index.pack(wanted.location.pack).clone();
         let error = Arc::new(BlobError::new(kind, why).of(&pack));
         let lost = Fetched::Lost { contents: vec![wanted], gone: false, error, pack };
-        let _ = work.send(Work::Fetched(lost));
+        let _ = jobs.send(Job::Fetched(lost));
     }
     slices
 }

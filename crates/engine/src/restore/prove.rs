@@ -23,7 +23,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::observer::Cancel;
 use crate::repository::Repository;
 use crate::repository::listed_packs::ListedPacks;
-use crate::repository::objects::{ObjectReader, ReadAhead};
+use crate::repository::objects::ObjectReader;
+use crate::repository::read_ahead::ReadAhead;
 use crate::sink::Sink;
 
 /// What a proof is about.

@@ -5,9 +5,9 @@ use std::sync::atomic::Ordering;
 
 use rekopia_format::ContentOpener;
 
+use super::compare_disk::{DiskRange, Found, check_ranges};
 use super::ledger::Ledger;
 use super::options::{Overwrite, RestoreOptions};
-use super::rehash::{DiskRange, Found, check_ranges};
 use super::run_state::RunState;
 use super::slot::{FileSlot, SlotKind};
 use super::walked::Walked;

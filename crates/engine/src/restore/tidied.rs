@@ -8,8 +8,8 @@ use rekopia_format::entry_name::EntryName;
 use super::clock::Stage;
 use super::options::SyncMode;
 use super::report::Report;
-use super::reread;
 use super::run::Run;
+use super::verify_target::verify_target;
 use crate::error::{Error, Result};
 use crate::observer::{Event, Phase};
 use crate::sink::Sink;
@@ -38,7 +38,7 @@ impl Tidied<'_> {
     async fn read_back(&self) -> Result<()> {
         let Tidied { run, sink, name } = self;
         let tree = run.tree(sink, name.as_ref())?;
-        reread::reread(run.repository, sink, tree, run.options, &run.ledger, &run.state).await
+        verify_target(run.repository, sink, tree, run.options, &run.ledger, &run.state).await
     }
 
     /// Syncs, where that is wanted, and takes the mark of an incomplete restore away from a complete one.

@@ -26,7 +26,8 @@ use super::walked::Walked;
 use crate::error::{Error, ErrorKind, Result};
 use crate::observer::Cancel;
 use crate::repository::contents::Contents;
-use crate::repository::objects::{ObjectReader, ReadAhead, Slice, SliceReader};
+use crate::repository::objects::{ObjectReader, Slice, SliceReader};
+use crate::repository::read_ahead::ReadAhead;
 
 /// Where the walk starts and how far it goes.
 pub(crate) struct WalkOptions {

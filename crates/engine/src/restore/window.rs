@@ -17,7 +17,7 @@ use super::reconcile::Reconcile;
 use super::run_state::RunState;
 use super::slot::{FileSlot, SlotKind, wrong_length};
 use super::walked::Walked;
-use super::work::{Waiting, Work};
+use super::workers::{Job, WindowPermit};
 use crate::error::{Error, ErrorKind};
 use crate::repository::contents::Contents;
 use crate::repository::listed_packs::ListedPacks;
@@ -39,11 +39,11 @@ pub(crate) struct Planner<'a> {
     pub(crate) contents: &'a Contents,
     pub(crate) costs: &'a CostModel,
     pub(crate) reads: &'a mpsc::Sender<PackRead<Target>>,
-    pub(crate) work: &'a crossbeam_channel::Sender<Work>,
+    pub(crate) jobs: &'a crossbeam_channel::Sender<Job>,
     /// Slices of the window.
     pub(crate) window: Vec<PlannedSlice<Target>>,
     /// Bounds what waits for the workers without holding data.
-    pub(crate) waiting: Arc<Semaphore>,
+    pub(crate) permits: Arc<Semaphore>,
 }
 
 impl Planner<'_> {
@@ -102,7 +102,7 @@ impl Planner<'_> {
                 if whole {
                     folder.node.set_listed_whole();
                 }
-                self.send(|place| Work::Listed(folder, place)).await;
+                self.send(|permit| Job::Listed(folder, permit)).await;
             }
             Walked::Failed { path, error } => {
                 Ledger::add(&ledger.matched, 1);
@@ -180,13 +180,13 @@ impl Planner<'_> {
     }
 
     async fn announce(&self, slot: &Arc<FileSlot>) {
-        self.send(|place| Work::Announced(Arc::clone(slot), place)).await;
+        self.send(|permit| Job::Announced(Arc::clone(slot), permit)).await;
     }
 
     /// Hands an entry without data to the workers, as soon as not too many wait already.
-    async fn send(&self, work: impl FnOnce(Waiting) -> Work) {
-        if let Ok(permit) = Arc::clone(&self.waiting).acquire_owned().await {
-            let _ = self.work.send(work(Waiting::new(permit)));
+    async fn send(&self, job: impl FnOnce(WindowPermit) -> Job) {
+        if let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await {
+            let _ = self.jobs.send(job(WindowPermit::new(permit)));
         }
     }
 
@@ -204,7 +204,7 @@ impl Planner<'_> {
         for read in reads {
             if is_dry {
                 self.ledger.plan(read.pack.0, read.range.end - read.range.start);
-                let _ = self.work.send(Work::Planned(read));
+                let _ = self.jobs.send(Job::Planned(read));
             } else if self.reads.send(read).await.is_err() {
                 return;
             }

@@ -33,8 +33,8 @@ const TABLE: Table<'_> = &[
         "error sink::FidelityIssue restore::destination restore::ledger restore::run_state \
          restore::slot",
     ),
-    ("restore::rehash", "sink"),
-    ("restore::verify", ""),
+    ("restore::compare_disk", "sink"),
+    ("restore::verify_source", ""),
     // The stages of a pass. Walk does not look at the destination; plan is pure; fetch and decode open no files.
     ("restore::names", "sink::folding"),
     ("restore::walked", "error repository::objects restore::slot"),
@@ -50,8 +50,8 @@ const TABLE: Table<'_> = &[
     ),
     (
         "restore::reconcile",
-        "error repository sink restore::ledger restore::options restore::rehash restore::run_state \
-         restore::slot restore::walked",
+        "error repository sink restore::compare_disk restore::ledger restore::options \
+         restore::run_state restore::slot restore::walked",
     ),
     ("restore::plan", "repository::index"),
     ("restore::cost", "restore::plan"),
@@ -66,24 +66,25 @@ const TABLE: Table<'_> = &[
          restore::slot",
     ),
     (
-        "restore::work",
+        "restore::workers",
         "error repository sink::FidelityIssue restore::clock restore::decode restore::fetch \
-         restore::finish restore::ledger restore::plan restore::slot restore::verify restore::write",
+         restore::finish restore::ledger restore::plan restore::slot restore::verify_source \
+         restore::write",
     ),
-    ("restore::threads", "restore::work"),
+    ("restore::worker_threads", "restore::workers"),
     (
         "restore::window",
         "error repository restore::clock restore::cost restore::destination restore::fetch \
          restore::ledger restore::options restore::plan restore::reconcile restore::run_state \
-         restore::slot restore::walked restore::work",
+         restore::slot restore::walked restore::workers",
     ),
     // What wires them.
     (
         "restore::pass",
         "error repository restore::cost restore::credits restore::destination restore::fetch \
          restore::finish restore::ledger restore::options restore::plan restore::run_state \
-         restore::slot restore::threads restore::tree restore::walking restore::window restore::work \
-         restore::write",
+         restore::slot restore::tree restore::walking restore::window restore::worker_threads \
+         restore::workers restore::write",
     ),
     // What is known before anything is touched, by a walk of its own.
     ("restore::extras", "error repository::index::spill sink restore::report"),
@@ -110,15 +111,15 @@ const TABLE: Table<'_> = &[
          restore::report restore::run",
     ),
     (
-        "restore::reread",
-        "error repository sink restore::destination restore::finish restore::ledger restore::options \
-         restore::rehash restore::run_state restore::slot restore::tree restore::walked \
-         restore::walking",
+        "restore::verify_target",
+        "error repository sink restore::compare_disk restore::destination restore::finish \
+         restore::ledger restore::options restore::run_state restore::slot restore::tree \
+         restore::walked restore::walking",
     ),
     (
         "restore::tidied",
-        "error observer sink restore::clock restore::options restore::report restore::reread \
-         restore::run",
+        "error observer sink restore::clock restore::options restore::report restore::run \
+         restore::verify_target",
     ),
     (
         "restore::passed",

@@ -13,50 +13,50 @@ use super::finish::Finisher;
 use super::ledger::Ledger;
 use super::plan::{PackRead, WantedContent};
 use super::slot::{FileSlot, Folder};
-use super::verify::Verifier;
+use super::verify_source::Verifier;
 use super::write::Writer;
 use crate::error::{Error, Result};
 use crate::repository::contents::{Contents, corrupt};
 use crate::repository::index::PackIdx;
 use crate::sink::FidelityIssue;
 
-/// A place among the entries that wait for the workers; dropping it frees the place.
+/// The permit of an entry without data to wait for the workers; dropping it lets another one wait.
 #[derive(Debug)]
-pub(crate) struct Waiting(OwnedSemaphorePermit);
+pub(crate) struct WindowPermit(OwnedSemaphorePermit);
 
 /// Entries without data that wait for the workers at most.
-const WAITING_ENTRIES: usize = 4096;
+const QUEUED_ENTRIES: usize = 4096;
 
-impl Waiting {
-    /// The places of a pass.
-    pub(crate) fn places() -> Arc<Semaphore> {
-        Arc::new(Semaphore::new(WAITING_ENTRIES))
+impl WindowPermit {
+    /// The permits of a pass.
+    pub(crate) fn of_a_pass() -> Arc<Semaphore> {
+        Arc::new(Semaphore::new(QUEUED_ENTRIES))
     }
 
     pub(crate) fn new(permit: OwnedSemaphorePermit) -> Self {
-        Waiting(permit)
+        WindowPermit(permit)
     }
 
-    fn free(self) {
+    fn give_back(self) {
         drop(self.0);
     }
 }
 
-/// What the workers are given.
+/// What a worker is given to do.
 #[derive(Debug)]
-pub(crate) enum Work {
+pub(crate) enum Job {
     /// Bytes to decode, or contents that cannot be had.
     Fetched(Fetched),
     /// All entries of a directory are known; an empty one is created when it is finished.
-    Listed(Arc<Folder>, Waiting),
+    Listed(Arc<Folder>, WindowPermit),
     /// A pack read that is only counted.
     Planned(PackRead<Target>),
     /// All slices of a slot are known.
-    Announced(Arc<FileSlot>, Waiting),
+    Announced(Arc<FileSlot>, WindowPermit),
 }
 
-/// What all workers of a pass share.
-pub(crate) struct Workshop {
+/// The workers of a pass: what all of their threads share.
+pub(crate) struct Workers {
     pub(crate) contents: Contents,
     pub(crate) writer: Writer,
     pub(crate) finisher: Finisher,
@@ -75,7 +75,7 @@ pub(crate) struct Again {
 }
 
 /// The last worker of a run that was dropped leaves nothing half-written either.
-impl Drop for Workshop {
+impl Drop for Workers {
     fn drop(&mut self) {
         if self.writer.stop.is_cancelled() {
             self.abandon_unfinished();
@@ -94,9 +94,9 @@ struct Hashed {
 /// Contents that are tried once more at most; more is damage.
 const MAX_AGAIN: usize = 1 << 20;
 
-impl Workshop {
+impl Workers {
     /// Does what the queue gives, until it ends. When the run is stopped nothing is decoded or written any more.
-    pub(crate) fn work(&self, queue: impl IntoIterator<Item = Work>) {
+    pub(crate) fn work(&self, queue: impl IntoIterator<Item = Job>) {
         let mut decoder = ContentDecoder::default();
         // What is written is written from where it was decoded, so that it must be known to be right by then.
         let mut verifier = (self.hash && self.writer.destination.written().is_none())
@@ -104,29 +104,27 @@ impl Workshop {
             .flatten();
         let clock = &*self.writer.ledger.clock;
         let mut free = Instant::now();
-        for work in queue {
+        for job in queue {
             clock.add(Stage::Idle, free);
-            match work {
-                Work::Fetched(_) if self.writer.stop.is_cancelled() => {}
-                Work::Fetched(Fetched::Bytes(bytes)) => {
-                    self.write_all(bytes, &mut decoder, verifier.as_mut())
-                }
-                Work::Fetched(Fetched::Lost { contents, gone, error, pack }) => {
+            match job {
+                Job::Fetched(_) if self.writer.stop.is_cancelled() => {}
+                Job::Fetched(Fetched::Bytes(bytes)) => self.write_all(bytes, &mut decoder, verifier.as_mut()),
+                Job::Fetched(Fetched::Lost { contents, gone, error, pack }) => {
                     for content in contents {
                         self.lost(content, gone, |c| lost_error(c, &error, &pack));
                     }
                 }
-                Work::Listed(folder, place) => {
+                Job::Listed(folder, permit) => {
                     self.finisher.child_done(&folder);
-                    place.free();
+                    permit.give_back();
                 }
-                Work::Planned(read) => {
+                Job::Planned(read) => {
                     let targets = read.contents.iter().flat_map(|c| &c.targets);
                     targets.for_each(|target| self.slice_done(&target.slot));
                 }
-                Work::Announced(slot, place) => {
+                Job::Announced(slot, permit) => {
                     self.slice_done(&slot);
-                    place.free();
+                    permit.give_back();
                 }
             }
             free = Instant::now();

@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::compare_disk::{DiskRange, Found, check_ranges};
 use super::destination::Destination;
 use super::finish::Finisher;
 use super::ledger::Ledger;
 use super::options::{Overwrite, RestoreOptions};
-use super::rehash::{DiskRange, Found, check_ranges};
 use super::run_state::RunState;
 use super::slot::{FileSlot, SlotKind};
 use super::tree::Tree;
@@ -20,7 +20,7 @@ use crate::repository::objects::Slice;
 use crate::sink::{ExistingKind, FidelityIssue, Sink};
 
 /// Walks the tree once more; what is not on the disk as it should be fails.
-pub(crate) async fn reread(
+pub(crate) async fn verify_target(
     repository: &Repository,
     sink: &Arc<Sink>,
     tree: Tree,
