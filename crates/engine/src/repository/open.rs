@@ -16,7 +16,7 @@ use rekopia_format::{ContentOpener, format_blob};
 use super::contents::Traffic;
 use super::index::IndexLimit;
 use super::load::{Early, IndexLoader, Loaded};
-use super::{OpenOptions, Password};
+use super::options::{OpenOptions, Password};
 use crate::error::{Error, ErrorKind, Result};
 use crate::observer::{Event, Observer};
 

@@ -244,38 +244,7 @@ impl Walk {
         folder: &Arc<Folder>,
         entry: Entry,
     ) -> std::result::Result<(), Stopped> {
-        let name = match &entry.name {
-            Ok(name) => name.clone(),
-            Err(bad) => {
-                let path = folder.path_of(&bad.raw);
-                match self.another_name(depth, &bad.raw) {
-                    Ok((name, is_usual)) => {
-                        let restored_as = name.clone();
-                        self.batch.push(Walked::Renamed { path, restored_as, is_usual });
-                        name
-                    }
-                    Err(why) => {
-                        self.fail(path, Error::new(ErrorKind::Corrupt, why));
-                        return Ok(());
-                    }
-                }
-            }
-        };
-        let may_clash;
-        let name = match self.stack[depth].names.admit(name) {
-            Admitted::First { name, clashes } => {
-                may_clash = clashes;
-                name
-            }
-            Admitted::Twin { restored_as, path_hint } => {
-                let path = folder.path_of(&path_hint);
-                let what =
-                    format!("the directory has this name twice; restored as {:?}", restored_as.as_str());
-                self.batch.push(Walked::Failed { path, error: Error::new(ErrorKind::Corrupt, what) });
-                may_clash = false;
-                restored_as
-            }
-        };
+        let Some((name, may_clash)) = self.name_of(depth, folder, &entry) else { return Ok(()) };
         let is_dir = entry.kind == EntryKind::Directory;
         let filtered = !self.options.filter.is_empty();
         if filtered && !self.options.filter.admits(&folder.path_of(name.as_str()), is_dir) {
@@ -306,6 +275,38 @@ impl Walk {
             EntryKind::File | EntryKind::Symlink => {
                 let slot = self.slot(folder, name, &entry, may_clash);
                 self.send_file(slot, &entry).await
+            }
+        }
+    }
+
+    /// What an entry is called in its directory, and whether a name before it differs only in case or normalisation;
+    /// `None`: it cannot be restored.
+    fn name_of(&mut self, depth: usize, folder: &Folder, entry: &Entry) -> Option<(EntryName, bool)> {
+        let name = match &entry.name {
+            Ok(name) => name.clone(),
+            Err(bad) => {
+                let path = folder.path_of(&bad.raw);
+                match self.another_name(depth, &bad.raw) {
+                    Ok((name, is_usual)) => {
+                        let restored_as = name.clone();
+                        self.batch.push(Walked::Renamed { path, restored_as, is_usual });
+                        name
+                    }
+                    Err(why) => {
+                        self.fail(path, Error::new(ErrorKind::Corrupt, why));
+                        return None;
+                    }
+                }
+            }
+        };
+        match self.stack[depth].names.admit(name) {
+            Admitted::First { name, clashes } => Some((name, clashes)),
+            Admitted::Twin { restored_as, path_hint } => {
+                let path = folder.path_of(&path_hint);
+                let what =
+                    format!("the directory has this name twice; restored as {:?}", restored_as.as_str());
+                self.batch.push(Walked::Failed { path, error: Error::new(ErrorKind::Corrupt, what) });
+                Some((restored_as, false))
             }
         }
     }

@@ -8,7 +8,7 @@ use rekopia_format::entry_name::EntryName;
 use rustix::fs::Stat;
 
 use super::aside::Aside;
-use super::metadata::Attributes;
+use super::attributes::Attributes;
 
 /// A directory below the root (or the root itself): a name, what it is to become, and its handle while it is open.
 #[derive(Debug)]
