@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::StreamExt;
 use rekopia_blob::coalesce::{Request, coalesce};
@@ -12,6 +11,7 @@ use rekopia_format::{ContentId, ContentOpener};
 
 use super::index::{ContentIndex, Location, PackIdx};
 use super::metadata_blocks::MetadataBlocks;
+use super::traffic::TrafficCounters;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A frozen index and the means to read what it points to.
@@ -22,22 +22,8 @@ pub(crate) struct Contents {
     pub(crate) index: Arc<ContentIndex>,
     /// Index blobs that could not be read.
     pub(crate) damage: Arc<[Error]>,
-    pub(crate) traffic: Arc<Traffic>,
+    pub(crate) traffic: Arc<TrafficCounters>,
     pub(crate) blocks: Arc<MetadataBlocks>,
-}
-
-/// Requests and bytes of a repository's whole life, for reports.
-#[derive(Debug, Default)]
-pub(crate) struct Traffic {
-    pub(crate) requests: AtomicU64,
-    pub(crate) bytes: AtomicU64,
-}
-
-impl Traffic {
-    pub(crate) fn count(&self, bytes: u64) {
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-    }
 }
 
 /// Plaintext bytes that are decoded where they are asked for: that takes some microseconds.

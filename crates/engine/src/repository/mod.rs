@@ -17,6 +17,7 @@ pub(crate) mod read_ahead;
 pub(crate) mod reference;
 mod resolve;
 pub(crate) mod snapshots;
+mod traffic;
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -27,12 +28,14 @@ use rekopia_format::format_blob::RepositoryConfig;
 
 pub use info::RepositoryInfo;
 pub use options::{OpenOptions, Password};
+pub use traffic::Traffic;
 
 use crate::error::{Error, Result};
 use crate::observer::{Event, Observer, Phase};
-use contents::{Contents, Traffic};
+use contents::Contents;
 use index::IndexLimit;
 use snapshots::Snapshots;
+use traffic::TrafficCounters;
 
 /// An open repository. Reads only; cheap to share.
 pub struct Repository {
@@ -57,7 +60,7 @@ impl Repository {
         observer: &dyn Observer,
     ) -> Result<Self> {
         observer.event(Event::Phase { phase: Phase::Opening });
-        let traffic = Arc::new(Traffic::default());
+        let traffic = Arc::new(TrafficCounters::default());
         let opened = open::open(&blobs, password, options, &traffic, observer).await?;
         let config = opened.config;
         let info = RepositoryInfo {
@@ -145,10 +148,14 @@ impl Repository {
         !self.contents().damage.is_empty() || self.snapshots.lock().await.as_ref().is_some_and(has_damage)
     }
 
-    /// Requests and bytes asked of the storage so far.
-    pub fn traffic(&self) -> (u64, u64) {
-        let contents = self.contents();
-        (contents.traffic.requests.load(Ordering::Relaxed), contents.traffic.bytes.load(Ordering::Relaxed))
+    /// What was asked of the storage so far: opening, looking up and every run on this repository.
+    pub fn traffic(&self) -> Traffic {
+        let counters = self.contents().traffic;
+        Traffic {
+            requests: counters.requests.load(Ordering::Relaxed),
+            fetched_bytes: counters.bytes.load(Ordering::Relaxed),
+            retries: self.usage().retries,
+        }
     }
 
     /// What the storage itself has counted.

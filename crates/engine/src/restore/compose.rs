@@ -47,7 +47,7 @@ impl Repository {
         options: &RestoreOptions,
         observer: Arc<dyn Observer>,
     ) -> Result<Report> {
-        let start = Start::now();
+        let start = Start::now(self);
         observer.event(Event::Phase { phase: Phase::Comparing });
         let Some(proven) = options.cancel.run_until_cancelled(self.prove_root(&from.entry)).await else {
             return Ok(start.report_of_nothing(self));
@@ -76,7 +76,7 @@ impl Repository {
         options: &VerifyOptions,
         observer: Arc<dyn Observer>,
     ) -> Result<Report> {
-        let start = Start::now();
+        let start = Start::now(self);
         observer.event(Event::Phase { phase: Phase::Verifying });
         let options = options.of_a_run();
         let Some(proven) = options.cancel.run_until_cancelled(self.prove_root(&from.entry)).await else {

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::clock::StageTimes;
 use crate::error::ErrorKind;
+use crate::repository::Traffic;
 
 /// One entry that is not as the snapshot has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -61,9 +62,9 @@ pub struct Report {
     pub failed: u64,
     /// Attributes that could not be set.
     pub unset_attributes: u64,
-    /// Requests to the storage.
+    /// Requests of this run to the storage; [`Repository::traffic`](crate::Repository::traffic) counts all.
     pub requests: u64,
-    /// Bytes received from the storage.
+    /// Bytes that this run received from the storage.
     pub fetched_bytes: u64,
     /// Packed bytes of the file contents that were needed, listings left out; one that is wanted again much later
     /// counts again.
@@ -72,7 +73,7 @@ pub struct Report {
     pub retries: u64,
     /// Typical time from a small request to its answer, in seconds; 0: not measured (local).
     pub latency_seconds: f64,
-    /// Wall time, in seconds.
+    /// Wall time of this run, in seconds.
     pub seconds: f64,
     /// Where the time went.
     pub stages: StageTimes,
@@ -162,7 +163,7 @@ impl Report {
         Some(if nothing_worked { first } else { ErrorKind::Incomplete })
     }
 
-    /// Adds the numbers and lists of another run; requests and bytes of the storage are those of the later one.
+    /// Adds the numbers and lists of another run.
     pub fn add(&mut self, other: Report) {
         self.files += other.files;
         self.directories += other.directories;
@@ -180,9 +181,10 @@ impl Report {
         self.failed += other.failed;
         self.unset_attributes += other.unset_attributes;
         self.needed_bytes += other.needed_bytes;
-        self.requests = self.requests.max(other.requests);
-        self.fetched_bytes = self.fetched_bytes.max(other.fetched_bytes);
-        self.retries = self.retries.max(other.retries);
+        self.requests += other.requests;
+        self.fetched_bytes += other.fetched_bytes;
+        self.retries += other.retries;
+        self.latency_seconds = self.latency_seconds.max(other.latency_seconds);
         self.seconds += other.seconds;
         self.failures.extend(other.failures);
         self.fidelity.extend(other.fidelity);
@@ -191,6 +193,14 @@ impl Report {
         self.warnings.extend(other.warnings);
         self.cancelled |= other.cancelled;
         self.fatal = self.fatal.take().or(other.fatal);
+    }
+
+    /// Replaces what was asked of the storage: for a program that tells what it asked in all, opening included
+    /// ([`Repository::traffic`](crate::Repository::traffic)).
+    #[must_use]
+    pub fn with_traffic(self, traffic: Traffic) -> Report {
+        let Traffic { requests, fetched_bytes, retries } = traffic;
+        Report { requests, fetched_bytes, retries, ..self }
     }
 
     /// Whether every entry is as the snapshot has it; what could not be deleted does not count.

@@ -17,9 +17,9 @@ use super::ticker::{Known, Ticker};
 use super::tree::Tree;
 use crate::error::{Error, Missing, Result};
 use crate::observer::Observer;
-use crate::repository::Repository;
 use crate::repository::listed_packs::ListedPacks;
 use crate::repository::reference::Resolved;
+use crate::repository::{Repository, Traffic};
 use crate::sink::Sink;
 
 /// What all stages of one run share.
@@ -32,31 +32,30 @@ pub(super) struct Run<'a> {
     start: Start,
 }
 
-/// When a run began.
+/// When a run began, and what had been asked of the storage by then.
 #[derive(Clone, Copy)]
-pub(super) struct Start(Instant);
+pub(super) struct Start {
+    at: Instant,
+    traffic: Traffic,
+}
 
 impl Start {
-    pub(super) fn now() -> Self {
-        Start(Instant::now())
+    pub(super) fn now(repository: &Repository) -> Self {
+        Start { at: Instant::now(), traffic: repository.traffic() }
     }
 
     /// The report of a run that was stopped before it began.
     pub(super) fn report_of_nothing(self, repository: &Repository) -> Report {
-        let mut report = Report { cancelled: true, ..Report::default() };
-        self.measure(repository, &mut report);
-        report
+        let report = Report { cancelled: true, ..Report::default() };
+        self.measured(repository, report)
     }
 
-    /// Fills in what the run took.
-    fn measure(self, repository: &Repository, report: &mut Report) {
-        let (requests, bytes) = repository.traffic();
-        let usage = repository.usage();
-        report.requests = requests;
-        report.fetched_bytes = bytes;
-        report.retries = usage.retries;
-        report.latency_seconds = usage.latency_us as f64 / 1e6;
-        report.seconds = self.0.elapsed().as_secs_f64();
+    /// Fills in what the run took; what opening the repository cost is no part of it.
+    fn measured(self, repository: &Repository, report: Report) -> Report {
+        let mut report = report.with_traffic(repository.traffic().since(self.traffic));
+        report.latency_seconds = repository.usage().latency_us as f64 / 1e6;
+        report.seconds = self.at.elapsed().as_secs_f64();
+        report
     }
 }
 
@@ -137,8 +136,7 @@ impl<'a> Run<'a> {
         if let Err(e) = self.ledger.close_log() {
             self.state.abort(&e);
         }
-        let mut report = self.ledger.report();
-        self.start.measure(self.repository, &mut report);
+        let mut report = self.start.measured(self.repository, self.ledger.report());
         report.cancelled = self.options.cancel.is_cancelled();
         report.fatal = self.state.fatal();
         report

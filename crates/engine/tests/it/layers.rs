@@ -34,14 +34,15 @@ const TABLE: Table<'_> = &[
     ("repository::index::tests", "error repository::index"),
     // What an open repository is made of, and what is found in it.
     ("repository::info", ""),
+    ("repository::traffic", ""),
     ("repository::options", "repository::index"),
     ("repository::index_set", ""),
     ("repository::metadata_blocks", "repository::index"),
-    ("repository::contents", "error repository::index repository::metadata_blocks"),
-    ("repository::load", "error repository::contents repository::index repository::index_set"),
+    ("repository::contents", "error repository::index repository::metadata_blocks repository::traffic"),
+    ("repository::load", "error repository::index repository::index_set repository::traffic"),
     (
         "repository::open",
-        "error observer repository::contents repository::index repository::load repository::options",
+        "error observer repository::index repository::load repository::options repository::traffic",
     ),
     ("repository::snapshots", "error repository::contents"),
     ("repository", "error observer repository"),
@@ -139,7 +140,7 @@ const TABLE: Table<'_> = &[
     ("sink", "sink"),
     // What the stages share: plain values and counters.
     ("restore::clock", ""),
-    ("restore::report", "error restore::clock"),
+    ("restore::report", "error repository restore::clock"),
     ("restore::options", "observer::Cancel sink::OwnerPolicy restore::report::Deletion"),
     ("restore::credits", ""),
     ("restore::filter", "error"),
