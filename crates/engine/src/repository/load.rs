@@ -87,7 +87,7 @@ const ATTEMPTS: u32 = 10;
 enum Unread {
     /// Listed, but not there: maintenance was faster.
     Gone(BlobId),
-    /// It will not become better.
+    /// Damaged: reading it again gives nothing better.
     Bad(Error),
     /// The storage does not answer, or we cannot go on.
     Failed(Error),

@@ -36,14 +36,14 @@ struct Measured {
 
 /// Bytes of one read.
 const READ: std::ops::RangeInclusive<u64> = 1 << 20..=8 << 20;
-/// The same before anything is measured, where more is wanted than may fly at once: each connection may be slow.
+/// Bytes of one read before anything is measured, where more is wanted than may fly at once: each connection may be slow.
 const FIRST_READ: u64 = 4 << 20;
-/// The same from a local file system: what was read is decoded while it is in the processor's cache.
+/// Bytes of one read from a local file system: what was read is decoded while it is in the processor's cache.
 const LOCAL_READ: u64 = 2 << 20;
-/// Bytes in flight from there. No time has to be bridged, and more would only cool the caches; but each thread wants a
+/// Bytes in flight from a local file system. No time has to be bridged, and more would only cool the caches; but each thread wants a
 /// read in hand and one ahead, also where contents are longer than a usual read.
 const LOCAL_FLYING: u64 = 20 << 20;
-/// Idle buffers from there, if the share leaves less: two of long contents. Making them anew costs as much as reading.
+/// Idle buffers for a local file system, if the share leaves less: two of long contents. Making them anew costs as much as reading.
 const LOCAL_IDLE: u64 = 12 << 20;
 /// Idle buffers from far away.
 const FAR_IDLE: u64 = 4 << 20;

@@ -7,11 +7,11 @@ use crate::sink::Sink;
 /// What becomes of the entries of a pass.
 #[derive(Clone)]
 pub(crate) enum Destination {
-    /// They are written to the target: a restore.
+    /// Entries are written to the target: a restore.
     Written(Arc<Sink>),
-    /// They are compared with the target, and what would be fetched and changed is counted: a dry run.
+    /// Entries are compared with the target, and what would be fetched and changed is counted: a dry run.
     Compared(Arc<Sink>),
-    /// They are read and dropped: a verification of the source.
+    /// Entries are read and dropped: a verification of the source.
     Dropped,
 }
 

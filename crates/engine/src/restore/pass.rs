@@ -235,7 +235,7 @@ impl Pass<'_> {
     }
 }
 
-/// The same wants, at the places that a fresh index names.
+/// What was wanted and not found, at the places that a fresh index names.
 fn relocated(
     old: &Contents,
     fresh: &Contents,

@@ -95,7 +95,7 @@ pub struct Report {
     /// What ended the run before everything was tried.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fatal: Option<Failure>,
-    /// It read only: nothing was to be restored.
+    /// Whether the run only read: nothing was to be restored.
     #[serde(skip)]
     pub(crate) verification: bool,
 }

@@ -16,7 +16,7 @@ pub(crate) struct Folder {
     parent: Option<Arc<Folder>>,
     /// Its own listing, and each entry of it.
     pending: AtomicUsize,
-    /// It only holds the single file or link that is restored: it counts for nothing.
+    /// Whether the directory only holds the single file or link that is restored: it counts for nothing.
     is_holder: bool,
     /// Something in it was left out because it is too deep: what the target has there is not extra.
     cut: AtomicBool,

@@ -196,7 +196,7 @@ impl Workers {
         }
     }
 
-    /// The same for a content that nobody writes.
+    /// Takes note of a content that nobody writes, whose hash is known now.
     fn verified(&self, hashed: &Hashed, is_right: bool) {
         let Hashed { content, pack, len } = hashed;
         if !is_right {

@@ -18,7 +18,7 @@ pub(super) struct Aside {
     pub(super) dir: Arc<OwnedFd>,
     pub(super) folder: String,
     pub(super) name: String,
-    /// It counts as deleted when it goes: a link that is replaced does not.
+    /// Whether the thing counts as deleted when it goes: a link that is replaced does not.
     pub(super) counts: bool,
 }
 

@@ -16,12 +16,12 @@ pub(crate) struct Attributes {
 /// Owners of restored entries.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OwnerPolicy {
-    /// As recorded.
+    /// The owner that the snapshot records.
     #[default]
     Keep,
-    /// Whoever restores.
+    /// Nothing is changed: what is made belongs to whoever restores.
     Skip,
-    /// The same for all.
+    /// One owner for all entries.
     Set {
         /// Numeric user ID.
         uid: u32,

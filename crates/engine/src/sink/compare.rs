@@ -36,7 +36,8 @@ impl Sink {
         messages.into_iter().map(issue).collect()
     }
 
-    /// The same for a directory, as it was when it was opened first. A root that is not ours is left alone.
+    /// Attributes of a directory that are not as wanted, as it was when it was opened first. A root that is not ours is left
+    /// alone.
     ///
     /// # Errors
     /// When it is not there.

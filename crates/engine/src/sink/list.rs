@@ -38,7 +38,7 @@ pub(crate) enum Listing {
     Done,
     /// The directory is not there, or something else is in its place.
     Absent,
-    /// It lies on another mount, or stays as it is: nothing may be deleted in it.
+    /// The directory lies on another mount, or stays as it is: nothing may be deleted in it.
     Elsewhere,
 }
 
