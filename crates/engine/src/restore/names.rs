@@ -1,4 +1,4 @@
-//! The names of a directory while it is walked: twins get another, and those that a file system may take for one are known.
+//! The names of a directory while it is walked: twins get another, and what a file system may take for one is known.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
