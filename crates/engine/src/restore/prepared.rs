@@ -67,7 +67,7 @@ impl<'a> Prepared<'a> {
         self.prove_with(PacksListed::WhereNeeded).await
     }
 
-    /// Finds out the same, and which packs are there in any case.
+    /// Finds out what has to be known, and in any case which packs are there.
     ///
     /// # Errors
     /// Those of [`Prepared::prove`].
