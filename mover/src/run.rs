@@ -142,6 +142,8 @@ async fn restore_inner(config: &Config, cancel: &Cancel) -> rekopia::Result<Outc
     let options = RestoreOptions { cancel: cancel.clone(), ..config.options.clone() };
     let watching = Arc::clone(&log) as Arc<dyn Observer>;
     let report = repository.restore(&from, &config.data_dir, &options, watching).await?;
+    // What is told is what the pod asked in all.
+    let report = report.with_traffic(repository.traffic());
     log.took("restore", began.elapsed());
     say(&format!("INFO: TIMING: {}", log.times().sentence()));
     let done = Done {

@@ -36,6 +36,6 @@ pub use deadlines::Deadlines;
 pub use error::{BlobError, BlobErrorKind};
 pub use layer::{CacheOptions, LayerOptions};
 pub use nearby::nearby;
-pub use reader::{BlobInfo, BlobReader, BoxFuture, StorageTraits, Usage};
+pub use reader::{BlobInfo, BlobReader, BoxFuture, StorageProfile, Usage};
 pub use rekopia_format::BlobId;
 pub use settings::{Environment, KopiaConfig, Limits, Secret, Settings, Token};

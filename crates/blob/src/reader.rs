@@ -27,7 +27,7 @@ pub struct BlobInfo {
 
 /// What the planner has to know of a storage before the first request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StorageTraits {
+pub struct StorageProfile {
     /// Requests worth having in flight.
     pub in_flight: usize,
     /// Bytes between two wanted ranges that are cheaper to read than a request of their own.
@@ -96,7 +96,7 @@ pub trait BlobReader: Send + Sync {
     fn usage(&self) -> Usage;
 
     /// Hints for the planner.
-    fn traits(&self) -> StorageTraits;
+    fn profile(&self) -> StorageProfile;
 
     /// The folder that holds the blobs, where that is one of this machine: whoever writes files must not write there.
     /// `None` for every other storage.
@@ -140,8 +140,8 @@ impl<T: BlobReader + ?Sized> BlobReader for std::sync::Arc<T> {
         (**self).usage()
     }
 
-    fn traits(&self) -> StorageTraits {
-        (**self).traits()
+    fn profile(&self) -> StorageProfile {
+        (**self).profile()
     }
 
     fn folder(&self) -> Option<PathBuf> {

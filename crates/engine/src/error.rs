@@ -177,7 +177,7 @@ impl Error {
         Error::new(ErrorKind::Internal, what)
     }
 
-    /// The same error once more, for another entry that has the same cause.
+    /// A copy of the error, for another entry that has the same cause.
     pub(crate) fn again(&self) -> Self {
         let Inner { kind, what, content, pack, bad_data, missing, source } = &*self.0;
         let source = source.as_ref().map(|s| s.to_string().into());

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use rekopia::blob::{BlobError, BlobId, BlobInfo, BlobReader, BoxFuture, StorageTraits, Usage};
+use rekopia::blob::{BlobError, BlobId, BlobInfo, BlobReader, BoxFuture, StorageProfile, Usage};
 use rekopia::{
     Cancel, ErrorKind, OpenOptions, Password, Reference, Repository, RestoreOptions, Selection, Silent,
     VerifyOptions,
@@ -107,8 +107,8 @@ impl BlobReader for Hanging {
     }
 
     /// Where nothing is far nothing is read along, so that each directory is asked for.
-    fn traits(&self) -> StorageTraits {
-        StorageTraits { in_flight: 16, gap: 0, local: true }
+    fn profile(&self) -> StorageProfile {
+        StorageProfile { in_flight: 16, gap: 0, local: true }
     }
 
     fn describe(&self) -> String {

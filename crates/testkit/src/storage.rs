@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rekopia_blob::{BlobError, BlobErrorKind, BlobId, BlobInfo, BlobReader, BoxFuture, StorageTraits, Usage};
+use rekopia_blob::{
+    BlobError, BlobErrorKind, BlobId, BlobInfo, BlobReader, BoxFuture, StorageProfile, Usage,
+};
 
 /// Blobs in memory.
 #[derive(Debug, Clone, Default)]
@@ -75,8 +77,8 @@ impl BlobReader for MemoryBlobs {
         None
     }
 
-    fn traits(&self) -> StorageTraits {
-        StorageTraits { in_flight: 16, gap: 256 * 1024, local: false }
+    fn profile(&self) -> StorageProfile {
+        StorageProfile { in_flight: 16, gap: 256 * 1024, local: false }
     }
 
     fn describe(&self) -> String {
@@ -249,8 +251,8 @@ impl BlobReader for WatchedBlobs {
         self.inner.folder()
     }
 
-    fn traits(&self) -> StorageTraits {
-        self.inner.traits()
+    fn profile(&self) -> StorageProfile {
+        self.inner.profile()
     }
 
     fn describe(&self) -> String {

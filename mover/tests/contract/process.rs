@@ -48,13 +48,13 @@ fn rerun_changes_nothing() {
     let mut place = cloud.place("s3://backups/volsync");
     place.restores(S3);
     cloud.server.take_requests();
-    place.set("KOPIA_PASSWORD", "secret\n").restores(S3);
-    let packs = cloud
-        .server
-        .take_requests()
-        .into_iter()
-        .filter(|(_, path, _)| path.starts_with("/backups/volsync/p"));
+    let ended = place.set("KOPIA_PASSWORD", "secret\n").restores(S3);
+    let requests = cloud.server.take_requests();
+    let packs = requests.iter().filter(|(_, path, _)| path.starts_with("/backups/volsync/p"));
     assert_eq!(packs.count(), 0);
+    // Opening the repository is told with the rest.
+    let told = format!(", {} requests, ", requests.len());
+    assert!(ended.log.contains(&told), "{told:?} is not in: {}", ended.log);
 }
 
 /// Starts a restore from a slow bucket, and sends SIGTERM when the first request of this kind is there.

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::options::LayerOptions;
 use crate::error::{BlobError, BlobErrorKind};
-use crate::reader::{BlobInfo, BlobReader, BoxFuture, StorageTraits, Usage};
+use crate::reader::{BlobInfo, BlobReader, BoxFuture, StorageProfile, Usage};
 
 /// Bounds what a storage is asked for at once.
 pub(super) struct Limit {
@@ -31,7 +31,7 @@ struct Pace {
 impl Limit {
     pub(super) fn new(inner: Arc<dyn BlobReader>, options: &LayerOptions) -> Self {
         // Opening has more in flight than restoring: many small blobs, no memory to speak of.
-        let in_flight = options.in_flight.unwrap_or(inner.traits().in_flight.max(128)).max(1);
+        let in_flight = options.in_flight.unwrap_or(inner.profile().in_flight.max(128)).max(1);
         let pace = |n: u64| Pace { per_second: n.max(1), free_at: Mutex::new(Instant::now()) };
         let request_pace = options.requests_per_second.map(|n| pace(n.into()));
         let pace = options.bandwidth.map(pace);
@@ -119,10 +119,10 @@ impl BlobReader for Limit {
     }
 
     /// Whoever has more in flight than is let through measures how long it waits here, not how fast the storage is.
-    fn traits(&self) -> StorageTraits {
-        let inner = self.inner.traits();
+    fn profile(&self) -> StorageProfile {
+        let inner = self.inner.profile();
         let in_flight = if inner.local { inner.in_flight.min(self.in_flight) } else { self.in_flight };
-        StorageTraits { in_flight, ..inner }
+        StorageProfile { in_flight, ..inner }
     }
 
     fn describe(&self) -> String {
@@ -172,8 +172,8 @@ mod tests {
             None
         }
 
-        fn traits(&self) -> StorageTraits {
-            StorageTraits { in_flight: 32, gap: 0, local: false }
+        fn profile(&self) -> StorageProfile {
+            StorageProfile { in_flight: 32, gap: 0, local: false }
         }
 
         fn describe(&self) -> String {
@@ -185,7 +185,7 @@ mod tests {
     fn the_limit_is_no_secret() {
         for (asked, shown) in [(None, 128), (Some(8), 8), (Some(64), 64), (Some(0), 1)] {
             let options = LayerOptions { in_flight: asked, ..LayerOptions::default() };
-            assert_eq!(Limit::new(Arc::new(Far), &options).traits().in_flight, shown, "{asked:?}");
+            assert_eq!(Limit::new(Arc::new(Far), &options).profile().in_flight, shown, "{asked:?}");
         }
     }
 }

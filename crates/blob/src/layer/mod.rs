@@ -16,7 +16,7 @@ use crate::reader::BlobReader;
 
 /// Puts the layers around a provider. A local directory needs no second tries.
 pub fn around(provider: Arc<dyn BlobReader>, options: &LayerOptions) -> Arc<dyn BlobReader> {
-    let local = provider.traits().local;
+    let local = provider.profile().local;
     let retried: Arc<dyn BlobReader> =
         if local { provider } else { Arc::new(retry::Retry::new(provider, options.deadlines)) };
     if local && options.bandwidth.is_none() && options.requests_per_second.is_none() {

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::health::{Admission, Health};
 use crate::deadlines::Deadlines;
 use crate::error::BlobError;
-use crate::reader::{BlobInfo, BlobReader, BoxFuture, StorageTraits, Usage};
+use crate::reader::{BlobInfo, BlobReader, BoxFuture, StorageProfile, Usage};
 
 /// Repeats what may succeed a moment later.
 pub(super) struct Retry {
@@ -190,8 +190,8 @@ impl BlobReader for Retry {
         self.inner.folder()
     }
 
-    fn traits(&self) -> StorageTraits {
-        self.inner.traits()
+    fn profile(&self) -> StorageProfile {
+        self.inner.profile()
     }
 
     fn describe(&self) -> String {
@@ -262,8 +262,8 @@ mod tests {
             None
         }
 
-        fn traits(&self) -> StorageTraits {
-            StorageTraits { in_flight: 4, gap: 0, local: false }
+        fn profile(&self) -> StorageProfile {
+            StorageProfile { in_flight: 4, gap: 0, local: false }
         }
 
         fn describe(&self) -> String {

@@ -17,7 +17,7 @@ use crate::error::{BlobError, BlobErrorKind};
 use crate::folders::elsewhere::Elsewhere;
 use crate::folders::names::{is_surely_blob, not_a_file};
 use crate::folders::sharded::{Layout, Walk};
-use crate::reader::{BlobInfo, BlobReader, BoxFuture, StorageTraits, Usage};
+use crate::reader::{BlobInfo, BlobReader, BoxFuture, StorageProfile, Usage};
 
 /// Reads blobs below a directory.
 #[derive(Debug)]
@@ -122,8 +122,8 @@ impl BlobReader for FilesystemBlobs {
         Usage::default()
     }
 
-    fn traits(&self) -> StorageTraits {
-        StorageTraits { in_flight: 4, gap: 64 * 1024, local: true }
+    fn profile(&self) -> StorageProfile {
+        StorageProfile { in_flight: 4, gap: 64 * 1024, local: true }
     }
 
     fn folder(&self) -> Option<PathBuf> {

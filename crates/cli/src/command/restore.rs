@@ -39,7 +39,8 @@ pub(super) async fn run(global: &Global, args: &Restore, cancel: &Cancel) -> Res
         Err(e) if e.kind() == ErrorKind::Refused && cancel.is_cancelled() => {
             return Err(anyhow::Error::from(e).context(exit::Stopped));
         }
-        restored => restored?,
+        // What is told is what the command asked in all.
+        restored => restored?.with_traffic(repository.traffic()),
     };
     let mut code = exit::code_of_report(&report);
     if let Some(path) = args.receipt.as_deref().filter(|_| code == 0)

@@ -38,6 +38,8 @@ pub(super) async fn run(global: &Global, args: &Verify, cancel: &Cancel) -> Resu
         }
         None => every(&repository, global, args, &options, &observer, &mut recorded).await?,
     };
+    // What is told is what the command asked in all.
+    total = total.with_traffic(repository.traffic());
     total.cancelled |= cancel.is_cancelled();
     let code = exit::code_of_report(&total);
     exit::code_after_output(code, summary::print(global, &total, Job::Verify, code, recorded))

@@ -13,7 +13,7 @@ use rekopia::{
     OpenOptions, Password, Reference, Report, Repository, RestoreOptions, Selection, Silent, SyncMode,
 };
 use rekopia_blob::{
-    BlobError, BlobId, BlobInfo, BlobReader, BoxFuture, Deadlines, LayerOptions, Settings, StorageTraits,
+    BlobError, BlobId, BlobInfo, BlobReader, BoxFuture, Deadlines, LayerOptions, Settings, StorageProfile,
     Usage, connect_with, layer,
 };
 use rekopia_format::ManifestId;
@@ -143,8 +143,8 @@ impl BlobReader for Rounds {
         self.inner.folder()
     }
 
-    fn traits(&self) -> StorageTraits {
-        self.inner.traits()
+    fn profile(&self) -> StorageProfile {
+        self.inner.profile()
     }
 
     fn describe(&self) -> String {

@@ -144,6 +144,29 @@ fn nobody_listening_changes_nothing() {
 }
 
 /// Each signal has its code, in the report too, and is obeyed where the terminal has gone away.
+/// What opening the repository and looking up the snapshot cost is told with what the run cost.
+#[test]
+fn the_numbers_are_those_of_all_requests() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("s3");
+    std::fs::create_dir(&root).unwrap();
+    let server = runtime.block_on(S3Server::start(&root));
+    server.upload(&testdata().join("quickstart/repo"), "bucket", "");
+    let url = format!("s3://bucket?endpoint=http://{}&region=us-east-1", server.endpoint);
+    let target = dir.path().join("t");
+    let restore = ["restore", "latest", target.to_str().unwrap()];
+    for args in [&["verify", "latest"][..], &["verify", "--all"], &restore] {
+        server.take_requests();
+        let mut run = rekopia(&url, "rekopia-quickstart", &[&["--json"], args].concat());
+        run.env("AWS_ACCESS_KEY_ID", ACCESS_KEY).env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
+        let output = run.output().unwrap();
+        assert_eq!(code(&output), 0, "{args:?}");
+        let told: Value = serde_json::from_str(text(&output.stdout).lines().last().unwrap()).unwrap();
+        assert_eq!(told["requests"], server.take_requests().len(), "{args:?}: {told}");
+    }
+}
+
 #[test]
 fn a_stopped_run_ends_as_its_signal() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();

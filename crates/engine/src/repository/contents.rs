@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::StreamExt;
 use rekopia_blob::coalesce::{Request, coalesce};
@@ -10,8 +9,9 @@ use rekopia_blob::{BlobError, BlobReader};
 use rekopia_format::compression::Decoder;
 use rekopia_format::{ContentId, ContentOpener};
 
-use super::ahead::Ahead;
 use super::index::{ContentIndex, Location, PackIdx};
+use super::metadata_blocks::MetadataBlocks;
+use super::traffic::TrafficCounters;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A frozen index and the means to read what it points to.
@@ -22,22 +22,8 @@ pub(crate) struct Contents {
     pub(crate) index: Arc<ContentIndex>,
     /// Index blobs that could not be read.
     pub(crate) damage: Arc<[Error]>,
-    pub(crate) traffic: Arc<Traffic>,
-    pub(crate) ahead: Arc<Ahead>,
-}
-
-/// Requests and bytes of a repository's whole life, for reports.
-#[derive(Debug, Default)]
-pub(crate) struct Traffic {
-    pub(crate) requests: AtomicU64,
-    pub(crate) bytes: AtomicU64,
-}
-
-impl Traffic {
-    pub(crate) fn count(&self, bytes: u64) {
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-    }
+    pub(crate) traffic: Arc<TrafficCounters>,
+    pub(crate) blocks: Arc<MetadataBlocks>,
 }
 
 /// Plaintext bytes that are decoded where they are asked for: that takes some microseconds.
@@ -77,7 +63,7 @@ impl Contents {
         for id in damaged {
             if let Ok(location) = self.locate(&id) {
                 self.blobs.distrust(self.index.pack(location.pack));
-                self.ahead.forget(location.pack);
+                self.blocks.forget(location.pack);
                 results.extend(self.read_singly(location.pack, vec![(location, id)]).await);
             }
         }
@@ -95,19 +81,19 @@ impl Contents {
         }
         wanted.sort_unstable_by_key(|(l, id)| (l.pack, l.offset, *id));
         wanted.dedup_by_key(|(_, id)| *id);
-        let traits = self.blobs.traits();
+        let profile = self.blobs.profile();
         let mut reads = Vec::new();
         for of_pack in wanted.chunk_by(|a, b| a.0.pack == b.0.pack) {
             let widen =
-                |l: &Location| if traits.local { l.range() } else { self.ahead.widen(&self.index, l) };
+                |l: &Location| if profile.local { l.range() } else { self.blocks.widen(&self.index, l) };
             let ranges: Vec<_> = of_pack.iter().map(|(l, _)| widen(l)).collect();
-            for request in coalesce(&ranges, traits.gap, MAX_REQUEST) {
+            for request in coalesce(&ranges, profile.gap, MAX_REQUEST) {
                 reads.push((of_pack[0].0.pack, request.clone(), of_pack[request.covers.clone()].to_vec()));
             }
         }
         let mut done = futures::stream::iter(reads)
             .map(|(pack, request, of_request)| self.read_request(pack, request, of_request))
-            .buffer_unordered(traits.in_flight.clamp(1, MOST_READS));
+            .buffer_unordered(profile.in_flight.clamp(1, MOST_READS));
         while let Some(part) = done.next().await {
             results.extend(part);
         }
@@ -122,7 +108,7 @@ impl Contents {
     ) -> Vec<(ContentId, Result<Vec<u8>>)> {
         let name = self.index.pack(pack).clone();
         let exact = matches!(wanted.as_slice(), [(only, _)] if only.range() == request.range);
-        let found = match self.ahead.find(pack, &request.range) {
+        let found = match self.blocks.find(pack, &request.range) {
             Some(found) => Ok(found),
             None => {
                 let read = self.blobs.read(&name, Some(request.range.clone()), Vec::new()).await;
@@ -133,7 +119,7 @@ impl Contents {
         let (start, bytes) = match found {
             Ok((start, bytes)) => {
                 if !exact {
-                    self.ahead.keep(pack, start, &bytes);
+                    self.blocks.keep(pack, start, &bytes);
                 }
                 (start, bytes)
             }

@@ -8,7 +8,8 @@ use rekopia_format::compression::Decoder;
 use super::Repository;
 use super::contents::Contents;
 use super::listed_packs::ListedPacks;
-use super::objects::{ReadAhead, Slice, SliceReader};
+use super::objects::{Slice, SliceReader};
+use super::read_ahead::ReadAhead;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Reads an object: `next_chunk` in order, `read_at` from anywhere.

@@ -18,9 +18,9 @@ use rekopia_format::format_blob::EpochParameters;
 use rekopia_format::index::IndexFile;
 use rekopia_format::index_blob::{self, CompactionLog};
 
-use super::contents::Traffic;
 use super::index::{ContentIndex, IndexBuilder, IndexError, IndexLimit};
 use super::index_set::{IndexSet, Legacy, epoch_sets};
+use super::traffic::TrafficCounters;
 use crate::error::{Error, ErrorKind, Result};
 
 /// An index, and how whole it is.
@@ -48,7 +48,7 @@ const EARLY_BLOBS: usize = 128;
 const EARLY_BYTES: u64 = 4 << 20;
 
 impl Early {
-    pub(super) async fn read(blobs: &Arc<dyn BlobReader>, traffic: &Traffic) -> Result<Self> {
+    pub(super) async fn read(blobs: &Arc<dyn BlobReader>, traffic: &TrafficCounters) -> Result<Self> {
         let listed = list(blobs, "x", traffic).await?;
         let active: HashSet<BlobId> = epoch::select(&epoch_sets(&listed)).blobs.into_iter().collect();
         let mut bytes = 0;
@@ -72,7 +72,7 @@ impl Early {
 pub(super) struct IndexLoader<'a> {
     pub(super) blobs: &'a Arc<dyn BlobReader>,
     pub(super) opener: &'a Arc<ContentOpener>,
-    pub(super) traffic: &'a Traffic,
+    pub(super) traffic: &'a TrafficCounters,
     pub(super) epochs: &'a EpochParameters,
     pub(super) limit: &'a IndexLimit,
 }
@@ -87,7 +87,7 @@ const ATTEMPTS: u32 = 10;
 enum Unread {
     /// Listed, but not there: maintenance was faster.
     Gone(BlobId),
-    /// It will not become better.
+    /// Damaged: reading it again gives nothing better.
     Bad(Error),
     /// The storage does not answer, or we cannot go on.
     Failed(Error),
@@ -215,7 +215,7 @@ impl IndexLoader<'_> {
         builder: &Arc<Mutex<IndexBuilder>>,
         gone_is_bad: bool,
     ) -> std::result::Result<Bad, Unread> {
-        let in_flight = if self.blobs.traits().local { 16 } else { 128 };
+        let in_flight = if self.blobs.profile().local { 16 } else { 128 };
         let add = |(id, len): (BlobId, u64)| async move {
             match self.read_one(&id, len, early, builder).await {
                 Ok(()) => Ok(None),
@@ -323,7 +323,7 @@ fn by_name(listed: Vec<BlobInfo>) -> HashMap<BlobId, BlobInfo> {
 
 async fn read_index_blob(
     blobs: &Arc<dyn BlobReader>,
-    traffic: &Traffic,
+    traffic: &TrafficCounters,
     id: BlobId,
 ) -> (BlobId, std::result::Result<Vec<u8>, BlobError>) {
     let read = blobs.read(&id, None, Vec::new()).await;
@@ -331,7 +331,7 @@ async fn read_index_blob(
     (id, read)
 }
 
-async fn list(blobs: &Arc<dyn BlobReader>, prefix: &str, traffic: &Traffic) -> Result<Vec<BlobInfo>> {
+async fn list(blobs: &Arc<dyn BlobReader>, prefix: &str, traffic: &TrafficCounters) -> Result<Vec<BlobInfo>> {
     traffic.count(0);
     blobs.list(prefix).await.map_err(|e| Error::storage(e, "cannot list the repository"))
 }

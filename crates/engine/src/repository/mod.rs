@@ -1,19 +1,23 @@
 //! An open repository: keys and a frozen index.
 
-mod ahead;
 pub(crate) mod as_of;
 pub(crate) mod contents;
 pub(crate) mod file;
 pub(crate) mod index;
 mod index_set;
+mod info;
 pub(crate) mod listed_packs;
 mod load;
+mod metadata_blocks;
 mod near;
 pub(crate) mod objects;
 mod open;
+mod options;
+pub(crate) mod read_ahead;
 pub(crate) mod reference;
 mod resolve;
 pub(crate) mod snapshots;
+mod traffic;
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -21,95 +25,17 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use rekopia_blob::BlobReader;
 use rekopia_format::format_blob::RepositoryConfig;
-use zeroize::Zeroizing;
+
+pub use info::RepositoryInfo;
+pub use options::{OpenOptions, Password};
+pub use traffic::Traffic;
 
 use crate::error::{Error, Result};
 use crate::observer::{Event, Observer, Phase};
-use contents::{Contents, Traffic};
+use contents::Contents;
 use index::IndexLimit;
 use snapshots::Snapshots;
-
-/// The password of a repository; wiped when dropped, never printed.
-#[derive(Clone)]
-pub struct Password(Arc<Zeroizing<Vec<u8>>>);
-
-impl Password {
-    /// Takes the bytes as they are: nothing is trimmed.
-    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
-        Password(Arc::new(Zeroizing::new(bytes.into())))
-    }
-
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Password {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Password(…)")
-    }
-}
-
-/// How to open a repository.
-#[derive(Debug, Clone, Default)]
-pub struct OpenOptions {
-    /// Read although an upgrade lock is in force: a crashed upgrade leaves its lock for ever.
-    pub ignore_upgrade_lock: bool,
-    /// Bytes of memory for the index; 0: as many as it takes. See [`index_memory_bytes`](crate::index_memory_bytes).
-    pub index_memory_bytes: u64,
-    /// A folder on a disk for an index that needs more, made when only it is missing. Nothing stays in it. Without one
-    /// such an index stays in memory, with a warning.
-    pub index_dir: Option<PathBuf>,
-}
-
-impl OpenOptions {
-    fn index_limit(&self) -> IndexLimit {
-        IndexLimit { bytes: self.index_memory_bytes, dir: self.index_dir.clone() }
-    }
-}
-
-/// What a repository is: the facts that `status` shows.
-#[derive(Debug, Clone)]
-pub struct RepositoryInfo {
-    /// Hex of the unique ID.
-    pub unique_id: String,
-    /// Where it is.
-    pub location: String,
-    /// Format version, 1…3.
-    pub version: u32,
-    /// Index layout, 1 or 2.
-    pub index_version: u32,
-    /// Content hash.
-    pub hash: String,
-    /// Content encryption.
-    pub encryption: String,
-    /// Error correction, empty when off.
-    pub ecc: String,
-    /// Error correction overhead in per cent.
-    pub ecc_overhead_percent: u32,
-    /// Password derivation.
-    pub key_algorithm: String,
-    /// Default splitter.
-    pub splitter: String,
-    /// Largest pack, in bytes.
-    pub max_pack_bytes: u64,
-    /// Whether index blobs are organised in epochs.
-    pub epochs_enabled: bool,
-    /// Whether the password can be changed.
-    pub enable_password_change: bool,
-    /// Retention mode of the storage, if one is set.
-    pub retention_mode: Option<String>,
-    /// Index blobs in use.
-    pub index_blobs: u64,
-    /// Distinct contents.
-    pub contents: u64,
-    /// Packs that contents are in.
-    pub packs: u64,
-    /// Memory that the index takes, in bytes.
-    pub index_bytes: u64,
-    /// Bytes of the index that are in a file, because there is too little memory for them.
-    pub index_file_bytes: u64,
-}
+use traffic::TrafficCounters;
 
 /// An open repository. Reads only; cheap to share.
 pub struct Repository {
@@ -134,7 +60,7 @@ impl Repository {
         observer: &dyn Observer,
     ) -> Result<Self> {
         observer.event(Event::Phase { phase: Phase::Opening });
-        let traffic = Arc::new(Traffic::default());
+        let traffic = Arc::new(TrafficCounters::default());
         let opened = open::open(&blobs, password, options, &traffic, observer).await?;
         let config = opened.config;
         let info = RepositoryInfo {
@@ -169,7 +95,7 @@ impl Repository {
             index: Arc::new(opened.loaded.index),
             damage: opened.loaded.damage.into(),
             traffic,
-            ahead: Arc::default(),
+            blocks: Arc::default(),
         };
         let (contents, snapshots) = (RwLock::new(contents), tokio::sync::Mutex::new(None));
         let index_limit = options.index_limit();
@@ -222,10 +148,14 @@ impl Repository {
         !self.contents().damage.is_empty() || self.snapshots.lock().await.as_ref().is_some_and(has_damage)
     }
 
-    /// Requests and bytes asked of the storage so far.
-    pub fn traffic(&self) -> (u64, u64) {
-        let contents = self.contents();
-        (contents.traffic.requests.load(Ordering::Relaxed), contents.traffic.bytes.load(Ordering::Relaxed))
+    /// What was asked of the storage so far: opening, looking up and every run on this repository.
+    pub fn traffic(&self) -> Traffic {
+        let counters = self.contents().traffic;
+        Traffic {
+            requests: counters.requests.load(Ordering::Relaxed),
+            fetched_bytes: counters.bytes.load(Ordering::Relaxed),
+            retries: self.usage().retries,
+        }
     }
 
     /// What the storage itself has counted.
@@ -254,7 +184,7 @@ impl Repository {
         let (opener, limit) = (&old.opener, &self.index_limit);
         let loaded = open::reload_index(&self.blobs, opener, &self.config, &old.traffic, limit).await?;
         let (index, damage) = (Arc::new(loaded.index), loaded.damage.into());
-        let fresh = Contents { index, damage, ahead: Arc::default(), ..old };
+        let fresh = Contents { index, damage, blocks: Arc::default(), ..old };
         *self.contents.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         Ok(())
     }

@@ -13,10 +13,10 @@ use rekopia_format::index_blob::has_iv;
 use rekopia_format::key::{self, FormatKey};
 use rekopia_format::{ContentOpener, format_blob};
 
-use super::contents::Traffic;
 use super::index::IndexLimit;
 use super::load::{Early, IndexLoader, Loaded};
-use super::{OpenOptions, Password};
+use super::options::{OpenOptions, Password};
+use super::traffic::TrafficCounters;
 use crate::error::{Error, ErrorKind, Result};
 use crate::observer::{Event, Observer};
 
@@ -34,7 +34,7 @@ pub(crate) async fn open(
     blobs: &Arc<dyn BlobReader>,
     password: &Password,
     options: &OpenOptions,
-    traffic: &Traffic,
+    traffic: &TrafficCounters,
     observer: &dyn Observer,
 ) -> Result<Opened> {
     let first = async || {
@@ -70,7 +70,7 @@ pub(crate) async fn open(
 
 /// Looks for a format blob.
 pub(crate) async fn find(blobs: &Arc<dyn BlobReader>) -> Result<()> {
-    let traffic = Traffic::default();
+    let traffic = TrafficCounters::default();
     let found = read_optional(blobs, "kopia.repository", &traffic).await;
     if found.map_err(|e| unread(e, blobs, FORMAT_UNREAD))?.is_some() {
         return Ok(());
@@ -82,7 +82,7 @@ pub(crate) async fn find(blobs: &Arc<dyn BlobReader>) -> Result<()> {
 }
 
 /// Whether the repository lies in the layout of another kind of storage.
-async fn is_elsewhere(blobs: &Arc<dyn BlobReader>, traffic: &Traffic) -> Result<bool> {
+async fn is_elsewhere(blobs: &Arc<dyn BlobReader>, traffic: &TrafficCounters) -> Result<bool> {
     traffic.count(0);
     let elsewhere = blobs.look_elsewhere().await;
     elsewhere.map_err(|e| unread(e, blobs, "cannot look for a repository"))
@@ -95,7 +95,7 @@ pub(crate) async fn reload_index(
     blobs: &Arc<dyn BlobReader>,
     opener: &Arc<ContentOpener>,
     config: &RepositoryConfig,
-    traffic: &Traffic,
+    traffic: &TrafficCounters,
     limit: &IndexLimit,
 ) -> Result<Loaded> {
     let loader = IndexLoader { blobs, opener, traffic, epochs: &config.epoch_parameters, limit };
@@ -109,7 +109,7 @@ type FormatKeys = (FormatBlob, RepositoryConfig, FormatKey);
 async fn open_format(
     blobs: &Arc<dyn BlobReader>,
     password: &Password,
-    traffic: &Traffic,
+    traffic: &TrafficCounters,
     observer: &dyn Observer,
 ) -> Result<Option<FormatKeys>> {
     let read = async || match read_optional(blobs, "kopia.repository", traffic).await {
@@ -156,7 +156,7 @@ fn unread(e: BlobError, blobs: &Arc<dyn BlobReader>, what: &str) -> Error {
     }
 }
 
-async fn no_format_blob(blobs: &Arc<dyn BlobReader>, traffic: &Traffic) -> Error {
+async fn no_format_blob(blobs: &Arc<dyn BlobReader>, traffic: &TrafficCounters) -> Error {
     for (prefix, called) in [("q", "packs"), ("x", "index blobs"), ("n", "index blobs"), ("p", "packs")] {
         traffic.count(0);
         // Other folders have names that begin so, too.
@@ -236,7 +236,7 @@ fn content_opener(config: &RepositoryConfig) -> Result<ContentOpener> {
 async fn read_blob(
     blobs: &Arc<dyn BlobReader>,
     name: &str,
-    traffic: &Traffic,
+    traffic: &TrafficCounters,
 ) -> std::result::Result<Vec<u8>, BlobError> {
     let id =
         BlobId::parse(name).map_err(|e| BlobError::new(BlobErrorKind::Settings, "bad name").because(e))?;
@@ -248,7 +248,7 @@ async fn read_blob(
 async fn read_optional(
     blobs: &Arc<dyn BlobReader>,
     name: &str,
-    traffic: &Traffic,
+    traffic: &TrafficCounters,
 ) -> std::result::Result<Option<Vec<u8>>, BlobError> {
     match read_blob(blobs, name, traffic).await {
         Ok(bytes) => Ok(Some(bytes)),

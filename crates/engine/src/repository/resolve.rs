@@ -10,7 +10,8 @@ use rekopia_format::snapshot::{Snapshot, Source};
 use super::Repository;
 use super::contents::Contents;
 use super::near::{alike, below, listed_as, longest_parent, no_such_id, no_such_source};
-use super::objects::{ObjectReader, ReadAhead};
+use super::objects::ObjectReader;
+use super::read_ahead::ReadAhead;
 use super::reference::{Reference, Resolved, RootReference};
 use super::snapshots::{Selection, Snapshots};
 use crate::error::{Error, ErrorKind, Missing, Result};
@@ -24,20 +25,7 @@ impl Repository {
     pub async fn resolve(&self, reference: &Reference, selection: &Selection) -> Result<Resolved> {
         let mut sub_path = reference.sub_path.clone();
         let mut notes = Vec::new();
-        let snapshots = match self.snapshots().await {
-            Ok(snapshots) => snapshots,
-            // An object needs no manifest.
-            Err(e) => match &reference.root {
-                RootReference::Id(id) if self.has_object(id)? => {
-                    notes.push(format!(
-                        "{id} is taken for an object: snapshots cannot be listed ({})",
-                        e.chain()
-                    ));
-                    Arc::default()
-                }
-                _ => return Err(e),
-            },
-        };
+        let snapshots = self.snapshots_for(&reference.root, &mut notes).await?;
         let listed = listed_as(&snapshots, &reference.text)?;
         let by_id = listed.is_none() && matches!(reference.root, RootReference::Id(_));
         let found = match listed {
@@ -68,13 +56,9 @@ impl Repository {
         let id = snapshot.as_ref().map_or_else(|| root.name_text().to_owned(), |s| s.id.to_string());
         let (entry, walked) = match self.descend(&id, root.clone(), &sub_path).await {
             // After an ID people paste the original path, too.
-            Err(e) if e.kind() == ErrorKind::NotFound => {
-                let typed = sub_path.join("/");
-                let rest = snapshot.as_ref().and_then(|s| {
-                    below(&s.source.path, &format!("/{typed}")).or_else(|| below(&s.source.path, &typed))
-                });
-                let Some(rest) = rest.filter(|_| by_id) else { return Err(e) };
-                let shown = rest.join("/");
+            Err(e) if by_id && e.kind() == ErrorKind::NotFound => {
+                let Some(rest) = original_rest(snapshot.as_ref(), &sub_path) else { return Err(e) };
+                let (typed, shown) = (sub_path.join("/"), rest.join("/"));
                 notes
                     .push(format!("{typed} is taken for the original path: using {shown:?} in the snapshot"));
                 sub_path = rest;
@@ -84,6 +68,18 @@ impl Repository {
         };
         let has_attributes = has_attributes || walked;
         Ok(Resolved { entry, has_attributes, snapshot, sub_path: sub_path.join("/"), notes })
+    }
+
+    /// All snapshots; none where an object is named, which needs no manifest, and they cannot be listed.
+    async fn snapshots_for(&self, root: &RootReference, notes: &mut Vec<String>) -> Result<Arc<Snapshots>> {
+        match (self.snapshots().await, root) {
+            (Err(e), RootReference::Id(id)) if self.has_object(id)? => {
+                let why = e.chain();
+                notes.push(format!("{id} is taken for an object: snapshots cannot be listed ({why})"));
+                Ok(Arc::default())
+            }
+            (snapshots, _) => snapshots,
+        }
     }
 
     async fn root_of(
@@ -295,4 +291,10 @@ impl Selection {
             }
         }
     }
+}
+
+/// What is left of the snapshot's original path, where it was typed after an ID.
+fn original_rest(snapshot: Option<&Snapshot>, sub_path: &[String]) -> Option<Vec<String>> {
+    let (source, typed) = (&snapshot?.source, sub_path.join("/"));
+    below(&source.path, &format!("/{typed}")).or_else(|| below(&source.path, &typed))
 }

@@ -8,14 +8,14 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use rekopia_blob::StorageTraits;
+use rekopia_blob::StorageProfile;
 
 use super::plan::PlanOptions;
 
 /// The lengths of reads and gaps, and what they follow from.
 #[derive(Debug)]
 pub(crate) struct CostModel {
-    traits: StorageTraits,
+    profile: StorageProfile,
     /// Bytes of packs that may be in flight.
     flying_bytes: u64,
     /// Bytes of buffers that may lie idle.
@@ -36,14 +36,14 @@ struct Measured {
 
 /// Bytes of one read.
 const READ: std::ops::RangeInclusive<u64> = 1 << 20..=8 << 20;
-/// The same before anything is measured, where more is wanted than may fly at once: each connection may be slow.
+/// Bytes of one read before anything is measured, where more is wanted than may fly at once: each connection may be slow.
 const FIRST_READ: u64 = 4 << 20;
-/// The same from a local file system: what was read is decoded while it is in the processor's cache.
+/// Bytes of one read from a local file system: what was read is decoded while it is in the processor's cache.
 const LOCAL_READ: u64 = 2 << 20;
-/// Bytes in flight from there. No time has to be bridged, and more would only cool the caches; but each thread wants a
+/// Bytes in flight from a local file system. No time has to be bridged, and more would only cool the caches; but each thread wants a
 /// read in hand and one ahead, also where contents are longer than a usual read.
 const LOCAL_FLYING: u64 = 20 << 20;
-/// Idle buffers from there, if the share leaves less: two of long contents. Making them anew costs as much as reading.
+/// Idle buffers for a local file system, if the share leaves less: two of long contents. Making them anew costs as much as reading.
 const LOCAL_IDLE: u64 = 12 << 20;
 /// Idle buffers from far away.
 const FAR_IDLE: u64 = 4 << 20;
@@ -58,10 +58,10 @@ const WASTE: u64 = 8;
 
 impl CostModel {
     /// For a storage that is read with up to `share` bytes of packs in memory; `parallel` is the caller's limit, 0: none.
-    pub(crate) fn new(traits: StorageTraits, share: u64, parallel: usize) -> Self {
-        let flying_bytes = if traits.local { share.min(LOCAL_FLYING) } else { share };
-        let idle_bytes = if traits.local { (share - flying_bytes).max(LOCAL_IDLE) } else { FAR_IDLE };
-        CostModel { traits, flying_bytes, idle_bytes, parallel, measured: Mutex::default() }
+    pub(crate) fn new(profile: StorageProfile, share: u64, parallel: usize) -> Self {
+        let flying_bytes = if profile.local { share.min(LOCAL_FLYING) } else { share };
+        let idle_bytes = if profile.local { (share - flying_bytes).max(LOCAL_IDLE) } else { FAR_IDLE };
+        CostModel { profile, flying_bytes, idle_bytes, parallel, measured: Mutex::default() }
     }
 
     /// Bytes of packs that may be in flight.
@@ -76,7 +76,7 @@ impl CostModel {
 
     /// Takes note of a read.
     pub(crate) fn observe(&self, bytes: u64, took: Duration) {
-        if self.traits.local || bytes == 0 {
+        if self.profile.local || bytes == 0 {
             return;
         }
         let mut measured = self.measured.lock().unwrap_or_else(PoisonError::into_inner);
@@ -93,14 +93,14 @@ impl CostModel {
     /// How the next window is to be cut into reads; `wanted` are its bytes.
     pub(crate) fn plan_options(&self, wanted: u64) -> PlanOptions {
         let most = (self.flying_bytes / 4).clamp(*READ.start(), *READ.end());
-        if self.traits.local {
-            return PlanOptions { gap: self.traits.gap, max_read: most.min(LOCAL_READ), waste: u64::MAX };
+        if self.profile.local {
+            return PlanOptions { gap: self.profile.gap, max_read: most.min(LOCAL_READ), waste: u64::MAX };
         }
         let (max_read, gap) = match self.round_trip_bytes() {
             Some(bytes) => (bytes.clamp(*READ.start(), most), bytes.clamp(*FAR_GAP.start(), *FAR_GAP.end())),
             // Few requests are right for a small snapshot.
-            None if wanted <= self.flying_bytes => (most, self.traits.gap),
-            None => (most.min(FIRST_READ), self.traits.gap),
+            None if wanted <= self.flying_bytes => (most, self.profile.gap),
+            None => (most.min(FIRST_READ), self.profile.gap),
         };
         PlanOptions { gap, max_read, waste: WASTE }
     }
@@ -108,11 +108,14 @@ impl CostModel {
     /// Requests that may be in flight; the bytes in flight are bounded apart.
     pub(crate) fn in_flight(&self) -> usize {
         // More than the storage lets through would only wait, and the waiting would be taken for slowness.
-        let most =
-            if self.traits.local { self.traits.in_flight } else { self.traits.in_flight.min(FAR_IN_FLIGHT) };
+        let most = if self.profile.local {
+            self.profile.in_flight
+        } else {
+            self.profile.in_flight.min(FAR_IN_FLIGHT)
+        };
         match self.parallel {
             0 => most.max(1),
-            asked if self.traits.local => asked,
+            asked if self.profile.local => asked,
             asked => asked.min(most).max(1),
         }
     }
@@ -122,7 +125,7 @@ impl CostModel {
         let measured = self.measured.lock().unwrap_or_else(PoisonError::into_inner);
         let least = Duration::from_millis(10);
         // A request that the next entries would have shared costs more than waiting for them.
-        if self.traits.local { least } else { measured.latency.map_or(least * 10, |l| (l * 2).max(least)) }
+        if self.profile.local { least } else { measured.latency.map_or(least * 10, |l| (l * 2).max(least)) }
     }
 
     /// What a connection receives in the time of a round trip.
@@ -137,7 +140,7 @@ impl CostModel {
 mod tests {
     use super::*;
 
-    const FAR: StorageTraits = StorageTraits { in_flight: 128, gap: 128 << 10, local: false };
+    const FAR: StorageProfile = StorageProfile { in_flight: 128, gap: 128 << 10, local: false };
 
     #[test]
     fn reads_and_gaps_follow_what_is_measured() {
@@ -160,17 +163,17 @@ mod tests {
         near.observe(1000, Duration::from_micros(300));
         near.observe(1 << 20, Duration::from_millis(10));
         assert_eq!(near.plan_options(0).gap, *FAR_GAP.start());
-        let local = CostModel::new(StorageTraits { local: true, ..FAR }, 16 << 20, 0);
+        let local = CostModel::new(StorageProfile { local: true, ..FAR }, 16 << 20, 0);
         local.observe(1 << 20, Duration::from_secs(1));
         assert_eq!(local.plan_options(0).max_read, LOCAL_READ);
         assert_eq!(local.in_flight(), 128);
         assert_eq!(CostModel::new(FAR, 60 << 20, 3).in_flight(), 3);
         // What the storage lets through is the most, whatever is asked for.
-        let narrow = StorageTraits { in_flight: 8, ..FAR };
+        let narrow = StorageProfile { in_flight: 8, ..FAR };
         assert_eq!(CostModel::new(narrow, 60 << 20, 0).in_flight(), 8);
         assert_eq!(CostModel::new(narrow, 60 << 20, 64).in_flight(), 8);
         assert_eq!(
-            CostModel::new(StorageTraits { in_flight: 999, ..FAR }, 60 << 20, 0).in_flight(),
+            CostModel::new(StorageProfile { in_flight: 999, ..FAR }, 60 << 20, 0).in_flight(),
             FAR_IN_FLIGHT
         );
     }

@@ -1,49 +1,92 @@
-//! One restore, in one direction.
+//! The restore in ten lines.
 //!
 //! ```text
-//! walk ─► reconcile ─► plan ─► fetch ─► decode ─► write ─► finish ─► Report
-//! async    blocking    pure    async    └──── worker threads ────┘
+//! prove what the restore could harm: packs listed, or the whole snapshot walked     nothing is touched
+//! for each directory, depth first, one content of its listing at a time:             walk
+//!     for each file in it: which contents, at which places                           walk
+//!         what the target holds there already, by its hash, is not wanted            reconcile
+//! for each window of a few thousand wanted contents:                                 window
+//!     sort by pack and offset, join neighbours into reads of 1 to 8 MiB              plan
+//!     for each read, as soon as its bytes are paid for: one request                  fetch    ← async ends here
+//!         for each content in it, on a worker thread: decrypt and decompress         decode
+//!             for each file that wants it: write it at its place                     write
+//!                 the last one gives the file its attributes, and its directory      finish
+//! delete what is extra, close what was opened, compare, sync, report                 passed, tidied
 //! ```
 //!
-//! 1. [`walk`] lists the tree depth first and resolves files to slices of contents.
-//! 2. [`reconcile`] compares with what is in the target; in a fresh target there is nothing to do.
-//! 3. [`window`] collects what the walk finds, [`plan`] turns it into coalesced pack reads.
-//! 4. [`fetch`] sends as many requests as credits allow; here async ends.
-//! 5. Workers ([`work`]) decode each content and write it to every file that wants it ([`decode`], [`write`]).
-//! 6. Where the last slice lands the file gets its attributes; where the last entry lands, the directory ([`finish`]).
+//! The unit is a pack read, not a file: what lies together is read together, whichever files want it, and a content that
+//! several files want is read and decoded once for each window. Files are therefore written out of order. A small one is
+//! made in one go; a large one is one byte longer than recorded until its last piece is in, so that a restore which was
+//! killed never leaves a file that looks whole. An existing file is not changed before all of its changes have arrived.
 //!
-//! Nothing flows back. What a later stage needs travels in the message; failures are messages too.
+//! Memory is bounded by credits: the bytes of a read are paid for before its request is sent, and come back when they are
+//! written. What is known of an entry lives until its countdown ends, not until the run ends.
+//!
+//! Nothing flows back. What a later stage needs travels in the message, a failure too. Every stage writes into the
+//! [`ledger`] and asks the [`run_state`] whether to go on. A run itself is a chain of values ([`compose`]), so that nothing
+//! is written that was not proven.
+//!
+//! What it is not good at:
+//!
+//! - A content that is wanted again more than a window later is read again. Most repeats are close together; a file whose
+//!   every block is the same is not, and neither are two copies of a tree.
+//! - A window is all that is sorted: where a snapshot's contents are scattered over many packs, each window visits all
+//!   of them, and reads are short. A larger budget makes larger windows.
+//! - A file is opened again when more than 256 large ones are being written, and the order of its pieces on the disk is
+//!   that of the packs.
+//! - The walk is one task. A tree of many small directories from far away waits for it; up to 64 directories are read
+//!   ahead in one round, but a chain of directories is a chain of rounds.
+//! - A proof of the whole snapshot walks it twice, and its listings are read and parsed twice.
+//! - An existing file is hashed from end to end, also when its last byte is all that differs, unless its size and time are
+//!   trusted (`Overwrite::IfChanged`).
+//! - Between the proof and the change the target or the storage may change. Then the entry fails; what was there before
+//!   stays, or comes back.
 
 mod clock;
+mod compare_disk;
+mod compose;
 mod cost;
 mod credits;
 mod decode;
-mod extra;
+mod delete_extra;
+mod destination;
+mod extras;
 mod fetch;
 mod filter;
 mod finish;
+mod ledger;
+mod names;
 mod options;
 mod pass;
+mod passed;
 mod plan;
+mod prepared;
+mod proof;
 mod prove;
+mod proven;
 mod reconcile;
-mod rehash;
 mod report;
-mod reread;
 mod run;
+mod run_state;
+mod sinks;
 mod slot;
-mod stages;
-mod threads;
+mod survey;
 mod ticker;
-mod verify;
+mod tidied;
+mod tree;
+mod verify_source;
+mod verify_target;
 mod walk;
+mod walked;
+mod walking;
 mod window;
-mod work;
+mod worker_threads;
+mod workers;
 mod write;
 
 pub use clock::StageTimes;
 pub use options::{
     Consent, DeleteLimit, OnError, Overwrite, OwnerPolicy, RefuseExisting, RestoreOptions, SyncMode,
+    VerifyOptions,
 };
 pub use report::{Deletion, Failure, Planned, Remark, Report};
-pub use run::VerifyOptions;

@@ -243,6 +243,43 @@ impl Default for RestoreOptions {
     }
 }
 
+impl RestoreOptions {
+    /// Whether every entry of the tree is wanted.
+    pub(super) fn takes_all(&self) -> bool {
+        self.include.is_empty() && self.exclude.is_empty() && self.max_depth.is_none()
+    }
+}
+
+/// How to verify.
+#[derive(Debug, Clone, Default)]
+pub struct VerifyOptions {
+    /// Recompute the keyed hash of every content, beyond its authenticated decryption.
+    pub hash: bool,
+    /// Bytes for pack data, plaintext and listings; 0: the default of a restore.
+    pub memory_bytes: u64,
+    /// Requests in flight; 0: as the storage suggests.
+    pub parallel: usize,
+    /// Threads; 0: as many as cores.
+    pub threads: usize,
+    /// Stops the work when set.
+    pub cancel: Cancel,
+}
+
+impl VerifyOptions {
+    /// The options of a run that only reads.
+    pub(super) fn of_a_run(&self) -> RestoreOptions {
+        let defaults = RestoreOptions::default();
+        RestoreOptions {
+            hash: self.hash,
+            memory_bytes: if self.memory_bytes > 0 { self.memory_bytes } else { defaults.memory_bytes },
+            parallel: self.parallel,
+            threads: self.threads,
+            cancel: self.cancel.clone(),
+            ..defaults
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

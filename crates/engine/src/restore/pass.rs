@@ -1,84 +1,83 @@
 //! One pass over a tree: wires the stages and keeps them fed.
 
 use std::pin::pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::FusedFuture;
 use rekopia_blob::{BlobError, BlobErrorKind};
-use rekopia_format::directory::Entry;
-use rekopia_format::entry_name::EntryName;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 
 use super::cost::CostModel;
 use super::credits::Credits;
+use super::destination::Destination;
 use super::fetch::{self, Fetched, Target};
-use super::filter::Filter;
-use super::finish::Outcome;
+use super::finish::Finisher;
+use super::ledger::Ledger;
 use super::options::RestoreOptions;
 use super::plan::{PackRead, PlannedSlice, WantedContent, plan};
-use super::slot::{FileSlot, Folder};
-use super::threads::Workers;
-use super::walk::{Walk, WalkOptions, Walked};
+use super::run_state::RunState;
+use super::slot::FileSlot;
+use super::tree::Tree;
+use super::walking::start_walk;
 use super::window::{Planner, packed_bytes};
-use super::work::{Again, Waiting, Work, Workshop};
+use super::worker_threads::WorkerThreads;
+use super::workers::{Again, Job, WindowPermit, Workers};
 use super::write::Writer;
 use crate::error::{Error, Result};
-use crate::observer::Cancel;
 use crate::repository::Repository;
 use crate::repository::contents::Contents;
 use crate::repository::listed_packs::ListedPacks;
-use crate::sink::Sink;
-
-/// The tree of a pass: a directory that becomes the root, or one entry in it.
-#[derive(Clone)]
-pub(crate) enum Tree {
-    Directory { folder: Arc<Folder>, root: Entry },
-    Single { folder: Arc<Folder>, name: EntryName, entry: Entry },
-}
 
 /// Plans that wait for fetch.
 const QUEUED_READS: usize = 2;
 
 /// What writes that have begun get when the caller asks to stop.
 pub(crate) const WRITES_END: Duration = Duration::from_secs(2);
+/// What putting back modes gets, from the same moment on.
+pub(crate) const MODES_CLOSE: Duration = Duration::from_millis(2300);
 
 /// Everything that a pass needs.
 pub(crate) struct Pass<'a> {
     pub(crate) repository: &'a Repository,
     pub(crate) options: &'a RestoreOptions,
-    pub(crate) sink: Option<Arc<Sink>>,
-    /// The target of a dry run, which is only looked at.
-    pub(crate) view: Option<Arc<Sink>>,
+    pub(crate) destination: Destination,
     /// The packs as the storage lists them, where that had to be known.
     pub(crate) packs: Option<Arc<ListedPacks>>,
-    pub(crate) outcome: Arc<Outcome>,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) state: Arc<RunState>,
 }
 
 impl Pass<'_> {
-    /// Restores (or, without a sink, verifies) everything in `tree`.
+    /// Takes everything in `tree` to its destination.
     pub(crate) async fn run(&self, tree: Tree) -> Result<()> {
         let contents = match &self.packs {
             Some(packs) => packs.contents.clone(),
             None => self.repository.contents(),
         };
         let costs = self.costs(&contents);
-        let (walking, walked) = start_walk(&contents, self.options, &self.outcome, tree)?;
+        let (walking, walked) = start_walk(
+            &contents,
+            self.options,
+            &self.ledger.clock,
+            self.options.cancel.also(&self.state.stop),
+            tree,
+        )?;
         let planner = async |reads: &mpsc::Sender<PackRead<Target>>,
-                             work: &crossbeam_channel::Sender<Work>| {
+                             jobs: &crossbeam_channel::Sender<Job>| {
             let planner = Planner {
                 options: self.options,
-                sink: self.sink.as_ref().or(self.view.as_ref()),
+                destination: &self.destination,
                 packs: self.packs.as_deref(),
-                outcome: &self.outcome,
+                ledger: &self.ledger,
+                state: &self.state,
                 contents: &contents,
                 costs: &costs,
                 reads,
-                work,
+                jobs,
                 window: Vec::new(),
-                waiting: Waiting::places(),
+                permits: WindowPermit::of_a_pass(),
             };
             planner.run(walked).await
         };
@@ -93,12 +92,11 @@ impl Pass<'_> {
         let reloading = async { if again.is_moved { self.repository.reload_index().await } else { Ok(()) } };
         let Some(reloaded) = self.options.cancel.run_until_cancelled(reloading).await else { return Ok(()) };
         if let Err(e) = reloaded {
-            self.outcome.tally.warn(format!("the index could not be read once more: {}", e.chain()));
+            self.ledger.warn(format!("the index could not be read once more: {}", e.chain()));
         }
         let (old, contents) = (contents, self.repository.contents());
-        let second = async |reads: &mpsc::Sender<PackRead<Target>>,
-                            work: &crossbeam_channel::Sender<Work>| {
-            let slices = relocated(&old, &contents, again.contents, work);
+        let second = async |reads: &mpsc::Sender<PackRead<Target>>, jobs: &crossbeam_channel::Sender<Job>| {
+            let slices = relocated(&old, &contents, again.contents, jobs);
             let options = costs.plan_options(packed_bytes(&slices));
             for read in plan(slices, options) {
                 if reads.send(read).await.is_err() {
@@ -117,90 +115,118 @@ impl Pass<'_> {
         costs: &CostModel,
         unfinished: &Arc<Mutex<Vec<Arc<FileSlot>>>>,
         may_retry: bool,
-        feed: impl AsyncFnOnce(&mpsc::Sender<PackRead<Target>>, &crossbeam_channel::Sender<Work>),
+        feed: impl AsyncFnOnce(&mpsc::Sender<PackRead<Target>>, &crossbeam_channel::Sender<Job>),
     ) -> Result<Again> {
-        let shop = Arc::new(Workshop {
-            contents: contents.clone(),
-            writer: Writer {
-                sink: self.sink.clone(),
-                view: self.view.clone(),
-                outcome: Arc::clone(&self.outcome),
-                unfinished: Arc::clone(unfinished),
-            },
-            hash: self.options.hash,
-            again: may_retry.then(Default::default),
-        });
-        let (work, queue) = crossbeam_channel::unbounded();
-        let threads = match self.options.threads {
-            // One more than cores where a write may wait.
-            0 => {
-                let cores = std::thread::available_parallelism().map_or(2, |n| n.get());
-                cores + usize::from(self.sink.is_some())
-            }
-            n => n,
-        };
-        let workers = Workers::start(threads, &shop, queue);
+        let workers = Arc::new(self.workers(contents, unfinished, may_retry));
+        let (jobs, queue) = crossbeam_channel::unbounded();
+        let threads = WorkerThreads::start(self.threads(), &workers, queue);
 
         let credits = Credits::new(costs.flying_bytes());
         let (reads, planned) = mpsc::channel(QUEUED_READS);
-        let fetch_work = work.clone();
-        let clock = &self.outcome.tally.clock;
+        let fetched_jobs = jobs.clone();
+        let clock = &self.ledger.clock;
         let fetching = fetch::fetch(contents, planned, &credits, costs, clock, move |fetched| {
-            let _ = fetch_work.send(Work::Fetched(fetched));
-            clock.queued(fetch_work.len());
+            let _ = fetched_jobs.send(Job::Fetched(fetched));
+            clock.queued(fetched_jobs.len());
         });
         let feeding = async {
-            feed(&reads, &work).await;
-            drop((reads, work));
+            feed(&reads, &jobs).await;
+            drop((reads, jobs));
         };
         let mut feeding = pin!(feeding.fuse());
         // Whatever ends this drops the reads in flight.
         tokio::select! {
             ((), ()) = async { tokio::join!(fetching, &mut feeding) } => {}
             () = self.stopped() => {}
-            () = workers.help() => {}
+            () = threads.help() => {}
         }
+        match self.end(feeding, threads, &workers).await {
+            Some(false) => Err(Error::internal("a worker panicked")),
+            None => {
+                let what = "a write had not ended two seconds after the run was stopped: the target hangs";
+                self.ledger.warn(what.into());
+                Ok(Again::default())
+            }
+            Some(true) if self.state.stop.is_cancelled() => Ok(Again::default()),
+            Some(true) => Ok(workers.again.as_ref().map_or_else(Again::default, |again| {
+                std::mem::take(&mut *again.lock().unwrap_or_else(PoisonError::into_inner))
+            })),
+        }
+    }
+
+    /// Waits for what is being compared and written; whether no thread panicked, `None` when the target hangs.
+    async fn end(
+        &self,
+        feeding: impl FusedFuture<Output = ()> + Unpin,
+        threads: WorkerThreads,
+        workers: &Arc<Workers>,
+    ) -> Option<bool> {
         let ending = async {
             // The walk and the receiver of its plans are gone: what is being compared is all that it waits for.
             if !feeding.is_terminated() {
                 tokio::select! {
                     () = feeding => {}
-                    () = workers.help() => {}
+                    () = threads.help() => {}
                 }
             }
-            let nobody_panicked = workers.finish().await;
-            if self.outcome.stop.is_cancelled() {
-                let shop = Arc::clone(&shop);
-                let _ = tokio::task::spawn_blocking(move || shop.writer.abandon_unfinished()).await;
+            let nobody_panicked = threads.finish().await;
+            if self.state.stop.is_cancelled() {
+                let workers = Arc::clone(workers);
+                let _ = tokio::task::spawn_blocking(move || workers.abandon_unfinished()).await;
             }
             nobody_panicked
         };
-        let ended = tokio::select! {
+        tokio::select! {
             ended = self.options.cancel.run_with_grace(WRITES_END, ending) => ended,
             () = async { self.stopped().await; std::future::pending().await } => None,
-        };
-        match ended {
-            Some(false) => Err(Error::internal("a worker panicked")),
-            None => {
-                let what = "a write had not ended two seconds after the run was stopped: the target hangs";
-                self.outcome.tally.warn(what.into());
-                Ok(Again::default())
+        }
+    }
+
+    fn workers(
+        &self,
+        contents: &Contents,
+        unfinished: &Arc<Mutex<Vec<Arc<FileSlot>>>>,
+        may_retry: bool,
+    ) -> Workers {
+        Workers {
+            contents: contents.clone(),
+            writer: Writer {
+                destination: self.destination.clone(),
+                ledger: Arc::clone(&self.ledger),
+                stop: self.state.stop.clone(),
+                unfinished: Arc::clone(unfinished),
+            },
+            finisher: Finisher::new(
+                self.destination.clone(),
+                &self.ledger,
+                &self.state,
+                self.options.strict_attributes,
+            ),
+            hash: self.options.hash,
+            again: may_retry.then(Default::default),
+        }
+    }
+
+    /// How many threads there are to be.
+    fn threads(&self) -> usize {
+        match self.options.threads {
+            // One more than cores where a write may wait.
+            0 => {
+                let cores = std::thread::available_parallelism().map_or(2, |n| n.get());
+                cores + usize::from(self.destination.written().is_some())
             }
-            Some(true) if self.outcome.stop.is_cancelled() => Ok(Again::default()),
-            Some(true) => Ok(shop.again.as_ref().map_or_else(Again::default, |again| {
-                std::mem::take(&mut *again.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
-            })),
+            n => n,
         }
     }
 
     /// Waits until the run is to stop, and passes the caller's wish on to the stages.
     async fn stopped(&self) {
-        self.options.cancel.also(&self.outcome.stop).cancelled().await;
-        self.outcome.stop.cancel();
+        self.options.cancel.also(&self.state.stop).cancelled().await;
+        self.state.stop.cancel();
     }
 
     fn costs(&self, contents: &Contents) -> CostModel {
-        CostModel::new(contents.blobs.traits(), self.data_bytes(), self.options.parallel)
+        CostModel::new(contents.blobs.profile(), self.data_bytes(), self.options.parallel)
     }
 
     /// Bytes of the budget for packs.
@@ -209,61 +235,12 @@ impl Pass<'_> {
     }
 }
 
-/// A walk that goes on beside whoever takes what it finds; it ends when this is dropped.
-pub(crate) struct Walking(JoinHandle<()>);
-
-impl Walking {
-    /// Runs `walk` until it ends or `cancel` is set.
-    pub(crate) fn start(walk: Walk, tree: Tree, cancel: Cancel) -> Self {
-        Walking(tokio::spawn(async move {
-            let walk = async {
-                match tree {
-                    Tree::Directory { folder, root } => walk.run_directory(folder, &root).await,
-                    Tree::Single { folder, name, entry } => walk.run_single(folder, name, &entry).await,
-                }
-            };
-            cancel.run_until_cancelled(walk).await;
-        }))
-    }
-
-    /// Waits for its end.
-    pub(crate) async fn end(mut self) -> Result<()> {
-        (&mut self.0).await.map_err(|_| Error::internal("the walk panicked"))
-    }
-}
-
-impl Drop for Walking {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// Begins to walk `tree`; what it finds comes through the channel.
-pub(crate) fn start_walk(
-    contents: &Contents,
-    options: &RestoreOptions,
-    outcome: &Outcome,
-    tree: Tree,
-) -> Result<(Walking, mpsc::Receiver<Vec<Walked>>)> {
-    let (found, walked) = mpsc::channel(8);
-    let cancel = options.cancel.also(&outcome.stop);
-    let walk_options = WalkOptions {
-        filter: Filter::new(&options.include, &options.exclude)?,
-        max_depth: options.max_depth,
-        read_ahead_bytes: options.memory_bytes / 4,
-        clock: Arc::clone(&outcome.tally.clock),
-        cancel: cancel.clone(),
-    };
-    let walk = Walk::new(contents.clone(), walk_options, found);
-    Ok((Walking::start(walk, tree, cancel), walked))
-}
-
-/// The same wants, at the places that a fresh index names.
+/// What was wanted and not found, at the places that a fresh index names.
 fn relocated(
     old: &Contents,
     fresh: &Contents,
     gone: Vec<WantedContent<Target>>,
-    work: &crossbeam_channel::Sender<Work>,
+    jobs: &crossbeam_channel::Sender<Job>,
 ) -> Vec<PlannedSlice<Target>> {
     let mut slices = Vec::new();
     for wanted in gone {
@@ -279,7 +256,7 @@ fn relocated(
         let pack = old.index.pack(wanted.location.pack).clone();
         let error = Arc::new(BlobError::new(kind, why).of(&pack));
         let lost = Fetched::Lost { contents: vec![wanted], gone: false, error, pack };
-        let _ = work.send(Work::Fetched(lost));
+        let _ = jobs.send(Job::Fetched(lost));
     }
     slices
 }

@@ -5,12 +5,12 @@ use std::sync::atomic::Ordering;
 
 use rekopia_format::ContentOpener;
 
-use super::finish::Outcome;
+use super::compare_disk::{DiskRange, Found, check_ranges};
+use super::ledger::Ledger;
 use super::options::{Overwrite, RestoreOptions};
-use super::rehash::{DiskRange, Found, check_ranges};
-use super::report::Tally;
+use super::run_state::RunState;
 use super::slot::{FileSlot, SlotKind};
-use super::walk::Walked;
+use super::walked::Walked;
 use crate::error::Error;
 use crate::repository::objects::Slice;
 use crate::sink::{Existing, ExistingKind, Sink, Want};
@@ -21,7 +21,8 @@ pub(crate) struct Reconcile {
     sink: Arc<Sink>,
     opener: Arc<ContentOpener>,
     overwrite: Overwrite,
-    outcome: Arc<Outcome>,
+    ledger: Arc<Ledger>,
+    state: Arc<RunState>,
     threads: usize,
 }
 
@@ -37,10 +38,11 @@ impl Reconcile {
         sink: Arc<Sink>,
         opener: Arc<ContentOpener>,
         options: &RestoreOptions,
-        outcome: Arc<Outcome>,
+        ledger: Arc<Ledger>,
+        state: Arc<RunState>,
     ) -> Self {
         let threads = std::thread::available_parallelism().map_or(2, |n| n.get());
-        Reconcile { sink, opener, overwrite: options.overwrite, outcome, threads }
+        Reconcile { sink, opener, overwrite: options.overwrite, ledger, state, threads }
     }
 
     /// Looks at every entry of a batch; gives the batch with what is still to do.
@@ -57,7 +59,7 @@ impl Reconcile {
                 Ok(part) => done.extend(part),
                 Err(_) => {
                     let error = Error::internal("a comparing thread panicked");
-                    self.outcome.failed(String::new(), &error, false);
+                    self.state.fail(&self.ledger, String::new(), &error, false);
                 }
             }
         }
@@ -70,7 +72,7 @@ impl Reconcile {
         for (number, item) in part.iter_mut().enumerate() {
             let Walked::Slices { slot, slices, .. } = item else { continue };
             // Of a run that was stopped nothing is written any more, whatever is found.
-            if self.outcome.stop.is_cancelled() {
+            if self.state.stop.is_cancelled() {
                 break;
             }
             if slot.has_failed() {
@@ -209,9 +211,9 @@ impl Reconcile {
     fn keep(&self, slot: &FileSlot, slices: &[Slice]) {
         let bytes: u64 = slices.iter().filter_map(|s| s.len).sum();
         slot.kept_bytes.fetch_add(bytes, Ordering::Relaxed);
-        Tally::add(&self.outcome.tally.done_bytes, bytes);
+        Ledger::add(&self.ledger.done_bytes, bytes);
         if slot.kind == SlotKind::File && !slot.protected.load(Ordering::Relaxed) {
-            Tally::add(&self.outcome.tally.kept_bytes, bytes);
+            Ledger::add(&self.ledger.kept_bytes, bytes);
         }
     }
 }

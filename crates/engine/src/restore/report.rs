@@ -1,13 +1,10 @@
 //! What a restore or verification did: exact counters, and the first of each kind of trouble.
 
-use std::collections::HashSet;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-
 use serde::Serialize;
 
-use super::clock::{Clock, StageTimes};
-use crate::error::{Error, ErrorKind};
+use super::clock::StageTimes;
+use crate::error::ErrorKind;
+use crate::repository::Traffic;
 
 /// One entry that is not as the snapshot has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -65,9 +62,9 @@ pub struct Report {
     pub failed: u64,
     /// Attributes that could not be set.
     pub unset_attributes: u64,
-    /// Requests to the storage.
+    /// Requests of this run to the storage; [`Repository::traffic`](crate::Repository::traffic) counts all.
     pub requests: u64,
-    /// Bytes received from the storage.
+    /// Bytes that this run received from the storage.
     pub fetched_bytes: u64,
     /// Packed bytes of the file contents that were needed, listings left out; one that is wanted again much later
     /// counts again.
@@ -76,7 +73,7 @@ pub struct Report {
     pub retries: u64,
     /// Typical time from a small request to its answer, in seconds; 0: not measured (local).
     pub latency_seconds: f64,
-    /// Wall time, in seconds.
+    /// Wall time of this run, in seconds.
     pub seconds: f64,
     /// Where the time went.
     pub stages: StageTimes,
@@ -98,7 +95,7 @@ pub struct Report {
     /// What ended the run before everything was tried.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fatal: Option<Failure>,
-    /// It read only: nothing was to be restored.
+    /// Whether the run only read: nothing was to be restored.
     #[serde(skip)]
     pub(crate) verification: bool,
 }
@@ -166,7 +163,7 @@ impl Report {
         Some(if nothing_worked { first } else { ErrorKind::Incomplete })
     }
 
-    /// Adds the numbers and lists of another run; requests and bytes of the storage are those of the later one.
+    /// Adds the numbers and lists of another run.
     pub fn add(&mut self, other: Report) {
         self.files += other.files;
         self.directories += other.directories;
@@ -184,9 +181,10 @@ impl Report {
         self.failed += other.failed;
         self.unset_attributes += other.unset_attributes;
         self.needed_bytes += other.needed_bytes;
-        self.requests = self.requests.max(other.requests);
-        self.fetched_bytes = self.fetched_bytes.max(other.fetched_bytes);
-        self.retries = self.retries.max(other.retries);
+        self.requests += other.requests;
+        self.fetched_bytes += other.fetched_bytes;
+        self.retries += other.retries;
+        self.latency_seconds = self.latency_seconds.max(other.latency_seconds);
         self.seconds += other.seconds;
         self.failures.extend(other.failures);
         self.fidelity.extend(other.fidelity);
@@ -197,6 +195,14 @@ impl Report {
         self.fatal = self.fatal.take().or(other.fatal);
     }
 
+    /// Replaces what was asked of the storage: for a program that tells what it asked in all, opening included
+    /// ([`Repository::traffic`](crate::Repository::traffic)).
+    #[must_use]
+    pub fn with_traffic(self, traffic: Traffic) -> Report {
+        let Traffic { requests, fetched_bytes, retries } = traffic;
+        Report { requests, fetched_bytes, retries, ..self }
+    }
+
     /// Whether every entry is as the snapshot has it; what could not be deleted does not count.
     pub fn is_complete(&self) -> bool {
         self.failed == 0 && !self.cancelled && self.fatal.is_none()
@@ -205,188 +211,5 @@ impl Report {
     /// The first failures; [`Report::failed`] counts all.
     pub fn failures(&self) -> &[Failure] {
         &self.failures
-    }
-}
-
-/// How many items of each kind a report holds.
-pub(crate) const KEPT: usize = 1000;
-
-/// Names that a dry run shows of what would change.
-const FIRST: usize = 10;
-
-/// Counters that the stages share while they run.
-#[derive(Debug, Default)]
-pub(crate) struct Tally {
-    pub(crate) files: AtomicU64,
-    pub(crate) directories: AtomicU64,
-    pub(crate) symlinks: AtomicU64,
-    pub(crate) bytes: AtomicU64,
-    pub(crate) kept_files: AtomicU64,
-    pub(crate) kept_bytes: AtomicU64,
-    pub(crate) skipped: AtomicU64,
-    skipped_files: AtomicU64,
-    skipped_symlinks: AtomicU64,
-    pub(crate) written_bytes: AtomicU64,
-    pub(crate) deleted: AtomicU64,
-    undeleted: AtomicU64,
-    protected: AtomicU64,
-    pub(crate) failed: AtomicU64,
-    pub(crate) unset_attributes: AtomicU64,
-    pub(crate) needed_bytes: AtomicU64,
-    pub(crate) total_entries: AtomicU64,
-    pub(crate) total_files: AtomicU64,
-    pub(crate) total_bytes: AtomicU64,
-    /// Entries that the filter takes, whatever became of them.
-    pub(crate) matched: AtomicU64,
-    /// Bytes that are where they belong, also of files that are not finished.
-    pub(crate) done_bytes: AtomicU64,
-    pub(crate) clock: Arc<Clock>,
-    lists: Mutex<Lists>,
-}
-
-#[derive(Debug, Default)]
-struct Lists {
-    failures: Vec<Failure>,
-    fidelity: Vec<Remark>,
-    incomplete: Vec<Remark>,
-    remaining: Vec<Remark>,
-    warnings: Vec<String>,
-    planned: Planned,
-    packs: HashSet<u32>,
-}
-
-impl Tally {
-    pub(crate) fn add(counter: &AtomicU64, n: u64) {
-        counter.fetch_add(n, Ordering::Relaxed);
-    }
-
-    /// Counts a failed entry and keeps it if there is room.
-    pub(crate) fn fail(&self, path: String, error: &Error, mixed: bool) -> Failure {
-        let message = if mixed { format!("left half-changed: {}", error.chain()) } else { error.chain() };
-        let failure = Failure { path, kind: error.kind(), message, mixed };
-        Tally::add(&self.failed, 1);
-        self.with(|l| {
-            // However much of the repository is damaged, trouble at the target must show.
-            if l.failures.len() == KEPT && (mixed || failure.kind != ErrorKind::Corrupt) {
-                l.failures.pop();
-            }
-            push(&mut l.failures, failure.clone());
-        });
-        failure
-    }
-
-    pub(crate) fn attribute_unset(&self, path: String, message: String) {
-        Tally::add(&self.unset_attributes, 1);
-        self.with(|l| push(&mut l.fidelity, Remark { path, message }));
-    }
-
-    pub(crate) fn incomplete(&self, path: String, message: String) {
-        self.with(|l| push(&mut l.incomplete, Remark { path, message }));
-    }
-
-    /// Counts an entry that should have gone and is still there.
-    pub(crate) fn remains(&self, path: String, message: String) {
-        Tally::add(&self.undeleted, 1);
-        self.with(|l| push(&mut l.remaining, Remark { path, message }));
-    }
-
-    /// Counts a file or link that is left alone as asked.
-    pub(crate) fn skip(&self, is_file: bool) {
-        Tally::add(&self.skipped, 1);
-        Tally::add(if is_file { &self.skipped_files } else { &self.skipped_symlinks }, 1);
-    }
-
-    /// Counts an entry that is kept because this run needs it.
-    pub(crate) fn protect(&self, path: &str) {
-        Tally::add(&self.protected, 1);
-        self.warn(format!("{path} is needed by this run and stays as it is"));
-    }
-
-    /// Counts a pack read of a dry run.
-    pub(crate) fn plan(&self, pack: u32, bytes: u64) {
-        self.with(|l| {
-            l.packs.insert(pack);
-            l.planned.requests += 1;
-            l.planned.bytes += bytes;
-        });
-    }
-
-    /// Counts an existing entry that a dry run would change, or perhaps change.
-    pub(crate) fn would_change(&self, path: String, perhaps: bool) {
-        self.with(|l| {
-            if perhaps {
-                l.planned.perhaps += 1;
-            } else {
-                l.planned.changed += 1;
-                if l.planned.first_changed.len() < FIRST {
-                    l.planned.first_changed.push(path);
-                }
-            }
-        });
-    }
-
-    /// Takes note of what a dry run would delete.
-    pub(crate) fn would_delete(&self, deletion: Deletion) {
-        self.with(|l| l.planned.deletion = deletion);
-    }
-
-    /// Counts more entries that should have gone, of which too many are named already.
-    pub(crate) fn remain_unnamed(&self, entries: u64) {
-        Tally::add(&self.undeleted, entries);
-    }
-
-    /// What [`Tally::plan`] counted.
-    pub(crate) fn planned(&self) -> Planned {
-        let mut planned = Planned::default();
-        self.with(|l| planned = Planned { packs: l.packs.len() as u64, ..l.planned.clone() });
-        planned
-    }
-
-    pub(crate) fn warn(&self, message: String) {
-        self.with(|l| push(&mut l.warnings, message));
-    }
-
-    /// The counters as they are now; traffic and time are the caller's to fill in.
-    pub(crate) fn report(&self) -> Report {
-        let get = |c: &AtomicU64| c.load(Ordering::Relaxed);
-        let mut report = Report {
-            files: get(&self.files),
-            directories: get(&self.directories),
-            symlinks: get(&self.symlinks),
-            bytes: get(&self.bytes),
-            kept_files: get(&self.kept_files),
-            kept_bytes: get(&self.kept_bytes),
-            skipped: get(&self.skipped),
-            skipped_files: get(&self.skipped_files),
-            skipped_symlinks: get(&self.skipped_symlinks),
-            written_bytes: get(&self.written_bytes),
-            deleted: get(&self.deleted),
-            undeleted: get(&self.undeleted),
-            protected: get(&self.protected),
-            failed: get(&self.failed),
-            unset_attributes: get(&self.unset_attributes),
-            needed_bytes: get(&self.needed_bytes),
-            stages: self.clock.times(),
-            ..Report::default()
-        };
-        self.with(|l| {
-            report.failures.clone_from(&l.failures);
-            report.fidelity.clone_from(&l.fidelity);
-            report.incomplete.clone_from(&l.incomplete);
-            report.remaining.clone_from(&l.remaining);
-            report.warnings.clone_from(&l.warnings);
-        });
-        report.failures.sort_by(|a, b| a.path.cmp(&b.path));
-        report
-    }
-
-    fn with(&self, f: impl FnOnce(&mut Lists)) {
-        f(&mut self.lists.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-}
-
-fn push<T>(list: &mut Vec<T>, item: T) {
-    if list.len() < KEPT {
-        list.push(item);
     }
 }

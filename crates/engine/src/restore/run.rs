@@ -1,218 +1,144 @@
-//! A whole restore or verification, from what was resolved to the report.
+//! What all stages of one run share, and the passes that they make.
 
-use std::path::Path;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use rekopia_format::directory::{Entry, EntryKind};
+use rekopia_format::directory::EntryKind;
 use rekopia_format::entry_name::EntryName;
 
-use super::finish::Outcome;
+use super::destination::Destination;
+use super::ledger::Ledger;
 use super::options::RestoreOptions;
-use super::pass::{Pass, Tree};
+use super::pass::Pass;
 use super::report::Report;
-use super::slot::Folder;
-use super::stages::Run;
+use super::run_state::RunState;
 use super::ticker::{Known, Ticker};
-use crate::error::{Error, ErrorKind, Result};
-use crate::observer::{Cancel, Event, Observer, Phase};
-use crate::repository::Repository;
-use crate::repository::objects::{ObjectReader, ReadAhead};
+use super::tree::Tree;
+use crate::error::{Error, Missing, Result};
+use crate::observer::Observer;
+use crate::repository::listed_packs::ListedPacks;
 use crate::repository::reference::Resolved;
-use crate::sink::DirNode;
+use crate::repository::{Repository, Traffic};
+use crate::sink::Sink;
 
-/// How to verify.
-#[derive(Debug, Clone, Default)]
-pub struct VerifyOptions {
-    /// Recompute the keyed hash of every content, beyond its authenticated decryption.
-    pub hash: bool,
-    /// Bytes for pack data, plaintext and listings; 0: the default of a restore.
-    pub memory_bytes: u64,
-    /// Requests in flight; 0: as the storage suggests.
-    pub parallel: usize,
-    /// Threads; 0: as many as cores.
-    pub threads: usize,
-    /// Stops the work when set.
-    pub cancel: Cancel,
+/// What all stages of one run share.
+pub(super) struct Run<'a> {
+    pub(super) repository: &'a Repository,
+    pub(super) from: &'a Resolved,
+    pub(super) options: &'a RestoreOptions,
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) state: Arc<RunState>,
+    start: Start,
 }
 
-impl Repository {
-    /// Restores what `from` names: a directory's contents into `target`, a file or symlink to `target`.
-    ///
-    /// A report comes back whenever the target may have been touched, also when entries failed, the run was stopped or
-    /// could not go on ([`Report::fatal`]); [`Report::exit_kind`] says how a program ends. A run that was stopped comes
-    /// back within seconds, also when its storage or its target hangs ([`Cancel`]).
-    ///
-    /// Dropping the future ends its tasks and threads; of what was half-written nothing stays, but modes of directories
-    /// that were opened do.
-    ///
-    /// # Errors
-    /// Nothing was touched: [`ErrorKind::Corrupt`] when the root cannot be read, or anything at all under
-    /// [`OnError::Stop`](super::OnError::Stop); [`ErrorKind::Destination`] when the target cannot be used, overlaps the
-    /// repository or lacks room; [`ErrorKind::Refused`] when more would be deleted than may be;
-    /// [`ErrorKind::NotFound`] when nothing matches `include`; [`ErrorKind::Usage`].
-    pub async fn restore(
-        &self,
-        from: &Resolved,
-        target: &Path,
-        options: &RestoreOptions,
-        observer: Arc<dyn Observer>,
-    ) -> Result<Report> {
-        let started = Instant::now();
-        observer.event(Event::Phase { phase: Phase::Comparing });
-        let Some(proven) = options.cancel.run_until_cancelled(self.prove_root(&from.entry)).await else {
-            return Ok(self.report_of_nothing(started));
-        };
-        proven?;
-        let outcome = Arc::new(Outcome::new(options, observer)?);
-        let stages = Stopping::new(&outcome.stop, async {
-            let mut run = Run::prepare(self, from, target, options, &outcome)?;
-            let proof = run.prove().await?;
-            run.check_room(&proof)?;
-            if options.dry_run {
-                return run.plan(&proof).await;
-            }
-            run.check_deletion(&proof).await?;
-            run.write(proof).await
-        });
-        match stages.await {
-            Err(e) if e.kind() == ErrorKind::Cancelled => {}
-            done => done?,
-        }
-        Ok(self.report(&outcome, options, started))
-    }
+/// When a run began, and what had been asked of the storage by then.
+#[derive(Clone, Copy)]
+pub(super) struct Start {
+    at: Instant,
+    traffic: Traffic,
+}
 
-    /// Reads and authenticates everything that `from` names, without writing.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Corrupt`] when the root cannot be read; damage below is in the report.
-    pub async fn verify(
-        &self,
-        from: &Resolved,
-        options: &VerifyOptions,
-        observer: Arc<dyn Observer>,
-    ) -> Result<Report> {
-        let started = Instant::now();
-        observer.event(Event::Phase { phase: Phase::Verifying });
-        let defaults = RestoreOptions::default();
-        let options = RestoreOptions {
-            hash: options.hash,
-            memory_bytes: if options.memory_bytes > 0 { options.memory_bytes } else { defaults.memory_bytes },
-            parallel: options.parallel,
-            threads: options.threads,
-            cancel: options.cancel.clone(),
-            ..defaults
-        };
-        let Some(proven) = options.cancel.run_until_cancelled(self.prove_root(&from.entry)).await else {
-            return Ok(Report { verification: true, ..self.report_of_nothing(started) });
-        };
-        proven?;
-        let outcome = Arc::new(Outcome::new(&options, observer)?);
-        let (node, entry) = (DirNode::root(None), from.entry.clone());
-        let tree = match from.entry.kind {
-            EntryKind::Directory => Tree::Directory { folder: Folder::root(node), root: entry },
-            _ => Tree::Single { folder: Folder::holder(node), name: shown_name(from)?, entry },
-        };
-        let pass = Pass {
-            repository: self,
-            options: &options,
-            sink: None,
-            view: None,
-            packs: None,
-            outcome: Arc::clone(&outcome),
-        };
-        let ticker = Ticker::start(self, &outcome, Known::all(from));
-        let ran = Stopping::new(&outcome.stop, pass.run(tree)).await;
-        ticker.stop();
-        if let Err(e) = ran {
-            outcome.abort(&e);
-        }
-        let mut report = self.report(&outcome, &options, started);
-        report.verification = true;
-        Ok(report)
-    }
-
-    /// Reads the root's listing (its beginning, when it is huge) before the target is touched.
-    async fn prove_root(&self, entry: &Entry) -> Result<()> {
-        let object = entry.object.ok_or_else(|| Error::new(ErrorKind::Corrupt, "the root has no object"))?;
-        let contents = self.contents();
-        if entry.kind != EntryKind::Directory {
-            return contents.locate(object.content()).map(drop);
-        }
-        let (mut reader, mut ahead) = (ObjectReader::new(&object, None), ReadAhead::default());
-        let mut scanner = rekopia_format::directory::DirectoryScanner::new();
-        let unreadable =
-            |e: Error| Error::new(e.kind(), "the root directory cannot be read").because(e.chain());
-        let damaged = |e| Error::new(ErrorKind::Corrupt, "the root directory is damaged").because(e);
-        for _ in 0..PROVEN_CONTENTS {
-            match reader.next(&contents, &mut ahead).await.map_err(unreadable)? {
-                Some(chunk) => scanner.push(&chunk, |_| ()).map_err(damaged)?,
-                None => return scanner.finish().map(drop).map_err(damaged),
-            }
-        }
-        Ok(())
+impl Start {
+    pub(super) fn now(repository: &Repository) -> Self {
+        Start { at: Instant::now(), traffic: repository.traffic() }
     }
 
     /// The report of a run that was stopped before it began.
-    fn report_of_nothing(&self, started: Instant) -> Report {
-        let (requests, fetched_bytes) = self.traffic();
-        let seconds = started.elapsed().as_secs_f64();
-        Report { cancelled: true, requests, fetched_bytes, seconds, ..Report::default() }
+    pub(super) fn report_of_nothing(self, repository: &Repository) -> Report {
+        let report = Report { cancelled: true, ..Report::default() };
+        self.measured(repository, report)
     }
 
-    fn report(&self, outcome: &Outcome, options: &RestoreOptions, started: Instant) -> Report {
-        if let Err(e) = outcome.close_log() {
-            outcome.abort(&e);
-        }
-        let mut report = outcome.tally.report();
-        let (requests, bytes) = self.traffic();
-        report.requests = requests;
-        report.fetched_bytes = bytes;
-        let usage = self.usage();
-        report.retries = usage.retries;
-        report.latency_seconds = usage.latency_us as f64 / 1e6;
-        report.seconds = started.elapsed().as_secs_f64();
-        report.cancelled = options.cancel.is_cancelled();
-        report.fatal = outcome.fatal();
-        report.planned = options.dry_run.then(|| outcome.tally.planned());
+    /// Fills in what the run took; what opening the repository cost is no part of it.
+    fn measured(self, repository: &Repository, report: Report) -> Report {
+        let mut report = report.with_traffic(repository.traffic().since(self.traffic));
+        report.latency_seconds = repository.usage().latency_us as f64 / 1e6;
+        report.seconds = self.at.elapsed().as_secs_f64();
         report
     }
 }
 
-/// Work whose threads and tasks end with it, also when its future is dropped: they are told before anything of it goes.
-struct Stopping<F> {
-    stop: Cancel,
-    work: Pin<Box<F>>,
-}
-
-impl<F: Future> Stopping<F> {
-    fn new(stop: &Cancel, work: F) -> Self {
-        Stopping { stop: stop.clone(), work: Box::pin(work) }
+impl<'a> Run<'a> {
+    /// Opens the ledger; nothing of the target is touched.
+    ///
+    /// # Errors
+    /// When the report file cannot be created.
+    pub(super) fn begin(
+        repository: &'a Repository,
+        from: &'a Resolved,
+        options: &'a RestoreOptions,
+        observer: Arc<dyn Observer>,
+        start: Start,
+    ) -> Result<Self> {
+        let ledger = Arc::new(Ledger::open(options.report_file.as_deref())?);
+        let state = Arc::new(RunState::new(options.on_error, observer));
+        Ok(Run { repository, from, options, ledger, state, start })
     }
-}
 
-impl<F: Future> Future for Stopping<F> {
-    type Output = F::Output;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.work.as_mut().poll(context)
+    /// Takes all of `tree` to `destination`; what goes wrong is in the ledger, or ends the run.
+    pub(super) async fn pass(&self, tree: Tree, packs: Option<Arc<ListedPacks>>, destination: Destination) {
+        let pass = Pass {
+            repository: self.repository,
+            options: self.options,
+            destination,
+            packs,
+            ledger: Arc::clone(&self.ledger),
+            state: Arc::clone(&self.state),
+        };
+        let known = if self.options.takes_all() { Known::all(self.from) } else { Known::default() };
+        let ticker = Ticker::start(self.repository, &self.ledger, &self.state.observer, known);
+        let ran = pass.run(tree).await;
+        ticker.stop();
+        if let Err(e) = ran {
+            self.state.abort(&e);
+        }
     }
-}
 
-impl<F> Drop for Stopping<F> {
-    fn drop(&mut self) {
-        self.stop.cancel();
+    /// What is to be restored into `sink`, with countdowns of its own; a file or link is called `name` there.
+    ///
+    /// # Errors
+    /// When it has no name at all.
+    pub(super) fn tree(&self, sink: &Arc<Sink>, name: Option<&EntryName>) -> Result<Tree> {
+        let node = Arc::clone(sink.root());
+        if !self.options.include.is_empty() {
+            node.only_if_used();
+        }
+        Tree::new(self.from, node, name.cloned())
     }
-}
 
-/// Contents of the root's listing that are read as a proof.
-const PROVEN_CONTENTS: usize = 64;
+    /// Whether nothing has failed so far.
+    pub(super) fn went_well(&self) -> bool {
+        self.state.fatal().is_none()
+            && !self.options.cancel.is_cancelled()
+            && self.ledger.failed.load(Ordering::Relaxed) == 0
+    }
 
-/// What a single file or link is called in a report.
-fn shown_name(from: &Resolved) -> Result<EntryName> {
-    let last = from.sub_path.rsplit('/').next().unwrap_or_default();
-    let name = EntryName::parse(last).or_else(|_| from.entry.name.clone());
-    name.or_else(|_| EntryName::parse("file")).map_err(|_| Error::internal("a plain name"))
+    /// Refuses a selection that takes nothing: nothing done is not success.
+    pub(super) fn check_matches(&self) -> Result<()> {
+        let Resolved { snapshot, sub_path, entry, .. } = self.from;
+        let patterns = &self.options.include;
+        let nothing = self.ledger.matched.load(Ordering::Relaxed) == 0;
+        if patterns.is_empty() || !nothing || !self.went_well() || entry.kind != EntryKind::Directory {
+            return Ok(());
+        }
+        let what = format!("nothing in the snapshot matches {}; nothing was restored", patterns.join(", "));
+        let tree = match snapshot {
+            Some(s) if sub_path.is_empty() => s.id.to_string(),
+            Some(s) => format!("{}/{sub_path}", s.id),
+            None => entry.object.map_or_else(String::new, |object| object.to_string()),
+        };
+        Err(Error::not_found(what, Missing::Match { tree }))
+    }
+
+    /// What was done so far.
+    pub(super) fn report(&self) -> Report {
+        if let Err(e) = self.ledger.close_log() {
+            self.state.abort(&e);
+        }
+        let mut report = self.start.measured(self.repository, self.ledger.report());
+        report.cancelled = self.options.cancel.is_cancelled();
+        report.fatal = self.state.fatal();
+        report
+    }
 }

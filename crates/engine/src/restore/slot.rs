@@ -3,9 +3,10 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use rekopia_format::directory::Entry;
 use rekopia_format::entry_name::EntryName;
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::sink::{Attributes, DirNode, Existing, LargeFile, Patch};
 
 /// A directory with a count of what is still to come in it; at zero it gets its attributes.
@@ -15,7 +16,7 @@ pub(crate) struct Folder {
     parent: Option<Arc<Folder>>,
     /// Its own listing, and each entry of it.
     pending: AtomicUsize,
-    /// It only holds the single file or link that is restored: it counts for nothing.
+    /// Whether the directory only holds the single file or link that is restored: it counts for nothing.
     is_holder: bool,
     /// Something in it was left out because it is too deep: what the target has there is not extra.
     cut: AtomicBool,
@@ -253,4 +254,14 @@ impl Writing {
             Writing::Patched(patch) => patch.abandon(),
         }
     }
+}
+
+/// The attributes that an entry records.
+pub(crate) fn attributes(entry: &Entry) -> Attributes {
+    Attributes { mode: entry.mode, uid: entry.uid, gid: entry.gid, mtime_ns: entry.mtime_ns }
+}
+
+/// An object whose length is not what its entry says.
+pub(crate) fn wrong_length(found: u64, recorded: u64) -> Error {
+    Error::new(ErrorKind::Corrupt, format!("the object has {found} bytes, the entry records {recorded}"))
 }

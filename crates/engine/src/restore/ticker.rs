@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use rekopia_format::directory::EntryKind;
 
-use super::finish::Outcome;
-use crate::observer::{Event, Pace, Progress};
+use super::ledger::Ledger;
+use crate::observer::{Event, Observer, Pace, Progress};
 use crate::repository::Repository;
 use crate::repository::reference::Resolved;
 
@@ -39,17 +39,23 @@ pub(super) struct Ticker(tokio::task::JoinHandle<()>);
 
 impl Ticker {
     /// `known`: what all of the tree is, where all of it is wanted and that is recorded.
-    pub(super) fn start(repository: &Repository, outcome: &Arc<Outcome>, known: Known) -> Self {
-        let (traffic, outcome) = (Arc::clone(&repository.contents().traffic), Arc::clone(outcome));
+    pub(super) fn start(
+        repository: &Repository,
+        ledger: &Arc<Ledger>,
+        observer: &Arc<dyn Observer>,
+        known: Known,
+    ) -> Self {
+        let traffic = Arc::clone(&repository.contents().traffic);
+        let (ledger, observer) = (Arc::clone(ledger), Arc::clone(observer));
         Ticker(tokio::spawn(async move {
             let mut ticks = tokio::time::interval(TICK);
             let mut pace = Pace::default();
             loop {
                 ticks.tick().await;
-                let (t, get) = (&outcome.tally, |c: &std::sync::atomic::AtomicU64| c.load(Ordering::Relaxed));
+                let (t, get) = (&ledger, |c: &std::sync::atomic::AtomicU64| c.load(Ordering::Relaxed));
                 let (bytes, total_bytes) = (get(&t.done_bytes), known.bytes.max(get(&t.total_bytes)));
                 let rate = pace.rate(Instant::now(), bytes);
-                outcome.observer.event(Event::Progress(Progress {
+                observer.event(Event::Progress(Progress {
                     entries: get(&t.files) + get(&t.directories) + get(&t.symlinks) + get(&t.failed),
                     total_entries: known.entries.max(get(&t.total_entries)),
                     files: get(&t.files),

@@ -8,8 +8,7 @@
 //! subdirectories found so far are descended into before its next content is read, so that what waits on the stack is
 //! bounded by the depth of the tree, not by its width.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::hash::{BuildHasher, RandomState};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -21,38 +20,14 @@ use tokio::sync::mpsc;
 
 use super::clock::{Clock, Stage};
 use super::filter::Filter;
-use super::slot::{FileSlot, Folder, SlotKind};
+use super::names::{Admitted, Names};
+use super::slot::{FileSlot, Folder, SlotKind, attributes};
+use super::walked::Walked;
 use crate::error::{Error, ErrorKind, Result};
 use crate::observer::Cancel;
 use crate::repository::contents::Contents;
-use crate::repository::objects::{ObjectReader, ReadAhead, Slice, SliceReader};
-use crate::sink::{Attributes, folding};
-
-/// What the walk found, in order.
-#[derive(Debug)]
-pub(crate) enum Walked {
-    /// A directory that is to exist; its entries follow.
-    Folder(Arc<Folder>),
-    /// Every entry of the directory was sent.
-    Listed {
-        folder: Arc<Folder>,
-        /// Whether its listing was readable to the end: only then is anything in it extra.
-        whole: bool,
-    },
-    /// A file or symlink with (some of) its slices; more of the same slot follow until `last`.
-    Slices { slot: Arc<FileSlot>, slices: Vec<Slice>, last: bool },
-    /// An entry that cannot be restored.
-    Failed { path: String, error: Error },
-    /// An entry whose name is none that a file can have: it goes on under another.
-    Renamed {
-        /// With the name as it is stored.
-        path: String,
-        /// What it is called instead.
-        restored_as: EntryName,
-        /// Nothing but leading slashes was dropped, as Kopia does.
-        is_usual: bool,
-    },
-}
+use crate::repository::objects::{ObjectReader, Slice, SliceReader};
+use crate::repository::read_ahead::ReadAhead;
 
 /// Where the walk starts and how far it goes.
 pub(crate) struct WalkOptions {
@@ -269,38 +244,7 @@ impl Walk {
         folder: &Arc<Folder>,
         entry: Entry,
     ) -> std::result::Result<(), Stopped> {
-        let name = match &entry.name {
-            Ok(name) => name.clone(),
-            Err(bad) => {
-                let path = folder.path_of(&bad.raw);
-                match self.another_name(depth, &bad.raw) {
-                    Ok((name, is_usual)) => {
-                        let restored_as = name.clone();
-                        self.batch.push(Walked::Renamed { path, restored_as, is_usual });
-                        name
-                    }
-                    Err(why) => {
-                        self.fail(path, Error::new(ErrorKind::Corrupt, why));
-                        return Ok(());
-                    }
-                }
-            }
-        };
-        let may_clash;
-        let name = match self.stack[depth].names.admit(name) {
-            Admitted::First { name, clashes } => {
-                may_clash = clashes;
-                name
-            }
-            Admitted::Twin { restored_as, path_hint } => {
-                let path = folder.path_of(&path_hint);
-                let what =
-                    format!("the directory has this name twice; restored as {:?}", restored_as.as_str());
-                self.batch.push(Walked::Failed { path, error: Error::new(ErrorKind::Corrupt, what) });
-                may_clash = false;
-                restored_as
-            }
-        };
+        let Some((name, may_clash)) = self.name_of(depth, folder, &entry) else { return Ok(()) };
         let is_dir = entry.kind == EntryKind::Directory;
         let filtered = !self.options.filter.is_empty();
         if filtered && !self.options.filter.admits(&folder.path_of(name.as_str()), is_dir) {
@@ -331,6 +275,38 @@ impl Walk {
             EntryKind::File | EntryKind::Symlink => {
                 let slot = self.slot(folder, name, &entry, may_clash);
                 self.send_file(slot, &entry).await
+            }
+        }
+    }
+
+    /// What an entry is called in its directory, and whether a name before it differs only in case or normalisation;
+    /// `None`: it cannot be restored.
+    fn name_of(&mut self, depth: usize, folder: &Folder, entry: &Entry) -> Option<(EntryName, bool)> {
+        let name = match &entry.name {
+            Ok(name) => name.clone(),
+            Err(bad) => {
+                let path = folder.path_of(&bad.raw);
+                match self.another_name(depth, &bad.raw) {
+                    Ok((name, is_usual)) => {
+                        let restored_as = name.clone();
+                        self.batch.push(Walked::Renamed { path, restored_as, is_usual });
+                        name
+                    }
+                    Err(why) => {
+                        self.fail(path, Error::new(ErrorKind::Corrupt, why));
+                        return None;
+                    }
+                }
+            }
+        };
+        match self.stack[depth].names.admit(name) {
+            Admitted::First { name, clashes } => Some((name, clashes)),
+            Admitted::Twin { restored_as, path_hint } => {
+                let path = folder.path_of(&path_hint);
+                let what =
+                    format!("the directory has this name twice; restored as {:?}", restored_as.as_str());
+                self.batch.push(Walked::Failed { path, error: Error::new(ErrorKind::Corrupt, what) });
+                Some((restored_as, false))
             }
         }
     }
@@ -409,63 +385,5 @@ impl Walk {
     async fn flush(&mut self) -> std::result::Result<(), Stopped> {
         let batch = std::mem::take(&mut self.batch);
         if batch.is_empty() { Ok(()) } else { self.out.send(batch).await.map_err(|_| Stopped) }
-    }
-}
-
-/// The attributes that an entry records.
-pub(crate) fn attributes(entry: &Entry) -> Attributes {
-    Attributes { mode: entry.mode, uid: entry.uid, gid: entry.gid, mtime_ns: entry.mtime_ns }
-}
-
-/// The names of a directory so far, by their 64-bit hashes.
-#[derive(Default)]
-struct Names {
-    hashes: HashSet<u64>,
-    /// Of names that are not their own [`folding::other_key`], the hashes of their keys.
-    folded: HashSet<u64>,
-    state: RandomState,
-    renamed: HashMap<String, u32>,
-}
-
-enum Admitted {
-    First {
-        name: EntryName,
-        /// A name before it differs only in case or normalisation.
-        clashes: bool,
-    },
-    Twin {
-        restored_as: EntryName,
-        path_hint: String,
-    },
-}
-
-impl Names {
-    fn has(&self, name: &EntryName) -> bool {
-        self.hashes.contains(&self.state.hash_one(name.as_str()))
-    }
-
-    fn admit(&mut self, name: EntryName) -> Admitted {
-        if self.hashes.insert(self.state.hash_one(name.as_str())) {
-            let clashes = self.clashes(name.as_str());
-            return Admitted::First { name, clashes };
-        }
-        let twin = self.renamed.entry(name.as_str().to_owned()).or_insert(0);
-        *twin += 1;
-        let path_hint = name.as_str().to_owned();
-        let stem: String = name.as_str().chars().take(60).collect();
-        match EntryName::parse(&format!("{stem}.twin-{twin}")) {
-            Ok(restored_as) => Admitted::Twin { restored_as, path_hint },
-            Err(_) => Admitted::First { name, clashes: false },
-        }
-    }
-
-    fn clashes(&mut self, name: &str) -> bool {
-        match folding::other_key(name) {
-            None => !self.folded.is_empty() && self.folded.contains(&self.state.hash_one(name)),
-            Some(key) => {
-                let hash = self.state.hash_one(key.as_str());
-                !self.folded.insert(hash) || self.hashes.contains(&hash)
-            }
-        }
     }
 }

@@ -8,20 +8,20 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::clock::Stage;
 use super::cost::CostModel;
+use super::destination::Destination;
 use super::fetch::Target;
-use super::finish::Outcome;
+use super::ledger::Ledger;
 use super::options::RestoreOptions;
 use super::plan::{PackRead, PlanOptions, PlannedSlice, plan};
 use super::reconcile::Reconcile;
-use super::report::Tally;
-use super::slot::{FileSlot, SlotKind};
-use super::walk::Walked;
-use super::work::{Waiting, Work};
+use super::run_state::RunState;
+use super::slot::{FileSlot, SlotKind, wrong_length};
+use super::walked::Walked;
+use super::workers::{Job, WindowPermit};
 use crate::error::{Error, ErrorKind};
 use crate::repository::contents::Contents;
 use crate::repository::listed_packs::ListedPacks;
 use crate::repository::objects::Slice;
-use crate::sink::Sink;
 
 /// Bytes of the budget that pay for one slice of a window: a few windows are on their way at once.
 const BYTES_PER_SLICE: u64 = 8192;
@@ -31,30 +31,31 @@ const EARLY_GAP: u64 = 256;
 /// Collects windows and turns them into pack reads.
 pub(crate) struct Planner<'a> {
     pub(crate) options: &'a RestoreOptions,
-    /// What is compared with; `None`: nothing.
-    pub(crate) sink: Option<&'a Arc<Sink>>,
+    pub(crate) destination: &'a Destination,
     /// The packs as the storage lists them, where that had to be known.
     pub(crate) packs: Option<&'a ListedPacks>,
-    pub(crate) outcome: &'a Arc<Outcome>,
+    pub(crate) ledger: &'a Arc<Ledger>,
+    pub(crate) state: &'a Arc<RunState>,
     pub(crate) contents: &'a Contents,
     pub(crate) costs: &'a CostModel,
     pub(crate) reads: &'a mpsc::Sender<PackRead<Target>>,
-    pub(crate) work: &'a crossbeam_channel::Sender<Work>,
+    pub(crate) jobs: &'a crossbeam_channel::Sender<Job>,
     /// Slices of the window.
     pub(crate) window: Vec<PlannedSlice<Target>>,
     /// Bounds what waits for the workers without holding data.
-    pub(crate) waiting: Arc<Semaphore>,
+    pub(crate) permits: Arc<Semaphore>,
 }
 
 impl Planner<'_> {
     /// Takes what the walk finds, until it ends.
     pub(crate) async fn run(mut self, mut walked: mpsc::Receiver<Vec<Walked>>) {
-        let reconcile = self.sink.filter(|s| !s.is_fresh()).map(|sink| {
+        let reconcile = self.destination.target().filter(|s| !s.is_fresh()).map(|sink| {
             Reconcile::new(
                 Arc::clone(sink),
                 Arc::clone(&self.contents.opener),
                 self.options,
-                Arc::clone(self.outcome),
+                Arc::clone(self.ledger),
+                Arc::clone(self.state),
             )
         });
         let window_slices = (self.options.memory_bytes / 4 / BYTES_PER_SLICE).clamp(512, 65_536) as usize;
@@ -74,7 +75,7 @@ impl Planner<'_> {
             let batch = match &reconcile {
                 Some(reconcile) => {
                     let batch = reconcile.run(batch).await;
-                    self.outcome.tally.clock.add(Stage::Reconcile, started);
+                    self.ledger.clock.add(Stage::Reconcile, started);
                     batch
                 }
                 None => batch,
@@ -90,30 +91,30 @@ impl Planner<'_> {
     }
 
     async fn take(&mut self, item: Walked) {
-        let outcome = self.outcome;
+        let ledger = self.ledger;
         match item {
             Walked::Folder(folder) => {
-                Tally::add(&outcome.tally.total_entries, 1);
+                Ledger::add(&ledger.total_entries, 1);
                 let is_match = folder.parent().is_some() && folder.node.is_wanted();
-                Tally::add(&outcome.tally.matched, u64::from(is_match));
+                Ledger::add(&ledger.matched, u64::from(is_match));
             }
             Walked::Listed { folder, whole } => {
                 if whole {
                     folder.node.set_listed_whole();
                 }
-                self.send(|place| Work::Listed(folder, place)).await;
+                self.send(|permit| Job::Listed(folder, permit)).await;
             }
             Walked::Failed { path, error } => {
-                Tally::add(&outcome.tally.matched, 1);
-                outcome.failed(path, &error, false);
+                Ledger::add(&ledger.matched, 1);
+                self.state.fail(ledger, path, &error, false);
             }
             Walked::Renamed { path, restored_as, is_usual } => {
                 let what = format!("no file can have this name; its data goes by {:?}", restored_as.as_str());
                 // A verification loses nothing by it.
-                if is_usual || self.sink.is_none() {
-                    outcome.tally.warn(format!("{path}: {what}"));
+                if is_usual || self.destination.target().is_none() {
+                    ledger.warn(format!("{path}: {what}"));
                 } else {
-                    outcome.failed(path, &Error::new(ErrorKind::Corrupt, what), false);
+                    self.state.fail(ledger, path, &Error::new(ErrorKind::Corrupt, what), false);
                 }
             }
             Walked::Slices { slot, slices, last } => self.take_slices(&slot, slices, last).await,
@@ -121,18 +122,17 @@ impl Planner<'_> {
     }
 
     async fn take_slices(&mut self, slot: &Arc<FileSlot>, slices: Vec<Slice>, last: bool) {
-        let outcome = self.outcome;
-        let tally = &outcome.tally;
+        let ledger = self.ledger;
         // Reconcile has counted what it kept; the rest is on its way.
         let kept = slot.kept_bytes.load(Ordering::Relaxed);
         let bytes: u64 = slices.iter().filter_map(|s| s.len).sum();
         let before = slot.object_bytes.fetch_add(bytes, Ordering::Relaxed) + kept;
         let total = before + bytes;
         if last {
-            Tally::add(&tally.total_entries, 1);
-            Tally::add(&tally.total_files, u64::from(slot.kind == SlotKind::File));
-            Tally::add(&tally.matched, 1);
-            Tally::add(&tally.total_bytes, total);
+            Ledger::add(&ledger.total_entries, 1);
+            Ledger::add(&ledger.total_files, u64::from(slot.kind == SlotKind::File));
+            Ledger::add(&ledger.matched, 1);
+            Ledger::add(&ledger.total_bytes, total);
             if total != slot.size && !slot.has_failed() && !slot.is_checkpointed() {
                 slot.fail(wrong_length(total, slot.size), false);
             }
@@ -180,13 +180,13 @@ impl Planner<'_> {
     }
 
     async fn announce(&self, slot: &Arc<FileSlot>) {
-        self.send(|place| Work::Announced(Arc::clone(slot), place)).await;
+        self.send(|permit| Job::Announced(Arc::clone(slot), permit)).await;
     }
 
     /// Hands an entry without data to the workers, as soon as not too many wait already.
-    async fn send(&self, work: impl FnOnce(Waiting) -> Work) {
-        if let Ok(permit) = Arc::clone(&self.waiting).acquire_owned().await {
-            let _ = self.work.send(work(Waiting::new(permit)));
+    async fn send(&self, job: impl FnOnce(WindowPermit) -> Job) {
+        if let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await {
+            let _ = self.jobs.send(job(WindowPermit::new(permit)));
         }
     }
 
@@ -199,21 +199,17 @@ impl Planner<'_> {
         let options = self.costs.plan_options(packed_bytes(&slices));
         let started = Instant::now();
         let reads = plan(slices, PlanOptions { gap: options.gap.min(gap), ..options });
-        self.outcome.tally.clock.add(Stage::Plan, started);
+        self.ledger.clock.add(Stage::Plan, started);
+        let is_dry = self.destination.compared().is_some();
         for read in reads {
-            if self.options.dry_run {
-                self.outcome.tally.plan(read.pack.0, read.range.end - read.range.start);
-                let _ = self.work.send(Work::Planned(read));
+            if is_dry {
+                self.ledger.plan(read.pack.0, read.range.end - read.range.start);
+                let _ = self.jobs.send(Job::Planned(read));
             } else if self.reads.send(read).await.is_err() {
                 return;
             }
         }
     }
-}
-
-/// An object whose length is not what its entry says.
-pub(crate) fn wrong_length(found: u64, recorded: u64) -> Error {
-    Error::new(ErrorKind::Corrupt, format!("the object has {found} bytes, the entry records {recorded}"))
 }
 
 /// Bytes of packs that slices need.

@@ -2,33 +2,34 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::destination::Destination;
 use super::fetch::Target;
-use super::finish::Outcome;
-use super::report::Tally;
+use super::finish::{End, half_changed};
+use super::ledger::Ledger;
 use super::slot::{FileSlot, SlotKind, Writing};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sink::{ExistingKind, Patch, Sink};
+use crate::observer::Cancel;
+use crate::sink::{ExistingKind, FidelityIssue, Patch, Sink};
 
 /// Writes contents to the slots that want them, and completes each slot with its last slice.
 pub(crate) struct Writer {
-    /// `None`: swallow everything (verification).
-    pub(crate) sink: Option<Arc<Sink>>,
-    /// The target of a dry run, which is only looked at.
-    pub(crate) view: Option<Arc<Sink>>,
-    pub(crate) outcome: Arc<Outcome>,
+    pub(crate) destination: Destination,
+    pub(crate) ledger: Arc<Ledger>,
+    /// When it is set nothing is written any more.
+    pub(crate) stop: Cancel,
     /// Slots that are being written.
     pub(crate) unfinished: Arc<Mutex<Vec<Arc<FileSlot>>>>,
 }
 
 impl Writer {
-    /// Writes a content to a place that wants it.
-    pub(super) fn write(&self, target: &Target, plain: &[u8]) -> Result<()> {
+    /// Writes a content to a place that wants it; gives the attributes that could not be set.
+    pub(super) fn write(&self, target: &Target, plain: &[u8]) -> Result<Vec<FidelityIssue>> {
         let slot = &target.slot;
-        let Some(sink) = &self.sink else { return Ok(()) };
+        let Some(sink) = self.destination.written() else { return Ok(Vec::new()) };
         if slot.has_failed() {
-            return Ok(());
+            return Ok(Vec::new());
         }
-        if self.outcome.stop.is_cancelled() {
+        if self.stop.is_cancelled() {
             return Err(Error::cancelled());
         }
         let node = &slot.folder.node;
@@ -36,46 +37,42 @@ impl Writer {
             if !target.whole {
                 return Err(Error::new(ErrorKind::Corrupt, "the link's target is too long"));
             }
-            let issues = sink.symlink(node, &slot.name, plain, &slot.attributes, slot.existing())?;
-            self.outcome.unset(issues);
-            return Ok(());
+            return Ok(sink.symlink(node, &slot.name, plain, &slot.attributes, slot.existing())?);
         }
-        Tally::add(&self.outcome.tally.written_bytes, plain.len() as u64);
+        Ledger::add(&self.ledger.written_bytes, plain.len() as u64);
         if target.whole && slot.existing().is_none() {
-            let issues = sink.write_new(node, &slot.name, &slot.attributes, plain)?;
-            self.outcome.unset(issues);
-            return Ok(());
+            return Ok(sink.write_new(node, &slot.name, &slot.attributes, plain)?);
         }
-        let writing = {
-            let mut open = slot.open.lock().unwrap_or_else(PoisonError::into_inner);
-            match &*open {
-                Some(writing) => Arc::clone(writing),
-                None => {
-                    let started = match slot.existing() {
-                        Some(existing) => Writing::Patched(Patch::start(sink, node, &slot.name, existing)),
-                        None => Writing::New(sink.create_large(node, &slot.name, slot.size)?),
-                    };
-                    let writing = Arc::new(started);
-                    *open = Some(Arc::clone(&writing));
-                    self.unfinished.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(slot));
-                    writing
-                }
-            }
-        };
-        match &*writing {
+        match &*self.writing(sink, slot)? {
             Writing::New(file) => file.write_at(target.start, plain)?,
             Writing::Patched(patch) => patch.write_at(target.start, plain)?,
         }
-        Ok(())
+        Ok(Vec::new())
     }
 
-    /// One slice less to wait for; the last one finishes the file.
-    pub(crate) fn slice_done(&self, slot: &Arc<FileSlot>) {
+    /// The file of a slot while it is written; the first slice begins it.
+    fn writing(&self, sink: &Arc<Sink>, slot: &Arc<FileSlot>) -> Result<Arc<Writing>> {
+        let mut open = slot.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(writing) = &*open {
+            return Ok(Arc::clone(writing));
+        }
+        let node = &slot.folder.node;
+        let writing = Arc::new(match slot.existing() {
+            Some(existing) => Writing::Patched(Patch::start(sink, node, &slot.name, existing)),
+            None => Writing::New(sink.create_large(node, &slot.name, slot.size)?),
+        });
+        *open = Some(Arc::clone(&writing));
+        self.unfinished.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(slot));
+        Ok(writing)
+    }
+
+    /// One slice less to wait for; the last one finishes the file, and gives how it ended.
+    pub(crate) fn slice_done(&self, slot: &Arc<FileSlot>) -> Option<End> {
         if !slot.one_done() {
-            return;
+            return None;
         }
         let failure = slot.take_failure();
-        let stopped = self.outcome.stop.is_cancelled();
+        let stopped = self.stop.is_cancelled();
         let writing = slot.open.lock().unwrap_or_else(PoisonError::into_inner).take();
         if writing.is_some() {
             let mut unfinished = self.unfinished.lock().unwrap_or_else(PoisonError::into_inner);
@@ -88,36 +85,35 @@ impl Writer {
             None if stopped && writing.is_some() => Err((Error::cancelled(), false)),
             None => self.complete(slot, writing.as_deref()).map_err(|e| (e, false)),
         };
-        match result {
-            Ok(bytes) => self.outcome.slot_done(slot, bytes),
-            Err((e, mixed)) => {
+        Some(match result {
+            Ok((bytes, issues)) => End::Complete { bytes, issues },
+            Err((error, mixed)) => {
                 let mixed = mixed | writing.is_some_and(|w| w.abandon());
-                let cancelled = stopped && e.kind() == ErrorKind::Cancelled;
-                // What was merely not finished when the run was stopped is no failure of its own.
-                if mixed && cancelled {
-                    self.outcome.failed(slot.path(), &half_changed(), true);
-                } else if !cancelled {
-                    self.outcome.failed(slot.path(), &e, mixed);
+                let cancelled = stopped && error.kind() == ErrorKind::Cancelled;
+                match (mixed, cancelled) {
+                    (true, true) => End::Failed { error: half_changed(), mixed },
+                    (_, false) => End::Failed { error, mixed },
+                    (false, true) => End::Stopped,
                 }
             }
-        }
-        self.outcome.child_done(self.target(), &slot.folder);
+        })
     }
 
-    /// Length and attributes of a file whose slices are all in; gives its bytes.
-    fn complete(&self, slot: &FileSlot, writing: Option<&Writing>) -> Result<u64> {
+    /// Length and attributes of a file whose slices are all in; gives its bytes, and the attributes that could not be
+    /// set.
+    fn complete(&self, slot: &FileSlot, writing: Option<&Writing>) -> Result<(u64, Vec<FidelityIssue>)> {
         use std::sync::atomic::Ordering::Relaxed;
         let bytes = slot.object_bytes.load(Relaxed) + slot.kept_bytes.load(Relaxed);
-        let Some(sink) = &self.sink else {
+        let Some(sink) = self.destination.written() else {
             self.would_change(slot, bytes);
-            return Ok(bytes);
+            return Ok((bytes, Vec::new()));
         };
         if slot.protected.load(Relaxed) {
-            return Ok(bytes);
+            return Ok((bytes, Vec::new()));
         }
         if slot.left_alone.load(Relaxed) {
-            self.outcome.tally.skip(slot.kind == SlotKind::File);
-            return Ok(bytes);
+            self.ledger.skip(slot.kind == SlotKind::File);
+            return Ok((bytes, Vec::new()));
         }
         let issues = match writing {
             Some(Writing::New(file)) => file.finish(bytes, &slot.attributes)?,
@@ -140,19 +136,13 @@ impl Writer {
                 None => Vec::new(),
             },
         };
-        self.outcome.unset(issues);
-        Ok(bytes)
-    }
-
-    /// The target, if only to be looked at.
-    pub(crate) fn target(&self) -> Option<&Sink> {
-        self.sink.as_deref().or(self.view.as_deref())
+        Ok((bytes, issues))
     }
 
     /// Counts what a dry run would do to an entry that exists.
     fn would_change(&self, slot: &FileSlot, bytes: u64) {
         use std::sync::atomic::Ordering::Relaxed;
-        let (Some(view), Some(existing)) = (&self.view, slot.existing()) else { return };
+        let (Some(view), Some(existing)) = (self.destination.compared(), slot.existing()) else { return };
         if slot.left_alone.load(Relaxed) || slot.protected.load(Relaxed) {
             return;
         }
@@ -164,22 +154,19 @@ impl Writer {
         let perhaps = same_kind && same_size && slot.opaque.load(Relaxed);
         let fetches = slot.object_bytes.load(Relaxed) > 0;
         if perhaps || !same_kind || fetches || !same_size || !view.has(existing, &slot.attributes) {
-            self.outcome.tally.would_change(slot.path(), perhaps);
+            self.ledger.would_change(slot.path(), perhaps);
         }
     }
 
-    /// Gives up what is half-written when a run was stopped: nothing of it stays.
-    pub(crate) fn abandon_unfinished(&self) {
+    /// Gives up what is half-written when a run was stopped: nothing of it stays. `mixed` is told of files of which that
+    /// is not so.
+    pub(crate) fn abandon_unfinished(&self, mixed: impl Fn(&FileSlot)) {
         let unfinished = std::mem::take(&mut *self.unfinished.lock().unwrap_or_else(PoisonError::into_inner));
         for slot in unfinished {
             let writing = slot.open.lock().unwrap_or_else(PoisonError::into_inner).take();
             if writing.is_some_and(|w| w.abandon()) {
-                self.outcome.failed(slot.path(), &half_changed(), true);
+                mixed(&slot);
             }
         }
     }
-}
-
-fn half_changed() -> Error {
-    Error::new(ErrorKind::Destination, "stopped while an existing file was being changed")
 }

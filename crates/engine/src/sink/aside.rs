@@ -4,34 +4,30 @@
 //! it there; the next run puts the thing back where its name is free, else the folder is an extra like any other. A mark
 //! tells such a folder from one that the snapshot has under this name.
 
-use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use rustix::fs::{AtFlags, Dir, Mode, RenameFlags, Stat, XattrFlags};
 use rustix::io::Errno;
 
-use super::Sink;
-use super::error::SinkError;
-use super::mounts::{self, device};
-use super::remove::{self, Removals, is_protected};
+use super::mounts;
 
 /// Something that was moved aside.
 #[derive(Debug)]
 pub(super) struct Aside {
-    dir: Arc<OwnedFd>,
-    folder: String,
-    name: String,
-    /// It counts as deleted when it goes: a link that is replaced does not.
-    counts: bool,
+    pub(super) dir: Arc<OwnedFd>,
+    pub(super) folder: String,
+    pub(super) name: String,
+    /// Whether the thing counts as deleted when it goes: a link that is replaced does not.
+    pub(super) counts: bool,
 }
 
-const PREFIX: &str = ".rekopia-old-";
+pub(super) const PREFIX: &str = ".rekopia-old-";
 /// The mark of our folders. Where there are no such attributes it is the sticky bit, on a folder that is ours.
 const MARK: &str = "user.rekopia.aside";
 const STICKY: Mode = Mode::RWXU.union(Mode::SVTX);
 /// Names that are tried.
-const NAMES: u64 = 10_000;
+pub(super) const NAMES: u64 = 10_000;
 
 impl Aside {
     /// Moves `name` aside. Numbers begin at `first`.
@@ -50,43 +46,6 @@ impl Aside {
     pub(super) fn put_back(&self) -> Result<(), Errno> {
         put_back(&self.dir, &self.folder, &self.name)
     }
-
-    /// Removes what has taken its name meanwhile, which this run made, and moves it back.
-    pub(super) fn put_back_over(&self, sink: &Sink) -> Result<(), Errno> {
-        let name = CString::new(self.name.as_str()).map_err(|_| Errno::INVAL)?;
-        let shown = |_: &[u8]| String::new();
-        remove::remove(&self.dir, &name, &sink.protected, &Removals::default(), &shown)?;
-        self.put_back()
-    }
-
-    /// Removes it: what replaces it is complete.
-    pub(super) fn discard(self, sink: &Sink, folder_shown: &str) {
-        let (inside, own) = (CString::new(self.name.as_str()), CString::new(self.folder.as_str()));
-        let held = mounts::enter(&self.dir, 0, self.folder.as_str());
-        let shown = |path: &[u8]| join(folder_shown, &self.folder, &String::from_utf8_lossy(path));
-        let uncounted = Removals::default();
-        let removals = if self.counts { &sink.removals } else { &uncounted };
-        let why = match (held, inside, own) {
-            (Ok(held), Ok(inside), Ok(_)) => {
-                match remove::remove(&held.fd, &inside, &sink.protected, removals, &shown) {
-                    // Not empty: what stays is named already.
-                    Ok(()) => match rustix::fs::unlinkat(&self.dir, &self.folder, AtFlags::REMOVEDIR) {
-                        Ok(()) | Err(Errno::NOTEMPTY | Errno::EXIST) => return,
-                        Err(e) => e,
-                    },
-                    Err(e) => e,
-                }
-            }
-            (Err(e), ..) => e,
-            _ => Errno::INVAL,
-        };
-        sink.removals.remains(join(folder_shown, &self.folder, ""), why.to_string());
-    }
-}
-
-fn join(folder: &str, name: &str, below: &str) -> String {
-    let parts = [folder, name, below];
-    parts.iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join("/")
 }
 
 fn make_folder(dir: &OwnedFd, first: u64) -> Result<(String, OwnedFd), Errno> {
@@ -116,7 +75,8 @@ fn make_folder(dir: &OwnedFd, first: u64) -> Result<(String, OwnedFd), Errno> {
     Err(Errno::EXIST)
 }
 
-fn put_back(dir: &OwnedFd, folder: &str, name: &str) -> Result<(), Errno> {
+/// Moves what is aside in `folder` back to its name, which is free.
+pub(super) fn put_back(dir: &OwnedFd, folder: &str, name: &str) -> Result<(), Errno> {
     let held = mounts::enter(dir, 0, folder)?.fd;
     match rustix::fs::renameat_with(&held, name, dir, name, RenameFlags::NOREPLACE) {
         Err(Errno::INVAL | Errno::NOSYS) => {
@@ -163,43 +123,4 @@ fn is_marked(held: &OwnedFd, stat: &Stat) -> bool {
         Err(Errno::NODATA) => false,
         Err(_) => Mode::from_raw_mode(stat.st_mode).contains(Mode::SVTX),
     }
-}
-
-/// Puts back what a run that was killed left aside in this directory. Only names that were used first are looked for.
-pub(super) fn put_back_leftovers(sink: &Sink, dir: &OwnedFd) {
-    for number in 0..NAMES {
-        let folder = format!("{PREFIX}{number}");
-        match rustix::fs::statat(dir, &folder, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(_) => {}
-            Err(_) => return,
-        }
-        if let Some(name) = left_aside(dir, &folder) {
-            sink.changing();
-            let _ = put_back(dir, &folder, &name);
-        }
-    }
-}
-
-/// Why the thing at `name` may not be moved: something is mounted on it or in it, or this run needs it.
-pub(super) fn must_stay(
-    sink: &Sink,
-    dir: &OwnedFd,
-    name: &str,
-    stat: &Stat,
-    shown: &str,
-) -> Result<(), SinkError> {
-    if is_protected(&sink.protected, stat) {
-        return Err(SinkError::protected(shown));
-    }
-    let name = CString::new(name).map_err(|_| SinkError::sys("looking at", shown, Errno::INVAL))?;
-    let seen = remove::survey(dir, &name, &sink.protected, &mut |_, _| ());
-    let seen = seen.map_err(|e| SinkError::sys("looking into", shown, e))?;
-    let own = rustix::fs::fstat(dir).map_err(|e| SinkError::sys("looking at", shown, e))?;
-    if seen.mount.is_some() || device(stat) != device(&own) {
-        return Err(SinkError::immovable(shown, "a mount point, or something that holds one, is in the way"));
-    }
-    if seen.protected.is_some() {
-        return Err(SinkError::protected(shown));
-    }
-    Ok(())
 }

@@ -33,11 +33,9 @@ pub(super) fn flush(file: impl AsFd) -> Result<(), Errno> {
 
 #[cfg(test)]
 mod tests {
-    use rekopia_format::entry_name::EntryName;
     use rekopia_testkit::fuse::{Faults, FuseMount, Op};
 
     use super::*;
-    use crate::sink::{AttributePolicy, Attributes, OwnerPolicy, Sink, SinkOptions};
 
     #[test]
     fn the_last_share_of_a_file_closes_it_and_tells_the_answer() {
@@ -52,45 +50,5 @@ mod tests {
         assert_eq!(flush(&file), Err(Errno::DQUOT));
         assert_eq!(release(Arc::clone(&file)), Ok(()));
         assert_eq!(release(file), Err(Errno::DQUOT));
-    }
-
-    /// Of many large files one is closed and opened again meanwhile; what was said then is not forgotten.
-    #[test]
-    fn a_large_file_that_was_closed_meanwhile_fails_when_it_is_finished() {
-        let backing = tempfile::tempdir().unwrap();
-        let faults = Faults::default();
-        let Some(mount) = FuseMount::or_skip(backing.path(), &faults) else { return };
-        let policy = AttributePolicy { owner: OwnerPolicy::Skip, mode: true, times: true };
-        let options = SinkOptions {
-            policy,
-            delete_extra: false,
-            in_doubt: false,
-            keeps_existing: false,
-            looks_only: false,
-            sparse: false,
-            first_aside: 0,
-        };
-        let sink = Arc::new(Sink::open(mount.path(), None, options).unwrap());
-        sink.begin().unwrap();
-        let create = |name: &str| {
-            let name = EntryName::parse(name).unwrap();
-            let file = sink.create_large(sink.root(), &name, 8).unwrap();
-            file.write_at(0, b"half").unwrap();
-            file
-        };
-        let attributes = Attributes { mode: 0o640, uid: 0, gid: 0, mtime_ns: 1 };
-        faults.fail(Op::Flush, Errno::DQUOT, |name| name == "first");
-        let first = create("first");
-        let others: Vec<_> = (0..300).map(|n| create(&n.to_string())).collect();
-        faults.clear();
-        first.write_at(4, b"rest").unwrap();
-        let error = first.finish(8, &attributes).unwrap_err();
-        assert!(error.to_string().contains("quota"), "{error}");
-        first.abandon().unwrap();
-        assert!(!mount.path().join("first").exists());
-        for other in others {
-            other.write_at(4, b"rest").unwrap();
-            other.finish(8, &attributes).unwrap();
-        }
     }
 }

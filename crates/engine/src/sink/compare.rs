@@ -6,11 +6,11 @@ use rekopia_format::entry_name::EntryName;
 use rustix::fs::{AtFlags, Stat};
 use rustix::io::Errno;
 
-use super::Sink;
+use super::attributes::{Attributes, FidelityIssue};
 use super::error::SinkError;
 use super::existing::{Existing, ExistingKind};
-use super::metadata::{self, Attributes, FidelityIssue};
 use super::node::DirNode;
+use super::state::Sink;
 use super::swallowed::{Done, Kind};
 
 impl Sink {
@@ -36,7 +36,8 @@ impl Sink {
         messages.into_iter().map(issue).collect()
     }
 
-    /// The same for a directory, as it was when it was opened first. A root that is not ours is left alone.
+    /// Attributes of a directory that are not as wanted, as it was when it was opened first. A root that is not ours is left
+    /// alone.
     ///
     /// # Errors
     /// When it is not there.
@@ -49,7 +50,7 @@ impl Sink {
         let (dev, found) = match (node.parent(), node.opened()) {
             (Some(_), Some(opened)) if let Some(existed) = opened.existed => (opened.dev, existed),
             (Some(parent), None) => match self.stat_in(parent, node.name())? {
-                Some(stat) => (Existing::of(&stat).device(), metadata::of_stat(&stat)),
+                Some(stat) => (Existing::of(&stat).device(), Attributes::of(&stat)),
                 None => return Err(SinkError::sys("looking at", &node.path(), Errno::NOENT)),
             },
             (Some(_), Some(_)) => return Err(SinkError::sys("looking at", &node.path(), Errno::NOENT)),
@@ -60,7 +61,7 @@ impl Sink {
                 if !euid.is_root() && euid.as_raw() != stat.st_uid {
                     return Ok(Vec::new());
                 }
-                (Existing::of(&stat).device(), metadata::of_stat(&stat))
+                (Existing::of(&stat).device(), Attributes::of(&stat))
             }
         };
         let messages = self.unlike((dev, Kind::Directory), &found, wanted, but_refused);

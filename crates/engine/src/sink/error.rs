@@ -16,15 +16,15 @@ pub(crate) enum SinkErrorKind {
     Permission,
     /// Something of another kind is in the way.
     Conflict,
-    /// The same, and it has to stay.
+    /// Something of another kind is in the way and has to stay.
     Immovable,
-    /// It is in the repository that is restored from.
+    /// The place is in the repository that is restored from.
     Repository,
     /// Nothing is there, and nothing is made: the target is only looked at.
     Absent,
-    /// It stays as it is, because what exists is kept.
+    /// What is there stays as it is, because what exists is kept.
     Kept,
-    /// It stays as it is, because this run needs it.
+    /// What is there stays as it is, because this run needs it.
     Protected,
     /// Two names of the snapshot are one name here (case-folding or normalising file system).
     Collision,

@@ -1,27 +1,25 @@
 //! New files: a small one in one call, a large one by many threads.
 
-use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex};
 
 use rekopia_format::entry_name::EntryName;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::Sink;
-use super::closing;
+use super::attributes::{Attributes, FidelityIssue};
 use super::error::{SinkError, SinkErrorKind};
-use super::handles::DirHandle;
-use super::metadata::{self, Attributes, FidelityIssue};
+use super::handles::{DirHandle, lock};
 use super::node::{DirNode, Opened};
+use super::open_files::{Open, SharedFile};
+use super::state::Sink;
+use super::{closing, metadata};
 
 const CREATE: OFlags =
     OFlags::WRONLY.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
 const REOPEN: OFlags = OFlags::WRONLY.union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
 /// Runs of zeros are looked for in blocks of this many bytes.
 const BLOCK: usize = 4096;
-/// Large files that are open at once.
-const MAX_OPEN: usize = 256;
 
 impl Sink {
     /// A whole new file: created, written, given its attributes. On failure nothing of it stays.
@@ -83,11 +81,11 @@ impl Sink {
             let _ = rustix::fs::unlinkat(&dir.fd, name.as_str(), AtFlags::empty());
             SinkError::sys("creating", &shown(), e)
         })?;
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(SharedFile {
             node: Arc::clone(node),
             name: name.clone(),
             identity: Opened::of(&stat, true, None),
-            made: metadata::of_stat(&stat),
+            made: Attributes::of(&stat),
             open: Mutex::new(Open::default()),
             turn: Mutex::new(()),
         });
@@ -109,29 +107,7 @@ impl Sink {
 #[derive(Debug)]
 pub(crate) struct LargeFile {
     sink: Arc<Sink>,
-    shared: Arc<Shared>,
-}
-
-#[derive(Debug)]
-struct Shared {
-    node: Arc<DirNode>,
-    name: EntryName,
-    identity: Opened,
-    /// What it had when it was made.
-    made: Attributes,
-    open: Mutex<Open>,
-    /// The kernel lets one writer at a time into a file while the others spin: who waits here instead leaves the core
-    /// to a thread that decodes.
-    turn: Mutex<()>,
-}
-
-/// The descriptor of a large file.
-#[derive(Debug, Default)]
-struct Open {
-    /// Closed when too many are open.
-    file: Option<Arc<OwnedFd>>,
-    /// What closing said then.
-    error: Option<Errno>,
+    shared: Arc<SharedFile>,
 }
 
 impl LargeFile {
@@ -194,52 +170,12 @@ impl LargeFile {
     }
 }
 
-impl Shared {
-    /// Gives up the descriptor; an error of this or of an earlier time is told until the file is given up.
-    fn close(&self) -> Result<(), Errno> {
-        // Whoever asks next waits until it is known what closing says.
-        let mut open = lock(&self.open);
-        if let Some(Err(e)) = open.file.take().map(closing::release) {
-            open.error.get_or_insert(e);
-        }
-        open.error.map_or(Ok(()), Err)
-    }
-
-    fn path(&self) -> String {
-        self.node.path_of(self.name.as_str())
-    }
-}
-
-/// The large files that are open, oldest first.
-#[derive(Debug, Default)]
-pub(super) struct OpenFiles(Mutex<VecDeque<Weak<Shared>>>);
-
-impl OpenFiles {
-    fn put(&self, shared: &Arc<Shared>, file: OwnedFd) -> Arc<OwnedFd> {
-        let file = Arc::clone(lock(&shared.open).file.get_or_insert_with(|| Arc::new(file)));
-        let mut evicted = Vec::new();
-        let mut open = lock(&self.0);
-        open.push_back(Arc::downgrade(shared));
-        while open.len() > MAX_OPEN {
-            evicted.extend(open.pop_front().and_then(|oldest| oldest.upgrade()));
-        }
-        drop(open);
-        for oldest in evicted {
-            if !Arc::ptr_eq(&oldest, shared) {
-                // It is told when the file is finished.
-                let _ = oldest.close();
-            }
-        }
-        file
-    }
-}
-
 /// What a new file in this directory has; asked of the first one.
 fn new_file(node: &DirNode, file: &OwnedFd) -> Result<Attributes, Errno> {
     match node.new_file.get() {
         Some(known) => Ok(*known),
         None => {
-            let now = metadata::of_stat(&rustix::fs::fstat(file)?);
+            let now = Attributes::of(&rustix::fs::fstat(file)?);
             Ok(*node.new_file.get_or_init(|| now))
         }
     }
@@ -294,6 +230,51 @@ fn write_all_at(file: impl AsFd + Copy, mut offset: u64, mut data: &[u8]) -> Res
     Ok(())
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+#[cfg(test)]
+mod tests {
+    use rekopia_testkit::fuse::{Faults, FuseMount, Op};
+
+    use super::super::attributes::{AttributePolicy, OwnerPolicy};
+    use super::super::state::SinkOptions;
+    use super::*;
+
+    /// Of many large files one is closed and opened again meanwhile; what was said then is not forgotten.
+    #[test]
+    fn a_large_file_that_was_closed_meanwhile_fails_when_it_is_finished() {
+        let backing = tempfile::tempdir().unwrap();
+        let faults = Faults::default();
+        let Some(mount) = FuseMount::or_skip(backing.path(), &faults) else { return };
+        let policy = AttributePolicy { owner: OwnerPolicy::Skip, mode: true, times: true };
+        let options = SinkOptions {
+            policy,
+            delete_extra: false,
+            in_doubt: false,
+            keeps_existing: false,
+            looks_only: false,
+            sparse: false,
+            first_aside: 0,
+        };
+        let sink = Arc::new(Sink::open(mount.path(), None, options).unwrap());
+        sink.begin().unwrap();
+        let create = |name: &str| {
+            let name = EntryName::parse(name).unwrap();
+            let file = sink.create_large(sink.root(), &name, 8).unwrap();
+            file.write_at(0, b"half").unwrap();
+            file
+        };
+        let attributes = Attributes { mode: 0o640, uid: 0, gid: 0, mtime_ns: 1 };
+        faults.fail(Op::Flush, Errno::DQUOT, |name| name == "first");
+        let first = create("first");
+        let others: Vec<_> = (0..300).map(|n| create(&n.to_string())).collect();
+        faults.clear();
+        first.write_at(4, b"rest").unwrap();
+        let error = first.finish(8, &attributes).unwrap_err();
+        assert!(error.to_string().contains("quota"), "{error}");
+        first.abandon().unwrap();
+        assert!(!mount.path().join("first").exists());
+        for other in others {
+            other.write_at(4, b"rest").unwrap();
+            other.finish(8, &attributes).unwrap();
+        }
+    }
 }

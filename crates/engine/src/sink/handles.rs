@@ -1,4 +1,4 @@
-//! Open directories: at most a few hundred, opened again beneath the root when needed, and recognised.
+//! Open directories: at most a few hundred; what is needed again is opened by `open_dir`.
 
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::OwnedFd;
@@ -6,19 +6,11 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use rustix::fs::{Access, AtFlags, FileType, Mode};
+use rustix::fs::Mode;
 use rustix::io::Errno;
 
-use super::Sink;
-use super::aside::{self, Aside};
-use super::closed::Closed;
-use super::error::{SinkError, SinkErrorKind};
-use super::existing::Existing;
-use super::folding;
-use super::metadata::{self, Attributes};
-use super::mounts::{self, DIR_FLAGS, Entered, device};
-use super::node::{DirNode, Opened};
-use super::remove::is_protected;
+use super::mounts::{self, DIR_FLAGS, device};
+use super::node::DirNode;
 
 /// A directory that is open, and whether anything foreign can be in it.
 #[derive(Debug, Clone)]
@@ -37,52 +29,8 @@ pub(super) struct Handles {
 
 /// Directories that are open at once.
 const MAX_OPEN: usize = 256;
-/// Bytes of a path that is opened in one hop; the kernel takes 4,096.
-const MAX_HOP: usize = 4000;
 
 impl Handles {
-    /// Opens `node`, creating it and its parents where they are missing. Iterative: trees are deep.
-    pub(super) fn open(&self, node: &Arc<DirNode>, sink: &Sink) -> Result<DirHandle, SinkError> {
-        if let Some(handle) = ready(node) {
-            return Ok(handle);
-        }
-        let mut chain = vec![Arc::clone(node)];
-        let mut at = loop {
-            let last = &chain[chain.len() - 1];
-            let Some(parent) = last.parent() else {
-                if sink.options.looks_only {
-                    return Err(SinkError::absent(node.path()));
-                }
-                chain.pop();
-                break sink.open_root()?;
-            };
-            match ready(parent) {
-                Some(handle) => break handle,
-                None => chain.push(Arc::clone(parent)),
-            }
-        };
-        while let Some(next) = chain.pop() {
-            if next.opened().is_some() {
-                // Known directories are passed in one hop as long as the path is.
-                let mut path = next.name().to_owned();
-                let mut last = next;
-                while let Some(below) = chain.last().filter(|n| n.opened().is_some()) {
-                    if path.len() + 1 + below.name().len() > MAX_HOP {
-                        break;
-                    }
-                    path.push('/');
-                    path.push_str(below.name());
-                    last = Arc::clone(below);
-                    chain.pop();
-                }
-                at = self.reopen(&at, &path, &last)?;
-            } else {
-                at = self.create(&at, &next, sink)?;
-            }
-        }
-        Ok(at)
-    }
-
     /// Keeps an open directory.
     pub(super) fn put(&self, node: &Arc<DirNode>, fd: OwnedFd) -> DirHandle {
         let fd = Arc::new(fd);
@@ -124,161 +72,8 @@ impl Handles {
         }
     }
 
-    fn reopen(&self, from: &DirHandle, path: &str, node: &Arc<DirNode>) -> Result<DirHandle, SinkError> {
-        let failed = |e| SinkError::sys("opening", &node.path(), e);
-        let fd = open_beneath(&from.fd, path).map_err(failed)?;
-        let stat = rustix::fs::fstat(&fd).map_err(failed)?;
-        if !node.opened().is_some_and(|o| o.is(&stat)) {
-            let moved = std::io::Error::other("it is not the directory that it was");
-            return Err(SinkError::new(SinkErrorKind::Io, "opening", node.path(), moved));
-        }
-        Ok(self.put(node, fd))
-    }
-
-    /// Opens the directory of `node` in `parent`, or makes it.
-    fn create(&self, parent: &DirHandle, node: &Arc<DirNode>, sink: &Sink) -> Result<DirHandle, SinkError> {
-        // Held until the node is set, so that two threads make a directory once.
-        let mut slot = lock(&node.handle);
-        if let Some(fd) = &*slot {
-            return Ok(DirHandle { fd: Arc::clone(fd), fresh: node.opened().is_some_and(|o| o.fresh) });
-        }
-        if node.opened().is_some() {
-            // Another thread has just made it, and keeps its handle in a moment.
-            drop(slot);
-            return self.reopen(parent, node.name(), node);
-        }
-        let is_new = parent.fresh && !sink.is_written.load(Ordering::Acquire);
-        let found = if is_new { None } else { self.find(parent, node, sink)? };
-        let (entered, existed) = match found {
-            Some((entered, existed)) => (entered, Some(existed)),
-            None if sink.options.looks_only => return Err(SinkError::absent(node.path())),
-            None => match self.make(parent, node, sink) {
-                Ok(entered) => (entered, None),
-                // A fresh root may hold `lost+found`.
-                Err(e) if e.is_taken() && node.name() == "lost+found" => {
-                    match self.find(parent, node, sink)? {
-                        Some((entered, existed)) => (entered, Some(existed)),
-                        None => return Err(e),
-                    }
-                }
-                Err(e) => {
-                    // What was moved aside for it comes back.
-                    if let Some(aside) = lock(&node.aside).take() {
-                        let _ = aside.put_back();
-                    }
-                    return Err(e);
-                }
-            },
-        };
-        let above = node.parent().and_then(|above| above.opened());
-        let crossed = above.is_some_and(|above| above.crossed) || entered.crosses;
-        node.set_opened(Opened { crossed, ..Opened::of(&entered.stat, existed.is_none(), existed) });
-        if existed.is_some() && !sink.options.looks_only {
-            aside::put_back_leftovers(sink, &entered.fd);
-        }
-        // `put` takes this lock itself.
-        *slot = None;
-        drop(slot);
-        Ok(self.put(node, entered.fd))
-    }
-
-    /// A directory that is there already, with the attributes that it had.
-    fn find(
-        &self,
-        parent: &DirHandle,
-        node: &Arc<DirNode>,
-        sink: &Sink,
-    ) -> Result<Option<(Entered, Attributes)>, SinkError> {
-        let (name, shown) = (node.name(), || node.path());
-        let dev = node.parent().and_then(|above| above.opened()).map_or(0, |above| above.dev);
-        let mut was = None;
-        let entered = match mounts::enter(&parent.fd, dev, name) {
-            Err(Errno::NOENT) => return Ok(None),
-            Err(Errno::NOTDIR | Errno::LOOP) => return self.clear_the_way(parent, node, sink).map(|()| None),
-            // Ours, but not readable for us: it gets its mode back when it is finished.
-            Err(Errno::ACCESS) => Closed::hold(&parent.fd, name, FileType::Directory).and_then(|held| {
-                held.chmod(Mode::RWXU)?;
-                was = Some(metadata::of_stat(&held.stat));
-                mounts::enter(&parent.fd, dev, name)
-            }),
-            other => other,
-        };
-        let entered = entered.map_err(|e| SinkError::sys("opening", &shown(), e))?;
-        let existed = was.unwrap_or_else(|| metadata::of_stat(&entered.stat));
-        if sink.repository == Some((device(&entered.stat), entered.stat.st_ino)) {
-            return Err(SinkError::in_repository(&shown()));
-        }
-        if is_protected(&sink.protected, &entered.stat) {
-            return Err(SinkError::protected(&shown()));
-        }
-        if node.may_clash.load(Ordering::Relaxed) && folding::folds(&parent.fd, name) {
-            return Err(SinkError::collision(&shown()));
-        }
-        // Without this nothing in it can even be looked at.
-        let access = || rustix::fs::accessat(&entered.fd, ".", Access::EXEC_OK, AtFlags::EACCESS);
-        if existed.mode & 0o100 == 0 && was.is_none() && access().is_err() {
-            let _ = rustix::fs::fchmod(&entered.fd, Mode::from_raw_mode(entered.stat.st_mode | 0o700));
-            was = Some(existed);
-        }
-        if was.is_some() {
-            self.open_end(node);
-        }
-        Ok(Some((entered, existed)))
-    }
-
-    /// A new directory, private.
-    fn make(&self, parent: &DirHandle, node: &Arc<DirNode>, sink: &Sink) -> Result<Entered, SinkError> {
-        let (name, shown) = (node.name(), || node.path());
-        sink.changing();
-        let mut made = rustix::fs::mkdirat(&parent.fd, name, Mode::RWXU);
-        if made == Err(Errno::ACCESS) {
-            if let Some(above) = node.parent() {
-                self.widen(above, parent);
-            }
-            made = rustix::fs::mkdirat(&parent.fd, name, Mode::RWXU);
-        }
-        made.map_err(|e| SinkError::created(&shown(), parent.fresh, e))?;
-        let opened = rustix::fs::openat(&parent.fd, name, DIR_FLAGS, Mode::empty());
-        let opened = opened.and_then(|fd| Ok(Entered { stat: rustix::fs::fstat(&fd)?, fd, crosses: false }));
-        if opened.is_err() {
-            // Else the next one who needs it would take it for another entry of this name.
-            let _ = rustix::fs::unlinkat(&parent.fd, name, AtFlags::REMOVEDIR);
-        }
-        opened.map_err(|e| SinkError::sys("opening", &shown(), e))
-    }
-
-    /// Something that is no directory is where one should be. A link is replaced; other things are moved aside, where
-    /// extras may go.
-    fn clear_the_way(&self, parent: &DirHandle, node: &Arc<DirNode>, sink: &Sink) -> Result<(), SinkError> {
-        let (name, shown) = (node.name(), node.path());
-        let stat = rustix::fs::statat(&parent.fd, name, AtFlags::SYMLINK_NOFOLLOW);
-        let stat = stat.map_err(|e| SinkError::sys("looking at", &shown, e))?;
-        if sink.options.keeps_existing {
-            return Err(SinkError::kept(&shown));
-        }
-        let may_go = node.parent().is_some_and(|above| sink.moves_in(above));
-        let is_link = FileType::from_raw_mode(stat.st_mode) == FileType::Symlink;
-        if !is_link && !may_go {
-            return Err(sink.in_the_way(&shown, Existing::of(&stat).describe()));
-        }
-        if !is_link {
-            aside::must_stay(sink, &parent.fd, name, &stat, &shown)?;
-        }
-        if sink.options.looks_only {
-            return Ok(());
-        }
-        sink.changing();
-        if let Some(above) = node.parent() {
-            self.widen(above, parent);
-        }
-        let aside = Aside::of(&parent.fd, name, sink.options.first_aside, !is_link);
-        *lock(&node.aside) = Some(aside.map_err(|e| SinkError::sys("replacing", &shown, e))?);
-        self.open_end(node);
-        Ok(())
-    }
-
     /// A directory whose mode we have changed, or for which something was moved aside, is remembered until it is finished.
-    fn open_end(&self, node: &Arc<DirNode>) {
+    pub(super) fn open_end(&self, node: &Arc<DirNode>) {
         node.is_open_end.store(true, Ordering::Relaxed);
         lock(&self.unfinished).insert(Arc::as_ptr(node) as usize, Arc::clone(node));
     }
@@ -320,6 +115,7 @@ pub(super) fn put_mode_back(node: &DirNode, handle: &DirHandle) {
     }
 }
 
+/// The handle of a directory that is open.
 pub(super) fn ready(node: &DirNode) -> Option<DirHandle> {
     let fd = lock(&node.handle).as_ref().map(Arc::clone)?;
     node.used.store(true, Ordering::Relaxed);
@@ -342,7 +138,7 @@ pub(super) fn open_path(from: &OwnedFd, path: &Path) -> Result<OwnedFd, Errno> {
 }
 
 /// Opens a relative path of plain directories; no component may be a link.
-fn open_beneath(from: &OwnedFd, path: &str) -> Result<OwnedFd, Errno> {
+pub(super) fn open_beneath(from: &OwnedFd, path: &str) -> Result<OwnedFd, Errno> {
     #[cfg(target_os = "linux")]
     {
         use rustix::fs::ResolveFlags;
@@ -360,6 +156,6 @@ fn open_beneath(from: &OwnedFd, path: &str) -> Result<OwnedFd, Errno> {
     at.ok_or(Errno::INVAL)
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use rustix::fs::XattrFlags;
 use rustix::io::Errno;
 
-use super::Sink;
+use super::state::Sink;
 
 /// The attribute's name.
 const NAME: &str = "user.rekopia.incomplete";

@@ -15,7 +15,7 @@ pub(super) const DIR_FLAGS: OFlags =
 pub(super) struct Entered {
     pub(super) fd: OwnedFd,
     pub(super) stat: Stat,
-    /// It lies on another mount, or another device, than the directory that holds its name.
+    /// Whether the directory lies on another mount, or another device, than the directory that holds its name.
     pub(super) crosses: bool,
 }
 

@@ -8,7 +8,7 @@ use rekopia_format::entry_name::EntryName;
 use rustix::fs::Stat;
 
 use super::aside::Aside;
-use super::metadata::Attributes;
+use super::attributes::Attributes;
 
 /// A directory below the root (or the root itself): a name, what it is to become, and its handle while it is open.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub(crate) struct DirNode {
     name: Option<EntryName>,
     /// `None`: unknown, the directory keeps what it has.
     pub(crate) attributes: Option<Attributes>,
-    /// It is to exist for itself, and not only for what may be in it.
+    /// Whether the directory is to exist for itself, and not only for what may be in it.
     wanted: AtomicBool,
     opened: OnceLock<Opened>,
     pub(super) handle: Mutex<Option<Arc<OwnedFd>>>,
@@ -50,7 +50,7 @@ pub(crate) struct Opened {
     pub(super) fresh: bool,
     /// The attributes it had, if it existed.
     pub(super) existed: Option<Attributes>,
-    /// It lies on another mount than the root: what the snapshot does not have stays there.
+    /// Whether the directory lies on another mount than the root: what the snapshot does not have stays there.
     pub(super) crossed: bool,
 }
 

@@ -8,16 +8,17 @@ use rekopia_format::entry_name::EntryName;
 use rustix::fs::{AtFlags, FallocateFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::Sink;
+use super::attributes::{Attributes, FidelityIssue};
 use super::beside::{self, Beside};
-use super::closing;
 use super::error::SinkError;
-use super::existing::{Existing, ExistingKind, open_with};
+use super::existing::{Existing, ExistingKind};
 use super::file::write_ranges;
 use super::handles::DirHandle;
-use super::metadata::{self, Attributes, FidelityIssue};
 use super::node::DirNode;
+use super::reopen::open_with;
 use super::staged::{Place, Staged, gaps};
+use super::state::Sink;
+use super::{closing, metadata};
 
 /// The changed ranges of an existing file, kept aside until all of them are there.
 #[derive(Debug)]
@@ -177,7 +178,7 @@ impl Patch {
         }
         let (file, shown) = (beside.as_fd(), || self.path());
         let now = rustix::fs::fstat(file).map_err(|e| self.failed("looking at", e))?;
-        let now = metadata::of_stat(&now);
+        let now = Attributes::of(&now);
         let issues = metadata::set_new_file(&self.sink, &self.node, &file, &wanted, &now, &shown)?;
         self.sink.fdatasync_if_needed(file, &shown)?;
         let stat = rustix::fs::statat(&dir.fd, self.name.as_str(), AtFlags::SYMLINK_NOFOLLOW);

@@ -4,14 +4,22 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use super::error::SinkError;
+use super::state::Sink;
 
 /// File systems whose `close` or `syncfs` does not report every write-back error: NFS, CIFS/SMB, FUSE, 9p, Ceph.
 const REMOTE: [i64; 7] = [0x6969, 0xFF53_4D42, 0x517B, 0xFE53_4D42, 0x6573_5546, 0x0102_1997, 0x00C3_6400];
 /// File systems where a file may take less than its bytes: btrfs, ZFS, bcachefs, overlay.
 const COMPRESSING: [i64; 4] = [0x9123_683E, 0x2FC1_2FC1, 0xCA45_1A4E, 0x794C_7630];
 
+impl Sink {
+    /// Bytes that can be written, where the file system can say so reliably.
+    pub(crate) fn available_bytes(&self) -> Result<Option<u64>, SinkError> {
+        available_bytes(&self.path)
+    }
+}
+
 /// Bytes available in the nearest existing directory of `target`; `None` where the number says little.
-pub(super) fn available_bytes(target: &Path) -> Result<Option<u64>, SinkError> {
+fn available_bytes(target: &Path) -> Result<Option<u64>, SinkError> {
     let existing = target.ancestors().find(|p| p.exists()).unwrap_or(Path::new("."));
     let existing = if existing.as_os_str().is_empty() { Path::new(".") } else { existing };
     let shown = existing.to_string_lossy();

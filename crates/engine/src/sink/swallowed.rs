@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use super::metadata::Attributes;
+use super::attributes::Attributes;
 
 /// Kinds of entries that a file system may treat differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -248,7 +248,7 @@ async fn what_is_longer_than_any_index_is_not_read() {
     let file = std::fs::OpenOptions::new().write(true).open(damage.path(&blob)).unwrap();
     file.set_len(3 << 30).unwrap();
     let repository = open_at(damage.root(), &fixture.password).await.unwrap();
-    let (_, bytes) = repository.traffic();
+    let bytes = repository.traffic().fetched_bytes;
     assert!(bytes < 10 << 20, "{bytes} bytes were read");
     let named = repository.index_damage().iter().map(|e| e.chain()).collect::<String>();
     assert!(named.contains("more than an index has"), "{named}");

@@ -149,3 +149,35 @@ async fn what_exists_costs_one_listing_of_the_packs() {
         }
     }
 }
+
+/// The clock stands still: how many requests a run makes depends on nothing but what it is to do.
+#[tokio::test(start_paused = true)]
+async fn a_report_holds_what_its_run_asked_and_not_what_opening_cost() {
+    let fixture = Fixture::load("quickstart");
+    let blobs = watched(&fixture).await;
+    let repository = open_blobs(blobs.clone(), &fixture.password).await.unwrap();
+    let id = &fixture.snapshots[0].manifest_id;
+    let from = repository.resolve(&rekopia::Reference::of_id(id), &Default::default()).await.unwrap();
+    let opening = repository.traffic();
+    assert!(opening.requests > 3 && opening.fetched_bytes > 0, "{opening:?}");
+    let dir = tempfile::tempdir().unwrap();
+    for dry_run in [true, false] {
+        let before = repository.traffic();
+        blobs.forget();
+        let options = RestoreOptions { dry_run, ..quick() };
+        let report = restore(&repository, id, &dir.path().join("t"), &options).await.unwrap();
+        let asked = repository.traffic().since(before);
+        assert_eq!((report.requests, report.fetched_bytes), (asked.requests, asked.fetched_bytes));
+        assert_eq!(report.requests, blobs.requests().len() as u64, "dry run: {dry_run}");
+    }
+    let before = repository.traffic();
+    let (options, observer) = (rekopia::VerifyOptions::default(), Arc::new(rekopia::Silent));
+    let mut total = rekopia::Report::of_verification();
+    for _ in 0..2 {
+        total.add(repository.verify(&from, &options, observer.clone()).await.unwrap());
+    }
+    let asked = repository.traffic().since(before);
+    assert_eq!((total.requests, total.fetched_bytes), (asked.requests, asked.fetched_bytes));
+    let in_all = total.with_traffic(repository.traffic());
+    assert!(in_all.requests > asked.requests + opening.requests, "opening and earlier runs are counted, too");
+}

@@ -1,39 +1,180 @@
 //! Inside the engine everything flows one way: who may name whom, read from the source.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use rekopia_testkit::layers::{Table, violations};
+use rekopia_testkit::layers::{Table, circles, oversized, violations};
 
 /// Module → what it may name of the crate. A path allows everything below it.
 ///
-/// The stages stand in their order; each may name earlier ones, never a later one. `finish` is the exception:
-/// entries end in it from every stage (reconcile finds them right, write completes them), so it names no stage.
+/// The stages stand in their order; each may name earlier ones, never a later one. All of them enter what they did in the
+/// `ledger` and ask the `run_state` whether to go on, so these name no stage.
 const TABLE: Table<'_> = &[
     ("error", ""),
     ("limits", ""),
     ("observer", ""),
     ("text", ""),
-    ("repository", "error observer"),
-    ("sink", "error"),
+    // The index, from a record to the table.
+    ("repository::index::fanout", ""),
+    ("repository::index::limit", ""),
+    ("repository::index::location", ""),
+    ("repository::index::record", "repository::index::location"),
+    ("repository::index::spill", "repository::index::record"),
+    ("repository::index::merge", "repository::index::record repository::index::spill"),
+    (
+        "repository::index::table",
+        "error repository::index::fanout repository::index::location repository::index::record \
+         repository::index::spill",
+    ),
+    (
+        "repository::index::builder",
+        "repository::index::fanout repository::index::limit repository::index::merge \
+         repository::index::record repository::index::spill repository::index::table",
+    ),
+    ("repository::index", "repository::index"),
+    ("repository::index::tests", "error repository::index"),
+    // What an open repository is made of, and what is found in it.
+    ("repository::info", ""),
+    ("repository::traffic", ""),
+    ("repository::options", "repository::index"),
+    ("repository::index_set", ""),
+    ("repository::metadata_blocks", "repository::index"),
+    ("repository::contents", "error repository::index repository::metadata_blocks repository::traffic"),
+    ("repository::load", "error repository::index repository::index_set repository::traffic"),
+    (
+        "repository::open",
+        "error observer repository::index repository::load repository::options repository::traffic",
+    ),
+    ("repository::snapshots", "error repository::contents"),
+    ("repository", "error observer repository"),
+    ("repository::as_of", "error repository::snapshots"),
+    ("repository::near", "error repository::snapshots"),
+    ("repository::reference", "error repository::near"),
+    ("repository::read_ahead", "error repository::contents"),
+    ("repository::objects", "error repository::Repository repository::contents repository::read_ahead"),
+    ("repository::listed_packs", "error repository::Repository repository::contents repository::index"),
+    (
+        "repository::file",
+        "error repository::Repository repository::contents repository::listed_packs repository::objects \
+         repository::read_ahead",
+    ),
+    (
+        "repository::resolve",
+        "error repository::Repository repository::contents repository::near repository::objects \
+         repository::read_ahead repository::reference repository::snapshots",
+    ),
+    // The sink: values and handles, the destination as all share it, and what is done to it.
+    ("sink::attributes", ""),
+    ("sink::closed", ""),
+    ("sink::closing", ""),
+    ("sink::error", "error"),
+    ("sink::mounts", ""),
+    ("sink::report_file", ""),
+    ("sink::aside", "sink::mounts"),
+    ("sink::descent", "sink::mounts"),
+    ("sink::existing", "sink::attributes"),
+    ("sink::folding", "sink::mounts"),
+    ("sink::overlap", "sink::error sink::mounts"),
+    ("sink::swallowed", "sink::attributes"),
+    ("sink::node", "sink::aside sink::attributes"),
+    ("sink::remove", "sink::closed sink::descent sink::mounts"),
+    ("sink::handles", "sink::mounts sink::node"),
+    ("sink::beside", "sink::closing sink::handles sink::node"),
+    ("sink::open_files", "sink::attributes sink::closing sink::handles sink::node"),
+    ("sink::subject", "sink::handles"),
+    ("sink::staged", "sink::beside"),
+    (
+        "sink::state",
+        "sink::attributes sink::handles sink::node sink::open_files sink::remove sink::swallowed",
+    ),
+    ("sink::mark", "sink::state"),
+    ("sink::space", "sink::error sink::state"),
+    (
+        "sink::start",
+        "sink::attributes sink::error sink::handles sink::mounts sink::node sink::open_files \
+         sink::overlap sink::remove sink::state sink::swallowed",
+    ),
+    ("sink::sync", "sink::error sink::state"),
+    (
+        "sink::in_the_way",
+        "sink::aside sink::error sink::existing sink::handles sink::mounts sink::node sink::remove \
+         sink::state",
+    ),
+    (
+        "sink::look",
+        "sink::beside sink::error sink::existing sink::folding sink::node sink::remove sink::state",
+    ),
+    ("sink::list", "sink::aside sink::error sink::folding sink::handles sink::node sink::remove sink::state"),
+    (
+        "sink::open_dir",
+        "sink::aside sink::attributes sink::closed sink::error sink::existing sink::folding \
+         sink::handles sink::in_the_way sink::mounts sink::node sink::remove sink::space sink::state",
+    ),
+    (
+        "sink::metadata",
+        "sink::attributes sink::error sink::existing sink::handles sink::node sink::state sink::subject \
+         sink::swallowed",
+    ),
+    ("sink::finish_dir", "sink::attributes sink::error sink::handles sink::metadata sink::node sink::state"),
+    ("sink::reopen", "sink::closed sink::error sink::existing sink::handles sink::node sink::state"),
+    (
+        "sink::file",
+        "sink::attributes sink::closing sink::error sink::handles sink::metadata sink::node \
+         sink::open_files sink::state",
+    ),
+    (
+        "sink::link",
+        "sink::attributes sink::beside sink::error sink::existing sink::metadata sink::node sink::state",
+    ),
+    (
+        "sink::patch",
+        "sink::attributes sink::beside sink::closing sink::error sink::existing sink::file \
+         sink::handles sink::metadata sink::node sink::reopen sink::staged sink::state",
+    ),
+    (
+        "sink::settle",
+        "sink::attributes sink::error sink::existing sink::metadata sink::node sink::patch sink::reopen \
+         sink::state",
+    ),
+    ("sink::remove_extra", "sink::attributes sink::handles sink::metadata sink::remove sink::state"),
+    ("sink::compare", "sink::attributes sink::error sink::existing sink::node sink::state sink::swallowed"),
+    ("sink", "sink"),
     // What the stages share: plain values and counters.
     ("restore::clock", ""),
-    ("restore::report", "error restore::clock"),
+    ("restore::report", "error repository restore::clock"),
     ("restore::options", "observer::Cancel sink::OwnerPolicy restore::report::Deletion"),
     ("restore::credits", ""),
     ("restore::filter", "error"),
     ("restore::slot", "error sink"),
-    ("restore::finish", "error observer sink restore::options restore::report restore::slot"),
-    ("restore::rehash", "sink"),
-    ("restore::verify", ""),
-    // The stages. Walk does not look at the destination; plan is pure; fetch and decode open no files.
+    ("restore::tree", "error repository::reference sink::DirNode restore::slot"),
+    ("restore::destination", "sink"),
+    ("restore::sinks", "sink"),
+    ("restore::ledger", "error sink::create_report_file restore::clock restore::report restore::slot"),
+    ("restore::run_state", "error observer sink::SinkError restore::ledger restore::options restore::report"),
+    ("restore::ticker", "observer repository restore::ledger"),
+    (
+        "restore::finish",
+        "error sink::FidelityIssue restore::destination restore::ledger restore::run_state \
+         restore::slot",
+    ),
+    ("restore::compare_disk", "sink"),
+    ("restore::verify_source", ""),
+    // The stages of a pass. Walk does not look at the destination; plan is pure; fetch and decode open no files.
+    ("restore::names", "sink::folding"),
+    ("restore::walked", "error repository::objects restore::slot"),
     (
         "restore::walk",
-        "error observer repository sink::Attributes sink::folding restore::clock restore::filter restore::slot",
+        "error observer repository restore::clock restore::filter restore::names restore::slot \
+         restore::walked",
+    ),
+    (
+        "restore::walking",
+        "error observer repository restore::clock restore::filter restore::options restore::tree \
+         restore::walk restore::walked",
     ),
     (
         "restore::reconcile",
-        "error repository sink restore::options restore::report restore::slot restore::rehash restore::walk \
-         restore::finish",
+        "error repository sink restore::compare_disk restore::ledger restore::options \
+         restore::run_state restore::slot restore::walked",
     ),
     ("restore::plan", "repository::index"),
     ("restore::cost", "restore::plan"),
@@ -41,43 +182,110 @@ const TABLE: Table<'_> = &[
         "restore::fetch",
         "error repository restore::clock restore::cost restore::credits restore::plan restore::slot",
     ),
-    ("restore::decode", "error repository restore::plan restore::fetch"),
-    ("restore::write", "error sink restore::fetch restore::report restore::slot restore::finish"),
+    ("restore::decode", "error repository restore::fetch restore::plan"),
     (
-        "restore::work",
-        "error repository restore::clock restore::plan restore::fetch restore::decode restore::report \
-         restore::slot restore::verify restore::write",
+        "restore::write",
+        "error observer sink restore::destination restore::fetch restore::finish restore::ledger \
+         restore::slot",
     ),
-    ("restore::threads", "restore::work"),
-    // What wires them.
-    ("restore::extra", "repository::index::spill sink restore::report"),
+    (
+        "restore::workers",
+        "error repository sink::FidelityIssue restore::clock restore::decode restore::fetch \
+         restore::finish restore::ledger restore::plan restore::slot restore::verify_source \
+         restore::write",
+    ),
+    ("restore::worker_threads", "restore::workers"),
     (
         "restore::window",
-        "error repository sink restore::clock restore::cost restore::fetch restore::finish restore::options \
-         restore::plan restore::reconcile restore::report restore::slot restore::walk restore::work",
+        "error repository restore::clock restore::cost restore::destination restore::fetch \
+         restore::ledger restore::options restore::plan restore::reconcile restore::run_state \
+         restore::slot restore::walked restore::workers",
     ),
-    ("restore::pass", "error observer repository sink restore"),
+    // What wires them.
+    (
+        "restore::pass",
+        "error repository restore::cost restore::credits restore::destination restore::fetch \
+         restore::finish restore::ledger restore::options restore::plan restore::run_state \
+         restore::slot restore::tree restore::walking restore::window restore::worker_threads \
+         restore::workers restore::write",
+    ),
     // What is known before anything is touched, by a walk of its own.
+    ("restore::extras", "error repository::index::spill sink restore::report"),
+    ("restore::proof", "error repository restore::extras"),
+    (
+        "restore::survey",
+        "error repository sink restore::extras restore::filter restore::ledger restore::options \
+         restore::proof restore::slot restore::walked",
+    ),
     (
         "restore::prove",
-        "error repository sink restore::extra restore::filter restore::finish restore::options restore::pass \
-         restore::slot restore::walk restore::window",
+        "error observer repository sink restore::ledger restore::options restore::proof restore::survey \
+         restore::tree restore::walking",
     ),
-    ("restore::ticker", "observer repository restore::finish"),
-    ("restore::reread", "error repository sink restore"),
+    // The stages of a run, each a value that the next one takes.
     (
-        "restore::stages",
-        "error observer repository sink restore::clock restore::extra restore::filter restore::finish restore::options \
-         restore::pass restore::prove restore::report restore::reread restore::slot restore::ticker restore::walk \
-         text",
+        "restore::run",
+        "error observer repository sink restore::destination restore::ledger restore::options \
+         restore::pass restore::report restore::run_state restore::ticker restore::tree",
     ),
-    ("restore::run", "error observer repository sink restore"),
+    (
+        "restore::delete_extra",
+        "error observer sink restore::extras restore::ledger restore::pass restore::prove \
+         restore::report restore::run",
+    ),
+    (
+        "restore::verify_target",
+        "error repository sink restore::compare_disk restore::destination restore::finish \
+         restore::ledger restore::options restore::run_state restore::slot restore::tree \
+         restore::walked restore::walking",
+    ),
+    (
+        "restore::tidied",
+        "error observer sink restore::clock restore::options restore::report restore::run \
+         restore::verify_target",
+    ),
+    (
+        "restore::passed",
+        "error observer sink restore::delete_extra restore::destination restore::extras restore::pass \
+         restore::proof restore::run restore::tidied",
+    ),
+    (
+        "restore::proven",
+        "error observer text restore::delete_extra restore::destination restore::extras restore::passed \
+         restore::proof restore::report restore::run restore::sinks",
+    ),
+    (
+        "restore::prepared",
+        "error repository sink restore::filter restore::options restore::prove restore::proven \
+         restore::run restore::sinks restore::slot",
+    ),
+    (
+        "restore::compose",
+        "error observer repository sink::DirNode restore::destination restore::options \
+         restore::prepared restore::report restore::run restore::tree",
+    ),
     ("restore", "restore"),
     ("", "error limits observer repository restore sink text"),
 ];
 
 #[test]
 fn modules_name_only_what_is_below_them() {
-    let wrong = violations(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), TABLE);
+    let wrong = violations(&own_folder("src"), TABLE);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_files_name_each_other_in_a_circle() {
+    let wrong = circles(&own_folder("src"));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_file_and_no_function_is_too_long() {
+    let wrong: Vec<_> = ["src", "tests"].iter().flat_map(|folder| oversized(&own_folder(folder))).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn own_folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }

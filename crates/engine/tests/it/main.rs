@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 
 mod bad_index;
+mod boundaries;
 mod cost;
 mod damage;
 mod ends;
@@ -14,6 +15,7 @@ mod golden;
 mod in_the_way;
 mod layers;
 mod mirror;
+mod mounted;
 mod overwrite;
 mod reference;
 mod replaced;

@@ -1,136 +1,25 @@
 //! `--delete-extra`: what goes, what stays, who is asked, and in which order.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rekopia::{Consent, DeleteLimit, ErrorKind, RestoreOptions};
 use rekopia_testkit::damage::Damaged;
-use rekopia_testkit::fixture::{Fixture, copy_dir};
+use rekopia_testkit::fixture::Fixture;
 use rekopia_testkit::tree::Tree;
-use rekopia_testkit::writer::{DirectoryWriter, WriterOptions};
+use rekopia_testkit::writer::WriterOptions;
 
-use crate::damage::{METADATA, built, file};
+use crate::damage::{built, file};
+use crate::mounted::Mounted;
 use crate::support::{open, open_at, quick, restore};
 
-const SOURCE: &str = "paperless@media:/data";
+pub(crate) const SOURCE: &str = "paperless@media:/data";
 
-fn mirror() -> RestoreOptions {
+pub(crate) fn mirror() -> RestoreOptions {
     RestoreOptions { delete_extra: true, ..quick() }
-}
-
-/// Something that is mounted until it is dropped.
-struct Mounted(PathBuf);
-
-impl Mounted {
-    /// `None` where this process may not mount.
-    fn new(arguments: &[&str], at: &Path) -> Option<Self> {
-        let done = Command::new("mount").args(arguments).arg(at).output().unwrap();
-        if done.status.success() {
-            return Some(Mounted(at.to_owned()));
-        }
-        let why = String::from_utf8_lossy(&done.stderr).into_owned();
-        assert!(std::env::var_os("REKOPIA_TESTS_MUST_RUN").is_none(), "cannot mount here: {why}");
-        eprintln!("skipped: cannot mount here: {why}");
-        None
-    }
-}
-
-impl Mounted {
-    /// Changes what is mounted already.
-    fn kept(arguments: &[&str], at: &Path) {
-        assert!(Command::new("mount").args(arguments).arg(at).status().unwrap().success());
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
-
-fn tree_without_times(path: &Path) -> Vec<(String, Option<String>)> {
-    Tree::read(path).entries.into_iter().map(|(path, entry)| (path, entry.sha256)).collect()
-}
-
-/// Bind mounts of the same file system, other file systems and mounted files, at and below names that the snapshot has
-/// and has not.
-#[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_deleted_across_a_mount_point() {
-    let repository = open(&Fixture::load("quickstart")).await;
-    for place in ["extra", "extra/deep/er", "config", "log", "config/secret.key", "config/deep"] {
-        for kind in ["bind", "nested", "read-only", "tmpfs", "self", "file"] {
-            let dir = tempfile::tempdir().unwrap();
-            let (target, outside) = (dir.path().join("t"), dir.path().join("outside"));
-            restore(&repository, SOURCE, &target, &quick()).await.unwrap();
-            std::fs::create_dir(&outside).unwrap();
-            std::fs::write(outside.join("victim"), "precious").unwrap();
-            let at = target.join(place);
-            if kind == "file" {
-                std::fs::create_dir_all(at.parent().unwrap()).unwrap();
-                if at.is_dir() {
-                    continue;
-                }
-                std::fs::write(&at, "covered").unwrap();
-            } else {
-                if at.is_file() {
-                    std::fs::remove_file(&at).unwrap();
-                }
-                std::fs::create_dir_all(&at).unwrap();
-            }
-            let (own, source) = (target.join("own"), outside.to_str().unwrap().to_owned());
-            std::fs::create_dir(&own).unwrap();
-            std::fs::write(own.join("victim"), "precious").unwrap();
-            let file = outside.join("victim").to_str().unwrap().to_owned();
-            let (arguments, victim) = match kind {
-                "bind" | "nested" | "read-only" => (vec!["--bind", &source], outside.join("victim")),
-                "tmpfs" => (vec!["-t", "tmpfs", "none"], at.join("victim")),
-                "self" => (vec!["--bind", own.to_str().unwrap()], at.join("victim")),
-                _ => (vec!["--bind", &file], outside.join("victim")),
-            };
-            let Some(_mounted) = Mounted::new(&arguments, &at) else { return };
-            let inner = at.join("inner");
-            let _nested = if kind == "nested" {
-                std::fs::create_dir(&inner).unwrap();
-                Mounted::new(&["--bind", own.to_str().unwrap()], &inner)
-            } else {
-                None
-            };
-            if kind == "read-only" {
-                Mounted::kept(&["-o", "remount,bind,ro"], &at);
-            }
-            if kind == "tmpfs" {
-                std::fs::write(&victim, "precious").unwrap();
-            }
-            let case = format!("{kind} at {place}");
-            for dry_run in [true, false] {
-                let options = RestoreOptions { dry_run, ..mirror() };
-                let report = restore(&repository, SOURCE, &target, &options).await.unwrap();
-                // A mounted file that the snapshot has is restored, as what is in a mounted folder is.
-                if kind == "file" && place == "config/secret.key" {
-                    continue;
-                }
-                if kind != "self" {
-                    assert_eq!(std::fs::read(&victim).unwrap(), b"precious", "{case}: {report:?}");
-                } else if place != "own" {
-                    // The folder itself is extra; what is mounted elsewhere is not a way to it.
-                    assert!(at.exists(), "{case}");
-                }
-                // Into a read-only mount that the snapshot has a folder for nothing can be written.
-                if kind == "file" || kind == "read-only" {
-                    continue;
-                }
-                let fails = place == "config/secret.key";
-                assert_eq!(report.failed, u64::from(fails), "{case}: {:?}", report.failures());
-                if fails && !dry_run {
-                    assert_eq!(report.exit_kind(), Some(ErrorKind::Incomplete));
-                    assert!(report.failures()[0].message.contains("mount"), "{:?}", report.failures());
-                }
-            }
-        }
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -249,104 +138,6 @@ async fn a_limit_and_a_refusal_leave_the_target_untouched() {
     let consent = Some(Consent::new(|_| panic!("asked for nothing")));
     let options = RestoreOptions { consent, max_delete: Some(DeleteLimit::Entries(0)), ..mirror() };
     assert!(restore(&repository, SOURCE, &target, &options).await.unwrap().exit_kind().is_none());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn target_and_repository_do_not_overlap() {
-    let fixture = Fixture::load("quickstart");
-    let dir = tempfile::tempdir().unwrap();
-    let usb = dir.path().join("usb");
-    let repo = usb.join("kopia");
-    std::fs::create_dir(&usb).unwrap();
-    copy_dir(&fixture.repo(), &repo);
-    let bytes = tree_without_times(&repo);
-    let repository = open_at(&repo, &fixture.password).await.unwrap();
-    let link = dir.path().join("link");
-    std::os::unix::fs::symlink(&repo, &link).unwrap();
-    let bind = dir.path().join("bind");
-    std::fs::create_dir(&bind).unwrap();
-    let inside = repo.join("p");
-    let mounted = Mounted::new(&["--bind", inside.to_str().unwrap()], &bind);
-    let mut targets = vec![repo.clone(), repo.join("p"), repo.join("new/deep"), link.join("new")];
-    if mounted.is_some() {
-        targets.extend([bind.clone(), bind.join("new")]);
-    }
-    for target in targets {
-        for delete_extra in [false, true] {
-            for dry_run in [true, false] {
-                let options = RestoreOptions { delete_extra, dry_run, ..quick() };
-                let error = restore(&repository, SOURCE, &target, &options).await.unwrap_err();
-                assert_eq!(error.kind(), ErrorKind::Destination, "{}", target.display());
-            }
-        }
-    }
-    let error = restore(&repository, SOURCE, &usb, &mirror()).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Destination);
-    let error = restore(&repository, SOURCE, Path::new("/"), &mirror()).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Destination);
-    assert_eq!(tree_without_times(&repo), bytes);
-    // Above it works, as long as nothing lands in it.
-    let report = restore(&repository, SOURCE, &usb, &quick()).await.unwrap();
-    assert!(report.is_complete(), "{:?}", report.failures());
-    assert_eq!(tree_without_times(&repo), bytes);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_entry_that_would_land_in_the_repository_fails_alone() {
-    use rekopia_testkit::writer::{DirectorySink, NewSnapshot, RepositoryWriter};
-    let dir = tempfile::tempdir().unwrap();
-    let repo = dir.path().join("kopia");
-    let mut w =
-        RepositoryWriter::create(DirectorySink::create(&repo).unwrap(), WriterOptions::default()).unwrap();
-    let inner = file(&mut w, "kopia.repository.f", b"not a repository");
-    let mut folder = DirectoryWriter::new(&w);
-    folder.add(&mut w, &inner).unwrap();
-    let folder = folder.finish(&mut w, b"kopia", METADATA).unwrap();
-    let mut root = DirectoryWriter::new(&w);
-    let other = file(&mut w, "other", b"restored");
-    root.add(&mut w, &folder).unwrap();
-    root.add(&mut w, &other).unwrap();
-    let root = root.finish(&mut w, b"p", METADATA).unwrap();
-    let source = rekopia::Source { user: "u".into(), host: "h".into(), path: "/p".into() };
-    w.put_snapshot(&NewSnapshot::new(source, w.now() * 1_000_000_000, root)).unwrap();
-    w.flush().unwrap();
-    let before = tree_without_times(&repo);
-    let repository = open_at(&repo, "test-password").await.unwrap();
-    let report = restore(&repository, "u@h", dir.path(), &quick()).await.unwrap();
-    assert_eq!(report.exit_kind(), Some(ErrorKind::Incomplete));
-    assert!(
-        report.failures().iter().all(|f| f.path.starts_with("kopia") && f.kind == ErrorKind::Destination)
-    );
-    assert!(dir.path().join("other").exists());
-    assert_eq!(tree_without_times(&repo), before);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_the_run_itself_needs_is_never_touched() {
-    let repository = open(&Fixture::load("quickstart")).await;
-    let dir = tempfile::tempdir().unwrap();
-    let target = dir.path().join("t");
-    std::fs::create_dir_all(target.join("cache/deep")).unwrap();
-    std::fs::create_dir_all(target.join("config")).unwrap();
-    std::fs::create_dir_all(target.join("old/deep")).unwrap();
-    for name in
-        ["cache/deep/blob", "password", "config/secret.key", "extra", "config/notes", "old/deep/key", "old/x"]
-    {
-        std::fs::write(target.join(name), "mine").unwrap();
-    }
-    let protected =
-        ["cache", "password", "config/secret.key", "old/deep/key"].map(|name| target.join(name)).to_vec();
-    let report_file = Some(target.join("config/report"));
-    let options = RestoreOptions { protected, report_file, ..mirror() };
-    let report = restore(&repository, SOURCE, &target, &options).await.unwrap();
-    assert_eq!(report.exit_kind(), None, "{report:?}");
-    for name in ["cache/deep/blob", "password", "config/secret.key", "old/deep/key"] {
-        assert_eq!(std::fs::read(target.join(name)).unwrap(), b"mine", "{name}");
-    }
-    assert!(target.join("config/report").exists());
-    assert!(!target.join("extra").exists() && !target.join("config/notes").exists());
-    assert!(!target.join("old/x").exists());
-    assert_eq!((report.protected, report.deleted), (5, 3), "{:?}", report.warnings);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use rekopia::{Overwrite, RestoreOptions};
+use rekopia::{Overwrite, Report, RestoreOptions};
 use rekopia_testkit::writer::WriterOptions;
 
 use crate::damage::{METADATA, built, file};
@@ -149,6 +149,29 @@ fn seen(path: &Path) -> BTreeMap<&'static str, String> {
     seen
 }
 
+/// The file is the snapshot's, with its attributes, and no more was fetched than was needed.
+fn assert_right(
+    exists: Exists,
+    path: &Path,
+    before: &BTreeMap<&'static str, String>,
+    report: &Report,
+    case: &str,
+) {
+    assert_eq!(std::fs::read(path).unwrap(), wanted(), "{case}");
+    let meta = std::fs::metadata(path).unwrap();
+    let time = meta.mtime() * 1_000_000_000 + meta.mtime_nsec();
+    assert_eq!((meta.mode() & 0o7777, time), (METADATA.mode, METADATA.mtime_ns), "{case}");
+    assert_eq!((meta.uid(), report.skipped), (METADATA.uid, 0), "{case}");
+    let keeps_inode = !matches!(exists, Exists::Nothing | Exists::Link | Exists::HardLinked);
+    assert_eq!(seen(path).get("inode") == before.get("inode"), keeps_inode, "{case}");
+    let fetches = match exists {
+        Exists::Equal | Exists::EqualOtherTime | Exists::EqualAlmostSameTime | Exists::Longer => 0,
+        Exists::Nothing | Exists::SameSizeAndTime | Exists::Link => 400_000,
+        _ => report.written_bytes.clamp(1, 399_999),
+    };
+    assert_eq!(report.written_bytes, fetches, "{case}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_cell_of_the_matrix() {
     let options = WriterOptions { splitter: "FIXED-128K".into(), ..WriterOptions::default() };
@@ -172,24 +195,9 @@ async fn every_cell_of_the_matrix() {
             match becomes(exists, overwrite) {
                 Becomes::Right => {
                     assert!(report.is_complete(), "{case}: {:?}", report.failures());
-                    assert_eq!(std::fs::read(&path).unwrap(), wanted(), "{case}");
-                    let meta = std::fs::metadata(&path).unwrap();
-                    let time = meta.mtime() * 1_000_000_000 + meta.mtime_nsec();
-                    assert_eq!((meta.mode() & 0o7777, time), (METADATA.mode, METADATA.mtime_ns), "{case}");
-                    assert_eq!((meta.uid(), report.skipped), (METADATA.uid, 0), "{case}");
+                    assert_right(exists, &path, &before, &report, &case);
                     let changes = u64::from(!matches!(exists, Exists::Nothing | Exists::Equal));
                     assert_eq!(planned.changed, changes, "{case}: {planned:?}");
-                    let keeps_inode = !matches!(exists, Exists::Nothing | Exists::Link | Exists::HardLinked);
-                    assert_eq!(seen(&path).get("inode") == before.get("inode"), keeps_inode, "{case}");
-                    let fetches = match exists {
-                        Exists::Equal
-                        | Exists::EqualOtherTime
-                        | Exists::EqualAlmostSameTime
-                        | Exists::Longer => 0,
-                        Exists::Nothing | Exists::SameSizeAndTime | Exists::Link => 400_000,
-                        _ => report.written_bytes.clamp(1, 399_999),
-                    };
-                    assert_eq!(report.written_bytes, fetches, "{case}");
                 }
                 Becomes::Kept => {
                     assert!(report.is_complete(), "{case}: {:?}", report.failures());

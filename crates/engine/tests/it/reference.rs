@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use rekopia::{EntryKind, ErrorKind, Reference, Repository, RestoreOptions, Selection, Source};
+use rekopia::{
+    EntryKind, ErrorKind, Reference, Repository, RestoreOptions, Selection, Source, VerifyOptions,
+};
 use rekopia_testkit::fixture::Fixture;
 use rekopia_testkit::storage::{MemoryBlobs, Request, WatchedBlobs};
 use rekopia_testkit::writer::{DirectoryWriter, NewSnapshot, RepositoryWriter, WriterOptions};
 
-use crate::damage::{METADATA, file};
-use crate::support::{open, open_blobs, quick, restore};
+use crate::damage::{METADATA, built, file};
+use crate::support::{open, open_blobs, quick, resolve, restore, verify};
 
 /// A repository with one snapshot of each source, with the file `name` that holds the source's number.
 async fn of_sources(sources: &[(&str, &str, &str)]) -> (MemoryBlobs, Repository) {
@@ -265,7 +267,7 @@ async fn names_that_are_no_name_are_restored_under_another() {
         } else if restored_as.is_some() {
             assert!(report.failures()[0].path == raw && report.files == 2, "{report:?}");
         }
-        let verified = verify(&repository, "u@h", &rekopia::VerifyOptions::default()).await.unwrap();
+        let verified = verify(&repository, "u@h", &VerifyOptions::default()).await.unwrap();
         let expected = if restored_as.is_some() { None } else { Some(ErrorKind::Corrupt) };
         assert_eq!(verified.exit_kind(), expected, "{raw:?}");
     }
@@ -276,4 +278,16 @@ async fn names_that_are_no_name_are_restored_under_another() {
     let report = restore(&repository, "u@h", dir.path(), &quick()).await.unwrap();
     assert_eq!((report.files, report.failed), (1, 1));
     assert_eq!(std::fs::read(dir.path().join("a_b")).unwrap(), b"real");
+}
+
+/// A report calls a single file as it was named, and one that has no name by its ID.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_single_file_is_called_by_what_it_was_named_by() {
+    let (memory, repository) = built(WriterOptions::default(), |w| vec![file(w, "f", &[7; 5000])]).await;
+    let object = resolve(&repository, "latest/f").await.unwrap().entry.object.unwrap().to_string();
+    memory.blobs.lock().unwrap().retain(|name, _| !name.starts_with('p'));
+    for (reference, called) in [("latest/f", "f"), (&object, &object)] {
+        let report = verify(&repository, reference, &VerifyOptions::default()).await.unwrap();
+        assert_eq!(report.failures[0].path, called, "{:?}", report.failures);
+    }
 }

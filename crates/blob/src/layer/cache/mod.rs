@@ -18,7 +18,7 @@ use folder::Folder;
 use rekopia_format::BlobId;
 
 use crate::error::{BlobError, BlobErrorKind};
-use crate::reader::{BlobInfo, BlobReader, BoxFuture, StorageTraits, Usage};
+use crate::reader::{BlobInfo, BlobReader, BoxFuture, StorageProfile, Usage};
 
 /// A cache of metadata.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,8 +142,8 @@ impl BlobReader for Cache {
         self.inner.folder()
     }
 
-    fn traits(&self) -> StorageTraits {
-        self.inner.traits()
+    fn profile(&self) -> StorageProfile {
+        self.inner.profile()
     }
 
     fn describe(&self) -> String {

@@ -62,8 +62,8 @@ impl BlobReader for Memory {
         None
     }
 
-    fn traits(&self) -> StorageTraits {
-        StorageTraits { in_flight: 4, gap: 0, local: false }
+    fn profile(&self) -> StorageProfile {
+        StorageProfile { in_flight: 4, gap: 0, local: false }
     }
 
     fn describe(&self) -> String {

@@ -21,7 +21,7 @@ use crate::deadlines::Deadlines;
 use crate::error::{BlobError, BlobErrorKind};
 use crate::folders::far::{Bucket, FarElsewhere, Member};
 use crate::folders::names::is_blob;
-use crate::reader::{BlobInfo, BlobReader, BoxFuture, StorageTraits, Usage};
+use crate::reader::{BlobInfo, BlobReader, BoxFuture, StorageProfile, Usage};
 use crate::settings::B2Settings;
 
 /// Reads blobs from a bucket.
@@ -231,8 +231,8 @@ impl BlobReader for B2Blobs {
         self.api.http.usage()
     }
 
-    fn traits(&self) -> StorageTraits {
-        StorageTraits { in_flight: 32, gap: 128 * 1024, local: false }
+    fn profile(&self) -> StorageProfile {
+        StorageProfile { in_flight: 32, gap: 128 * 1024, local: false }
     }
 
     fn folder(&self) -> Option<PathBuf> {

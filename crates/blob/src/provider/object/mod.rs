@@ -30,7 +30,7 @@ use crate::client::http::{Http, innermost};
 use crate::error::{BlobError, BlobErrorKind};
 use crate::folders::far::{Bucket, FarElsewhere, Member};
 use crate::folders::names::is_blob;
-use crate::reader::{BlobInfo, BlobReader, BoxFuture, StorageTraits, Usage};
+use crate::reader::{BlobInfo, BlobReader, BoxFuture, StorageProfile, Usage};
 
 /// What we need of a store. Its own listing takes prefixes for folders; the paginated one takes them as they are.
 trait Store: ObjectStore + PaginatedListStore {}
@@ -284,8 +284,8 @@ impl BlobReader for ObjectBlobs {
         self.http.usage()
     }
 
-    fn traits(&self) -> StorageTraits {
-        StorageTraits { in_flight: 32, gap: 128 * 1024, local: false }
+    fn profile(&self) -> StorageProfile {
+        StorageProfile { in_flight: 32, gap: 128 * 1024, local: false }
     }
 
     fn folder(&self) -> Option<PathBuf> {

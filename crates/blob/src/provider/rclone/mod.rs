@@ -23,7 +23,7 @@ use tokio::time::timeout;
 use super::webdav::WebdavBlobs;
 use crate::deadlines::Deadlines;
 use crate::error::{BlobError, BlobErrorKind};
-use crate::reader::{BlobInfo, BlobReader, BoxFuture, StorageTraits, Usage};
+use crate::reader::{BlobInfo, BlobReader, BoxFuture, StorageProfile, Usage};
 use crate::settings::{RcloneSettings, Secret, WebdavSettings};
 
 /// Reads blobs through a running `rclone`.
@@ -270,8 +270,8 @@ impl BlobReader for RcloneBlobs {
         self.blobs.usage()
     }
 
-    fn traits(&self) -> StorageTraits {
-        self.blobs.traits()
+    fn profile(&self) -> StorageProfile {
+        self.blobs.profile()
     }
 
     fn folder(&self) -> Option<PathBuf> {

@@ -24,7 +24,7 @@ use crate::client::answers::check_range;
 use crate::client::collect::collect;
 use crate::error::BlobError;
 use crate::folders::far::{Bucket, FarElsewhere, Member};
-use crate::reader::{BlobInfo, BlobReader, BoxFuture, StorageTraits, Usage};
+use crate::reader::{BlobInfo, BlobReader, BoxFuture, StorageProfile, Usage};
 
 /// Reads blobs from a bucket.
 #[derive(Debug)]
@@ -186,8 +186,8 @@ impl BlobReader for S3Blobs {
         self.objects.http.usage()
     }
 
-    fn traits(&self) -> StorageTraits {
-        StorageTraits { in_flight: 32, gap: 128 * 1024, local: false }
+    fn profile(&self) -> StorageProfile {
+        StorageProfile { in_flight: 32, gap: 128 * 1024, local: false }
     }
 
     fn folder(&self) -> Option<PathBuf> {

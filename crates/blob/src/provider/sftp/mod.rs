@@ -26,7 +26,7 @@ use crate::deadlines::Deadlines;
 use crate::error::{BlobError, BlobErrorKind};
 use crate::folders::far::{FarFolders, FarLayout, Member, Sharded};
 use crate::folders::sharded::Folder;
-use crate::reader::{BlobInfo, BlobReader, BoxFuture, StorageTraits, Usage};
+use crate::reader::{BlobInfo, BlobReader, BoxFuture, StorageProfile, Usage};
 use crate::settings::SftpSettings;
 
 /// Reads blobs from an SFTP server.
@@ -193,8 +193,8 @@ impl BlobReader for SftpBlobs {
         Usage { requests: load(&self.requests), bytes: self.pool.received(), ..Usage::default() }
     }
 
-    fn traits(&self) -> StorageTraits {
-        StorageTraits { in_flight: IN_FLIGHT, gap: 128 * 1024, local: false }
+    fn profile(&self) -> StorageProfile {
+        StorageProfile { in_flight: IN_FLIGHT, gap: 128 * 1024, local: false }
     }
 
     fn folder(&self) -> Option<PathBuf> {

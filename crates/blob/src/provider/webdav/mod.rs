@@ -19,7 +19,7 @@ use crate::deadlines::Deadlines;
 use crate::error::{BlobError, BlobErrorKind};
 use crate::folders::far::{FarFolders, FarLayout, Member, Sharded};
 use crate::folders::sharded::Folder;
-use crate::reader::{BlobInfo, BlobReader, BoxFuture, StorageTraits, Usage};
+use crate::reader::{BlobInfo, BlobReader, BoxFuture, StorageProfile, Usage};
 use crate::settings::{Secret, WebdavSettings};
 
 /// Reads blobs from a WebDAV server.
@@ -298,8 +298,8 @@ impl BlobReader for WebdavBlobs {
         self.http.usage()
     }
 
-    fn traits(&self) -> StorageTraits {
-        StorageTraits { in_flight: IN_FLIGHT, gap: 128 * 1024, local: false }
+    fn profile(&self) -> StorageProfile {
+        StorageProfile { in_flight: IN_FLIGHT, gap: 128 * 1024, local: false }
     }
 
     fn folder(&self) -> Option<PathBuf> {

@@ -9,10 +9,11 @@ use rekopia_format::index::{IndexFile, RawIndexEntry};
 use rekopia_format::{BlobId, ContentId};
 
 use super::fanout::FanOut;
+use super::limit::{IndexError, IndexLimit};
 use super::merge::Merging;
 use super::record::{DELETED, LEN_BITS, LEN_MASK, Record, is_there, tail, winner};
 use super::spill::{RecordFile, SortedFile};
-use super::{ContentIndex, Extents, IndexError, IndexLimit, Records, extend};
+use super::table::{ContentIndex, Extents, Records, extend};
 
 /// Collects the entries of index blobs.
 #[derive(Debug)]

@@ -39,7 +39,7 @@ impl<'a> Merging<'a> {
         Ok(next)
     }
 
-    /// The same, if it has this key.
+    /// Takes the next record, if it has this key.
     pub(super) fn next_if(&mut self, key: Key) -> io::Result<Option<Record>> {
         match self.order.peek() {
             Some(Reverse((next, _))) if *next == key => self.next(),

@@ -6,7 +6,7 @@ use rekopia_format::content::Packed;
 use rekopia_format::index::merge::{Candidate, exists, wins};
 use rekopia_format::{BlobId, ContentId};
 
-use super::{Location, PackIdx};
+use super::location::{Location, PackIdx};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Record {

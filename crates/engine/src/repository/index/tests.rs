@@ -3,9 +3,11 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use rekopia_format::index::IndexFile;
+use rekopia_format::{BlobId, ContentId};
 use rekopia_testkit::writer::{IndexEntry, encode_index};
 
 use super::*;
+use crate::error::ErrorKind;
 
 /// A folder on a disk: `/tmp` may be memory.
 fn folder() -> tempfile::TempDir {

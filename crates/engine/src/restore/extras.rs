@@ -6,6 +6,7 @@ use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use super::report::Deletion;
+use crate::error::{Error, ErrorKind};
 use crate::repository::index::spill::nameless_in;
 use crate::sink::Sink;
 
@@ -128,6 +129,19 @@ impl Extras {
         }
         Ok(())
     }
+}
+
+/// A refusal to delete, with what would go.
+pub(crate) fn refused(extras: &Extras, why: String) -> Error {
+    let deletion = &extras.deletion;
+    let names: Vec<_> = deletion.first.iter().map(|name| crate::error::shown(name).into_owned()).collect();
+    let what = format!(
+        "{} of {} entries would be deleted ({}): {why}",
+        deletion.entries,
+        deletion.of,
+        names.join(", ")
+    );
+    Error::new(ErrorKind::Refused, what)
 }
 
 /// Reads up to a zero byte, which is dropped; false at the end.

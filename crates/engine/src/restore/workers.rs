@@ -9,54 +9,57 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::clock::Stage;
 use super::decode::{ContentDecoder, check_length};
 use super::fetch::{Fetched, PackBytes, Target, lost_error};
+use super::finish::Finisher;
+use super::ledger::Ledger;
 use super::plan::{PackRead, WantedContent};
-use super::report::Tally;
 use super::slot::{FileSlot, Folder};
-use super::verify::Verifier;
+use super::verify_source::Verifier;
 use super::write::Writer;
 use crate::error::{Error, Result};
 use crate::repository::contents::{Contents, corrupt};
 use crate::repository::index::PackIdx;
+use crate::sink::FidelityIssue;
 
-/// A place among the entries that wait for the workers; dropping it frees the place.
+/// The permit of an entry without data to wait for the workers; dropping it lets another one wait.
 #[derive(Debug)]
-pub(crate) struct Waiting(OwnedSemaphorePermit);
+pub(crate) struct WindowPermit(OwnedSemaphorePermit);
 
 /// Entries without data that wait for the workers at most.
-const WAITING_ENTRIES: usize = 4096;
+const QUEUED_ENTRIES: usize = 4096;
 
-impl Waiting {
-    /// The places of a pass.
-    pub(crate) fn places() -> Arc<Semaphore> {
-        Arc::new(Semaphore::new(WAITING_ENTRIES))
+impl WindowPermit {
+    /// The permits of a pass.
+    pub(crate) fn of_a_pass() -> Arc<Semaphore> {
+        Arc::new(Semaphore::new(QUEUED_ENTRIES))
     }
 
     pub(crate) fn new(permit: OwnedSemaphorePermit) -> Self {
-        Waiting(permit)
+        WindowPermit(permit)
     }
 
-    fn free(self) {
+    fn give_back(self) {
         drop(self.0);
     }
 }
 
-/// What the workers are given.
+/// What a worker is given to do.
 #[derive(Debug)]
-pub(crate) enum Work {
+pub(crate) enum Job {
     /// Bytes to decode, or contents that cannot be had.
     Fetched(Fetched),
     /// All entries of a directory are known; an empty one is created when it is finished.
-    Listed(Arc<Folder>, Waiting),
+    Listed(Arc<Folder>, WindowPermit),
     /// A pack read that is only counted.
     Planned(PackRead<Target>),
     /// All slices of a slot are known.
-    Announced(Arc<FileSlot>, Waiting),
+    Announced(Arc<FileSlot>, WindowPermit),
 }
 
-/// What all workers of a pass share.
-pub(crate) struct Workshop {
+/// The workers of a pass: what all of their threads share.
+pub(crate) struct Workers {
     pub(crate) contents: Contents,
     pub(crate) writer: Writer,
+    pub(crate) finisher: Finisher,
     /// Recompute the keyed hash of every content.
     pub(crate) hash: bool,
     /// What is tried once more; `None` when what fails has failed.
@@ -72,10 +75,10 @@ pub(crate) struct Again {
 }
 
 /// The last worker of a run that was dropped leaves nothing half-written either.
-impl Drop for Workshop {
+impl Drop for Workers {
     fn drop(&mut self) {
-        if self.writer.outcome.stop.is_cancelled() {
-            self.writer.abandon_unfinished();
+        if self.writer.stop.is_cancelled() {
+            self.abandon_unfinished();
         }
     }
 }
@@ -91,39 +94,37 @@ struct Hashed {
 /// Contents that are tried once more at most; more is damage.
 const MAX_AGAIN: usize = 1 << 20;
 
-impl Workshop {
+impl Workers {
     /// Does what the queue gives, until it ends. When the run is stopped nothing is decoded or written any more.
-    pub(crate) fn work(&self, queue: impl IntoIterator<Item = Work>) {
+    pub(crate) fn work(&self, queue: impl IntoIterator<Item = Job>) {
         let mut decoder = ContentDecoder::default();
         // What is written is written from where it was decoded, so that it must be known to be right by then.
-        let mut verifier = (self.hash && self.writer.sink.is_none())
+        let mut verifier = (self.hash && self.writer.destination.written().is_none())
             .then(|| Verifier::new(self.contents.opener.hash()))
             .flatten();
-        let clock = &*self.writer.outcome.tally.clock;
+        let clock = &*self.writer.ledger.clock;
         let mut free = Instant::now();
-        for work in queue {
+        for job in queue {
             clock.add(Stage::Idle, free);
-            match work {
-                Work::Fetched(_) if self.writer.outcome.stop.is_cancelled() => {}
-                Work::Fetched(Fetched::Bytes(bytes)) => {
-                    self.write_all(bytes, &mut decoder, verifier.as_mut())
-                }
-                Work::Fetched(Fetched::Lost { contents, gone, error, pack }) => {
+            match job {
+                Job::Fetched(_) if self.writer.stop.is_cancelled() => {}
+                Job::Fetched(Fetched::Bytes(bytes)) => self.write_all(bytes, &mut decoder, verifier.as_mut()),
+                Job::Fetched(Fetched::Lost { contents, gone, error, pack }) => {
                     for content in contents {
                         self.lost(content, gone, |c| lost_error(c, &error, &pack));
                     }
                 }
-                Work::Listed(folder, place) => {
-                    self.writer.outcome.child_done(self.writer.target(), &folder);
-                    place.free();
+                Job::Listed(folder, permit) => {
+                    self.finisher.child_done(&folder);
+                    permit.give_back();
                 }
-                Work::Planned(read) => {
+                Job::Planned(read) => {
                     let targets = read.contents.iter().flat_map(|c| &c.targets);
-                    targets.for_each(|target| self.writer.slice_done(&target.slot));
+                    targets.for_each(|target| self.slice_done(&target.slot));
                 }
-                Work::Announced(slot, place) => {
-                    self.writer.slice_done(&slot);
-                    place.free();
+                Job::Announced(slot, permit) => {
+                    self.slice_done(&slot);
+                    permit.give_back();
                 }
             }
             free = Instant::now();
@@ -144,7 +145,7 @@ impl Workshop {
         let pack = bytes.read.pack;
         let mut contents = std::mem::take(&mut bytes.read.contents).into_iter().peekable();
         let mut own = Vec::new();
-        let clock = &*self.writer.outcome.tally.clock;
+        let clock = &*self.writer.ledger.clock;
         let mut started = Instant::now();
         while let Some(content) = contents.next() {
             let range = content.location.range();
@@ -162,7 +163,7 @@ impl Workshop {
             } else {
                 stored
             };
-            Tally::add(&self.writer.outcome.tally.needed_bytes, to.saturating_sub(from) as u64);
+            Ledger::add(&self.writer.ledger.needed_bytes, to.saturating_sub(from) as u64);
             // An object-level stream is not what the id names.
             let verifier = verifier.as_mut().filter(|_| !content.targets.iter().any(|t| t.compressed));
             let hash = self.hash && verifier.is_none();
@@ -195,14 +196,14 @@ impl Workshop {
         }
     }
 
-    /// The same for a content that nobody writes.
+    /// Takes note of a content that nobody writes, whose hash is known now.
     fn verified(&self, hashed: &Hashed, is_right: bool) {
         let Hashed { content, pack, len } = hashed;
         if !is_right {
             return self.damaged(content, *pack, corrupt(ContentError::Hash, &content.content));
         }
         for target in &content.targets {
-            self.done(target, check_length(target, *len, content));
+            self.done(target, check_length(target, *len, content).map(|()| Vec::new()));
         }
     }
 
@@ -215,16 +216,32 @@ impl Workshop {
         let error = Arc::new(error.in_pack(self.contents.index.pack(pack)));
         for target in &content.targets {
             target.slot.fail(error.again(), false);
-            self.writer.slice_done(&target.slot);
+            self.slice_done(&target.slot);
         }
     }
 
-    fn done(&self, target: &Target, result: Result<()>) {
-        match result {
-            Ok(()) => Tally::add(&self.writer.outcome.tally.done_bytes, target.len),
+    /// A content is where it is wanted, but for these attributes, or cannot be there.
+    fn done(&self, target: &Target, written: Result<Vec<FidelityIssue>>) {
+        match written {
+            Ok(issues) => {
+                self.finisher.unset(issues);
+                Ledger::add(&self.writer.ledger.done_bytes, target.len);
+            }
             Err(e) => target.slot.fail(e, false),
         }
-        self.writer.slice_done(&target.slot);
+        self.slice_done(&target.slot);
+    }
+
+    /// One slice less to wait for; with the last one the entry ends.
+    fn slice_done(&self, slot: &Arc<FileSlot>) {
+        if let Some(end) = self.writer.slice_done(slot) {
+            self.finisher.end(slot, end);
+        }
+    }
+
+    /// Gives up what is half-written.
+    pub(crate) fn abandon_unfinished(&self) {
+        self.writer.abandon_unfinished(|slot| self.finisher.half_changed(slot));
     }
 
     /// Contents that cannot be had: kept for another try, or the failure of everything that wants them.
@@ -239,7 +256,7 @@ impl Workshop {
         }
         for target in &content.targets {
             target.slot.fail(error(&content), false);
-            self.writer.slice_done(&target.slot);
+            self.slice_done(&target.slot);
         }
     }
 

@@ -1,19 +1,17 @@
-//! What the target lists: names that the snapshot may not have, and their removal.
+//! What the target lists: names that the snapshot may not have.
 
-use std::ffi::{CStr, CString, OsStr};
-use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::ffi::{CStr, CString};
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode};
+use rustix::fs::{AtFlags, Dir, FileType};
 use rustix::io::Errno;
 
 use super::error::SinkError;
-use super::handles::{open_path, put_mode_back};
+use super::handles::put_mode_back;
 use super::node::DirNode;
 use super::remove::{self, Survey};
-use super::{Sink, aside, folding, metadata};
+use super::state::Sink;
+use super::{aside, folding};
 
 /// A name that a directory of the target lists.
 #[derive(Debug)]
@@ -40,7 +38,7 @@ pub(crate) enum Listing {
     Done,
     /// The directory is not there, or something else is in its place.
     Absent,
-    /// It lies on another mount, or stays as it is: nothing may be deleted in it.
+    /// The directory lies on another mount, or stays as it is: nothing may be deleted in it.
     Elsewhere,
 }
 
@@ -126,52 +124,5 @@ impl Sink {
         if self.handles.finished(node) {
             put_mode_back(node, &handle);
         }
-    }
-
-    /// Removes `names` from the directory at `path` (from the root), which keeps its time and mode. What stays is in
-    /// [`Sink::removals`].
-    pub(crate) fn remove_extras(&self, path: &[u8], names: &[CString]) {
-        let folder = String::from_utf8_lossy(path);
-        let shown = |below: &[u8]| {
-            let below = String::from_utf8_lossy(below);
-            if folder.is_empty() { below.into_owned() } else { format!("{folder}/{below}") }
-        };
-        let removed = self.removed_from(path, names, &shown);
-        if let Err(e) = removed {
-            names.iter().for_each(|name| self.removals.remains(shown(name.to_bytes()), e.to_string()));
-        }
-    }
-
-    fn removed_from(
-        &self,
-        path: &[u8],
-        names: &[CString],
-        shown: &dyn Fn(&[u8]) -> String,
-    ) -> Result<(), Errno> {
-        let root = self.dir(&self.root).map_err(|_| Errno::NOENT)?;
-        let below: Option<OwnedFd>;
-        let dir = if path.is_empty() {
-            &*root.fd
-        } else {
-            below = Some(open_path(&root.fd, Path::new(OsStr::from_bytes(path)))?);
-            below.as_ref().unwrap_or(&root.fd)
-        };
-        let before = rustix::fs::fstat(dir)?;
-        let mode = Mode::from_raw_mode(before.st_mode);
-        self.changing();
-        let widened =
-            !mode.contains(Mode::WUSR | Mode::XUSR) && rustix::fs::fchmod(dir, mode | Mode::RWXU).is_ok();
-        for name in names {
-            if let Err(e) = remove::remove(dir, name, &self.protected, &self.removals, shown) {
-                self.removals.remains(shown(name.to_bytes()), e.to_string());
-            }
-        }
-        if widened {
-            let _ = rustix::fs::fchmod(dir, mode);
-        }
-        if self.options.policy.times {
-            let _ = metadata::set_time(dir, metadata::of_stat(&before).mtime_ns);
-        }
-        Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! The worker threads of a pass: as many as the system grants. Where it grants none their work is done between the
+//! The threads of a pass: as many as the system grants. Where it grants none their work is done between the
 //! requests.
 
 use std::convert::Infallible;
@@ -11,32 +11,32 @@ use std::time::Duration;
 use crossbeam_channel::Receiver;
 use tokio::sync::mpsc;
 
-use super::work::{Work, Workshop};
+use super::workers::{Job, Workers};
 
 /// Threads that work until their queue closes.
-pub(crate) struct Workers {
-    shop: Arc<Workshop>,
+pub(crate) struct WorkerThreads {
+    workers: Arc<Workers>,
     threads: Vec<JoinHandle<()>>,
     /// Closes when the last thread ends.
     ended: mpsc::Receiver<Infallible>,
     /// The queue, where there is no thread.
-    queue: Option<Receiver<Work>>,
+    queue: Option<Receiver<Job>>,
     panicked: AtomicBool,
 }
 
 /// How often the queue is looked at where there is no thread.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 
-impl Workers {
+impl WorkerThreads {
     /// Starts as many threads as are wanted, or as can be had.
-    pub(crate) fn start(wanted: usize, shop: &Arc<Workshop>, queue: Receiver<Work>) -> Self {
+    pub(crate) fn start(wanted: usize, workers: &Arc<Workers>, queue: Receiver<Job>) -> Self {
         let (running, ended) = mpsc::channel(1);
         let mut threads = Vec::with_capacity(wanted);
         for i in 0..wanted {
-            let (shop, queue, running) = (Arc::clone(shop), queue.clone(), running.clone());
+            let (workers, queue, running) = (Arc::clone(workers), queue.clone(), running.clone());
             let work = move || {
                 let _running = running;
-                shop.work(&queue);
+                workers.work(&queue);
             };
             match std::thread::Builder::new().name(format!("rekopia-{i}")).spawn(work) {
                 Ok(thread) => threads.push(thread),
@@ -47,7 +47,13 @@ impl Workers {
             }
         }
         let queue = threads.is_empty().then_some(queue);
-        Workers { shop: Arc::clone(shop), threads, ended, queue, panicked: AtomicBool::new(false) }
+        WorkerThreads {
+            workers: Arc::clone(workers),
+            threads,
+            ended,
+            queue,
+            panicked: AtomicBool::new(false),
+        }
     }
 
     /// Does the work of threads that could not be started; never ends.
@@ -70,8 +76,8 @@ impl Workers {
         joined == 0 && !self.panicked.load(Ordering::Relaxed)
     }
 
-    fn work_off(&self, queue: &Receiver<Work>) {
-        let work = AssertUnwindSafe(|| self.shop.work(queue.try_iter()));
+    fn work_off(&self, queue: &Receiver<Job>) {
+        let work = AssertUnwindSafe(|| self.workers.work(queue.try_iter()));
         if std::panic::catch_unwind(work).is_err() {
             self.panicked.store(true, Ordering::Relaxed);
         }

@@ -12,7 +12,7 @@ use super::index::{ContentIndex, Location, PackIdx};
 
 /// Blocks of metadata packs, oldest first.
 #[derive(Debug, Default)]
-pub(crate) struct Ahead {
+pub(crate) struct MetadataBlocks {
     /// Where contents lie in each metadata pack: nothing is read beyond.
     extents: OnceLock<HashMap<PackIdx, Range<u64>>>,
     kept: Mutex<Kept>,
@@ -44,7 +44,7 @@ const KEPT: usize = 8 << 20;
 /// Bytes that may be read along before it is known whether they are of use.
 const TRUST: u64 = 512 << 10;
 
-impl Ahead {
+impl MetadataBlocks {
     /// The block that a content of a metadata pack lies in; of any other pack, just the content.
     pub(crate) fn widen(&self, index: &ContentIndex, location: &Location) -> Range<u64> {
         let extents = self.extents.get_or_init(|| index.metadata_extents());

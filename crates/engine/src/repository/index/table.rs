@@ -1,0 +1,136 @@
+//! The frozen table of all index entries.
+
+use std::collections::HashMap;
+
+use rekopia_format::{BlobId, ContentId};
+
+use super::fanout::FanOut;
+use super::location::{Location, PackIdx};
+use super::record::{DELETED, LEN_MASK, Record, key_of};
+use super::spill::SortedFile;
+use crate::error::{Error, ErrorKind, Result};
+
+/// From the first to the last byte of contents in each metadata pack (`q…`).
+pub(crate) type Extents = HashMap<PackIdx, std::ops::Range<u64>>;
+
+/// The merged entries, ready for lookups.
+#[derive(Debug)]
+pub(crate) struct ContentIndex {
+    pub(super) records: Records,
+    pub(super) fanout: FanOut,
+    pub(super) packs: Vec<BlobId>,
+    pub(super) compressions: Vec<u32>,
+    pub(super) manifests: Vec<ContentId>,
+    /// Why records that are too many for memory are there all the same.
+    pub(super) warning: Option<String>,
+}
+
+/// Where the sorted records are.
+#[derive(Debug)]
+pub(super) enum Records {
+    Memory(Vec<Record>),
+    File { sorted: SortedFile, extents: Extents },
+}
+
+impl ContentIndex {
+    /// Where `id` is; deleted contents included, since they are readable until they are dropped (§4.5).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Storage`] when the table is in a file that cannot be read.
+    pub(crate) fn find(&self, id: &ContentId) -> Result<Option<Location>> {
+        let key = key_of(id);
+        let range = self.fanout.find(key.0);
+        let found = match &self.records {
+            Records::Memory(records) => {
+                let candidates = records.get(range).unwrap_or_default();
+                candidates.binary_search_by_key(&key, Record::key).ok().map(|i| candidates[i])
+            }
+            Records::File { sorted, .. } => sorted.search(range, key).map_err(|e| {
+                let what =
+                    "the part of the index that does not fit in memory cannot be read from the cache folder";
+                Error::new(ErrorKind::Storage, what).because(e)
+            })?,
+        };
+        Ok(found.and_then(|record| record.location(&self.compressions)))
+    }
+
+    /// The name of a pack that a [`Location`] of this index points to.
+    pub(crate) fn pack(&self, pack: PackIdx) -> &BlobId {
+        &self.packs[pack.0 as usize]
+    }
+
+    /// What is known of each metadata pack.
+    pub(crate) fn metadata_extents(&self) -> Extents {
+        match &self.records {
+            Records::Memory(records) => {
+                let mut extents = Extents::new();
+                records.iter().for_each(|record| extend(&mut extents, record, &self.packs));
+                extents
+            }
+            Records::File { extents, .. } => extents.clone(),
+        }
+    }
+
+    /// How many packs the entries name.
+    pub(crate) fn pack_count(&self) -> usize {
+        self.packs.len()
+    }
+
+    /// Contents with prefix `m` that are not deleted: they hold the manifests (§6.1).
+    ///
+    /// # Errors
+    /// Those of [`find`](Self::find).
+    pub(crate) fn manifest_contents(&self) -> Result<Vec<ContentId>> {
+        let mut live = Vec::with_capacity(self.manifests.len());
+        for id in &self.manifests {
+            if self.find(id)?.is_some_and(|location| !location.deleted) {
+                live.push(*id);
+            }
+        }
+        Ok(live)
+    }
+
+    /// Contents in the index.
+    pub(crate) fn len(&self) -> usize {
+        match &self.records {
+            Records::Memory(records) => records.len(),
+            Records::File { sorted, .. } => sorted.len(),
+        }
+    }
+
+    /// Bytes that the table holds in memory.
+    pub(crate) fn bytes(&self) -> u64 {
+        let records = match &self.records {
+            Records::Memory(records) => records.capacity() * size_of::<Record>(),
+            Records::File { .. } => 0,
+        };
+        (records + self.fanout.bytes()) as u64
+    }
+
+    /// Bytes that the table holds in a file.
+    pub(crate) fn file_bytes(&self) -> u64 {
+        match &self.records {
+            Records::Memory(_) => 0,
+            Records::File { sorted, .. } => (sorted.len() * Record::BYTES) as u64,
+        }
+    }
+
+    /// Why more than may be in memory is in memory, if so.
+    pub(crate) fn warning(&self) -> Option<&str> {
+        self.warning.as_deref()
+    }
+}
+
+/// Widens what is known of the pack of a metadata record.
+pub(super) fn extend(extents: &mut Extents, record: &Record, packs: &[BlobId]) {
+    // Only metadata has a prefix letter.
+    let pack = record.pack();
+    if record.prefix() == 0 || !packs[pack.0 as usize].as_str().starts_with('q') {
+        return;
+    }
+    let start = u64::from(record.offset & !DELETED);
+    let end = start + u64::from(record.packed & LEN_MASK);
+    let extent = extents.entry(pack).or_insert(start..end);
+    extent.start = extent.start.min(start);
+    extent.end = extent.end.max(end);
+}

@@ -1,0 +1,40 @@
+//! What was asked of a storage.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What was asked of a storage, and what came back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Requests.
+    pub requests: u64,
+    /// Bytes received.
+    pub fetched_bytes: u64,
+    /// Of the requests, second and later tries.
+    pub retries: u64,
+}
+
+impl Traffic {
+    /// What was asked after `earlier`, a moment of the same repository.
+    pub fn since(self, earlier: Traffic) -> Traffic {
+        Traffic {
+            requests: self.requests.saturating_sub(earlier.requests),
+            fetched_bytes: self.fetched_bytes.saturating_sub(earlier.fetched_bytes),
+            retries: self.retries.saturating_sub(earlier.retries),
+        }
+    }
+}
+
+/// Requests and bytes of a repository's whole life.
+#[derive(Debug, Default)]
+pub(crate) struct TrafficCounters {
+    pub(crate) requests: AtomicU64,
+    pub(crate) bytes: AtomicU64,
+}
+
+impl TrafficCounters {
+    /// Counts a request that brought so many bytes.
+    pub(crate) fn count(&self, bytes: u64) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+}

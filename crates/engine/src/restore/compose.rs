@@ -1,0 +1,139 @@
+//! Which stages a restore, a dry run and a verification are made of.
+//!
+//! ```text
+//! restore   Prepared ─► Proven ─► Permitted ─► Opened ─► Passed ─► Tidied ─► Report
+//! dry run   Prepared ─► Proven ─► plan ──────────────────────────────────► Report
+//! verify    ────────────────────────────────── pass ────────────────────► Report
+//! ```
+//!
+//! Each stage is a value, and its method takes the one before it: nothing can be written that is not proven.
+
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use super::destination::Destination;
+use super::options::{RestoreOptions, VerifyOptions};
+use super::prepared::Prepared;
+use super::report::Report;
+use super::run::{Run, Start};
+use super::tree::Tree;
+use crate::error::{ErrorKind, Result};
+use crate::observer::{Cancel, Event, Observer, Phase};
+use crate::repository::Repository;
+use crate::repository::reference::Resolved;
+use crate::sink::DirNode;
+
+impl Repository {
+    /// Restores what `from` names: a directory's contents into `target`, a file or symlink to `target`.
+    ///
+    /// A report comes back whenever the target may have been touched, also when entries failed, the run was stopped or
+    /// could not go on ([`Report::fatal`]); [`Report::exit_kind`] says how a program ends. A run that was stopped comes
+    /// back within seconds, also when its storage or its target hangs ([`Cancel`]).
+    ///
+    /// Dropping the future ends its tasks and threads; of what was half-written nothing stays, but modes of directories
+    /// that were opened do.
+    ///
+    /// # Errors
+    /// Nothing was touched: [`ErrorKind::Corrupt`] when the root cannot be read, or anything at all under
+    /// [`OnError::Stop`](super::OnError::Stop); [`ErrorKind::Destination`] when the target cannot be used, overlaps the
+    /// repository or lacks room; [`ErrorKind::Refused`] when more would be deleted than may be;
+    /// [`ErrorKind::NotFound`] when nothing matches `include`; [`ErrorKind::Usage`].
+    pub async fn restore(
+        &self,
+        from: &Resolved,
+        target: &Path,
+        options: &RestoreOptions,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Report> {
+        let start = Start::now(self);
+        observer.event(Event::Phase { phase: Phase::Comparing });
+        let Some(proven) = options.cancel.run_until_cancelled(self.prove_root(&from.entry)).await else {
+            return Ok(start.report_of_nothing(self));
+        };
+        proven?;
+        let run = Run::begin(self, from, options, observer, start)?;
+        let stages = async {
+            match options.dry_run {
+                true => run.plan(target).await,
+                false => run.restore(target).await,
+            }
+        };
+        match Stopping::new(&run.state.stop, stages).await {
+            Err(e) if e.kind() == ErrorKind::Cancelled => Ok(run.report()),
+            done => done,
+        }
+    }
+
+    /// Reads and authenticates everything that `from` names, without writing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] when the root cannot be read; damage below is in the report.
+    pub async fn verify(
+        &self,
+        from: &Resolved,
+        options: &VerifyOptions,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Report> {
+        let start = Start::now(self);
+        observer.event(Event::Phase { phase: Phase::Verifying });
+        let options = options.of_a_run();
+        let Some(proven) = options.cancel.run_until_cancelled(self.prove_root(&from.entry)).await else {
+            return Ok(Report { verification: true, ..start.report_of_nothing(self) });
+        };
+        proven?;
+        let run = Run::begin(self, from, &options, observer, start)?;
+        let tree = Tree::new(from, DirNode::root(None), None)?;
+        Stopping::new(&run.state.stop, run.pass(tree, None, Destination::Dropped)).await;
+        Ok(Report { verification: true, ..run.report() })
+    }
+}
+
+impl Run<'_> {
+    /// Restores to `target`.
+    async fn restore(&self, target: &Path) -> Result<Report> {
+        let permitted = Prepared::look(self, target)?.prove().await?.permit().await?;
+        // From here on the target is touched: what goes wrong is in the report.
+        let opened = match permitted.open() {
+            Ok(opened) => opened,
+            Err(e) => {
+                self.state.abort(&e);
+                return Ok(self.report());
+            }
+        };
+        Ok(opened.pass().await?.tidy().await.compare().await.settle().await)
+    }
+
+    /// Decides as a restore to `target` would, and fetches no file data.
+    async fn plan(&self, target: &Path) -> Result<Report> {
+        self.ledger.begin_plan();
+        Prepared::look(self, target)?.prove_with_packs().await?.plan().await
+    }
+}
+
+/// Work whose threads and tasks end with it, also when its future is dropped: they are told before anything of it goes.
+struct Stopping<F> {
+    stop: Cancel,
+    work: Pin<Box<F>>,
+}
+
+impl<F: Future> Stopping<F> {
+    fn new(stop: &Cancel, work: F) -> Self {
+        Stopping { stop: stop.clone(), work: Box::pin(work) }
+    }
+}
+
+impl<F: Future> Future for Stopping<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.work.as_mut().poll(context)
+    }
+}
+
+impl<F> Drop for Stopping<F> {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}

@@ -1,0 +1,74 @@
+//! The last stage: the target is as it will be, and is compared, synced and reported.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use rekopia_format::entry_name::EntryName;
+
+use super::clock::Stage;
+use super::options::SyncMode;
+use super::report::Report;
+use super::run::Run;
+use super::verify_target::verify_target;
+use crate::error::{Error, Result};
+use crate::observer::{Event, Phase};
+use crate::sink::Sink;
+
+/// A run that changes nothing any more.
+pub(super) struct Tidied<'a> {
+    pub(super) run: &'a Run<'a>,
+    pub(super) sink: Arc<Sink>,
+    pub(super) name: Option<EntryName>,
+}
+
+impl Tidied<'_> {
+    /// Reads back what was restored, where that is wanted.
+    pub(super) async fn compare(self) -> Self {
+        let run = self.run;
+        if run.options.verify && run.state.fatal().is_none() {
+            run.state.enter(Phase::Rereading);
+            self.sink.set_written();
+            if let Some(Err(e)) = run.options.cancel.run_until_cancelled(self.read_back()).await {
+                run.state.abort(&e);
+            }
+        }
+        self
+    }
+
+    async fn read_back(&self) -> Result<()> {
+        let Tidied { run, sink, name } = self;
+        let tree = run.tree(sink, name.as_ref())?;
+        verify_target(run.repository, sink, tree, run.options, &run.ledger, &run.state).await
+    }
+
+    /// Syncs, where that is wanted, and takes the mark of an incomplete restore away from a complete one.
+    pub(super) async fn settle(self) -> Report {
+        let run = self.run;
+        if run.options.sync == SyncMode::End
+            && run.options.cancel.run_until_cancelled(self.sync()).await.is_none()
+        {
+            let what = "not synced, because the run was stopped: a power cut may take what was restored";
+            run.ledger.warn(what.into());
+        }
+        if run.went_well() && run.ledger.report().exit_kind().is_none() {
+            self.sink.clear_mark();
+        }
+        run.report()
+    }
+
+    async fn sync(&self) {
+        let state = &self.run.state;
+        state.enter(Phase::Syncing);
+        let (syncing, began) = (Arc::clone(&self.sink), Instant::now());
+        let synced = tokio::task::spawn_blocking(move || syncing.sync()).await;
+        self.run.ledger.clock.add(Stage::Sync, began);
+        match synced {
+            Ok(Ok(())) => {
+                let seconds = began.elapsed().as_secs_f64();
+                state.observer.event(Event::Took { what: "sync", seconds });
+            }
+            Ok(Err(e)) => state.abort(&e.into()),
+            Err(_) => state.abort(&Error::internal("syncing panicked")),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Owners, modes and times as values, and what is to be done about them.
+
+use rustix::fs::Stat;
+
+/// What an entry is to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Attributes {
+    /// Permission bits with setuid, setgid and sticky, in the positions of Unix.
+    pub(crate) mode: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    /// Nanoseconds since 1970.
+    pub(crate) mtime_ns: i64,
+}
+
+/// Owners of restored entries.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OwnerPolicy {
+    /// The owner that the snapshot records.
+    #[default]
+    Keep,
+    /// Nothing is changed: what is made belongs to whoever restores.
+    Skip,
+    /// One owner for all entries.
+    Set {
+        /// Numeric user ID.
+        uid: u32,
+        /// Numeric group ID.
+        gid: u32,
+    },
+}
+
+/// Which attributes are set.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AttributePolicy {
+    pub(crate) owner: OwnerPolicy,
+    pub(crate) mode: bool,
+    pub(crate) times: bool,
+}
+
+impl AttributePolicy {
+    /// The owner that something is to have; `None`: whoever it is.
+    pub(super) fn owner_of(&self, wanted: &Attributes) -> Option<(u32, u32)> {
+        match self.owner {
+            OwnerPolicy::Keep => Some((wanted.uid, wanted.gid)),
+            OwnerPolicy::Set { uid, gid } => Some((uid, gid)),
+            OwnerPolicy::Skip => None,
+        }
+    }
+}
+
+/// An attribute that could not be set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FidelityIssue {
+    pub(crate) path: String,
+    message: String,
+}
+
+impl FidelityIssue {
+    pub(super) fn new(path: String, message: String) -> Self {
+        FidelityIssue { path, message }
+    }
+}
+
+impl std::fmt::Display for FidelityIssue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Attributes {
+    /// What something has now.
+    #[expect(clippy::unnecessary_cast, reason = "the fields have other types elsewhere")]
+    pub(super) fn of(stat: &Stat) -> Self {
+        let ns =
+            (stat.st_mtime as i64).saturating_mul(1_000_000_000).saturating_add(stat.st_mtime_nsec as i64);
+        Attributes { mode: stat.st_mode as u32 & 0o7777, uid: stat.st_uid, gid: stat.st_gid, mtime_ns: ns }
+    }
+}
