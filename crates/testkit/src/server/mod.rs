@@ -25,6 +25,8 @@ pub mod webdav;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+pub use program::{has, is_installed};
+
 /// The blobs of a repository's directory: name → file.
 ///
 /// # Panics

@@ -39,11 +39,30 @@ pub(super) fn free_port() -> u16 {
 }
 
 /// A file of an emulator in `target/emulators`.
+///
+/// # Panics
+/// When it is not there.
 pub(super) fn installed(path: &str) -> PathBuf {
+    let file = place(path);
+    assert!(file.exists(), "{} is missing: `bash .ci/emulators` installs it", file.display());
+    file
+}
+
+/// Whether a file of an emulator is in `target/emulators`: `azurite`, `fake-gcs-server`.
+pub fn is_installed(path: &str) -> bool {
+    place(path).exists()
+}
+
+/// Whether a program can be started by its name alone, or is where Debian has servers.
+pub fn has(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    folders.map(|folder| folder.join(program)).any(|file| file.is_file())
+}
+
+fn place(path: &str) -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
     let target =
         target.unwrap_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target")));
-    let file = target.join("emulators").join(path);
-    assert!(file.exists(), "{} is missing: `bash .ci/emulators` installs it", file.display());
-    file
+    target.join("emulators").join(path)
 }
