@@ -6,7 +6,7 @@
 //!
 //! # Where to look
 //!
-//! Each module knows only those above it in this list (`tests/layers.rs` checks it):
+//! Each module knows only those above it in this list (`tests/it/layers.rs` checks it):
 //!
 //! | module | what |
 //! | --- | --- |

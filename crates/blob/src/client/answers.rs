@@ -72,6 +72,15 @@ fn parse_content_range(text: &str) -> Option<(Range<u64>, Option<u64>)> {
     Some((range, total.trim().parse().ok()))
 }
 
+/// The error of a listing that was refused: nothing there is an empty listing, one that is "not found" is none at all.
+#[cfg(any(feature = "b2", feature = "s3"))]
+pub(crate) fn no_list(error: BlobError) -> BlobError {
+    match error.kind() {
+        BlobErrorKind::NotFound => BlobError::new(BlobErrorKind::Unavailable, error.what()),
+        _ => error,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

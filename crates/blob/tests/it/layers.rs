@@ -45,7 +45,7 @@ const TABLE: Table<'_> = &[
     ("layer::options", "deadlines layer::cache"),
     ("layer::limit", "error reader layer::options"),
     ("layer::retry", "error deadlines reader layer::health"),
-    ("layer", "reader layer"),
+    ("layer", "deadlines reader layer"),
     // The roof.
     ("connect", "error reader settings provider layer"),
     ("nearby", "deadlines provider settings"),

@@ -145,6 +145,8 @@ async fn upload(client: &reqwest::Client, base: &str, repo: &Path, prefix: &str)
 async fn put(client: &reqwest::Client, base: &str, name: &str, bytes: Vec<u8>) {
     let name = utf8_percent_encode(name, NON_ALPHANUMERIC);
     let request = client.put(format!("{base}/{name}?{}", sas("rwlc"))).header("x-ms-blob-type", "BlockBlob");
+    // An empty body has no length of its own.
+    let request = request.header("content-length", bytes.len());
     let answer = request.body(bytes).send().await.unwrap();
     assert_eq!(answer.status().as_u16(), 201, "{}", answer.text().await.unwrap());
 }

@@ -1,7 +1,7 @@
 //! A proxy for HTTP/1.1 that passes requests on to a real server and breaks the answers that it is told to break.
 
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -93,6 +93,7 @@ struct State {
     decide: Mutex<Arc<Decide>>,
     delay: Mutex<Duration>,
     host: Mutex<Option<HeaderValue>>,
+    refuses_in_json: AtomicBool,
     in_flight: AtomicUsize,
     most_in_flight: AtomicUsize,
     broken: AtomicUsize,
@@ -125,6 +126,7 @@ impl Faulty {
             decide: Mutex::new(Arc::new(|_| None)),
             delay: Mutex::default(),
             host: Mutex::default(),
+            refuses_in_json: AtomicBool::new(false),
             in_flight: AtomicUsize::new(0),
             most_in_flight: AtomicUsize::new(0),
             broken: AtomicUsize::new(0),
@@ -165,6 +167,11 @@ impl Faulty {
     /// When it is none.
     pub fn name_host(&self, host: &str) {
         *self.state.host.lock().unwrap() = Some(host.parse().unwrap());
+    }
+
+    /// Refusals have their code in JSON, as B2 has it.
+    pub fn refuse_in_json(&self) {
+        self.state.refuses_in_json.store(true, Ordering::Relaxed);
     }
 
     /// All requests since the last call; numbers start at 0 again.
@@ -229,14 +236,14 @@ async fn answer(
             std::future::pending().await
         }
         Some(Fault::Hang) => std::future::pending().await,
-        Some(Fault::Status(status, code)) => Ok(refusal(status, code)),
+        Some(Fault::Status(status, code)) => Ok(refusal(state, status, code)),
         Some(Fault::Busy(status, code, seconds)) => {
-            let mut refusal = refusal(status, code);
+            let mut refusal = refusal(state, status, code);
             refusal.headers_mut().insert(RETRY_AFTER, seconds.into());
             Ok(refusal)
         }
         Some(Fault::BusyUntil(status, code, seconds)) => {
-            let mut refusal = refusal(status, code);
+            let mut refusal = refusal(state, status, code);
             let until = std::time::SystemTime::now() + Duration::from_secs(seconds);
             let until = jiff::Timestamp::try_from(until).unwrap();
             let until =
@@ -369,9 +376,13 @@ fn changed(head: &mut Parts, body: Bytes, fault: Option<Fault>) -> Bytes {
     }
 }
 
-fn refusal(status: u16, code: &str) -> Response<Body> {
-    let text =
-        format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>on command</Message></Error>");
+fn refusal(state: &State, status: u16, code: &str) -> Response<Body> {
+    let text = match state.refuses_in_json.load(Ordering::Relaxed) {
+        true => format!(r#"{{"status":{status},"code":"{code}","message":"on command"}}"#),
+        false => {
+            format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>on command</Message></Error>")
+        }
+    };
     let mut answer = Response::new(whole(text.into()));
     *answer.status_mut() = StatusCode::from_u16(status).unwrap();
     answer

@@ -15,7 +15,7 @@ use rekopia_format::BlobId;
 use reqwest::{Method, Url};
 use session::{Api, Session};
 
-use crate::client::answers::{check_range, header};
+use crate::client::answers::{check_range, header, no_list};
 use crate::client::collect::collect;
 use crate::deadlines::Deadlines;
 use crate::error::{BlobError, BlobErrorKind};
@@ -148,7 +148,7 @@ impl B2Blobs {
                 drop(query);
                 Ok((Method::GET, url, None))
             };
-            let answer = self.api.send(&doing, build).await?;
+            let answer = self.api.send(&doing, build).await.map_err(no_list)?;
             let page: Page = self.api.json(answer, &doing).await?;
             for file in page.files {
                 let Some(name) = file.file_name.strip_prefix(self.api.prefix.as_str()) else { continue };

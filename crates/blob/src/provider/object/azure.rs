@@ -77,12 +77,13 @@ impl ObjectBlobs {
         } else {
             format!(" at {address}")
         };
-        ObjectBlobs::over(
+        let blobs = ObjectBlobs::over(
             store,
             http,
             &settings.prefix,
             format!("azblob://{}/{}{at}", settings.container, settings.prefix),
-        )
+        )?;
+        Ok(ObjectBlobs { hides_exact: true, ..blobs })
     }
 }
 

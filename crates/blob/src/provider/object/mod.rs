@@ -44,9 +44,14 @@ pub struct ObjectBlobs {
     prefix: String,
     /// Where requests go, for messages.
     place: String,
+    /// What is called exactly as a listing asks for is left out of it: `object_store` does so for Azure, where such an
+    /// entry may be a folder.
+    hides_exact: bool,
     elsewhere: FarElsewhere,
 }
 
+/// What is no longer is a prefix of many blobs rather than the name of one.
+const SHORT: usize = 2;
 /// Until a page of a listing is there; parts of an answer have deadlines of their own.
 const PAGE: Duration = Duration::from_secs(60);
 
@@ -55,7 +60,8 @@ impl ObjectBlobs {
     /// [`BlobErrorKind::Settings`] for a prefix that `object_store` has no way to ask for.
     fn over(store: impl Store, http: Http, prefix: &str, place: String) -> Result<Self, BlobError> {
         let (store, prefix) = (Arc::new(store), prefix.to_owned());
-        let blobs = ObjectBlobs { store, http, prefix, place, elsewhere: FarElsewhere::default() };
+        let elsewhere = FarElsewhere::default();
+        let blobs = ObjectBlobs { store, http, prefix, place, hides_exact: false, elsewhere };
         blobs.path("x")?;
         Ok(blobs)
     }
@@ -176,8 +182,28 @@ impl ObjectBlobs {
                     }
                     next = Some(token);
                 }
-                _ => return Ok(found),
+                _ => break,
             }
+        }
+        if self.hides_exact && blobs < limit {
+            found.extend(self.exactly(prefix).await?.filter(|one| found.iter().all(|m| m.name != one.name)));
+        }
+        Ok(found)
+    }
+
+    /// The blob that is called exactly so, if there is one.
+    async fn exactly(&self, name: &str) -> Result<Option<Member>, BlobError> {
+        // Prefixes of many blobs (`x`, `p81`, `xn0_`) are no names: they cost no request.
+        let is_whole = name.starts_with("kopia.") || (name.len() > SHORT && !name.ends_with('_'));
+        let Some(id) = BlobId::parse(name).ok().filter(|_| is_blob(name) && is_whole) else {
+            return Ok(None);
+        };
+        match self.info_at(&id, name).await {
+            Ok(BlobInfo { len, modified_ns, .. }) => {
+                Ok(Some(Member { name: name.to_owned(), is_folder: false, len, modified_ns }))
+            }
+            Err(e) if e.is_not_found() => Ok(None),
+            Err(e) => Err(e),
         }
     }
 

@@ -6,6 +6,7 @@ use rekopia_format::BlobId;
 
 use super::objects::{Objects, nanos};
 use super::past::{Past, Version};
+use crate::client::answers::no_list;
 use crate::error::{BlobError, BlobErrorKind};
 use crate::folders::far::Member;
 use crate::folders::names::is_blob;
@@ -118,14 +119,6 @@ impl Objects {
     fn broken_list(&self, prefix: &str) -> BlobError {
         let what = format!("{}: the list of {prefix:?} does not go on", self.place);
         BlobError::new(BlobErrorKind::Unavailable, what).transient()
-    }
-}
-
-/// Nothing there is an empty listing: one that is "not found" is no listing at all.
-fn no_list(error: BlobError) -> BlobError {
-    match error.kind() {
-        BlobErrorKind::NotFound => BlobError::new(BlobErrorKind::Unavailable, error.what()),
-        _ => error,
     }
 }
 

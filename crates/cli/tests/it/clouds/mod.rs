@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use base64::Engine;
-use rekopia_blob::Settings;
 use rekopia_testkit::fixture::{Fixture, testdata};
 use rekopia_testkit::server::front::Front;
 use rekopia_testkit::server::lies::Lie;
@@ -131,12 +130,4 @@ fn assert_only_reads(requests: &[Seen], also: &[&str]) {
     };
     assert!(!requests.is_empty() && requests.iter().all(reads), "{requests:#?}");
     assert!(requests.len() <= 25, "{} requests: {requests:#?}", requests.len());
-}
-
-async fn conforms(url: &str, environment: &[(&str, &str)]) {
-    let find =
-        |name: &str| environment.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
-    let settings = Settings::parse(url).unwrap().with_environment(&find).unwrap();
-    let blobs = rekopia_blob::connect(&settings).await.unwrap();
-    rekopia_testkit::conformance::conforms(&blobs, &quickstart()).await;
 }
