@@ -1,9 +1,7 @@
 //! Inside the crate everything knows only what is below it, no two files know each other, and none is too long: read
 //! from the source.
 
-use std::path::{Path, PathBuf};
-
-use rekopia_testkit::layers::{Table, circles, oversized, violations};
+use rekopia_testkit::layers::Table;
 
 /// Module → what it may name of the crate, from the floor to the roof.
 const TABLE: Table<'_> = &[
@@ -43,24 +41,4 @@ const TABLE: Table<'_> = &[
     ("", "content ids"),
 ];
 
-#[test]
-fn modules_name_only_what_is_below_them() {
-    let wrong = violations(&of_crate("src"), TABLE);
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-#[test]
-fn files_name_each_other_in_no_circle() {
-    let circles = circles(&of_crate("src"));
-    assert!(circles.is_empty(), "{}", circles.join("\n"));
-}
-
-#[test]
-fn files_and_functions_can_be_read_at_once() {
-    let large = ["src", "tests"].map(|folder| oversized(&of_crate(folder))).concat();
-    assert!(large.is_empty(), "{}", large.join("\n"));
-}
-
-fn of_crate(folder: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)
-}
+rekopia_testkit::layers_of_this_crate!(TABLE);

@@ -33,19 +33,8 @@ pub fn has_programs(test: &str, programs: &[&str]) -> bool {
     missing.is_empty()
 }
 
-/// Ends a test here, said aloud, when programs that it needs are not installed.
-#[macro_export]
-macro_rules! needs {
-    ($($program:literal),+) => {
-        let test = std::thread::current().name().unwrap_or("a test").to_owned();
-        if !$crate::skip::has_programs(&test, &[$($program),+]) {
-            return;
-        }
-    };
-}
-
 /// Where a program is that tests start: also where only administrators look.
-pub fn program(name: &str) -> Option<PathBuf> {
+fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
     folders.map(|folder| folder.join(name)).find(|file| file.is_file())

@@ -1,8 +1,6 @@
 //! Inside the engine everything flows one way: who may name whom, read from the source.
 
-use std::path::{Path, PathBuf};
-
-use rekopia_testkit::layers::{Table, circles, oversized, violations};
+use rekopia_testkit::layers::Table;
 
 /// Module → what it may name of the crate. A path allows everything below it.
 ///
@@ -268,24 +266,4 @@ const TABLE: Table<'_> = &[
     ("", "error limits observer repository restore sink text"),
 ];
 
-#[test]
-fn modules_name_only_what_is_below_them() {
-    let wrong = violations(&own_folder("src"), TABLE);
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-#[test]
-fn no_files_name_each_other_in_a_circle() {
-    let wrong = circles(&own_folder("src"));
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-#[test]
-fn no_file_and_no_function_is_too_long() {
-    let wrong: Vec<_> = ["src", "tests"].iter().flat_map(|folder| oversized(&own_folder(folder))).collect();
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-fn own_folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
-}
+rekopia_testkit::layers_of_this_crate!(TABLE);

@@ -1,7 +1,7 @@
 //! An SFTP server with a place for files, and the program run on it.
 
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use rekopia_blob::Settings;
@@ -83,18 +83,7 @@ impl Place {
     }
 
     pub(crate) fn command(&self, before: &[&str], target: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_rekopia"));
-        let password = testdata().join("quickstart/password");
-        command
-            .env_clear()
-            .env("HOME", "/proc/nonexistent")
-            .env("PATH", std::env::var("PATH").unwrap())
-            .env("REKOPIA_LOG", "trace")
-            .args(["--no-progress", "--password-file", password.to_str().unwrap()])
-            .args(before)
-            .args(["restore", "paperless@media:/data", self.path(target).to_str().unwrap()])
-            .stdin(Stdio::null());
-        command
+        crate::traced_restore(before, self.path(target).as_ref())
     }
 
     /// Restores into `target`; whatever happens, no secret is shown.
