@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rekopia_format::ContentId;
 use rekopia_format::manifest::{ManifestEntry, Manifests};
-use rekopia_format::policy::{Policy, effective, retention_reasons};
+use rekopia_format::policy::{Policy, effective_retention, retention_reasons};
 use rekopia_format::snapshot::{Snapshot, Source};
 
 use super::contents::Contents;
@@ -147,7 +147,7 @@ impl Snapshots {
         of_source: &[&Snapshot],
         zone: &jiff::tz::TimeZone,
     ) -> BTreeMap<String, Vec<String>> {
-        let policy = effective(&self.policies, source).retention;
+        let policy = effective_retention(&self.policies, source);
         let offset = |ns: i64| {
             let instant = jiff::Timestamp::from_nanosecond(i128::from(ns));
             instant.map_or(0, |instant| zone.to_offset(instant).seconds())

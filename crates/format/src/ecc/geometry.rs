@@ -16,12 +16,10 @@ pub(super) struct Layout {
     /// Bytes of a shard without its checksum.
     pub(super) shard: usize,
     pub(super) blocks: usize,
-    /// Whether the zeros at the end are stored.
-    pub(super) padded: bool,
 }
 
-const SMALL_DATA: usize = 6;
-const SMALL_PARITY: usize = 2;
+pub(super) const SMALL_DATA: usize = 6;
+pub(super) const SMALL_PARITY: usize = 2;
 const CRC: usize = 4;
 
 impl Geometry {
@@ -65,33 +63,14 @@ impl Geometry {
         self.shards().saturating_mul(8)
     }
 
-    /// The same, measured on what is stored.
+    /// Stored items up to this are cut into six.
     pub(super) fn small_stored(self) -> usize {
         self.small_input().div_ceil(SMALL_DATA).saturating_add(CRC).saturating_mul(8)
     }
 
-    /// Inputs up to this are one block.
-    pub(super) fn block_input(self) -> usize {
-        self.data.saturating_mul(self.big_shard)
-    }
-
-    /// The same, measured on what is stored.
+    /// Stored items up to this are one block.
     pub(super) fn block_stored(self) -> usize {
         self.shards().saturating_mul(self.big_shard.saturating_add(CRC))
-    }
-
-    /// The layout of an input of `n` bytes, its length included.
-    pub(super) fn of_input(self, n: usize) -> Layout {
-        let (data, parity) = (self.data, self.parity);
-        if n <= self.small_input() {
-            let shard = n.div_ceil(SMALL_DATA);
-            Layout { data: SMALL_DATA, parity: SMALL_PARITY, shard, blocks: 1, padded: true }
-        } else if n <= self.block_input() {
-            Layout { data, parity, shard: n.div_ceil(data.max(1)), blocks: 1, padded: true }
-        } else {
-            let blocks = n.div_ceil(self.block_input().max(1));
-            Layout { data, parity, shard: self.big_shard, blocks, padded: false }
-        }
     }
 
     /// The layout of an item of which `m` bytes are stored; `None` when nothing is.
@@ -102,12 +81,12 @@ impl Geometry {
             None
         } else if m <= self.small_stored() {
             let shard = shard_of(SMALL_DATA.saturating_add(SMALL_PARITY));
-            Some(Layout { data: SMALL_DATA, parity: SMALL_PARITY, shard, blocks: 1, padded: true })
+            Some(Layout { data: SMALL_DATA, parity: SMALL_PARITY, shard, blocks: 1 })
         } else if m <= self.block_stored() {
-            Some(Layout { data, parity, shard: shard_of(self.shards()), blocks: 1, padded: true })
+            Some(Layout { data, parity, shard: shard_of(self.shards()), blocks: 1 })
         } else {
             let blocks = m.div_ceil(self.block_stored().max(1));
-            Some(Layout { data, parity, shard: self.big_shard, blocks, padded: false })
+            Some(Layout { data, parity, shard: self.big_shard, blocks })
         }
     }
 }

@@ -5,6 +5,8 @@
 //! data shards:                 (crc u32 · shard) × d × blocks        shards = u32 length · input · zeros
 //! ```
 
+#[cfg(any(test, feature = "encode"))]
+mod encode;
 mod galois;
 mod geometry;
 mod reed_solomon;
@@ -125,37 +127,6 @@ impl Ecc {
         let [small, big] = &self.codes;
         let code = if layout.is_small() { small } else { big };
         code.get_or_init(|| ReedSolomon::new(layout.data, layout.parity))
-    }
-
-    /// Protects `input`; for the writer of tests.
-    pub fn encode(&self, input: &[u8]) -> Vec<u8> {
-        let len = u32::try_from(input.len()).unwrap_or(u32::MAX).to_be_bytes();
-        let mut buf = [&len[..], input].concat();
-        let used = buf.len();
-        let layout = self.geometry.of_input(used);
-        let (size, d) = (layout.shard, layout.data);
-        buf.resize(size.saturating_mul(d).saturating_mul(layout.blocks), 0);
-        let code = self.code(&layout);
-        let mut out = Vec::new();
-        let block_len = size.saturating_mul(d).max(1);
-        for block in buf.chunks(block_len) {
-            let shards: Vec<&[u8]> = block.chunks(size.max(1)).collect();
-            for shard in code.parity(&shards) {
-                out.extend_from_slice(&crc(&shard));
-                out.extend_from_slice(&shard);
-            }
-        }
-        let mut left = if layout.padded { buf.len() } else { used };
-        for shard in buf.chunks(size.max(1)) {
-            if left == 0 {
-                break;
-            }
-            let n = left.min(shard.len());
-            out.extend_from_slice(&crc(shard));
-            out.extend_from_slice(shard.get(..n).unwrap_or_default());
-            left = left.saturating_sub(n);
-        }
-        out
     }
 }
 

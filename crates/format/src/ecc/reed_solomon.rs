@@ -6,9 +6,9 @@ type Matrix = Vec<Vec<u8>>;
 
 /// The code for `data` and `parity` shards.
 pub(super) struct ReedSolomon {
-    data: usize,
+    pub(super) data: usize,
     /// (data + parity) × data; the top is the identity.
-    matrix: Matrix,
+    pub(super) matrix: Matrix,
 }
 
 impl ReedSolomon {
@@ -19,13 +19,6 @@ impl ReedSolomon {
         // A Vandermonde matrix of distinct points has an inverse.
         let matrix = invert(top).map(|top| product(&vandermonde, &top)).unwrap_or_default();
         ReedSolomon { data, matrix }
-    }
-
-    /// The parity shards of `shards`.
-    pub(super) fn parity(&self, shards: &[&[u8]]) -> Vec<Vec<u8>> {
-        let len = shards.first().map_or(0, |s| s.len());
-        let rows = self.matrix.iter().skip(self.data);
-        rows.map(|row| combine(row, shards.iter().copied(), len)).collect()
     }
 
     /// All data shards, from at least as many good ones of either kind.
@@ -47,7 +40,7 @@ impl ReedSolomon {
     }
 }
 
-fn combine<'a>(row: &[u8], shards: impl Iterator<Item = &'a [u8]>, len: usize) -> Vec<u8> {
+pub(super) fn combine<'a>(row: &[u8], shards: impl Iterator<Item = &'a [u8]>, len: usize) -> Vec<u8> {
     let mut sum = vec![0; len];
     for (factor, shard) in row.iter().zip(shards) {
         add_scaled(&mut sum, shard, *factor);

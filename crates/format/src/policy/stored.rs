@@ -86,7 +86,6 @@ impl PolicyTarget {
 
 #[cfg(test)]
 mod tests {
-    use super::super::settings::TimeOfDay;
     use super::*;
     use crate::manifest::Manifests;
 
@@ -125,22 +124,11 @@ mod tests {
     fn fields_parse_in_any_case_and_null_is_unset() {
         let policy = parse(
             r#"{"policyType":"global"}"#,
-            r#"{"retention":{"keepLatest":0,"keepHourly":null},"files":{"ignore":["*.tmp"],"MaxFileSize":5},"errorHandling":null,
-                "scheduling":{"intervalSeconds":3600,"timeOfDay":[{"hour":1,"min":30}],"manual":true},"compression":{"compressorName":"zstd"},
-                "splitter":{"algorithm":"FIXED"},"upload":{"maxParallelSnapshots":2},"actions":{"beforeFolder":{"path":"x"}},"noParent":true}"#,
+            r#"{"retention":{"keepLatest":0,"keepHourly":null,"KeepDaily":3},"files":{"ignore":["*.tmp"]},"upload":null,"noParent":true}"#,
         );
         let Policy { settings: s, modified_ns, .. } = policy.unwrap();
-        assert_eq!(
-            (s.retention.keep_latest, s.retention.keep_hourly, modified_ns),
-            (Some(0), None, 1_000_000_000)
-        );
-        assert_eq!((s.files.max_file_size, s.files.ignore), (Some(5), vec!["*.tmp".to_owned()]));
-        assert_eq!(s.scheduling.time_of_day, [TimeOfDay { hour: 1, min: 30 }]);
-        assert_eq!(
-            (s.compression.compressor_name.as_deref(), s.splitter.algorithm.as_deref()),
-            (Some("zstd"), Some("FIXED"))
-        );
-        assert!(s.no_parent && s.upload.max_parallel_snapshots == Some(2));
+        let kept = (s.retention.keep_latest, s.retention.keep_hourly, s.retention.keep_daily);
+        assert_eq!((kept, s.no_parent, modified_ns), ((Some(0), None, Some(3)), true, 1_000_000_000));
     }
 
     #[test]
