@@ -17,6 +17,7 @@ const RELATED: usize = 5;
 /// The snapshot to restore, or why there is none.
 pub(crate) fn choose<'a>(
     config: &Config,
+    selection: &Selection,
     repository: &Repository,
     snapshots: &'a Snapshots,
     warnings: &mut Vec<String>,
@@ -27,8 +28,9 @@ pub(crate) fn choose<'a>(
     if own.is_empty() {
         return Err(Box::new(nothing(config, snapshots, unique)));
     }
-    let newest = Selection::default().choose(&own);
-    let Some(chosen) = config.selection.choose(&own) else {
+    let passed_over = selection.passed_over.clone();
+    let newest = Selection { passed_over, ..Selection::default() }.choose(&own);
+    let Some(chosen) = selection.choose(&own) else {
         return Err(Box::new(no_match(source, &own)));
     };
     for skipped in own.iter().filter(|s| s.start_ns > chosen.start_ns && s.incomplete.is_some()) {

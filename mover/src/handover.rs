@@ -23,7 +23,7 @@ pub(crate) async fn before(config: &Config) -> Outcome {
         );
         return Outcome::failed(2, "no-stock-script", what);
     }
-    match run::open(config, &Log::default()).await {
+    match run::open(config, &Log::default(), false).await {
         Ok(repository) => match repository.index_damage().first() {
             // What writes next must not take what is hidden for what is not there.
             Some(damage) => failure(config, damage).await,

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use rekopia::{Cancel, Report};
+use rekopia::{Cancel, ErrorKind, Report};
 use serde_json::{Value, json};
 
 use crate::env::Env;
@@ -93,6 +93,17 @@ impl Outcome {
             Outcome::Failed { code, .. } => *code,
             Outcome::Stopped(_) => signals::code(),
             _ => 0,
+        }
+    }
+
+    /// Whether damage of the repository is why something is missing; a format blob that does not open may be damaged, too.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            Outcome::Failed { code: 12 | 14, .. } => true,
+            Outcome::Failed { done: Some(done), .. } | Outcome::RestoredWithLosses(done) => {
+                done.report.failures.iter().any(|failure| failure.kind == ErrorKind::Corrupt)
+            }
+            _ => false,
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use rekopia::{
     Cancel, Error, ErrorKind, Observer, OpenOptions, Reference, Repository, RestoreOptions, Selection,
+    Snapshot, Snapshots,
 };
 
 use rekopia_blob::{BlobErrorKind, LayerOptions};
@@ -19,9 +20,19 @@ use crate::recorded::Recorded;
 use crate::say::{one_line, say};
 use crate::verdict::{failure, judge};
 
-/// Restores, or says what a restore would do.
+/// Restores, or says what a restore would do. Where the settings allow it, a damaged repository is tried once more, with
+/// what its index does not lead to any more.
 pub(crate) async fn restore(config: &Config, cancel: &Cancel) -> Outcome {
-    match restore_inner(config, cancel).await {
+    let outcome = attempt(config, cancel, false).await;
+    if !config.settings.salvage || !outcome.is_damage() || cancel.is_cancelled() {
+        return outcome;
+    }
+    say("WARN: the repository is damaged; trying what its packs say of themselves (onDamage: salvage)");
+    attempt(config, cancel, true).await
+}
+
+async fn attempt(config: &Config, cancel: &Cancel, salvage: bool) -> Outcome {
+    match restore_inner(config, cancel, salvage).await {
         Ok(outcome) => outcome,
         Err(e) => stoppable(cancel, failure(config, &e)).await,
     }
@@ -49,13 +60,15 @@ pub(crate) async fn debug_session(env: &Env) -> Outcome {
 const IN_FLIGHT: usize = 8;
 
 /// Opens the repository; an error names the place.
-pub(crate) async fn open(config: &Config, log: &Log) -> rekopia::Result<Repository> {
+pub(crate) async fn open(config: &Config, log: &Log, salvage: bool) -> rekopia::Result<Repository> {
     let in_flight = if config.options.parallel > 0 { config.options.parallel } else { IN_FLIGHT };
     let limits = LayerOptions { in_flight: Some(in_flight), ..LayerOptions::default() };
     let options = OpenOptions {
         ignore_upgrade_lock: true,
         index_memory_bytes: rekopia::index_memory_bytes(),
         index_dir: config.cache_dir.clone(),
+        salvage,
+        format_blob: None,
     };
     let mut opened = open_at(config, &config.storage, &limits, &options, log).await;
     if opened.as_ref().is_err_and(|e| e.is_from_storage(BlobErrorKind::Denied))
@@ -103,10 +116,10 @@ pub(crate) fn wrong_repository(config: &Config, repository: &Repository) -> Opti
     })
 }
 
-async fn restore_inner(config: &Config, cancel: &Cancel) -> rekopia::Result<Outcome> {
+async fn restore_inner(config: &Config, cancel: &Cancel, salvage: bool) -> rekopia::Result<Outcome> {
     let log = Arc::new(Log::default());
     let began = Instant::now();
-    let opened = cancel.run_until_cancelled(open(config, &log)).await;
+    let opened = cancel.run_until_cancelled(open(config, &log, salvage)).await;
     let Some(repository) = opened.transpose()? else { return Ok(Outcome::Stopped(None)) };
     log.took("open", began.elapsed());
     if let Some(refused) = wrong_repository(config, &repository) {
@@ -116,19 +129,38 @@ async fn restore_inner(config: &Config, cancel: &Cancel) -> rekopia::Result<Outc
     let listed = cancel.run_until_cancelled(repository.snapshots()).await;
     let Some(snapshots) = listed.transpose()? else { return Ok(Outcome::Stopped(None)) };
     let mut warnings = Vec::new();
-    let chosen = choose(config, &repository, &snapshots, &mut warnings);
-    let newest = chosen.as_ref().ok().copied();
-    if let Some(doubt) = snapshots.doubt(newest) {
-        let message = one_line(&doubt.chain(), 600);
-        let fill =
-            newest.map(|s| format!(", or fill the volume with that one: `rekopia restore {} TARGET`", s.id));
-        let what = format!("{message}; repair the repository{}", fill.unwrap_or_default());
-        return Ok(Outcome::failed(14, "damaged", what));
-    }
-    let chosen = match chosen {
-        Ok(chosen) => chosen,
-        Err(outcome) => return Ok(*outcome),
+    let looked = cancel.run_until_cancelled(beyond(config, &repository, &snapshots, salvage)).await;
+    let Some(hidden) = looked.transpose()? else { return Ok(Outcome::Stopped(None)) };
+    let mut selection = config.selection.clone();
+    let chosen = loop {
+        let chosen = choose(config, &selection, &repository, &snapshots, &mut warnings);
+        let newest = chosen.as_ref().ok().copied();
+        match snapshots.doubt(newest) {
+            Some(doubt) if salvage && newest.is_some() => warnings.push(one_line(&doubt.chain(), 600)),
+            Some(doubt) => return Ok(in_doubt(&doubt, newest)),
+            None => {}
+        }
+        let chosen = match chosen {
+            Ok(chosen) => chosen,
+            Err(outcome) => return Ok(hidden.unwrap_or(*outcome)),
+        };
+        let checked = cancel.run_until_cancelled(repository.check_salvaged(&snapshots, chosen)).await;
+        match checked {
+            None => return Ok(Outcome::Stopped(None)),
+            Some(Ok(())) => break chosen,
+            Some(Err(e)) if e.kind() == ErrorKind::Corrupt => {
+                let (id, why) = (&chosen.id, one_line(&e.chain(), 300));
+                warnings.push(format!(
+                    "snapshot {id} is in no index and not whole ({why}): an older one is taken"
+                ));
+                selection.passed_over.push(id.to_string());
+            }
+            Some(Err(e)) => return Err(e),
+        }
     };
+    if snapshots.is_salvaged(chosen) {
+        warnings.push(format!("snapshot {} is in no index: it was found in its pack", chosen.id));
+    }
     let id = chosen.id.to_string();
     let source = one_line(&chosen.source.to_string(), 300);
     say(&format!("INFO: Selected snapshot with id: {id} ({}, {source})", when(chosen.start_ns)));
@@ -161,6 +193,51 @@ async fn restore_inner(config: &Config, cancel: &Cancel) -> rekopia::Result<Outc
         accept(&config.data_dir);
     }
     Ok(outcome)
+}
+
+/// Before nothing is found: packs in no index may hold it.
+async fn beyond(
+    config: &Config,
+    repository: &Repository,
+    snapshots: &Snapshots,
+    salvage: bool,
+) -> rekopia::Result<Option<Outcome>> {
+    if salvage || !snapshots.of_source(&config.source).is_empty() || snapshots.doubt(None).is_some() {
+        return Ok(None);
+    }
+    let unindexed = repository.unindexed().await?;
+    let packs = match unindexed.packs() {
+        0 => return Ok(None),
+        1 => "1 pack is in no index".to_owned(),
+        n => format!("{n} packs are in no index"),
+    };
+    let own = unindexed.snapshots().iter().filter(|s| s.source == config.source).max_by_key(|s| s.start_ns);
+    let what = match (own, unindexed.unreadable().first()) {
+        (Some(s), _) => format!(
+            "{packs}, one holds snapshot {} of {}: index blobs are missing; onDamage: salvage reads it",
+            s.id, s.source
+        ),
+        (None, Some(e)) => {
+            format!("{packs}, and one that may hold {} cannot be read: {}", config.source, e.chain())
+        }
+        (None, None) => {
+            say(&format!(
+                "INFO: {packs} (a backup is running, or was interrupted); none holds {}",
+                config.source
+            ));
+            return Ok(None);
+        }
+    };
+    Ok(Some(Outcome::failed(14, "damaged", one_line(&what, 600))))
+}
+
+/// Which snapshot is meant cannot be told.
+fn in_doubt(doubt: &Error, newest: Option<&Snapshot>) -> Outcome {
+    let message = one_line(&doubt.chain(), 600);
+    let fill =
+        newest.map(|s| format!(", or fill the volume with that one: `rekopia restore {} TARGET`", s.id));
+    let what = format!("{message}; repair the repository{}", fill.unwrap_or_default());
+    Outcome::failed(14, "damaged", what)
 }
 
 /// What is missing is accepted: nothing that looks for the mark of an incomplete restore shall wait for a better one.

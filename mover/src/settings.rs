@@ -22,6 +22,8 @@ pub(crate) struct Settings {
     pub(crate) accepted_losses: Vec<String>,
     /// `onErrors: refuse`: not a snapshot that recorded errors when it was taken.
     pub(crate) refuse_errors: bool,
+    /// `onDamage: salvage`: of a damaged repository, what its index does not lead to any more is read, too.
+    pub(crate) salvage: bool,
     /// `maxDelete`: how much file deletion may delete.
     pub(crate) max_delete: Option<DeleteLimit>,
     /// `deleteFirst`: old may go before new is written, where both do not fit.
@@ -45,6 +47,7 @@ const MEMBERS: &[&str] = &[
     "onMissing",
     "acceptMissing",
     "onErrors",
+    "onDamage",
     "maxDelete",
     "deleteFirst",
     "repositoryUniqueID",
@@ -131,6 +134,7 @@ impl Settings {
                 self.accepted_losses = globs.into_iter().map(str::to_owned).collect();
             }
             "onErrors" => self.refuse_errors = word("refuse", "warn")?,
+            "onDamage" => self.salvage = word("salvage", "refuse")?,
             "maxDelete" => {
                 let text = value.as_u64().map(|n| n.to_string());
                 let text = text.or_else(|| value.as_str().map(str::to_owned));

@@ -43,6 +43,13 @@ pub(crate) struct Global {
     /// Read although an upgrade of the repository seems to be going on
     #[arg(long, global = true)]
     pub(crate) ignore_upgrade_lock: bool,
+    /// Of a damaged repository: read what its index does not lead to any more
+    #[arg(long, global = true, help_heading = SALVAGE)]
+    pub(crate) salvage: bool,
+    /// A copy of the file kopia.repository, where the repository has lost its own (the
+    /// cache folder of each Kopia client has one)
+    #[arg(long, global = true, value_name = "FILE", help_heading = SALVAGE)]
+    pub(crate) format_blob: Option<PathBuf>,
     /// Requests in flight
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) parallel: Option<u16>,
@@ -78,6 +85,7 @@ const WHAT: &str = "What to read";
 const TARGET: &str = "Target";
 const ATTRIBUTES: &str = "Attributes";
 const REPOSITORY: &str = "Repository";
+const SALVAGE: &str = "Damaged repositories";
 const OUTPUT: &str = "Output";
 
 impl Args {

@@ -68,6 +68,12 @@ impl Work {
         match &self.progress {
             None if self.seconds == 0 => {}
             None => add(1, format!("for {}", text::whole_duration(self.seconds))),
+            Some(p) if self.phase == Phase::Scanning => {
+                add(1, format!("{} of {}", p.entries, text::count(p.total_entries, "pack")));
+                if let Some(seconds) = p.eta_seconds {
+                    add(3, format!("{} left", text::whole_duration(seconds)));
+                }
+            }
             Some(p) => {
                 if p.total_bytes > 0 {
                     add(BAR_RANK, " ".repeat(BARS[BARS.len() - 1]));

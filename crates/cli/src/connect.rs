@@ -1,6 +1,6 @@
 //! Options and environment → an open repository.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -29,6 +29,8 @@ pub(crate) async fn open(global: &Global, observer: &Arc<dyn Observer>) -> Resul
         ignore_upgrade_lock: global.ignore_upgrade_lock,
         index_memory_bytes: global.index_memory.unwrap_or_else(rekopia::index_memory_bytes),
         index_dir: cache(global),
+        salvage: global.salvage,
+        format_blob: global.format_blob.as_deref().map(format_blob).transpose()?,
     };
     let connect =
         async |settings: &Settings| rekopia_blob::connect_with(settings, &layers).await.map_err(unreachable);
@@ -73,6 +75,19 @@ pub(crate) async fn open(global: &Global, observer: &Arc<dyn Observer>) -> Resul
     }
 }
 
+/// The bytes of a copy of the format blob; real ones have about a kilobyte.
+fn format_blob(path: &Path) -> Result<Vec<u8>> {
+    const LONGEST: u64 = 1 << 20;
+    let name = path.display();
+    let file = std::fs::File::open(path).with_context(|| format!("cannot read {name}"))?;
+    let mut bytes = Vec::new();
+    file.take(LONGEST + 1).read_to_end(&mut bytes).with_context(|| format!("cannot read {name}"))?;
+    if bytes.len() as u64 > LONGEST {
+        bail!(CommandError::usage(format!("{name} is no copy of a format blob: it is longer than 1 MiB")));
+    }
+    Ok(bytes)
+}
+
 /// What stands around the storage: the limits of the options and of Kopia's configuration, and the cache.
 fn layers(global: &Global, limits: Limits) -> LayerOptions {
     let own = Limits {
@@ -96,7 +111,8 @@ pub(crate) fn files(global: &Global) -> Result<Vec<PathBuf>> {
     let mut files = settings.files();
     files.extend(config_path.as_deref().map(saved_password_path));
     files.extend(config_path);
-    files.extend([&global.password_file, &global.token_file].into_iter().flatten().cloned());
+    let named = [&global.password_file, &global.token_file, &global.format_blob];
+    files.extend(named.into_iter().flatten().cloned());
     files.extend(cache(global));
     Ok(files)
 }

@@ -123,6 +123,12 @@ impl Error {
         self.0.bad_data
     }
 
+    /// With one more thing to know.
+    pub(crate) fn and(mut self, more: &str) -> Self {
+        self.0.what = format!("{}; {more}", self.0.what);
+        self
+    }
+
     /// Something that was named is not there.
     pub(crate) fn not_found(what: impl Into<String>, missing: Missing) -> Self {
         let mut e = Error::new(ErrorKind::NotFound, what);

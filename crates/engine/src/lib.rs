@@ -54,6 +54,7 @@ pub use repository::as_of::AsOf;
 pub use repository::file::FileReader;
 pub use repository::reference::{Reference, Resolved, RootReference};
 pub use repository::snapshots::{Selection, Snapshots};
+pub use repository::unindexed::Unindexed;
 pub use repository::{OpenOptions, Password, Repository, RepositoryInfo, Traffic};
 pub use restore::{
     Consent, DeleteLimit, Deletion, Failure, OnError, Overwrite, OwnerPolicy, Planned, RefuseExisting,

@@ -58,6 +58,7 @@ pub enum Event {
 /// | restore | opening, comparing, restoring, deleting, re-reading, syncing |
 /// | the same as a dry run | opening, comparing, planning |
 /// | verification | opening, verifying |
+/// | any of them, salvaging | opening, scanning, then as above |
 ///
 /// Where there is no room for old and new together, deleting comes before restoring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -65,6 +66,8 @@ pub enum Event {
 pub enum Phase {
     /// The format blob and the index are read.
     Opening,
+    /// The packs' own indexes are read; entries and bytes of the progress are packs and theirs.
+    Scanning,
     /// What has to be known before the target is changed is found out.
     Comparing,
     /// A dry run finds out what would be read and changed.
@@ -87,6 +90,7 @@ impl Phase {
     pub fn name(self) -> &'static str {
         match self {
             Phase::Opening => "opening",
+            Phase::Scanning => "scanning",
             Phase::Comparing => "comparing",
             Phase::Planning => "planning",
             Phase::Restoring => "restoring",
@@ -271,8 +275,12 @@ mod tests {
 
     #[test]
     fn events_name_phases_as_people_see_them() {
-        use Phase::{Comparing, Deleting, Opening, Planning, Rereading, Restoring, Syncing, Verifying};
-        for phase in [Opening, Comparing, Planning, Restoring, Deleting, Rereading, Syncing, Verifying] {
+        use Phase::{
+            Comparing, Deleting, Opening, Planning, Rereading, Restoring, Scanning, Syncing, Verifying,
+        };
+        for phase in
+            [Opening, Scanning, Comparing, Planning, Restoring, Deleting, Rereading, Syncing, Verifying]
+        {
             let event = serde_json::to_value(Event::Phase { phase }).unwrap();
             assert_eq!(event, serde_json::json!({"event": "phase", "phase": phase.name()}));
         }

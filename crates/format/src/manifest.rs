@@ -42,7 +42,7 @@ pub enum Error {
 }
 
 /// All manifests of a repository: add every content, then [`finish`](Manifests::finish).
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Manifests {
     latest: HashMap<ManifestId, ManifestEntry>,
 }

@@ -54,11 +54,11 @@ pub(super) async fn run(global: &Global, args: &Args) -> Result<u8> {
         return Ok(hidden(&snapshots).unwrap_or(exit::code(ErrorKind::NotFound)));
     }
     if global.json {
-        let all = sources.values().flatten().map(|s| document(s, reasons.get(s.id.as_str())));
+        let all = sources.values().flatten().map(|s| document(&snapshots, s, reasons.get(s.id.as_str())));
         let all: Vec<Value> = all.collect();
         writeln!(out, "{}", serde_json::to_string_pretty(&all)?)?;
     } else {
-        print(&mut out, &sources, &reasons, &zone)?;
+        print(&mut out, &snapshots, &sources, &reasons, &zone)?;
     }
     out.flush()?;
     Ok(hidden(&snapshots).unwrap_or(0))
@@ -154,6 +154,7 @@ fn reasons(
 
 fn print(
     out: &mut impl Write,
+    snapshots: &Snapshots,
     sources: &Sources<'_>,
     reasons: &BTreeMap<String, Vec<String>>,
     zone: &jiff::tz::TimeZone,
@@ -173,6 +174,9 @@ fn print(
             let mut line = format!("  {when}  {}  {size:>9}  {files}", snapshot.id);
             if let Some(reason) = &snapshot.incomplete {
                 line.push_str(&format!("  incomplete:{}", text::printable(reason)));
+            }
+            if snapshots.is_salvaged(snapshot) {
+                line.push_str("  salvaged");
             }
             let (errors, _) = snapshot.recorded_errors();
             if errors > 0 {
@@ -201,9 +205,12 @@ fn print(
 }
 
 /// The manifest as Kopia lists it: the stored document with its ID and the reasons to keep it.
-fn document(snapshot: &Snapshot, reasons: Option<&Vec<String>>) -> Value {
+fn document(snapshots: &Snapshots, snapshot: &Snapshot, reasons: Option<&Vec<String>>) -> Value {
     let mut document: Value = serde_json::from_str(snapshot.document.get()).unwrap_or_else(|_| json!({}));
     document["id"] = json!(snapshot.id.as_str());
+    if snapshots.is_salvaged(snapshot) {
+        document["salvaged"] = json!(true);
+    }
     if let Some(reasons) = reasons.filter(|r| !r.is_empty()) {
         document["retentionReason"] = json!(reasons);
     }

@@ -20,6 +20,7 @@ use rekopia_format::index_blob::{self, CompactionLog};
 
 use super::index::{ContentIndex, IndexBuilder, IndexError, IndexLimit};
 use super::index_set::{IndexSet, Legacy, epoch_sets};
+use super::salvage::{Salvaged, Scanner};
 use super::traffic::TrafficCounters;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -32,6 +33,8 @@ pub(crate) struct Loaded {
     pub(crate) damage: Vec<Error>,
     /// Index blobs that cannot be read, but others say the same.
     pub(crate) covered: Vec<Error>,
+    /// What the packs' own indexes gave, where they were read. What `damage` names is missing all the same.
+    pub(crate) salvaged: Option<Salvaged>,
 }
 
 /// What can be had before the key is derived: that takes as long as several round trips.
@@ -75,6 +78,8 @@ pub(super) struct IndexLoader<'a> {
     pub(super) traffic: &'a TrafficCounters,
     pub(super) epochs: &'a EpochParameters,
     pub(super) limit: &'a IndexLimit,
+    /// Reads the packs' own indexes, too.
+    pub(super) scanner: Option<&'a Scanner<'a>>,
 }
 
 /// Bytes of an index blob at most: writers begin another one after 16 million entries (§4.4).
@@ -128,10 +133,15 @@ impl IndexLoader<'_> {
         let len_of = |id: &BlobId| infos.get(id).map_or(0, |blob| blob.len);
         let mut chosen = set.choose(&HashSet::new());
         builder.reserve(usize::try_from(chosen.blobs.iter().map(len_of).sum::<u64>() / 33).unwrap_or(0));
-        if chosen.blobs.is_empty() {
-            self.refuse_packs_without_index().await?;
-        }
         let builder = Arc::new(Mutex::new(builder));
+        let scanned = match self.scanner {
+            Some(scanner) => Some(scanner.scan(&builder).await?),
+            None if chosen.blobs.is_empty() => {
+                self.refuse_packs_without_index().await?;
+                None
+            }
+            None => None,
+        };
         let mut read = HashSet::new();
         loop {
             let fresh = chosen.blobs.iter().filter(|id| read.insert((*id).clone()));
@@ -154,8 +164,9 @@ impl IndexLoader<'_> {
         let mut bad: Vec<(BlobId, Error)> = bad.into_iter().collect();
         bad.sort_by(|(a, _), (b, _)| a.cmp(b));
         let (covered, damage): (Vec<_>, Vec<_>) = bad.into_iter().partition(|(id, _)| known.contains(id));
-        let errors = |of: Vec<(BlobId, Error)>| of.into_iter().map(|(_, e)| e).collect();
-        Ok(Loaded { index, blobs, damage: errors(damage), covered: errors(covered) })
+        let (mut damage, covered) = (errors(damage), errors(covered));
+        let salvaged = scanned.map(|scanned| Salvaged::of(&index, &mut damage, scanned));
+        Ok(Loaded { index, blobs, damage, covered, salvaged })
     }
 
     async fn list_set(
@@ -164,15 +175,16 @@ impl IndexLoader<'_> {
         bad: &mut Bad,
     ) -> std::result::Result<(IndexSet, HashMap<BlobId, BlobInfo>), Unread> {
         if self.epochs.enabled {
-            let listed = match early.listed.take() {
-                Some(listed) => listed,
-                None => list(self.blobs, "x", self.traffic).await?,
-            };
-            return Ok((IndexSet::Epochs(epoch_sets(&listed)), by_name(listed)));
+            return Ok(self.list_epochs(early).await?);
         }
         let lists = tokio::join!(list(self.blobs, "n", self.traffic), list(self.blobs, "m", self.traffic));
         let (mut listed, logs) = (lists.0?, lists.1?);
-        if listed.iter().any(|blob| blob.id.as_str() == index_blob::POISON_BLOB) {
+        let is_upgraded = listed.iter().any(|blob| blob.id.as_str() == index_blob::POISON_BLOB);
+        if is_upgraded && self.scanner.is_some() {
+            // The format blob is a copy from before: the keys are the same, the index is that of today.
+            return Ok(self.list_epochs(early).await?);
+        }
+        if is_upgraded {
             let what = "the repository has been upgraded, or an upgrade was given up half-way: \
                 its index blobs say that they are not for readers of its format blob";
             return Err(Unread::Failed(Error::new(ErrorKind::UnsupportedFormat, what)));
@@ -193,6 +205,14 @@ impl IndexLoader<'_> {
         }
         let names = listed.iter().map(|blob| blob.id.clone()).collect();
         Ok((IndexSet::Legacy(Legacy { names, logs: parsed }), by_name(listed)))
+    }
+
+    async fn list_epochs(&self, early: &mut Early) -> Result<(IndexSet, HashMap<BlobId, BlobInfo>)> {
+        let listed = match early.listed.take() {
+            Some(listed) => listed,
+            None => list(self.blobs, "x", self.traffic).await?,
+        };
+        Ok((IndexSet::Epochs(epoch_sets(&listed)), by_name(listed)))
     }
 
     async fn refuse_packs_without_index(&self) -> Result<()> {
@@ -299,6 +319,10 @@ impl IndexLoader<'_> {
         stored.drain(..plain.start);
         Ok(stored)
     }
+}
+
+fn errors(of: Vec<(BlobId, Error)>) -> Vec<Error> {
+    of.into_iter().map(|(_, e)| e).collect()
 }
 
 /// Whether what an epoch was compacted from cannot have been removed yet: clean-up compares the times of the storage

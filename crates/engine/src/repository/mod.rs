@@ -16,8 +16,11 @@ mod options;
 pub(crate) mod read_ahead;
 pub(crate) mod reference;
 mod resolve;
+mod salvage;
 pub(crate) mod snapshots;
 mod traffic;
+pub(crate) mod unindexed;
+mod whole;
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -45,6 +48,8 @@ pub struct Repository {
     contents: RwLock<Contents>,
     snapshots: tokio::sync::Mutex<Option<Arc<Snapshots>>>,
     info: RepositoryInfo,
+    /// Whether what damage hides is looked for.
+    salvages: bool,
 }
 
 impl Repository {
@@ -99,7 +104,7 @@ impl Repository {
         };
         let (contents, snapshots) = (RwLock::new(contents), tokio::sync::Mutex::new(None));
         let index_limit = options.index_limit();
-        Ok(Repository { blobs, config, index_limit, contents, snapshots, info })
+        Ok(Repository { blobs, config, index_limit, contents, snapshots, info, salvages: options.salvage })
     }
 
     /// Looks whether there is a repository, before anybody is asked for its password.
@@ -144,6 +149,10 @@ impl Repository {
     /// Whether something that names contents or snapshots is known to be unreadable: what is found may be old, and is
     /// to be proven.
     pub(crate) async fn is_in_doubt(&self) -> bool {
+        // Whoever salvages takes what there is.
+        if self.salvages {
+            return false;
+        }
         let has_damage = |s: &Arc<Snapshots>| !s.damage().is_empty();
         !self.contents().damage.is_empty() || self.snapshots.lock().await.as_ref().is_some_and(has_damage)
     }
@@ -180,6 +189,10 @@ impl Repository {
 
     /// Replaces the index by a fresh one; work that holds the old one goes on with it.
     pub(crate) async fn reload_index(&self) -> Result<()> {
+        // What a scan found would be lost, and the packs would have to be read anew.
+        if self.salvages {
+            return Ok(());
+        }
         let old = self.contents();
         let (opener, limit) = (&old.opener, &self.index_limit);
         let loaded = open::reload_index(&self.blobs, opener, &self.config, &old.traffic, limit).await?;

@@ -16,6 +16,7 @@ use rekopia_format::{ContentOpener, format_blob};
 use super::index::IndexLimit;
 use super::load::{Early, IndexLoader, Loaded};
 use super::options::{OpenOptions, Password};
+use super::salvage::{Scanner, find_format_blob};
 use super::traffic::TrafficCounters;
 use crate::error::{Error, ErrorKind, Result};
 use crate::observer::{Event, Observer};
@@ -38,7 +39,7 @@ pub(crate) async fn open(
     observer: &dyn Observer,
 ) -> Result<Opened> {
     let first = async || {
-        let keys = open_format(blobs, password, traffic, observer);
+        let keys = open_format(blobs, password, options, traffic, observer);
         let blobcfg = read_optional(blobs, "kopia.blobcfg", traffic);
         tokio::join!(keys, Early::read(blobs, traffic), blobcfg)
     };
@@ -52,7 +53,9 @@ pub(crate) async fn open(
 
     let opener = Arc::new(content_opener(&config)?);
     let (epochs, limit) = (&config.epoch_parameters, &options.index_limit());
-    let loader = IndexLoader { blobs, opener: &opener, traffic, epochs, limit };
+    let scanner = Scanner { blobs, opener: &opener, traffic, observer };
+    let scanner = options.salvage.then_some(&scanner);
+    let loader = IndexLoader { blobs, opener: &opener, traffic, epochs, limit, scanner };
     let loaded = loader.load(early?).await?;
     if let Some(warning) = loaded.index.warning() {
         observer.event(Event::Warning { message: warning.to_owned() });
@@ -64,6 +67,9 @@ pub(crate) async fn open(
     for e in &loaded.damage {
         let message = format!("{}; what only it names is missing", e.chain());
         observer.event(Event::Warning { message });
+    }
+    if let Some(salvaged) = &loaded.salvaged {
+        salvaged.tell(observer);
     }
     Ok(Opened { format, config, blobcfg, opener, loaded })
 }
@@ -88,6 +94,9 @@ async fn is_elsewhere(blobs: &Arc<dyn BlobReader>, traffic: &TrafficCounters) ->
     elsewhere.map_err(|e| unread(e, blobs, "cannot look for a repository"))
 }
 
+const NO_COPY: &str = "it cannot be rebuilt from the packs, but a client of Kopia keeps a copy: \
+    --format-blob takes the file kopia.repository in the client's cache folder";
+
 const FORMAT_UNREAD: &str = "cannot read the format blob kopia.repository";
 
 /// Reads the index once more: what maintenance moved meanwhile is found at its new place.
@@ -98,15 +107,49 @@ pub(crate) async fn reload_index(
     traffic: &TrafficCounters,
     limit: &IndexLimit,
 ) -> Result<Loaded> {
-    let loader = IndexLoader { blobs, opener, traffic, epochs: &config.epoch_parameters, limit };
+    let loader =
+        IndexLoader { blobs, opener, traffic, epochs: &config.epoch_parameters, limit, scanner: None };
     loader.load(Early::default()).await
 }
 
 type FormatKeys = (FormatBlob, RepositoryConfig, FormatKey);
 
-/// `None` when there is no format blob. One that does not open is asked for once more: it may have been damaged on its
-/// way.
+/// `None` when there is no format blob.
 async fn open_format(
+    blobs: &Arc<dyn BlobReader>,
+    password: &Password,
+    options: &OpenOptions,
+    traffic: &TrafficCounters,
+    observer: &dyn Observer,
+) -> Result<Option<FormatKeys>> {
+    if let Some(given) = &options.format_blob {
+        return open_with(given, password, observer).await.map(Some);
+    }
+    let stored = open_stored_format(blobs, password, traffic, observer).await;
+    let is_lost = match &stored {
+        Ok(found) => found.is_none(),
+        Err(e) => {
+            matches!(e.kind(), ErrorKind::InvalidPassword | ErrorKind::Corrupt | ErrorKind::UnsupportedFormat)
+        }
+    };
+    if !options.salvage || !is_lost {
+        return stored;
+    }
+    let Some((copy, pack)) = find_format_blob(blobs, traffic).await? else { return stored };
+    match open_with(&copy, password, observer).await {
+        Ok(keys) => {
+            let message =
+                format!("the format blob kopia.repository is lost: using its copy in pack {}", pack.id);
+            observer.event(Event::Warning { message });
+            Ok(Some(keys))
+        }
+        // The password is the first thing to look at, whichever of the two was tried.
+        Err(e) => stored.and(Err(e)),
+    }
+}
+
+/// One that does not open is asked for once more: it may have been damaged on its way.
+async fn open_stored_format(
     blobs: &Arc<dyn BlobReader>,
     password: &Password,
     traffic: &TrafficCounters,
@@ -156,6 +199,7 @@ fn unread(e: BlobError, blobs: &Arc<dyn BlobReader>, what: &str) -> Error {
     }
 }
 
+/// Why there is nothing to open; of a repository that has lost its format blob, whether there is a way.
 async fn no_format_blob(blobs: &Arc<dyn BlobReader>, traffic: &TrafficCounters) -> Error {
     for (prefix, called) in [("q", "packs"), ("x", "index blobs"), ("n", "index blobs"), ("p", "packs")] {
         traffic.count(0);
@@ -163,7 +207,13 @@ async fn no_format_blob(blobs: &Arc<dyn BlobReader>, traffic: &TrafficCounters) 
         match blobs.list(prefix).await {
             Ok(listed) if listed.iter().any(|blob| has_iv(&blob.id)) => {
                 let place = blobs.describe();
-                let what = format!("the format blob kopia.repository is lost, but {place} holds {called}");
+                let way = match find_format_blob(blobs, traffic).await {
+                    Ok(Some((_, pack))) => format!("pack {} has a copy, which --salvage uses", pack.id),
+                    Ok(None) => NO_COPY.to_owned(),
+                    Err(e) => e.chain(),
+                };
+                let what =
+                    format!("the format blob kopia.repository is lost, but {place} holds {called}; {way}");
                 return Error::new(ErrorKind::Corrupt, what);
             }
             Ok(_) => {}

@@ -38,6 +38,11 @@ pub struct OpenOptions {
     /// A folder on a disk for an index that needs more, made when only it is missing. Nothing stays in it. Without one
     /// such an index stays in memory, with a warning.
     pub index_dir: Option<PathBuf>,
+    /// Look beyond what damage hides: the index that each pack has of itself, and the copies of the format blob that packs
+    /// may hold. Costs a request for each pack. What is found is that of the moment of opening, and is not read once more.
+    pub salvage: bool,
+    /// The bytes of `kopia.repository`, where the repository's own are lost: the cache of any client of Kopia has a copy.
+    pub format_blob: Option<Vec<u8>>,
 }
 
 impl OpenOptions {

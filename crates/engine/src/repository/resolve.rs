@@ -31,20 +31,30 @@ impl Repository {
         let found = match listed {
             Some((source, rest)) => {
                 sub_path = rest;
-                chosen(&snapshots, &source, selection)
+                self.chosen(&snapshots, &source, selection, &mut notes).await
             }
             None => self.root_of(&snapshots, &reference.root, selection, &mut sub_path, &mut notes).await,
         };
         let (root, snapshot) = match (found, by_id) {
             // What is named by its ID is what it is, whatever else there may be.
             (Ok(found), true) => found,
-            (Err(e), true) if e.kind() == ErrorKind::NotFound => return Err(snapshots.hidden(e)),
+            (Err(e), true) if e.kind() == ErrorKind::NotFound => {
+                return Err(self.beyond(snapshots.hidden(e), reference).await);
+            }
             (Err(e), _) if e.kind() == ErrorKind::Usage => return Err(e),
             (found, false) => {
                 let newest = found.as_ref().ok().and_then(|(_, snapshot)| snapshot.as_ref());
-                match snapshots.doubt(newest) {
-                    Some(doubt) => return Err(doubt),
-                    None => found?,
+                match (snapshots.doubt(newest), found) {
+                    (Some(doubt), Ok(found)) if self.salvages => {
+                        notes.push(doubt.chain());
+                        found
+                    }
+                    (Some(doubt), _) => return Err(doubt),
+                    (None, Ok(found)) => found,
+                    (None, Err(e)) if e.kind() == ErrorKind::NotFound => {
+                        return Err(self.beyond(e, reference).await);
+                    }
+                    (None, Err(e)) => return Err(e),
                 }
             }
             (Err(e), _) => return Err(e),
@@ -122,7 +132,43 @@ impl Repository {
             }
             RootReference::Source(wanted) => wanted.clone(),
         };
-        chosen(snapshots, &source, selection)
+        self.chosen(snapshots, &source, selection, notes).await
+    }
+
+    /// The snapshot that is wanted. One that no index leads to is taken only when all of it is there, else the next older.
+    async fn chosen(
+        &self,
+        snapshots: &Snapshots,
+        source: &Source,
+        selection: &Selection,
+        notes: &mut Vec<String>,
+    ) -> Result<(Root, Option<Snapshot>)> {
+        let candidates = snapshots.of_source(source);
+        let mut selection = selection.clone();
+        loop {
+            let snapshot = choose(snapshots, source, &selection, &candidates)?;
+            let id = &snapshot.id;
+            match self.check_salvaged(snapshots, snapshot).await {
+                Ok(()) => {
+                    if snapshots.is_salvaged(snapshot) {
+                        notes.push(format!(
+                            "snapshot {id} of {source} is in no index: it was found in its pack"
+                        ));
+                    }
+                    let root = snapshot.root.clone();
+                    let root = root.ok_or_else(|| Error::internal("a chosen snapshot has a root"))?;
+                    return Ok((Root::Entry(root), Some(snapshot.clone())));
+                }
+                Err(e) if e.kind() == ErrorKind::Corrupt => {
+                    let why = e.chain();
+                    notes.push(format!(
+                        "snapshot {id} of {source} is in no index and not whole ({why}): it is passed over"
+                    ));
+                    selection.passed_over.push(id.to_string());
+                }
+                Err(e) => return Err(e),
+            }
+        }
     }
 
     /// Whether this is the ID of an object whose contents the index has.
@@ -246,21 +292,23 @@ enum Root {
     Object(Entry),
 }
 
-fn chosen(snapshots: &Snapshots, source: &Source, selection: &Selection) -> Result<(Root, Option<Snapshot>)> {
-    let candidates = snapshots.of_source(source);
-    let Some(snapshot) = selection.choose(&candidates) else {
+fn choose<'a>(
+    snapshots: &Snapshots,
+    source: &Source,
+    selection: &Selection,
+    candidates: &[&'a Snapshot],
+) -> Result<&'a Snapshot> {
+    selection.choose(candidates).ok_or_else(|| {
         let complete = candidates.iter().filter(|s| s.incomplete.is_none()).count();
         let why = match (selection.as_of_ns, candidates.len(), complete) {
-            (_, 0, _) => return Err(no_such_source(snapshots, &source.to_string())),
+            (_, 0, _) => return no_such_source(snapshots, &source.to_string()),
             _ if !candidates.iter().any(|s| selection.has_tags(s)) => "none has these tags".to_owned(),
             (Some(_), ..) => "none is that old".to_owned(),
             (None, _, 0) => "all are incomplete (--incomplete takes them)".to_owned(),
             (None, _, n) => format!("it has {n} complete"),
         };
-        return Err(Error::not_found(format!("no such snapshot of {source}: {why}"), Missing::Snapshot));
-    };
-    let root = snapshot.root.clone().ok_or_else(|| Error::internal("a chosen snapshot has a root"))?;
-    Ok((Root::Entry(root), Some(snapshot.clone())))
+        Error::not_found(format!("no such snapshot of {source}: {why}"), Missing::Snapshot)
+    })
 }
 
 impl Selection {

@@ -1,6 +1,6 @@
 //! Lists snapshots and chooses among them: source, as-of time, n-th previous.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use rekopia_format::ContentId;
 use rekopia_format::manifest::{ManifestEntry, Manifests};
@@ -17,6 +17,8 @@ pub struct Snapshots {
     policies: Vec<Policy>,
     unreadable: Vec<String>,
     damage: Vec<Error>,
+    /// IDs of manifests that only packs' own indexes lead to.
+    salvaged: HashSet<String>,
 }
 
 /// Which snapshot of a source is wanted.
@@ -34,6 +36,8 @@ pub struct Selection {
     pub tags: Vec<(String, Option<String>)>,
     /// User and host of whoever asks: they decide where a reference fits several sources.
     pub prefer: Option<(String, String)>,
+    /// IDs of snapshots that are passed over.
+    pub passed_over: Vec<String>,
 }
 
 /// Plaintext bytes of manifest contents that are read in one round.
@@ -47,23 +51,20 @@ impl Snapshots {
     /// # Errors
     /// When the storage does not answer.
     pub(crate) async fn read(contents: &Contents) -> Result<Self> {
-        let mut manifests = Manifests::default();
         let mut damage: Vec<Error> = contents.damage.iter().map(Error::again).collect();
-        let ids = contents.index.manifest_contents()?;
-        let mut rest = ids.as_slice();
-        while !rest.is_empty() {
-            let (round, later) = rest.split_at(round_len(contents, rest));
-            rest = later;
-            let results = contents.read_round(round).await;
-            for (id, bytes) in results {
-                match bytes.and_then(|bytes| add(&mut manifests, &id, &bytes)) {
-                    Ok(()) => {}
-                    Err(e) if e.kind() == ErrorKind::Corrupt => damage.push(e),
-                    Err(e) => return Err(e),
-                }
-            }
+        let mut manifests = Manifests::default();
+        add_all(contents, &contents.index.manifest_contents()?, &mut manifests, &mut damage).await?;
+        let local = contents.index.local_manifest_contents()?;
+        if local.is_empty() {
+            return Ok(Snapshots { damage, ..Self::of(manifests.finish()) });
         }
-        Ok(Snapshots { damage, ..Self::of(manifests.finish()) })
+        let indexed: HashSet<String> =
+            manifests.clone().finish().into_iter().map(|manifest| manifest.id.to_string()).collect();
+        add_all(contents, &local, &mut manifests, &mut damage).await?;
+        let all = manifests.finish();
+        let salvaged =
+            all.iter().map(|manifest| manifest.id.to_string()).filter(|id| !indexed.contains(id)).collect();
+        Ok(Snapshots { damage, salvaged, ..Self::of(all) })
     }
 
     fn of(live: Vec<ManifestEntry>) -> Self {
@@ -93,6 +94,12 @@ impl Snapshots {
     /// Snapshot manifests that could not be understood, one line each.
     pub fn unreadable(&self) -> &[String] {
         &self.unreadable
+    }
+
+    /// Whether no index blob leads to this snapshot: it was found by a pack's own index. It may belong to a backup that was
+    /// interrupted, may have been deleted since, or its index blob is lost.
+    pub fn is_salvaged(&self, snapshot: &Snapshot) -> bool {
+        self.salvaged.contains(snapshot.id.as_str())
     }
 
     /// Why snapshots may be missing here: index blobs and contents with manifests that cannot be read. Which snapshot
@@ -169,6 +176,7 @@ impl Selection {
             .iter()
             .filter(|s| s.root.is_some() && (self.incomplete || s.incomplete.is_none()))
             .filter(|s| self.as_of_ns.is_none_or(|at| s.start_ns <= at) && self.has_tags(s))
+            .filter(|s| !self.passed_over.iter().any(|id| s.id.as_str() == id))
             .copied()
             .collect();
         eligible.sort_by_key(|s| (s.start_ns, s.end_ns));
@@ -185,6 +193,28 @@ impl Selection {
             found.is_some_and(|found| value.as_ref().is_none_or(|value| value == found))
         })
     }
+}
+
+/// Adds the manifests of these contents; what cannot be read is `damage`.
+async fn add_all(
+    contents: &Contents,
+    ids: &[ContentId],
+    manifests: &mut Manifests,
+    damage: &mut Vec<Error>,
+) -> Result<()> {
+    let mut rest = ids;
+    while !rest.is_empty() {
+        let (round, later) = rest.split_at(round_len(contents, rest));
+        rest = later;
+        for (id, bytes) in contents.read_round(round).await {
+            match bytes.and_then(|bytes| add(manifests, &id, &bytes)) {
+                Ok(()) => {}
+                Err(e) if e.kind() == ErrorKind::Corrupt => damage.push(e),
+                Err(e) => return Err(e),
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Adds the manifests of a content.

@@ -15,7 +15,8 @@ const TABLE: Table<'_> = &[
     ("repository::index::fanout", ""),
     ("repository::index::limit", ""),
     ("repository::index::location", ""),
-    ("repository::index::record", "repository::index::location"),
+    ("repository::index::packs", "repository::index::limit repository::index::location"),
+    ("repository::index::record", "repository::index::location repository::index::packs"),
     ("repository::index::spill", "repository::index::record"),
     ("repository::index::merge", "repository::index::record repository::index::spill"),
     (
@@ -26,7 +27,7 @@ const TABLE: Table<'_> = &[
     (
         "repository::index::builder",
         "repository::index::fanout repository::index::limit repository::index::merge \
-         repository::index::record repository::index::spill repository::index::table",
+         repository::index::packs repository::index::record repository::index::spill repository::index::table",
     ),
     ("repository::index", "repository::index"),
     ("repository::index::tests", "error repository::index"),
@@ -37,10 +38,22 @@ const TABLE: Table<'_> = &[
     ("repository::index_set", ""),
     ("repository::metadata_blocks", "repository::index"),
     ("repository::contents", "error repository::index repository::metadata_blocks repository::traffic"),
-    ("repository::load", "error repository::index repository::index_set repository::traffic"),
+    ("repository::salvage::pack_end", "error repository::traffic"),
+    ("repository::salvage::replica", "error repository::traffic"),
+    (
+        "repository::salvage::scan",
+        "error observer repository::index repository::salvage::pack_end repository::traffic",
+    ),
+    ("repository::salvage::salvaged", "error observer repository::index repository::salvage::scan"),
+    ("repository::salvage", "repository::salvage"),
+    (
+        "repository::load",
+        "error repository::index repository::index_set repository::salvage repository::traffic",
+    ),
     (
         "repository::open",
-        "error observer repository::index repository::load repository::options repository::traffic",
+        "error observer repository::index repository::load repository::options repository::salvage \
+         repository::traffic",
     ),
     ("repository::snapshots", "error repository::contents"),
     ("repository", "error observer repository"),
@@ -54,6 +67,15 @@ const TABLE: Table<'_> = &[
         "repository::file",
         "error repository::Repository repository::contents repository::listed_packs repository::objects \
          repository::read_ahead",
+    ),
+    (
+        "repository::unindexed",
+        "error observer::Silent repository::Repository repository::contents repository::index \
+         repository::near repository::reference repository::salvage repository::snapshots",
+    ),
+    (
+        "repository::whole",
+        "error repository::Repository repository::listed_packs repository::objects repository::read_ahead",
     ),
     (
         "repository::resolve",

@@ -19,6 +19,7 @@ mod mounted;
 mod overwrite;
 mod reference;
 mod replaced;
+mod salvage;
 mod shapes;
 mod support;
 mod target;

@@ -11,6 +11,7 @@ use rekopia_format::{BlobId, ContentId};
 use super::fanout::FanOut;
 use super::limit::{IndexError, IndexLimit};
 use super::merge::Merging;
+use super::packs::Packs;
 use super::record::{DELETED, LEN_BITS, LEN_MASK, Record, is_there, tail, winner};
 use super::spill::{RecordFile, SortedFile};
 use super::table::{ContentIndex, Extents, Records, extend};
@@ -24,10 +25,11 @@ pub(crate) struct IndexBuilder {
     pub(super) limit: IndexLimit,
     runs: Option<Runs>,
     warning: Option<String>,
-    packs: Vec<BlobId>,
-    pack_numbers: HashMap<BlobId, u32>,
+    packs: Packs,
     compressions: Vec<u32>,
     manifests: Vec<ContentId>,
+    /// Those that the packs' own indexes name.
+    local_manifests: Vec<ContentId>,
 }
 
 /// Sorted runs, one after the other in a file.
@@ -56,16 +58,22 @@ impl IndexBuilder {
             limit,
             runs: None,
             warning: None,
-            packs: Vec::new(),
-            pack_numbers: HashMap::new(),
+            packs: Packs::default(),
             compressions: Vec::new(),
             manifests: Vec::new(),
+            local_manifests: Vec::new(),
         }
     }
 
     /// Room for about `entries` more entries, so that the table does not move while it grows.
     pub(crate) fn reserve(&mut self, entries: usize) {
         self.records.reserve_exact(entries.min(self.max_records));
+    }
+
+    /// From now on it is known which packs there are, and how many bytes each has: a content that is in several of them
+    /// is read where it is.
+    pub(crate) fn know_packs(&mut self, listed: HashMap<BlobId, u64>) {
+        self.packs.know(listed);
     }
 
     /// Adds all entries of an index blob.
@@ -77,18 +85,51 @@ impl IndexBuilder {
             // Neighbours mostly share a pack, and a name is much longer than its number.
             let pack = match last_pack {
                 Some((last, number)) if last == name => number,
-                _ => self.pack_number(name)?,
+                _ => self.packs.number(name)?,
             };
+            self.packs.mark_indexed(pack);
             last_pack = Some((name, pack));
-            let record = self.record(&entry, pack)?;
-            if record.prefix() == b'm' {
-                self.manifests.push(ContentId::from_key(entry.key)?);
-            }
-            if self.records.len() >= self.max_records {
-                self.make_room()?;
-            }
-            self.records.push(record);
+            self.add_entry(&entry, pack, false)?;
         }
+        Ok(())
+    }
+
+    /// Adds all entries of the index that was found at the end of the pack `found_in`. Deletions may be of contents in
+    /// other packs; everything else is in this one, also where another name stands: then the blob has changed places
+    /// with that one. Tells whether it has.
+    pub(crate) fn add_local(&mut self, file: &IndexFile<'_>, found_in: &BlobId) -> Result<bool, IndexError> {
+        let mut own = None;
+        let mut is_misnamed = false;
+        for i in 0..file.len() {
+            let entry = file.entry(i)?;
+            let name = file.pack_name(entry.pack)?;
+            let pack = match own {
+                _ if entry.deleted => self.packs.number(name)?,
+                Some(own) => own,
+                None => {
+                    is_misnamed = name != found_in.as_str();
+                    let number = match is_misnamed {
+                        true => self.packs.misnamed(found_in)?,
+                        false => self.packs.number(name)?,
+                    };
+                    *own.insert(number)
+                }
+            };
+            self.add_entry(&entry, pack, true)?;
+        }
+        Ok(is_misnamed)
+    }
+
+    fn add_entry(&mut self, entry: &RawIndexEntry<'_>, pack: u32, local: bool) -> Result<(), IndexError> {
+        let record = self.record(entry, pack)?;
+        if record.prefix() == b'm' {
+            let manifests = if local { &mut self.local_manifests } else { &mut self.manifests };
+            manifests.push(ContentId::from_key(entry.key)?);
+        }
+        if self.records.len() >= self.max_records {
+            self.make_room()?;
+        }
+        self.records.push(record);
         Ok(())
     }
 
@@ -97,8 +138,12 @@ impl IndexBuilder {
     /// # Errors
     /// [`IndexError::ReadBack`] when a file was written and is needed, but cannot be read.
     pub(crate) fn freeze(mut self, watermark: Option<u64>) -> Result<ContentIndex, IndexError> {
-        self.manifests.sort_unstable();
-        self.manifests.dedup();
+        for manifests in [&mut self.manifests, &mut self.local_manifests] {
+            manifests.sort_unstable();
+            manifests.dedup();
+        }
+        let known = &self.manifests;
+        self.local_manifests.retain(|id| known.binary_search(id).is_err());
         if self.runs.is_some() {
             self.sort_and_keep_winners(None);
             let merged = self.write_run().and_then(|()| self.merge(watermark));
@@ -120,8 +165,9 @@ impl IndexBuilder {
     }
 
     fn frozen(self, records: Records, fanout: FanOut) -> ContentIndex {
-        let IndexBuilder { packs, compressions, manifests, warning, .. } = self;
-        ContentIndex { records, fanout, packs, compressions, manifests, warning }
+        let IndexBuilder { packs, compressions, manifests, local_manifests, warning, .. } = self;
+        let (packs, indexed) = packs.into_parts();
+        ContentIndex { records, fanout, packs, indexed, compressions, manifests, local_manifests, warning }
     }
 
     /// Takes records out of memory, where there is a place for them.
@@ -163,7 +209,7 @@ impl IndexBuilder {
             }
             if is_there(&record, watermark) {
                 fanout.push(record.key().0);
-                extend(&mut extents, &record, &self.packs);
+                extend(&mut extents, &record, self.packs.name(record.pack()));
                 sorted.push(record)?;
             }
         }
@@ -235,18 +281,6 @@ impl IndexBuilder {
             packed: u32::from(id.prefix() >> 4) << LEN_BITS | entry.packed_len,
             original: u32::from(id.prefix() & 15) << LEN_BITS | entry.original_len,
         })
-    }
-
-    fn pack_number(&mut self, name: &str) -> Result<u32, IndexError> {
-        let id = BlobId::parse(name)?;
-        if let Some(&number) = self.pack_numbers.get(&id) {
-            return Ok(number);
-        }
-        let number = u32::try_from(self.packs.len()).ok().filter(|n| *n < 1 << 24);
-        let number = number.ok_or(IndexError::TooMany("16 million packs"))?;
-        self.packs.push(id.clone());
-        self.pack_numbers.insert(id, number);
-        Ok(number)
     }
 
     fn compression_number(&mut self, header: u32) -> Result<u32, IndexError> {

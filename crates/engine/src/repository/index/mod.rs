@@ -14,6 +14,7 @@ mod fanout;
 mod limit;
 mod location;
 mod merge;
+mod packs;
 mod record;
 pub(crate) mod spill;
 mod table;

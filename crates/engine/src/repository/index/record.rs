@@ -2,11 +2,12 @@
 
 use std::cmp::Ordering;
 
+use rekopia_format::ContentId;
 use rekopia_format::content::Packed;
 use rekopia_format::index::merge::{Candidate, exists, wins};
-use rekopia_format::{BlobId, ContentId};
 
 use super::location::{Location, PackIdx};
+use super::packs::Packs;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Record {
@@ -44,6 +45,12 @@ impl Record {
 
     pub(super) fn is_deleted(&self) -> bool {
         self.offset & DELETED != 0
+    }
+
+    /// Whether its pack is there, and long enough.
+    fn is_in(&self, packs: &Packs) -> bool {
+        let end = u64::from(self.offset & !DELETED) + u64::from(self.packed & LEN_MASK);
+        end <= packs.len_of(self.pack())
     }
 
     pub(super) fn pack(&self) -> PackIdx {
@@ -102,19 +109,25 @@ pub(super) fn tail(id: &ContentId) -> [u8; 16] {
 
 /// Between entries that agree in all that §4.5 names, the place in the pack decides, so that the order in which blobs
 /// arrive never does.
-fn precedence(a: &Record, b: &Record, packs: &[BlobId]) -> Ordering {
+fn precedence(a: &Record, b: &Record, packs: &Packs) -> Ordering {
     let candidate = |r: &Record| Candidate {
         timestamp: r.timestamp.into(),
         deleted: r.is_deleted(),
-        pack: &packs[r.pack().0 as usize],
+        pack: packs.name(r.pack()),
     };
     wins(&candidate(a), &candidate(b))
         .then_with(|| (a.offset, a.packed, a.original, a.pack).cmp(&(b.offset, b.packed, b.original, b.pack)))
 }
 
-/// Of two records of one content, the one that counts.
-pub(super) fn winner(a: Record, b: Record, packs: &[BlobId]) -> Record {
-    if precedence(&b, &a, packs) == Ordering::Greater { b } else { a }
+/// Of two records of one content, the one that counts. Where only the other one's pack is there, the content is read
+/// from that.
+pub(super) fn winner(a: Record, b: Record, packs: &Packs) -> Record {
+    let (best, other) = if precedence(&b, &a, packs) == Ordering::Greater { (b, a) } else { (a, b) };
+    if best.is_in(packs) || !other.is_in(packs) {
+        return best;
+    }
+    let offset = other.offset & !DELETED | best.offset & DELETED;
+    Record { timestamp: best.timestamp, offset, ..other }
 }
 
 /// Whether the content of a winner exists (§4.5).

@@ -1,6 +1,6 @@
 //! The frozen table of all index entries.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rekopia_format::{BlobId, ContentId};
 
@@ -19,8 +19,12 @@ pub(crate) struct ContentIndex {
     pub(super) records: Records,
     pub(super) fanout: FanOut,
     pub(super) packs: Vec<BlobId>,
+    /// Whether an index blob names the pack of this number.
+    pub(super) indexed: Vec<bool>,
     pub(super) compressions: Vec<u32>,
     pub(super) manifests: Vec<ContentId>,
+    /// Those that only the packs' own indexes name.
+    pub(super) local_manifests: Vec<ContentId>,
     /// Why records that are too many for memory are there all the same.
     pub(super) warning: Option<String>,
 }
@@ -64,7 +68,7 @@ impl ContentIndex {
         match &self.records {
             Records::Memory(records) => {
                 let mut extents = Extents::new();
-                records.iter().for_each(|record| extend(&mut extents, record, &self.packs));
+                records.iter().for_each(|record| extend(&mut extents, record, self.pack(record.pack())));
                 extents
             }
             Records::File { extents, .. } => extents.clone(),
@@ -76,13 +80,30 @@ impl ContentIndex {
         self.packs.len()
     }
 
+    /// The packs that index blobs name; all others are named by their own indexes alone.
+    pub(crate) fn indexed_packs(&self) -> HashSet<&BlobId> {
+        self.packs.iter().zip(&self.indexed).filter(|(_, indexed)| **indexed).map(|(pack, _)| pack).collect()
+    }
+
     /// Contents with prefix `m` that are not deleted: they hold the manifests (§6.1).
     ///
     /// # Errors
     /// Those of [`find`](Self::find).
     pub(crate) fn manifest_contents(&self) -> Result<Vec<ContentId>> {
-        let mut live = Vec::with_capacity(self.manifests.len());
-        for id in &self.manifests {
+        self.live(&self.manifests)
+    }
+
+    /// Those that no index blob names, but a pack's own index does.
+    ///
+    /// # Errors
+    /// Those of [`find`](Self::find).
+    pub(crate) fn local_manifest_contents(&self) -> Result<Vec<ContentId>> {
+        self.live(&self.local_manifests)
+    }
+
+    fn live(&self, manifests: &[ContentId]) -> Result<Vec<ContentId>> {
+        let mut live = Vec::with_capacity(manifests.len());
+        for id in manifests {
             if self.find(id)?.is_some_and(|location| !location.deleted) {
                 live.push(*id);
             }
@@ -122,15 +143,14 @@ impl ContentIndex {
 }
 
 /// Widens what is known of the pack of a metadata record.
-pub(super) fn extend(extents: &mut Extents, record: &Record, packs: &[BlobId]) {
+pub(super) fn extend(extents: &mut Extents, record: &Record, pack: &BlobId) {
     // Only metadata has a prefix letter.
-    let pack = record.pack();
-    if record.prefix() == 0 || !packs[pack.0 as usize].as_str().starts_with('q') {
+    if record.prefix() == 0 || !pack.as_str().starts_with('q') {
         return;
     }
     let start = u64::from(record.offset & !DELETED);
     let end = start + u64::from(record.packed & LEN_MASK);
-    let extent = extents.entry(pack).or_insert(start..end);
+    let extent = extents.entry(record.pack()).or_insert(start..end);
     extent.start = extent.start.min(start);
     extent.end = extent.end.max(end);
 }

@@ -1,16 +1,7 @@
-//! Packs: their names, the way to the local index at their end, and replicas of the format blob (§2.10, §3.7, §3.8).
-//!
-//! ```text
-//! [format replica] [preamble] [content] … [padding] [encrypted local index] [postamble]
-//!                                                   ▲ offset, length, iv ────┘     └ its own length: last byte
-//! ```
-//! Contents are located by the index alone; what is here serves recovery.
+//! The end of a pack: where its local index is (§3.8).
 
 use crc_fast::{CrcAlgorithm, checksum};
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
 
-use crate::ids::BlobId;
 use crate::reader::Cursor;
 
 /// Where a pack's local index is, from the last bytes of the pack.
@@ -67,28 +58,8 @@ pub enum Error {
     },
 }
 
-/// Prefix letters of packs: contents without a prefix are in `p`, all others in `q`.
-pub const PREFIXES: [char; 2] = ['p', 'q'];
-
-/// How much of a pack's end is enough to find the postamble and, mostly, the local index, in bytes.
-pub const TAIL: usize = 8192;
-
-/// How much of a pack's front or end can hold a replica of the format blob, in bytes.
-pub const REPLICA_WINDOW: usize = 65_536;
-
-/// Longest body of a replica: blob and HMAC, in bytes.
-const MAX_REPLICA: usize = 65_000;
-/// Not a secret: it marks replicas, it does not authenticate them.
-const REPLICA_KEY: &[u8] = b"kopia-repository";
-/// HMAC-SHA256, in bytes.
-const HMAC_LEN: usize = 32;
 /// CRC-32, in bytes.
 const CRC_LEN: usize = 4;
-
-/// Whether the blob is a pack by its name.
-pub fn is_pack(blob: &BlobId) -> bool {
-    blob.as_str().starts_with(PREFIXES)
-}
 
 impl Postamble {
     /// From the last bytes of a pack ([`TAIL`] are plenty), of `pack_len` bytes in all.
@@ -132,34 +103,6 @@ impl Postamble {
     }
 }
 
-/// The copy of `kopia.repository` at the front or at the end of a pack's bytes (§2.10).
-///
-/// Give the first or the last [`REPLICA_WINDOW`] bytes of the pack, or all of a shorter one. The HMAC only shows
-/// that it is one: its key is public. Only repositories whose `enablePasswordChange` is off have replicas.
-pub fn find_format_replica(bytes: &[u8]) -> Option<&[u8]> {
-    let front = || {
-        let (len, rest) = bytes.split_first_chunk::<2>()?;
-        checked_replica(rest.get(..replica_len(*len)?)?)
-    };
-    let end = || {
-        let (rest, len) = bytes.split_last_chunk::<2>()?;
-        checked_replica(rest.get(rest.len().checked_sub(replica_len(*len)?)?..)?)
-    };
-    front().or_else(end)
-}
-
-/// The one little-endian number of the format.
-fn replica_len(word: [u8; 2]) -> Option<usize> {
-    Some(usize::from(u16::from_le_bytes(word))).filter(|len| *len <= MAX_REPLICA)
-}
-
-fn checked_replica(body: &[u8]) -> Option<&[u8]> {
-    let (blob, tag) = body.split_at_checked(body.len().checked_sub(HMAC_LEN)?)?;
-    let mut mac = Hmac::<Sha256>::new_from_slice(REPLICA_KEY).ok()?;
-    mac.update(blob);
-    mac.verify_slice(tag).ok().map(|()| blob)
-}
-
 fn crc32(bytes: &[u8]) -> u32 {
     u32::try_from(checksum(CrcAlgorithm::Crc32IsoHdlc, bytes)).unwrap_or_default()
 }
@@ -168,10 +111,6 @@ fn crc32(bytes: &[u8]) -> u32 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    fn blob(name: &str) -> BlobId {
-        BlobId::parse(name).unwrap()
-    }
 
     fn tail(hex_text: &str) -> Vec<u8> {
         hex::decode(hex_text).unwrap()
@@ -254,40 +193,10 @@ mod tests {
         assert!(matches!(Postamble::parse(&sealed(&huge), 10), Err(Error::Outside { .. })));
     }
 
-    #[test]
-    fn replica_of_the_format_document_is_found_at_either_end() {
-        let replica = tail(
-            "2a00616164736461736461735d248ba07bde060f500ae9b489ff46358544ada66b4737a879ec5f0c9cc257ef2a00",
-        );
-        let found = Some(&b"aadsdasdas"[..]);
-        let noise = [9u8; 100];
-        assert_eq!(find_format_replica(&replica), found);
-        assert_eq!(find_format_replica(&[&replica[..], &noise].concat()), found);
-        assert_eq!(find_format_replica(&[&noise, &replica[..]].concat()), found);
-        assert_eq!(find_format_replica(&[&noise, &replica[..], &noise].concat()), None);
-        for at in 2..replica.len() - 2 {
-            let mut bad = replica.clone();
-            bad[at] ^= 1;
-            assert_eq!(find_format_replica(&bad), None, "{at}");
-        }
-        for short in [&b""[..], b"\x01", b"\0\0", b"\0\0\0\0", b"\xff\xff\0\xff\xff"] {
-            assert_eq!(find_format_replica(short), None);
-        }
-    }
-
-    #[test]
-    fn trap_47_packs_are_p_and_q_with_or_without_session() {
-        assert!(is_pack(&blob("p81411ac55c280560319f34a78147f19e-s656fecf95845c101147")));
-        assert!(is_pack(&blob("q548b5cea76fb5f3f85c385a5ace41026")));
-        assert!(!is_pack(&blob("xn0_485628df570a0f02242d865ec3675f23-s656fecf95845c101147-c1")));
-        assert!(!is_pack(&blob("kopia.repository")));
-    }
-
     proptest! {
         #[test]
         fn never_panics(body in proptest::collection::vec(any::<u8>(), 0..80), pack_len: u64) {
             let _ = Postamble::parse(&body, pack_len);
-            let _ = find_format_replica(&body);
             if let Ok(postamble) = Postamble::parse(&sealed(&body), pack_len) {
                 let _ = postamble.local_index(&body, pack_len);
             }

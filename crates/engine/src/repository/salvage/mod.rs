@@ -1,0 +1,15 @@
+//! What damage hides: the index that each pack has of itself, and the copies of the format blob that packs hold.
+//!
+//! ```text
+//! packs ──► the end of each ──► local index ──► the index, beside what the index blobs say
+//!       └─► the front of some ──► format blob
+//! ```
+
+mod pack_end;
+mod replica;
+mod salvaged;
+mod scan;
+
+pub(super) use replica::find_format_blob;
+pub(super) use salvaged::Salvaged;
+pub(super) use scan::Scanner;

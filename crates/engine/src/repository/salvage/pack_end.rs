@@ -1,0 +1,110 @@
+//! One pack: the index at its end, as plaintext (§3.8).
+
+use std::sync::Arc;
+
+use rekopia_blob::{BlobError, BlobErrorKind, BlobInfo, BlobReader};
+use rekopia_format::ContentOpener;
+use rekopia_format::pack::{Postamble, TAIL};
+
+use super::super::traffic::TrafficCounters;
+use crate::error::{Error, ErrorKind, Result};
+
+/// How the ends of packs are read.
+pub(super) struct PackEnds<'a> {
+    pub(super) blobs: &'a Arc<dyn BlobReader>,
+    pub(super) opener: &'a Arc<ContentOpener>,
+    pub(super) traffic: &'a TrafficCounters,
+}
+
+/// Bytes that are searched for a local index at most, from the end of a pack: the largest packs that Kopia makes have 120 MB.
+const LONGEST_SEARCH: u64 = 256 << 20;
+/// Bytes of a local index at most.
+const LONGEST_INDEX: u64 = 64 << 20;
+
+impl PackEnds<'_> {
+    /// The plaintext of the pack's own index. One request mostly: the last bytes hold all of it. A broken end makes it
+    /// all of the pack.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] when there is none that can be read; a storage's errors as they are.
+    pub(super) async fn local_index(&self, pack: &BlobInfo) -> Result<Vec<u8>> {
+        if pack.len == 0 {
+            return Err(unreadable(pack, "it is empty".to_owned()));
+        }
+        let tail_start = pack.len.saturating_sub(TAIL as u64);
+        let tail = self.read(pack, tail_start..pack.len).await?;
+        let parsed = Postamble::parse(&tail, pack.len);
+        let why = match parsed {
+            Ok(postamble) => match self.by_postamble(pack, &postamble, &tail).await {
+                Ok(plain) => return Ok(plain),
+                Err(e) if e.kind() != ErrorKind::Corrupt => return Err(e),
+                Err(e) => e.chain(),
+            },
+            Err(e) => e.to_string(),
+        };
+        let start = pack.len.saturating_sub(LONGEST_SEARCH);
+        let bytes = match tail_start == start {
+            true => tail,
+            false => self.read(pack, start..pack.len).await?,
+        };
+        self.searched(bytes, start).await.ok_or_else(|| unreadable(pack, why))
+    }
+
+    async fn by_postamble(&self, pack: &BlobInfo, postamble: &Postamble, tail: &[u8]) -> Result<Vec<u8>> {
+        let stored = match postamble.local_index(tail, pack.len) {
+            Some(stored) => stored.to_vec(),
+            None if postamble.len > LONGEST_INDEX => {
+                return Err(unreadable(pack, format!("it has {} bytes", postamble.len)));
+            }
+            None => self.read(pack, postamble.offset..postamble.offset + postamble.len).await?,
+        };
+        match open(self.opener, &postamble.iv, stored) {
+            Ok(plain) => Ok(plain),
+            Err(_) => {
+                // It may have been damaged on its way.
+                self.blobs.distrust(&pack.id);
+                let again = self.read(pack, postamble.offset..postamble.offset + postamble.len).await?;
+                open(self.opener, &postamble.iv, again).map_err(|e| unreadable(pack, e.to_string()))
+            }
+        }
+    }
+
+    /// A local index anywhere in these last bytes of a pack.
+    async fn searched(&self, bytes: Vec<u8>, start: u64) -> Option<Vec<u8>> {
+        let opener = Arc::clone(self.opener);
+        let search = move || {
+            let found = Postamble::search(&bytes, start, opener.hash().width());
+            found.iter().find_map(|postamble| {
+                let from = usize::try_from(postamble.offset.checked_sub(start)?).ok()?;
+                let to = from.checked_add(usize::try_from(postamble.len).ok()?)?;
+                open(&opener, &postamble.iv, bytes.get(from..to)?.to_vec()).ok()
+            })
+        };
+        tokio::task::spawn_blocking(search).await.ok().flatten()
+    }
+
+    async fn read(&self, pack: &BlobInfo, range: std::ops::Range<u64>) -> Result<Vec<u8>> {
+        let read = self.blobs.read(&pack.id, Some(range), Vec::new()).await;
+        self.traffic.count(read.as_ref().map_or(0, |bytes| bytes.len() as u64));
+        read.map_err(|e: BlobError| match e.kind() {
+            BlobErrorKind::NotFound | BlobErrorKind::Truncated => unreadable(pack, e.to_string()),
+            _ => Error::storage(e, format!("cannot read the end of pack {}", pack.id)),
+        })
+    }
+}
+
+fn open(
+    opener: &ContentOpener,
+    iv: &[u8],
+    mut stored: Vec<u8>,
+) -> std::result::Result<Vec<u8>, rekopia_format::content::Error> {
+    let plain = opener.open_blob_range(iv, &mut stored)?;
+    stored.truncate(plain.end);
+    stored.drain(..plain.start);
+    Ok(stored)
+}
+
+fn unreadable(pack: &BlobInfo, why: String) -> Error {
+    let what = format!("the index that pack {} has of itself cannot be read", pack.id);
+    Error::new(ErrorKind::Corrupt, what).in_pack(&pack.id).because(why)
+}

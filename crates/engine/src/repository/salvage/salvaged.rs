@@ -1,0 +1,55 @@
+//! What the packs' own indexes made up for, and what they did not.
+
+use rekopia_blob::BlobId;
+
+use super::super::index::ContentIndex;
+use super::scan::Scanned;
+use crate::error::Error;
+use crate::observer::{Event, Observer};
+
+/// What the packs' own indexes made up for.
+#[derive(Debug)]
+pub(crate) struct Salvaged {
+    /// Packs that are there.
+    pub(crate) packs: u64,
+    /// Of these, packs that no index blob names.
+    pub(crate) unindexed: u64,
+    /// Blobs that hold another pack than their name says.
+    pub(crate) misnamed: Vec<BlobId>,
+    /// Index blobs that cannot be read, and that the packs' own indexes stand in for.
+    pub(crate) replaced: Vec<Error>,
+}
+
+impl Salvaged {
+    /// With the packs' own indexes, bad index blobs (`damage`) hide nothing, unless packs cannot be read that perhaps
+    /// only they name: these are damage then, too.
+    pub(crate) fn of(index: &ContentIndex, damage: &mut Vec<Error>, scanned: Scanned) -> Self {
+        let indexed = index.indexed_packs();
+        let unindexed = scanned.packs.iter().filter(|pack| !indexed.contains(&pack.id)).count() as u64;
+        let is_whole = damage.is_empty();
+        let unread = scanned.unreadable.into_iter().filter(|(id, _)| !is_whole || !indexed.contains(id));
+        let unread: Vec<Error> = unread.map(|(_, e)| e).collect();
+        let replaced = if unread.is_empty() { std::mem::take(damage) } else { Vec::new() };
+        damage.extend(unread);
+        Salvaged { packs: scanned.packs.len() as u64, unindexed, misnamed: scanned.misnamed, replaced }
+    }
+
+    /// Says what was found.
+    pub(crate) fn tell(&self, observer: &dyn Observer) {
+        let warn = |message| observer.event(Event::Warning { message });
+        for e in &self.replaced {
+            warn(format!("{}; what it named is read from the packs' own indexes", e.chain()));
+        }
+        for blob in &self.misnamed {
+            warn(format!(
+                "blob {blob} holds another pack than its name says: its own index tells what is in it"
+            ));
+        }
+        if self.unindexed > 0 {
+            let (n, all) = (self.unindexed, self.packs);
+            warn(format!(
+                "{n} of {all} packs are in no index: what only they hold is found by their own indexes"
+            ));
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Packs in no index: usual while a backup runs or after one was interrupted. They are looked into when something was not
+//! found, before that is said.
+
+use std::sync::{Arc, Mutex};
+
+use rekopia_format::ObjectId;
+use rekopia_format::snapshot::Snapshot;
+
+use super::Repository;
+use super::contents::Contents;
+use super::index::{ContentIndex, IndexBuilder, IndexLimit};
+use super::near::below;
+use super::reference::{Reference, RootReference};
+use super::salvage::Scanner;
+use super::snapshots::Snapshots;
+use crate::error::{Error, ErrorKind, Result};
+use crate::observer::Silent;
+
+/// Metadata packs that no index blob names, and what they hold.
+#[derive(Debug, Default)]
+pub struct Unindexed {
+    packs: u64,
+    unreadable: Vec<Error>,
+    snapshots: Snapshots,
+    index: Option<Arc<ContentIndex>>,
+}
+
+impl Unindexed {
+    /// How many there are.
+    pub fn packs(&self) -> u64 {
+        self.packs
+    }
+
+    /// Why some of them cannot be read: what they hold is not known.
+    pub fn unreadable(&self) -> &[Error] {
+        &self.unreadable
+    }
+
+    /// The snapshots in them.
+    pub fn snapshots(&self) -> &[Snapshot] {
+        self.snapshots.all()
+    }
+
+    /// What to say of `not_found`, now that what is asked for was found in these packs, or was not.
+    fn judge(&self, not_found: Error, found: Option<&Snapshot>, is_object: bool) -> Error {
+        let packs = match self.packs {
+            0 => return not_found,
+            1 => "1 pack is in no index".to_owned(),
+            n => format!("{n} packs are in no index"),
+        };
+        let holds = match (found, self.unreadable.first()) {
+            (Some(s), _) => format!("snapshot {} of {}", s.id, s.source),
+            (None, _) if is_object => "it".to_owned(),
+            (None, Some(e)) => {
+                let what =
+                    format!("{not_found}; {packs}, and it may be in one that cannot be read: {}", e.chain());
+                return Error::new(ErrorKind::Corrupt, what);
+            }
+            (None, None) => {
+                return not_found.and(&format!(
+                    "{packs} (a backup is running, or was interrupted); it is in none of them"
+                ));
+            }
+        };
+        let what =
+            format!("{not_found}; {packs}, one holds {holds}: index blobs are missing; --salvage reads them");
+        Error::new(ErrorKind::Corrupt, what)
+    }
+
+    /// Whether one of them holds this object.
+    pub(crate) fn has(&self, object: &ObjectId) -> Result<bool> {
+        match &self.index {
+            Some(index) => Ok(index.find(object.content())?.is_some()),
+            None => Ok(false),
+        }
+    }
+}
+
+impl Repository {
+    /// What was not found may be in a pack that no index names; `not_found` becomes damage only when it is, or when such a
+    /// pack cannot be read.
+    pub(crate) async fn beyond(&self, not_found: Error, reference: &Reference) -> Error {
+        if not_found.kind() != ErrorKind::NotFound || self.salvages {
+            return not_found;
+        }
+        let unindexed = match self.unindexed().await {
+            Ok(unindexed) => unindexed,
+            Err(e) => return e,
+        };
+        let is_meant = |snapshot: &Snapshot| match &reference.root {
+            RootReference::Id(id) => {
+                snapshot.id.as_str() == id || id.len() >= 8 && snapshot.id.as_str().starts_with(id)
+            }
+            RootReference::Latest => true,
+            RootReference::Identity { user, host } => {
+                snapshot.source.user == *user && snapshot.source.host == *host
+            }
+            RootReference::Path(path) => below(&snapshot.source.path, path).is_some(),
+            RootReference::Source(source) => {
+                let same = snapshot.source.user == source.user && snapshot.source.host == source.host;
+                same && below(&snapshot.source.path, &source.path).is_some()
+            }
+        };
+        let is_object = match &reference.root {
+            RootReference::Id(id) => ObjectId::parse(id).is_ok_and(|id| unindexed.has(&id).unwrap_or(false)),
+            _ => false,
+        };
+        let found =
+            unindexed.snapshots().iter().filter(|snapshot| is_meant(snapshot)).max_by_key(|s| s.start_ns);
+        unindexed.judge(not_found, found, is_object)
+    }
+
+    /// Looks into metadata packs that no index blob names: one listing, and a request or two for each such pack.
+    ///
+    /// # Errors
+    /// When the storage does not answer.
+    pub async fn unindexed(&self) -> Result<Unindexed> {
+        // A backup may have ended since the index was read.
+        self.reload_index().await?;
+        let contents = self.contents();
+        let traffic = &contents.traffic;
+        let scanner =
+            Scanner { blobs: &contents.blobs, opener: &contents.opener, traffic, observer: &Silent };
+        let mut packs = scanner.list('q').await?;
+        let indexed = contents.index.indexed_packs();
+        packs.retain(|pack| !indexed.contains(&pack.id));
+        if packs.is_empty() {
+            return Ok(Unindexed::default());
+        }
+        let count = packs.len() as u64;
+        let builder = Arc::new(Mutex::new(IndexBuilder::new(IndexLimit::default())));
+        let scanned = scanner.scan_these(packs, &builder).await?;
+        let builder = Arc::into_inner(builder).and_then(|lock| lock.into_inner().ok());
+        let builder = builder.ok_or_else(|| Error::internal("index in use"))?;
+        let index = builder.freeze(None).map_err(|e| Error::internal(e.to_string()))?;
+        let index = Arc::new(index);
+        let inside = Contents {
+            index: Arc::clone(&index),
+            damage: Arc::default(),
+            blocks: Arc::default(),
+            ..contents
+        };
+        let snapshots = Snapshots::read(&inside).await?;
+        let damaged = snapshots.damage().iter().map(Error::again);
+        let unreadable = scanned.unreadable.into_iter().map(|(_, e)| e).chain(damaged).collect();
+        Ok(Unindexed { packs: count, unreadable, snapshots, index: Some(index) })
+    }
+}

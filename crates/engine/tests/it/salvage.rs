@@ -1,0 +1,184 @@
+//! What damage hides is found: lost index blobs, lost format blobs, packs under another name.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use rekopia::blob::{Settings, connect};
+use rekopia::{ErrorKind, OpenOptions, Password, Reference, Repository, Result, Selection, Silent};
+use rekopia_testkit::damage::Damaged;
+use rekopia_testkit::fixture::{Fixture, FixtureSnapshot};
+use rekopia_testkit::tree::Tree;
+
+use crate::support::{open, open_at, quick, restore};
+
+async fn salvage(repo: &Path, password: &str, format_blob: Option<Vec<u8>>) -> Result<Repository> {
+    let blobs = connect(&Settings::parse(repo.to_str().unwrap()).unwrap()).await.unwrap();
+    let options = OpenOptions { salvage: true, format_blob, ..OpenOptions::default() };
+    Repository::open(blobs, &Password::new(password), &options, &Silent).await
+}
+
+async fn ids(repository: &Repository) -> BTreeSet<String> {
+    repository.snapshots().await.unwrap().all().iter().map(|s| s.id.to_string()).collect()
+}
+
+fn lose_index(damage: &Damaged) {
+    for prefix in ["x", "n", "m", "l"] {
+        damage.blobs(prefix).iter().for_each(|blob| damage.delete(blob));
+    }
+}
+
+/// How the restored tree differs from what it has to be.
+async fn difference(
+    repository: &Repository,
+    fixture: &Fixture,
+    snapshot: &FixtureSnapshot,
+    target: &Path,
+) -> Option<String> {
+    let failures = snapshot.expect_failures.clone().unwrap_or_default();
+    let restored = restore(repository, &snapshot.manifest_id, target, &quick()).await;
+    let tree = fixture.expected(snapshot)?;
+    if let Err(e) = restored {
+        return (!snapshot.expect_error).then(|| format!("{e:?}"));
+    }
+    let diff = tree.diff(&Tree::read(target), &failures);
+    let _ = std::fs::remove_dir_all(target);
+    (!diff.is_empty()).then(|| diff.to_string())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_any_index_blob_every_snapshot_is_listed_and_restored_exactly() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut wrong, mut checked) = (Vec::new(), 0);
+    for fixture in Fixture::all() {
+        // Where blobs are is not known there, neither to us nor to this test.
+        if fixture.name.starts_with("damaged-shards") {
+            continue;
+        }
+        let Ok(whole) = open_at(&fixture.repo(), &fixture.password).await else { continue };
+        let listed = ids(&whole).await;
+        let root = dir.path().join(&fixture.name);
+        let damage = Damaged::copy(&fixture.repo(), &root.join("repo"));
+        lose_index(&damage);
+        let repository = match salvage(damage.root(), &fixture.password, None).await {
+            Ok(repository) => repository,
+            Err(e) => {
+                wrong.push(format!("{}: {e:?}", fixture.name));
+                continue;
+            }
+        };
+        let found = ids(&repository).await;
+        let lost = Vec::from_iter(listed.difference(&found));
+        if !lost.is_empty() && !fixture.name.starts_with("damaged") {
+            wrong.push(format!("{}: {lost:?} are not listed", fixture.name));
+        }
+        for snapshot in fixture.snapshots.iter().filter(|s| found.contains(&s.manifest_id)) {
+            checked += 1;
+            let target = root.join("target");
+            if let Some(diff) = difference(&repository, &fixture, snapshot, &target).await {
+                wrong.push(format!("{} {}: {diff}", fixture.name, snapshot.manifest_id));
+            }
+        }
+        let _ = std::fs::remove_dir_all(&root);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(checked > 250, "{checked}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_format_blob_is_found_in_the_packs_or_taken_from_a_copy() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut replicas, mut none) = (0, 0);
+    for name in ["format-v1", "format-v2", "format-v3", "old-0.8.4", "old-0.10.7", "upgraded-v1-to-v3"] {
+        let fixture = Fixture::load(name);
+        let listed = ids(&open(&fixture).await).await;
+        let damage = Damaged::copy(&fixture.repo(), &dir.path().join(name));
+        let format = damage.blobs("kopia.repository").remove(0);
+        let copy = std::fs::read(damage.path(&format)).unwrap();
+        for spoil in ["missing", "empty", "flipped"] {
+            match spoil {
+                "missing" => damage.delete(&format),
+                "empty" => std::fs::write(damage.path(&format), b"").unwrap(),
+                _ => {
+                    let mut flipped = copy.clone();
+                    flipped[copy.len() / 2] ^= 1;
+                    std::fs::write(damage.path(&format), flipped).unwrap();
+                }
+            }
+            match salvage(damage.root(), &fixture.password, None).await {
+                Ok(repository) => {
+                    assert_eq!(ids(&repository).await, listed, "{name} {spoil}");
+                    replicas += 1;
+                }
+                Err(e) => {
+                    none += 1;
+                    let wanted = [ErrorKind::Corrupt, ErrorKind::InvalidPassword];
+                    assert!(wanted.contains(&e.kind()), "{name} {spoil}: {e:?}");
+                    if spoil == "missing" {
+                        assert!(e.chain().contains("--format-blob"), "{e:?}");
+                    }
+                    let given = salvage(damage.root(), &fixture.password, Some(copy.clone())).await.unwrap();
+                    assert_eq!(ids(&given).await, listed, "{name} {spoil}");
+                }
+            }
+        }
+    }
+    assert!(replicas >= 3 && none >= 3, "{replicas} {none}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn packs_that_changed_places_are_read_where_they_are() {
+    let fixture = Fixture::load("damaged-packs-swapped");
+    let repository = salvage(&fixture.repo(), &fixture.password, None).await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    for snapshot in &fixture.snapshots {
+        let target = dir.path().join(&snapshot.manifest_id);
+        let report = restore(&repository, &snapshot.manifest_id, &target, &quick()).await.unwrap();
+        assert!(report.is_complete(), "{:?}", report.failures());
+        let diff = fixture.expected(snapshot).unwrap().diff(&Tree::read(&target), &[]);
+        assert!(diff.is_empty(), "{diff}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_asked_for_and_is_in_no_index_is_damage() {
+    let fixture = Fixture::load("volsync");
+    let dir = tempfile::tempdir().unwrap();
+    let damage = Damaged::copy(&fixture.repo(), &dir.path().join("repo"));
+    let whole = open(&fixture).await;
+    let newest = whole.snapshots().await.unwrap();
+    let newest = newest.all().iter().max_by_key(|s| s.start_ns).unwrap().clone();
+    // The index blob of the newest backup is lost.
+    let blobs = damage.blobs("xn");
+    let mut hidden = None;
+    for blob in &blobs {
+        let bytes = std::fs::read(damage.path(blob)).unwrap();
+        damage.delete(blob);
+        match open_at(damage.root(), &fixture.password).await {
+            Ok(repository) if !ids(&repository).await.contains(newest.id.as_str()) => {
+                hidden = Some(repository);
+                break;
+            }
+            _ => std::fs::write(damage.path(blob), bytes).unwrap(),
+        }
+    }
+    let repository = hidden.expect("one of the index blobs names the newest manifest");
+    let ask = |text: String| {
+        let repository = &repository;
+        async move { repository.resolve(&Reference::parse(&text).unwrap(), &Selection::default()).await }
+    };
+    let e = ask(newest.id.to_string()).await.unwrap_err();
+    assert_eq!(e.kind(), ErrorKind::Corrupt, "{e:?}");
+    assert!(e.chain().contains("--salvage") && e.chain().contains("in no index"), "{e:?}");
+    let e = ask("0123456789abcdef0123456789abcdef".to_owned()).await.unwrap_err();
+    assert_eq!(e.kind(), ErrorKind::NotFound, "{e:?}");
+    assert!(e.chain().contains("in none of them"), "{e:?}");
+    let salvaged = salvage(damage.root(), &fixture.password, None).await.unwrap();
+    let snapshots = salvaged.snapshots().await.unwrap();
+    let found = snapshots.all().iter().find(|s| s.id == newest.id).unwrap();
+    assert!(snapshots.is_salvaged(found));
+    let resolved = salvaged
+        .resolve(&Reference::parse(&newest.source.to_string()).unwrap(), &Selection::default())
+        .await
+        .unwrap();
+    assert_eq!(resolved.snapshot.unwrap().id, newest.id);
+}
