@@ -147,6 +147,8 @@ pub(crate) enum Command {
     Verify(Verify),
     /// What this repository is
     Status,
+    /// What is wrong with this repository
+    Doctor(Doctor),
     /// A completion script for a shell
     Completions {
         /// The shell
@@ -352,4 +354,12 @@ pub(crate) struct Restore {
     /// The final report as JSON, written when the restore is complete
     #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     pub(crate) receipt: Option<PathBuf>,
+}
+
+/// Options of `doctor`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Doctor {
+    /// Read the ends of all packs, too
+    #[arg(long, help_heading = WHAT)]
+    pub(crate) deep: bool,
 }

@@ -23,6 +23,17 @@ const CACHE_BYTES: u64 = 1 << 30;
 
 /// Opens the repository that the options name, or the one that `kopia` is connected to.
 pub(crate) async fn open(global: &Global, observer: &Arc<dyn Observer>) -> Result<Repository> {
+    let attempt = async |blobs, password: &Password, options: &OpenOptions| {
+        Repository::open(blobs, password, options, observer.as_ref()).await
+    };
+    open_by(global, attempt).await
+}
+
+/// What `attempt` gives for the storage and the password that the options name.
+pub(crate) async fn open_by<T>(
+    global: &Global,
+    attempt: impl AsyncFn(Arc<dyn BlobReader>, &Password, &OpenOptions) -> rekopia::Result<T>,
+) -> Result<T> {
     let Place { mut settings, config_path, limits, .. } = place(global)?;
     let layers = layers(global, limits);
     let options = OpenOptions {
@@ -35,7 +46,7 @@ pub(crate) async fn open(global: &Global, observer: &Arc<dyn Observer>) -> Resul
     let connect =
         async |settings: &Settings| rekopia_blob::connect_with(settings, &layers).await.map_err(unreachable);
     let open = async |blobs: &Arc<dyn BlobReader>, password: &Password| {
-        Repository::open(Arc::clone(blobs), password, &options, observer.as_ref()).await
+        attempt(Arc::clone(blobs), password, &options).await
     };
     let mut blobs = connect(&settings).await?;
     let password = match known_password(global, config_path.as_deref())? {

@@ -34,6 +34,7 @@
 //! # }
 //! ```
 
+mod doctor;
 mod error;
 mod limits;
 mod observer;
@@ -44,6 +45,7 @@ mod text;
 
 pub use rekopia_blob as blob;
 
+pub use doctor::{Examination, ExaminationOptions, Finding, FindingKind, examine};
 pub use error::{Error, ErrorKind, Missing, Result};
 pub use limits::{index_memory_bytes, memory_bytes, off_first_thread, raise_open_files, start_runtime};
 pub use observer::{Cancel, Event, Observer, Phase, Progress, Silent};

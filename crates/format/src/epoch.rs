@@ -35,6 +35,8 @@ pub struct Selection {
     pub watermark: Option<u64>,
     /// W, the greatest epoch that has a marker; 0 without one.
     pub current_epoch: u64,
+    /// There are blobs of later epochs than W + 1: a marker is lost.
+    pub is_marker_lost: bool,
 }
 
 impl EpochListing {
@@ -62,7 +64,8 @@ impl EpochListing {
     }
 }
 
-/// Chooses the index blobs that together say everything. Reading one too many would be harmless, one too few not.
+/// Chooses the index blobs that together say everything. Reading one too many is harmless, one too few is not: where the
+/// marker of an epoch is lost, all of what there is of later ones counts.
 pub fn select(listing: &EpochListing) -> Selection {
     let current_epoch = listing.markers.iter().filter_map(epoch_number).max().unwrap_or(0);
     let watermark = listing.watermarks.iter().filter_map(watermark_seconds).max();
@@ -86,15 +89,21 @@ pub fn select(listing: &EpochListing) -> Selection {
     // epochs that hold no blob need no visit: the numbers are foreign and may be huge
     let last = current_epoch.saturating_add(1);
     let mut epochs: Vec<u64> = singles.keys().chain(sessions.keys()).copied().collect();
-    epochs.retain(|epoch| (next..=last).contains(epoch));
+    epochs.retain(|epoch| *epoch >= next);
     epochs.sort_unstable();
     epochs.dedup();
+    let is_marker_lost = epochs.last().is_some_and(|epoch| *epoch > last);
     for epoch in epochs {
+        if epoch > last {
+            let both = [singles.get(&epoch), sessions.get(&epoch)];
+            blobs.extend(both.into_iter().flatten().flatten().cloned());
+            continue;
+        }
         let settled = epoch.checked_add(2).is_some_and(|e| e <= current_epoch);
         let single = singles.get(&epoch).filter(|_| settled);
         blobs.extend(single.or_else(|| sessions.get(&epoch)).into_iter().flatten().cloned());
     }
-    Selection { blobs, watermark, current_epoch }
+    Selection { blobs, watermark, current_epoch, is_marker_lost }
 }
 
 /// The first set in listing order that is complete; nothing when none is (§4.8).
@@ -277,6 +286,8 @@ mod tests {
     #[test]
     fn trap_17_selection_of_the_format_document() {
         let tail = ["xn2_f-s1-c1", "xn2_g-s1-c9", "xn3_f-s1-c1", "xn4_f-s1-c1", "xn5_f-s1-c1"];
+        // Of epochs that cannot have begun yet everything is read, which Kopia does not do.
+        let tail = [&tail[..], &["xn6_f-s1-c1", "xn10_f-s1-c1"]].concat();
         assert_eq!(selected(LISTING), [&["xs0_a-s1-c1", "xs1_b-s2-c1"], &tail[..]].concat());
         let with_range = [LISTING, &["xr0_1_e-s5-c1"]].concat();
         assert_eq!(selected(&with_range), [&["xr0_1_e-s5-c1"], &tail[..]].concat());
@@ -290,16 +301,30 @@ mod tests {
 
     #[test]
     fn trap_18_epoch_1_does_not_swallow_epoch_10() {
-        assert_eq!(selected(&["xn1_a-s1-c1", "xn10_a-s1-c1", "xn01_a-s1-c1", "xn1a-s1-c1"]), ["xn1_a-s1-c1"]);
+        let names = ["xe11", "xs1_b-s2-c1", "xn1_a-s1-c1", "xn10_a-s1-c1", "xn01_a-s1-c1", "xn1a-s1-c1"];
+        assert_eq!(selected(&names), ["xs1_b-s2-c1", "xn10_a-s1-c1"]);
     }
 
     #[test]
     fn an_empty_or_new_repository_reads_epochs_0_and_1() {
         assert_eq!(
             select(&EpochListing::default()),
-            Selection { blobs: vec![], watermark: None, current_epoch: 0 }
+            Selection { blobs: vec![], watermark: None, current_epoch: 0, is_marker_lost: false }
         );
-        assert_eq!(selected(&["xn0_a-s1-c1", "xn1_b-s1-c1", "xn2_c-s1-c1"]), ["xn0_a-s1-c1", "xn1_b-s1-c1"]);
+        assert_eq!(selected(&["xn0_a-s1-c1", "xn1_b-s1-c1"]), ["xn0_a-s1-c1", "xn1_b-s1-c1"]);
+    }
+
+    #[test]
+    fn without_the_marker_of_an_epoch_everything_of_later_ones_counts() {
+        let names = ["xe1", "xn1_a-s1-c1", "xs2_b-s2-c1", "xn2_b-s1-c1", "xs3_c-s3-c1", "xn4_d-s1-c1"];
+        let selection = select(&EpochListing::from_blobs(names.map(blob)));
+        let wanted = ["xn1_a-s1-c1", "xn2_b-s1-c1", "xs3_c-s3-c1", "xn4_d-s1-c1"];
+        assert_eq!(selection.blobs, wanted.map(blob));
+        assert!(selection.is_marker_lost);
+        assert!(
+            !select(&EpochListing::from_blobs(["xe3", "xn3_a-s1-c1", "xn4_a-s1-c1"].map(blob)))
+                .is_marker_lost
+        );
     }
 
     #[test]

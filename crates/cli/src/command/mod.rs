@@ -3,6 +3,7 @@
 mod cat;
 mod caution;
 mod choice;
+mod doctor;
 mod generate;
 mod ls;
 mod original;
@@ -28,6 +29,7 @@ pub(crate) async fn run(args: Args, cancel: &Cancel) -> Result<u8> {
         Command::Cat(args) => stoppable(cancel, cat::run(&global, &args)).await,
         Command::Restore(args) => restore::run(&global, &args, cancel).await,
         Command::Verify(args) => verify::run(&global, &args, cancel).await,
+        Command::Doctor(args) => stoppable(cancel, doctor::run(&global, &args)).await,
         Command::Status => stoppable(cancel, status::run(&global)).await,
         Command::Completions { shell } => generate::completions(shell),
         Command::Man => generate::man(),

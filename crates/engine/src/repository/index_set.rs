@@ -29,7 +29,7 @@ impl IndexSet {
                 let good = logs.iter().filter(|log| !log.outputs.iter().any(is_bad));
                 let logs: Vec<CompactionLog> = good.cloned().collect();
                 let blobs = index_blob::select_legacy(names, &logs);
-                Selection { blobs, watermark: None, current_epoch: 0 }
+                Selection { blobs, watermark: None, current_epoch: 0, is_marker_lost: false }
             }
         }
     }

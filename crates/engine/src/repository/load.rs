@@ -35,6 +35,8 @@ pub(crate) struct Loaded {
     pub(crate) covered: Vec<Error>,
     /// What the packs' own indexes gave, where they were read. What `damage` names is missing all the same.
     pub(crate) salvaged: Option<Salvaged>,
+    /// An epoch has blobs, but no marker says that it has begun.
+    pub(crate) is_marker_lost: bool,
 }
 
 /// What can be had before the key is derived: that takes as long as several round trips.
@@ -166,7 +168,7 @@ impl IndexLoader<'_> {
         let (covered, damage): (Vec<_>, Vec<_>) = bad.into_iter().partition(|(id, _)| known.contains(id));
         let (mut damage, covered) = (errors(damage), errors(covered));
         let salvaged = scanned.map(|scanned| Salvaged::of(&index, &mut damage, scanned));
-        Ok(Loaded { index, blobs, damage, covered, salvaged })
+        Ok(Loaded { index, blobs, damage, covered, salvaged, is_marker_lost: chosen.is_marker_lost })
     }
 
     async fn list_set(

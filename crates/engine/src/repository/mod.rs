@@ -37,6 +37,8 @@ use crate::error::{Error, Result};
 use crate::observer::{Event, Observer, Phase};
 use contents::Contents;
 use index::IndexLimit;
+use open::Opened;
+use salvage::Salvaged;
 use snapshots::Snapshots;
 use traffic::TrafficCounters;
 
@@ -50,6 +52,20 @@ pub struct Repository {
     info: RepositoryInfo,
     /// Whether what damage hides is looked for.
     salvages: bool,
+    opening: Opening,
+}
+
+/// What was found out by opening, beside what is damage.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    /// Index blobs that cannot be read, but others say the same.
+    pub(crate) covered: Vec<Error>,
+    /// Why `kopia.blobcfg` cannot be read.
+    pub(crate) blobcfg_unread: Option<String>,
+    /// An epoch has blobs, but no marker says that it has begun.
+    pub(crate) is_marker_lost: bool,
+    /// What the packs' own indexes made up for, where they were read.
+    pub(crate) salvaged: Option<Salvaged>,
 }
 
 impl Repository {
@@ -67,28 +83,7 @@ impl Repository {
         observer.event(Event::Phase { phase: Phase::Opening });
         let traffic = Arc::new(TrafficCounters::default());
         let opened = open::open(&blobs, password, options, &traffic, observer).await?;
-        let config = opened.config;
-        let info = RepositoryInfo {
-            unique_id: opened.format.unique_id.iter().map(|b| format!("{b:02x}")).collect(),
-            location: blobs.describe(),
-            version: config.version.into(),
-            index_version: config.index_version.into(),
-            hash: config.hash.clone(),
-            encryption: config.encryption.clone(),
-            ecc: config.error_correction().map_or_else(String::new, |(name, _)| name.to_owned()),
-            ecc_overhead_percent: config.ecc_overhead_percent.into(),
-            key_algorithm: opened.format.key_algo.clone(),
-            splitter: config.splitter.clone(),
-            max_pack_bytes: config.max_pack_size,
-            epochs_enabled: config.epoch_parameters.enabled,
-            enable_password_change: config.enable_password_change,
-            retention_mode: opened.blobcfg.and_then(|b| b.retention).map(|r| r.mode),
-            index_blobs: opened.loaded.blobs,
-            contents: opened.loaded.index.len() as u64,
-            packs: opened.loaded.index.pack_count() as u64,
-            index_bytes: opened.loaded.index.bytes(),
-            index_file_bytes: opened.loaded.index.file_bytes(),
-        };
+        let info = info_of(&blobs, &opened);
         observer.event(Event::Opened {
             repository: info.unique_id.clone(),
             contents: info.contents,
@@ -104,7 +99,23 @@ impl Repository {
         };
         let (contents, snapshots) = (RwLock::new(contents), tokio::sync::Mutex::new(None));
         let index_limit = options.index_limit();
-        Ok(Repository { blobs, config, index_limit, contents, snapshots, info, salvages: options.salvage })
+        let opening = Opening {
+            covered: opened.loaded.covered,
+            blobcfg_unread: opened.blobcfg.err(),
+            is_marker_lost: opened.loaded.is_marker_lost,
+            salvaged: opened.loaded.salvaged,
+        };
+        let config = opened.config;
+        Ok(Repository {
+            blobs,
+            config,
+            index_limit,
+            contents,
+            snapshots,
+            info,
+            salvages: options.salvage,
+            opening,
+        })
     }
 
     /// Looks whether there is a repository, before anybody is asked for its password.
@@ -144,6 +155,17 @@ impl Repository {
     /// Index blobs that cannot be read, as the index was read last: what only they name is missing.
     pub fn index_damage(&self) -> Vec<Error> {
         self.contents().damage.iter().map(Error::again).collect()
+    }
+
+    /// What was found out by opening.
+    pub(crate) fn opening(&self) -> &Opening {
+        &self.opening
+    }
+
+    /// Whether something was found that no index leads to: what the packs' own indexes say was needed.
+    pub fn is_salvaged(&self) -> bool {
+        let salvaged = self.opening.salvaged.as_ref();
+        salvaged.is_some_and(|s| s.unindexed > 0 || !s.misnamed.is_empty() || !s.replaced.is_empty())
     }
 
     /// Whether something that names contents or snapshots is known to be unreadable: what is found may be old, and is
@@ -200,6 +222,32 @@ impl Repository {
         let fresh = Contents { index, damage, blocks: Arc::default(), ..old };
         *self.contents.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         Ok(())
+    }
+}
+
+fn info_of(blobs: &Arc<dyn BlobReader>, opened: &Opened) -> RepositoryInfo {
+    let Opened { format, config, blobcfg, loaded, .. } = opened;
+    let retention = blobcfg.as_ref().ok().and_then(|found| found.as_ref()?.retention.as_ref());
+    RepositoryInfo {
+        unique_id: format.unique_id.iter().map(|b| format!("{b:02x}")).collect(),
+        location: blobs.describe(),
+        version: config.version.into(),
+        index_version: config.index_version.into(),
+        hash: config.hash.clone(),
+        encryption: config.encryption.clone(),
+        ecc: config.error_correction().map_or_else(String::new, |(name, _)| name.to_owned()),
+        ecc_overhead_percent: config.ecc_overhead_percent.into(),
+        key_algorithm: format.key_algo.clone(),
+        splitter: config.splitter.clone(),
+        max_pack_bytes: config.max_pack_size,
+        epochs_enabled: config.epoch_parameters.enabled,
+        enable_password_change: config.enable_password_change,
+        retention_mode: retention.map(|r| r.mode.clone()),
+        index_blobs: loaded.blobs,
+        contents: loaded.index.len() as u64,
+        packs: loaded.index.pack_count() as u64,
+        index_bytes: loaded.index.bytes(),
+        index_file_bytes: loaded.index.file_bytes(),
     }
 }
 

@@ -25,7 +25,7 @@ use crate::observer::{Event, Observer};
 pub(crate) struct Opened {
     pub(crate) format: FormatBlob,
     pub(crate) config: RepositoryConfig,
-    pub(crate) blobcfg: Option<BlobCfg>,
+    pub(crate) blobcfg: std::result::Result<Option<BlobCfg>, String>,
     pub(crate) opener: Arc<ContentOpener>,
     pub(crate) loaded: Loaded,
 }
@@ -49,7 +49,10 @@ pub(crate) async fn open(
     }
     let Some((format, config, format_key)) = keys? else { return Err(no_format_blob(blobs, traffic).await) };
     check_usable(&config, options, observer)?;
-    let blobcfg = open_blobcfg(blobcfg, &format, &format_key, observer);
+    let blobcfg = open_blobcfg(blobcfg, &format, &format_key);
+    if let Err(why) = &blobcfg {
+        observer.event(Event::Warning { message: format!("{why}; not needed here") });
+    }
 
     let opener = Arc::new(content_opener(&config)?);
     let (epochs, limit) = (&config.epoch_parameters, &options.index_limit());
@@ -67,6 +70,10 @@ pub(crate) async fn open(
     for e in &loaded.damage {
         let message = format!("{}; what only it names is missing", e.chain());
         observer.event(Event::Warning { message });
+    }
+    if loaded.is_marker_lost {
+        let message = "the marker of an epoch (xe) is lost: all index blobs of later epochs are read";
+        observer.event(Event::Warning { message: message.to_owned() });
     }
     if let Some(salvaged) = &loaded.salvaged {
         salvaged.tell(observer);
@@ -243,27 +250,16 @@ fn check_usable(config: &RepositoryConfig, options: &OpenOptions, observer: &dyn
     Ok(())
 }
 
+/// Only retention settings are in it: nothing that a reader needs.
 fn open_blobcfg(
     read: std::result::Result<Option<Vec<u8>>, BlobError>,
     format: &FormatBlob,
     format_key: &FormatKey,
-    observer: &dyn Observer,
-) -> Option<BlobCfg> {
-    // Only retention settings are in it: nothing that a reader needs.
-    let warn = |why: String| {
-        observer.event(Event::Warning {
-            message: format!("kopia.blobcfg cannot be read ({why}); not needed here"),
-        });
-        None
-    };
-    match read {
-        Ok(None) => None,
-        Ok(Some(sealed)) => match format_key.open_envelope(&format.unique_id, &sealed) {
-            Ok(json) => BlobCfg::parse(&json).map_or_else(|e| warn(e.to_string()), Some),
-            Err(e) => warn(e.to_string()),
-        },
-        Err(e) => warn(e.to_string()),
-    }
+) -> std::result::Result<Option<BlobCfg>, String> {
+    let unread = |e: &dyn std::fmt::Display| format!("kopia.blobcfg cannot be read ({e})");
+    let Some(sealed) = read.map_err(|e| unread(&e))? else { return Ok(None) };
+    let json = format_key.open_envelope(&format.unique_id, &sealed).map_err(|e| unread(&e))?;
+    BlobCfg::parse(&json).map(Some).map_err(|e| unread(&e))
 }
 
 fn content_opener(config: &RepositoryConfig) -> Result<ContentOpener> {

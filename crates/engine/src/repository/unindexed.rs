@@ -11,10 +11,10 @@ use super::contents::Contents;
 use super::index::{ContentIndex, IndexBuilder, IndexLimit};
 use super::near::below;
 use super::reference::{Reference, RootReference};
-use super::salvage::Scanner;
+use super::salvage::{Scanned, Scanner};
 use super::snapshots::Snapshots;
 use crate::error::{Error, ErrorKind, Result};
-use crate::observer::Silent;
+use crate::observer::{Observer, Silent};
 
 /// Metadata packs that no index blob names, and what they hold.
 #[derive(Debug, Default)]
@@ -108,6 +108,17 @@ impl Repository {
         let found =
             unindexed.snapshots().iter().filter(|snapshot| is_meant(snapshot)).max_by_key(|s| s.start_ns);
         unindexed.judge(not_found, found, is_object)
+    }
+
+    /// Reads the ends of all packs, and keeps nothing of what they say of contents.
+    ///
+    /// # Errors
+    /// When the storage cannot be listed, or no pack can be read because the storage fails.
+    pub(crate) async fn scan_packs(&self, observer: &dyn Observer) -> Result<Scanned> {
+        let contents = self.contents();
+        let traffic = &contents.traffic;
+        let scanner = Scanner { blobs: &contents.blobs, opener: &contents.opener, traffic, observer };
+        scanner.scan(&Arc::new(Mutex::new(IndexBuilder::new(self.index_limit.clone())))).await
     }
 
     /// Looks into metadata packs that no index blob names: one listing, and a request or two for each such pack.

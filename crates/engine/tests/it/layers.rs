@@ -70,18 +70,28 @@ const TABLE: Table<'_> = &[
     ),
     (
         "repository::unindexed",
-        "error observer::Silent repository::Repository repository::contents repository::index \
+        "error observer repository::Repository repository::contents repository::index \
          repository::near repository::reference repository::salvage repository::snapshots",
     ),
     (
         "repository::whole",
-        "error repository::Repository repository::listed_packs repository::objects repository::read_ahead",
+        "error repository::Repository repository::listed_packs repository::objects repository::read_ahead \
+         repository::snapshots",
     ),
     (
         "repository::resolve",
         "error repository::Repository repository::contents repository::near repository::objects \
          repository::read_ahead repository::reference repository::snapshots",
     ),
+    // What state a repository is in.
+    ("doctor::finding", ""),
+    ("doctor::blobs", "error repository::contents repository::index doctor::finding"),
+    (
+        "doctor::trees",
+        "error repository::contents repository::listed_packs repository::objects repository::read_ahead",
+    ),
+    ("doctor::examine", "error observer repository doctor::blobs doctor::finding doctor::trees"),
+    ("doctor", "doctor"),
     // The sink: values and handles, the destination as all share it, and what is done to it.
     ("sink::attributes", ""),
     ("sink::closed", ""),
@@ -285,7 +295,7 @@ const TABLE: Table<'_> = &[
          restore::prepared restore::report restore::run restore::tree",
     ),
     ("restore", "restore"),
-    ("", "error limits observer repository restore sink text"),
+    ("", "doctor error limits observer repository restore sink text"),
 ];
 
 rekopia_testkit::layers_of_this_crate!(TABLE);

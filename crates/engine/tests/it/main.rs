@@ -6,6 +6,7 @@ mod bad_index;
 mod boundaries;
 mod cost;
 mod damage;
+mod doctor;
 mod ends;
 mod exit_codes;
 mod far;

@@ -88,6 +88,17 @@ impl SortedFile {
         self.len
     }
 
+    /// Reads all records, in their order.
+    pub(super) fn for_each(&self, mut each: impl FnMut(&Record)) -> io::Result<()> {
+        const AT_ONCE: usize = (256 << 10) / Record::BYTES;
+        let mut reader =
+            RunReader { file: &self.file, rest: 0..self.len, buffer: Vec::new(), given: 0, at_once: AT_ONCE };
+        while let Some(record) = reader.next()? {
+            each(&record);
+        }
+        Ok(())
+    }
+
     /// The record with this key among those of a range.
     pub(super) fn search(&self, records: Range<usize>, key: Key) -> io::Result<Option<Record>> {
         let Range { mut start, end } = records;

@@ -49,11 +49,7 @@ impl ContentIndex {
                 let candidates = records.get(range).unwrap_or_default();
                 candidates.binary_search_by_key(&key, Record::key).ok().map(|i| candidates[i])
             }
-            Records::File { sorted, .. } => sorted.search(range, key).map_err(|e| {
-                let what =
-                    "the part of the index that does not fit in memory cannot be read from the cache folder";
-                Error::new(ErrorKind::Storage, what).because(e)
-            })?,
+            Records::File { sorted, .. } => sorted.search(range, key).map_err(unread)?,
         };
         Ok(found.and_then(|record| record.location(&self.compressions)))
     }
@@ -83,6 +79,25 @@ impl ContentIndex {
     /// The packs that index blobs name; all others are named by their own indexes alone.
     pub(crate) fn indexed_packs(&self) -> HashSet<&BlobId> {
         self.packs.iter().zip(&self.indexed).filter(|(_, indexed)| **indexed).map(|(pack, _)| pack).collect()
+    }
+
+    /// The end of the last content in each pack, in bytes from its start, by the pack's number; 0: nothing is in it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Storage`] when the table is in a file that cannot be read.
+    pub(crate) fn pack_ends(&self) -> Result<Vec<u64>> {
+        let mut ends = vec![0; self.packs.len()];
+        let mut note = |record: &Record| {
+            let end = u64::from(record.offset & !DELETED) + u64::from(record.packed & LEN_MASK);
+            if let Some(known) = ends.get_mut(record.pack().0 as usize) {
+                *known = end.max(*known);
+            }
+        };
+        match &self.records {
+            Records::Memory(records) => records.iter().for_each(&mut note),
+            Records::File { sorted, .. } => sorted.for_each(&mut note).map_err(unread)?,
+        }
+        Ok(ends)
     }
 
     /// Contents with prefix `m` that are not deleted: they hold the manifests (§6.1).
@@ -140,6 +155,11 @@ impl ContentIndex {
     pub(crate) fn warning(&self) -> Option<&str> {
         self.warning.as_deref()
     }
+}
+
+fn unread(e: std::io::Error) -> Error {
+    let what = "the part of the index that does not fit in memory cannot be read from the cache folder";
+    Error::new(ErrorKind::Storage, what).because(e)
 }
 
 /// Widens what is known of the pack of a metadata record.

@@ -12,4 +12,5 @@ mod scan;
 
 pub(super) use replica::find_format_blob;
 pub(super) use salvaged::Salvaged;
+pub(crate) use scan::Scanned;
 pub(super) use scan::Scanner;

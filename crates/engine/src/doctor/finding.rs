@@ -1,0 +1,127 @@
+//! What can be wrong with a repository, by name.
+
+use rekopia_format::BlobId;
+use serde::Serialize;
+
+/// What is wrong, as a class: programs go by its name in kebab case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum FindingKind {
+    /// `kopia.repository` is not there.
+    FormatBlobMissing,
+    /// `kopia.repository` does not open.
+    FormatBlobDamaged,
+    /// `kopia.blobcfg` does not open; only retention settings are in it.
+    BlobcfgDamaged,
+    /// There are packs and no index blob.
+    IndexLost,
+    /// An index blob does not open.
+    IndexBlobDamaged,
+    /// An index blob does not open, but others say the same.
+    IndexBlobRedundant,
+    /// Snapshots are in packs that no index blob names.
+    IndexBlobMissing,
+    /// An epoch has index blobs, but the marker that it has begun is lost.
+    EpochMarkerMissing,
+    /// The index names a pack that is not there.
+    PackMissing,
+    /// A pack is shorter than what the index says is in it.
+    PackShort,
+    /// A metadata pack in no index cannot be read: what it holds is not known.
+    PackUnreadable,
+    /// The index that a pack has of itself cannot be read.
+    PackIndexDamaged,
+    /// A blob holds another pack than its name says.
+    PackMisnamed,
+    /// A content with manifests cannot be read: snapshots may be missing.
+    ManifestDamaged,
+    /// A snapshot's manifest makes no sense.
+    SnapshotUnreadable,
+    /// A part of a snapshot is missing.
+    SnapshotDamaged,
+    /// A blob was written later than now: a clock was or is wrong.
+    BlobInFuture,
+    /// A snapshot began later than now: a clock was or is wrong.
+    SnapshotInFuture,
+}
+
+impl FindingKind {
+    /// The name in kebab case: `pack-missing`.
+    pub fn name(self) -> &'static str {
+        match self {
+            FindingKind::FormatBlobMissing => "format-blob-missing",
+            FindingKind::FormatBlobDamaged => "format-blob-damaged",
+            FindingKind::BlobcfgDamaged => "blobcfg-damaged",
+            FindingKind::IndexLost => "index-lost",
+            FindingKind::IndexBlobDamaged => "index-blob-damaged",
+            FindingKind::IndexBlobRedundant => "index-blob-redundant",
+            FindingKind::IndexBlobMissing => "index-blob-missing",
+            FindingKind::EpochMarkerMissing => "epoch-marker-missing",
+            FindingKind::PackMissing => "pack-missing",
+            FindingKind::PackShort => "pack-short",
+            FindingKind::PackUnreadable => "pack-unreadable",
+            FindingKind::PackIndexDamaged => "pack-index-damaged",
+            FindingKind::PackMisnamed => "pack-misnamed",
+            FindingKind::ManifestDamaged => "manifest-damaged",
+            FindingKind::SnapshotUnreadable => "snapshot-unreadable",
+            FindingKind::SnapshotDamaged => "snapshot-damaged",
+            FindingKind::BlobInFuture => "blob-in-future",
+            FindingKind::SnapshotInFuture => "snapshot-in-future",
+        }
+    }
+
+    /// Whether anything is missing because of it. Nothing is for a redundant blob, a wrong clock, or what only concerns
+    /// writers.
+    pub fn is_damage(self) -> bool {
+        !matches!(
+            self,
+            FindingKind::BlobcfgDamaged
+                | FindingKind::IndexBlobRedundant
+                | FindingKind::EpochMarkerMissing
+                | FindingKind::PackIndexDamaged
+                | FindingKind::BlobInFuture
+                | FindingKind::SnapshotInFuture
+        )
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Finding {
+    /// Its class.
+    pub kind: FindingKind,
+    /// The blob or snapshot that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub object: Option<String>,
+    /// One sentence.
+    pub message: String,
+}
+
+impl Finding {
+    pub(crate) fn new(kind: FindingKind, message: impl Into<String>) -> Self {
+        Finding { kind, object: None, message: message.into() }
+    }
+
+    pub(crate) fn of_blob(self, blob: Option<&BlobId>) -> Self {
+        Finding { object: blob.map(ToString::to_string), ..self }
+    }
+
+    pub(crate) fn of(self, object: impl Into<String>) -> Self {
+        Finding { object: Some(object.into()), ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_documents() {
+        use FindingKind::{FormatBlobMissing, IndexBlobRedundant, PackShort, SnapshotInFuture};
+        for kind in [FormatBlobMissing, IndexBlobRedundant, PackShort, SnapshotInFuture] {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
+        }
+    }
+}

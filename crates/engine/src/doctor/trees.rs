@@ -1,0 +1,156 @@
+//! Whether every tree is there: each directory is looked at once, however many snapshots share it.
+
+use std::collections::{HashMap, HashSet};
+
+use rekopia_format::ObjectId;
+use rekopia_format::directory::{DirectoryScanner, Entry, EntryKind};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::repository::contents::Contents;
+use crate::repository::listed_packs::ListedPacks;
+use crate::repository::objects::{ObjectReader, SliceReader};
+use crate::repository::read_ahead::ReadAhead;
+
+/// What is known of trees so far.
+pub(super) struct Trees<'a> {
+    packs: &'a ListedPacks,
+    ahead: ReadAhead,
+    /// Directories that were looked at, with the first thing that is missing below them.
+    known: HashMap<ObjectId, Option<String>>,
+}
+
+/// A directory that is being looked at.
+struct Frame {
+    object: ObjectId,
+    path: String,
+    below: Vec<(ObjectId, String)>,
+    missing: Option<String>,
+}
+
+/// Plaintext bytes of directories that are read ahead.
+const READ_AHEAD: u64 = 16 << 20;
+/// Directories that are read ahead together.
+const TOGETHER: usize = 64;
+
+impl<'a> Trees<'a> {
+    pub(super) fn new(packs: &'a ListedPacks) -> Self {
+        Trees { packs, ahead: ReadAhead::default(), known: HashMap::new() }
+    }
+
+    /// The first thing that is missing in the tree `root`; `None` when all of it is there.
+    ///
+    /// # Errors
+    /// When the storage does not answer.
+    pub(super) async fn missing(&mut self, root: &Entry) -> Result<Option<String>> {
+        let Some(object) = root.object else { return Ok(Some("the root has no object".to_owned())) };
+        if root.kind != EntryKind::Directory {
+            return self.missing_in_file(root, "").await;
+        }
+        let mut open: HashSet<ObjectId> = HashSet::new();
+        let mut stack: Vec<Frame> = Vec::new();
+        let mut next = Some((object, String::new()));
+        loop {
+            if let Some((object, path)) = next.take() {
+                let known = match open.contains(&object) {
+                    true => Some(Some(format!("{path}: a directory that is inside itself"))),
+                    false => self.known.get(&object).cloned(),
+                };
+                match known {
+                    Some(missing) => note(&mut stack, missing),
+                    None => {
+                        open.insert(object);
+                        stack.push(self.look_into(object, path).await?);
+                    }
+                }
+            }
+            let Some(frame) = stack.last_mut() else { break };
+            next = frame.below.pop();
+            if next.is_none()
+                && let Some(done) = stack.pop()
+            {
+                open.remove(&done.object);
+                self.known.insert(done.object, done.missing.clone());
+                note(&mut stack, done.missing);
+            }
+        }
+        Ok(self.known.get(&object).cloned().flatten())
+    }
+
+    async fn look_into(&mut self, object: ObjectId, path: String) -> Result<Frame> {
+        let mut frame = Frame { object, path, below: Vec::new(), missing: None };
+        let mut entries = Vec::new();
+        match self.read(&object, &mut entries).await {
+            Ok(()) => {}
+            Err(e) if e.kind() == ErrorKind::Corrupt => {
+                frame.missing = Some(format!("{}: {}", shown(&frame.path), e.chain()));
+                return Ok(frame);
+            }
+            Err(e) => return Err(e),
+        }
+        for entry in entries {
+            let name = entry.name.as_ref().map_or("?", |name| name.as_str());
+            let path = if frame.path.is_empty() { name.to_owned() } else { format!("{}/{name}", frame.path) };
+            match (&entry.kind, entry.object) {
+                (EntryKind::Directory, Some(object)) => frame.below.push((object, path)),
+                _ => {
+                    if let Some(missing) = self.missing_in_file(&entry, &path).await? {
+                        frame.missing.get_or_insert(missing);
+                    }
+                }
+            }
+        }
+        let ids = frame.below.iter().rev().take(TOGETHER).filter(|(id, _)| !self.known.contains_key(id));
+        let ids: Vec<_> = ids.filter(|(id, _)| id.indirection() == 0).map(|(id, _)| *id.content()).collect();
+        self.ahead.fill(&self.packs.contents, ids.into_iter(), READ_AHEAD).await;
+        Ok(frame)
+    }
+
+    async fn read(&mut self, object: &ObjectId, entries: &mut Vec<Entry>) -> Result<()> {
+        let contents: &Contents = &self.packs.contents;
+        let mut reader = ObjectReader::new(object, None);
+        let mut scanner = DirectoryScanner::new();
+        let damaged = |e| Error::new(ErrorKind::Corrupt, format!("directory {object} is damaged")).because(e);
+        while let Some(chunk) = reader.next(contents, &mut self.ahead).await? {
+            scanner.push(&chunk, |entry| entries.extend(entry.ok())).map_err(damaged)?;
+        }
+        scanner.finish().map_err(damaged)?;
+        Ok(())
+    }
+
+    async fn missing_in_file(&mut self, entry: &Entry, path: &str) -> Result<Option<String>> {
+        let Some(object) = &entry.object else {
+            let needs_one = matches!(entry.kind, EntryKind::File | EntryKind::Directory);
+            return Ok(needs_one.then(|| format!("{}: it has no object", shown(path))));
+        };
+        match self.check(object).await {
+            Ok(()) => Ok(None),
+            Err(e) if e.kind() == ErrorKind::Corrupt => Ok(Some(format!("{}: {}", shown(path), e.chain()))),
+            Err(e) => Err(e),
+        }
+    }
+
+    async fn check(&mut self, object: &ObjectId) -> Result<()> {
+        let mut reader = SliceReader::new(object, None);
+        loop {
+            let slices = reader.next(&self.packs.contents, &mut self.ahead, 4096).await?;
+            if slices.is_empty() {
+                return Ok(());
+            }
+            for slice in slices.iter().filter(|slice| slice.len != Some(0)) {
+                let location = self.packs.contents.locate(&slice.content)?;
+                self.packs.check(&slice.content, &location)?;
+            }
+        }
+    }
+}
+
+/// What is missing in a directory is missing in the one above.
+fn note(stack: &mut [Frame], missing: Option<String>) {
+    if let (Some(frame), Some(missing)) = (stack.last_mut(), missing) {
+        frame.missing.get_or_insert(missing);
+    }
+}
+
+fn shown(path: &str) -> std::borrow::Cow<'_, str> {
+    if path.is_empty() { "the root".into() } else { crate::error::shown(path) }
+}

@@ -1,0 +1,143 @@
+//! Every damage is found by its name, and nothing in repositories that are whole.
+
+use std::path::Path;
+
+use rekopia::blob::{Settings, connect};
+use rekopia::{Examination, ExaminationOptions, FindingKind, Password, Silent, examine};
+use rekopia_format::BlobId;
+use rekopia_testkit::damage::Damaged;
+use rekopia_testkit::fixture::Fixture;
+
+use crate::support::open_at;
+
+async fn examined(repo: &Path, password: &str, deep: bool) -> rekopia::Result<Examination> {
+    let blobs = connect(&Settings::parse(repo.to_str().unwrap()).unwrap()).await.unwrap();
+    let options = ExaminationOptions { deep, ..ExaminationOptions::default() };
+    examine(blobs, &Password::new(password), &options, &Silent).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_found_in_repositories_that_are_whole() {
+    let mut examined_ones = 0;
+    for fixture in Fixture::all().into_iter().filter(|f| !f.name.contains("damaged")) {
+        if open_at(&fixture.repo(), &fixture.password).await.is_err() {
+            continue;
+        }
+        let found = examined(&fixture.repo(), &fixture.password, true).await.unwrap();
+        assert_eq!(found.findings, [], "{}", fixture.name);
+        let listed = found.whole_snapshots + found.damaged_snapshots;
+        assert!(listed >= fixture.snapshots.len() as u64, "{}: {found:?}", fixture.name);
+        examined_ones += 1;
+    }
+    assert!(examined_ones > 60, "{examined_ones}");
+}
+
+/// What is done to a blob.
+const DAMAGES: [&str; 9] = [
+    "missing",
+    "empty",
+    "first byte",
+    "middle byte",
+    "last byte",
+    "cut",
+    "appended",
+    "swapped",
+    "unreadable",
+];
+
+/// Does it; `None` when it cannot be done to this blob.
+fn spoil(damage: &Damaged, blob: &BlobId, other: Option<&BlobId>, kind: &str) -> Option<()> {
+    let path = damage.path(blob);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let len = bytes.len();
+    match kind {
+        "missing" => return Some(damage.delete(blob)),
+        "empty" => bytes.clear(),
+        "first byte" => bytes[0] ^= 0xff,
+        "middle byte" => bytes[len / 2] ^= 0xff,
+        "last byte" => bytes[len - 1] ^= 0xff,
+        "cut" => bytes.truncate(len / 2),
+        "appended" => bytes.extend([0x5a; 100]),
+        "swapped" => {
+            let other = other?;
+            if std::fs::read(damage.path(other)).unwrap() == bytes {
+                return None;
+            }
+            return Some(damage.swap(blob, other));
+        }
+        // To whoever is root nothing is forbidden: a folder in its place is as good.
+        _ => {
+            std::fs::remove_file(&path).unwrap();
+            std::fs::create_dir(&path).unwrap();
+            return Some(());
+        }
+    }
+    std::fs::write(path, bytes).unwrap();
+    Some(())
+}
+
+/// The kinds of finding that may stand for this damage; none: it does no harm that listings and metadata can show.
+fn wanted(family: &str, damage: &str) -> &'static [FindingKind] {
+    use FindingKind::{
+        BlobcfgDamaged, EpochMarkerMissing, FormatBlobDamaged, FormatBlobMissing, IndexBlobDamaged,
+        IndexBlobMissing, IndexBlobRedundant, IndexLost, ManifestDamaged, PackIndexDamaged, PackMisnamed,
+        PackMissing, PackShort, PackUnreadable, SnapshotDamaged,
+    };
+    match (family, damage) {
+        ("kopia.repository", "missing") => &[FormatBlobMissing],
+        ("kopia.repository", _) => &[FormatBlobDamaged],
+        ("kopia.blobcfg", "missing") => &[],
+        ("kopia.blobcfg", _) => &[BlobcfgDamaged],
+        ("p" | "q", "missing") => &[PackMissing],
+        ("p" | "q", "empty" | "cut") => &[PackShort],
+        // Whether file data is right, only a verification tells.
+        ("p", "first byte" | "middle byte") => &[],
+        ("p" | "q", "swapped") => &[PackMisnamed, PackShort],
+        ("q", "middle byte") => &[ManifestDamaged, SnapshotDamaged, PackIndexDamaged],
+        ("q", "first byte") => &[],
+        ("p" | "q", "last byte" | "appended" | "unreadable") => {
+            &[PackIndexDamaged, PackMissing, PackShort, PackUnreadable]
+        }
+        ("xe" | "xw", _) => &[EpochMarkerMissing],
+        (_, "missing") => &[IndexBlobMissing, IndexLost, SnapshotDamaged],
+        _ => &[IndexBlobDamaged, IndexBlobRedundant, IndexLost],
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_damage_is_found_by_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut wrong, mut cases) = (Vec::new(), 0);
+    for name in ["volsync", "format-v1", "ecc-020"] {
+        let fixture = Fixture::load(name);
+        for family in ["kopia.repository", "kopia.blobcfg", "p", "q", "n", "xn"] {
+            for kind in DAMAGES {
+                let root = dir.path().join("repo");
+                let damage = Damaged::copy(&fixture.repo(), &root);
+                let blobs = damage.blobs(family);
+                if let [first, rest @ ..] = blobs.as_slice()
+                    && spoil(&damage, first, rest.first(), kind).is_some()
+                {
+                    cases += 1;
+                    let wanted = wanted(family, kind);
+                    match examined(&root, &fixture.password, true).await {
+                        Ok(found) => {
+                            let named = found.findings.iter().any(|f| wanted.contains(&f.kind));
+                            if !named && !wanted.is_empty() {
+                                wrong.push(format!("{name} {first} {kind}: {:?}", found.findings));
+                            }
+                        }
+                        // Nothing of it is known then: not whether the password is right.
+                        Err(e)
+                            if family == "kopia.repository"
+                                && e.kind() == rekopia::ErrorKind::InvalidPassword => {}
+                        Err(e) => wrong.push(format!("{name} {first} {kind}: {e:?}")),
+                    }
+                }
+                std::fs::remove_dir_all(&root).unwrap();
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(cases > 100, "{cases}");
+}
