@@ -305,6 +305,10 @@ pub(crate) struct Restore {
     /// What to do when an entry fails
     #[arg(long, value_enum, default_value = "continue", help_heading = TARGET)]
     pub(crate) on_error: OnErrorArg,
+    /// Of a damaged file write what can be read beside it, as NAME.damaged, with
+    /// zeros for the rest
+    #[arg(long, value_enum, value_name = "zero", help_heading = TARGET)]
+    pub(crate) fill_holes: Option<FillArg>,
     /// Runs of zeros become holes
     #[arg(long, alias = "write-sparse-files", help_heading = TARGET)]
     pub(crate) sparse: bool,
@@ -362,4 +366,11 @@ pub(crate) struct Doctor {
     /// Read the ends of all packs, too
     #[arg(long, help_heading = WHAT)]
     pub(crate) deep: bool,
+}
+
+/// What stands for the bytes that are lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FillArg {
+    /// Bytes of value 0
+    Zero,
 }

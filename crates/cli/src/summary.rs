@@ -79,6 +79,9 @@ fn done(report: &Report, job: Job) -> String {
     if report.deleted > 0 {
         line.push_str(&format!(", {} extra deleted", report.deleted));
     }
+    if report.salvaged {
+        line.push_str(", salvaged");
+    }
     line + "."
 }
 
@@ -148,6 +151,14 @@ fn rest(report: &Report, job: Job) -> Vec<String> {
             }
             _ => format!("{} {word} {are} NOT as in the snapshot (named above).", report.failed),
         });
+    }
+    if report.lost_bytes > 0 {
+        lines.push(format!("{} of damaged files are lost.", text::size(report.lost_bytes)));
+    }
+    if !report.left_over.is_empty() {
+        lines.push("What is left of damaged files stands beside them:".into());
+        lines.extend(report.left_over.iter().take(SHOWN).map(|remark| format!("  {}", remarked(remark))));
+        lines.extend(more(report.left_over.len() as u64, report.left_over.len().min(SHOWN)));
     }
     match &report.fatal {
         _ if report.cancelled && job == Job::Restore => {

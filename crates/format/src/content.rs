@@ -79,7 +79,23 @@ impl ContentOpener {
         decoder: &mut Decoder,
         out: &'a mut Vec<u8>,
     ) -> Result<&'a [u8], Error> {
-        let data = self.decrypt(id.iv(), stored)?;
+        self.open_and_count(id, packed, stored, decoder, out, &mut 0)
+    }
+
+    /// As [`open`](Self::open); adds the number of shards that error correction found damaged to `damaged`.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    pub fn open_and_count<'a>(
+        &self,
+        id: &ContentId,
+        packed: &Packed,
+        stored: &'a mut [u8],
+        decoder: &mut Decoder,
+        out: &'a mut Vec<u8>,
+        damaged: &mut u64,
+    ) -> Result<&'a [u8], Error> {
+        let data = self.decrypt(id.iv(), stored, damaged)?;
         let original_len = usize::try_from(packed.original_len).unwrap_or(usize::MAX);
         let plain: &[u8] = if packed.compression == 0 {
             data
@@ -105,7 +121,7 @@ impl ContentOpener {
     /// # Errors
     /// [`Error::Ecc`], [`Error::Encryption`]; [`Error::Hash`] for ciphers that do not authenticate.
     pub fn open_blob<'a>(&self, iv: &[u8], stored: &'a mut [u8]) -> Result<&'a mut [u8], Error> {
-        let plain = self.decrypt(iv, stored)?;
+        let plain = self.decrypt(iv, stored, &mut 0)?;
         if !self.cipher.is_authenticated() {
             let hash = self.hash.hash(plain);
             if hash.get(hash.len().saturating_sub(iv.len())..) != Some(iv) {
@@ -149,9 +165,9 @@ impl ContentOpener {
         self.cipher.overhead()
     }
 
-    fn decrypt<'a>(&self, iv: &[u8], stored: &'a mut [u8]) -> Result<&'a mut [u8], Error> {
+    fn decrypt<'a>(&self, iv: &[u8], stored: &'a mut [u8], damaged: &mut u64) -> Result<&'a mut [u8], Error> {
         let item = match &self.ecc {
-            Some(ecc) => ecc.decode_in_place(stored)?,
+            Some(ecc) => ecc.decode_and_count(stored, damaged)?,
             None => stored,
         };
         Ok(self.cipher.open_in_place(iv, item)?)

@@ -155,6 +155,7 @@ fn options(global: &Global, args: &Restore, cancel: Cancel) -> RestoreOptions {
             OnErrorArg::Stop if !args.ignore_errors => OnError::Stop,
             _ => OnError::Continue,
         },
+        fill_holes: args.fill_holes.is_some(),
         sparse: args.sparse,
         verify: args.verify,
         sync: if args.sync == SyncArg::None { SyncMode::None } else { SyncMode::End },

@@ -11,6 +11,7 @@ use rekopia_format::{ContentId, ContentOpener};
 
 use super::index::{ContentIndex, Location, PackIdx};
 use super::metadata_blocks::MetadataBlocks;
+use super::repairs::Repairs;
 use super::traffic::TrafficCounters;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -24,6 +25,7 @@ pub(crate) struct Contents {
     pub(crate) damage: Arc<[Error]>,
     pub(crate) traffic: Arc<TrafficCounters>,
     pub(crate) blocks: Arc<MetadataBlocks>,
+    pub(crate) repairs: Arc<Repairs>,
 }
 
 /// Plaintext bytes that are decoded where they are asked for: that takes some microseconds.
@@ -131,6 +133,7 @@ impl Contents {
             }
         };
         let (opener, pack_name) = (Arc::clone(&self.opener), name.clone());
+        let repairs = Arc::clone(&self.repairs);
         let ids: Vec<ContentId> = wanted.iter().map(|(_, id)| *id).collect();
         let plain: u64 = wanted.iter().map(|(location, _)| u64::from(location.packed.original_len)).sum();
         let decode = move || {
@@ -143,7 +146,16 @@ impl Contents {
                 let slice = &bytes[(range.start - start) as usize..(range.end - start) as usize];
                 own.clear();
                 own.extend_from_slice(slice);
-                let opened = opener.open(&id, &location.packed, &mut own, &mut decoder, &mut out);
+                let mut damaged = 0;
+                let opened = opener.open_and_count(
+                    &id,
+                    &location.packed,
+                    &mut own,
+                    &mut decoder,
+                    &mut out,
+                    &mut damaged,
+                );
+                repairs.note(&pack_name, damaged);
                 let opened = opened.map(<[u8]>::to_vec).map_err(|e| corrupt(e, &id).in_pack(&pack_name));
                 results.push((id, opened));
             }

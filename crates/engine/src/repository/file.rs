@@ -55,7 +55,7 @@ impl Repository {
         if let [only] = slices.make_contiguous()
             && only.len.is_none()
         {
-            let bytes = decode(&contents, &mut ahead, only).await?;
+            let bytes = read_slice(&contents, &mut ahead, only).await?;
             only.len = Some(bytes.len() as u64);
             len = bytes.len() as u64;
             last = Some((0, bytes));
@@ -90,7 +90,7 @@ impl FileReader {
             self.ahead.fill(&self.contents, upcoming, READ_AHEAD_BYTES).await;
         }
         self.next += 1;
-        decode(&self.contents, &mut self.ahead, &slice).await.map(Some)
+        read_slice(&self.contents, &mut self.ahead, &slice).await.map(Some)
     }
 
     /// Reads up to `buf.len()` bytes from `offset`; 0 at the end.
@@ -101,7 +101,7 @@ impl FileReader {
         let i = self.slices.partition_point(|s| s.start + s.len.unwrap_or(0) <= offset);
         let Some(slice) = self.slices.get(i).copied() else { return Ok(0) };
         if self.last.as_ref().is_none_or(|(at, _)| *at != i) {
-            self.last = Some((i, decode(&self.contents, &mut self.ahead, &slice).await?));
+            self.last = Some((i, read_slice(&self.contents, &mut self.ahead, &slice).await?));
         }
         let bytes = self.last.as_ref().map_or(&[][..], |(_, b)| b);
         let from = bytes.get((offset - slice.start) as usize..).unwrap_or_default();
@@ -111,7 +111,8 @@ impl FileReader {
     }
 }
 
-async fn decode(contents: &Contents, ahead: &mut ReadAhead, slice: &Slice) -> Result<Vec<u8>> {
+/// The bytes of one slice.
+pub(crate) async fn read_slice(contents: &Contents, ahead: &mut ReadAhead, slice: &Slice) -> Result<Vec<u8>> {
     let mut bytes = ahead.take(contents, &slice.content).await?;
     if slice.compressed {
         let mut out = Vec::new();

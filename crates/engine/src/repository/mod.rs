@@ -15,6 +15,7 @@ mod open;
 mod options;
 pub(crate) mod read_ahead;
 pub(crate) mod reference;
+mod repairs;
 mod resolve;
 mod salvage;
 pub(crate) mod snapshots;
@@ -26,7 +27,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use rekopia_blob::BlobReader;
+use rekopia_blob::{BlobId, BlobReader};
 use rekopia_format::format_blob::RepositoryConfig;
 
 pub use info::RepositoryInfo;
@@ -96,6 +97,7 @@ impl Repository {
             damage: opened.loaded.damage.into(),
             traffic,
             blocks: Arc::default(),
+            repairs: Arc::default(),
         };
         let (contents, snapshots) = (RwLock::new(contents), tokio::sync::Mutex::new(None));
         let index_limit = options.index_limit();
@@ -187,6 +189,12 @@ impl Repository {
             fetched_bytes: counters.bytes.load(Ordering::Relaxed),
             retries: self.usage().retries,
         }
+    }
+
+    /// Packs of which error correction repaired something so far, each with the number of its damaged shards: nothing is
+    /// missing, but the storage is failing.
+    pub fn repairs(&self) -> Vec<(BlobId, u64)> {
+        self.contents().repairs.packs()
     }
 
     /// What the storage itself has counted.

@@ -85,7 +85,11 @@ impl Repository {
         proven?;
         let run = Run::begin(self, from, &options, observer, start)?;
         let tree = Tree::new(from, DirNode::root(None), None)?;
-        Stopping::new(&run.state.stop, run.pass(tree, None, Destination::Dropped)).await;
+        let stages = async {
+            run.pass(tree, None, Destination::Dropped).await;
+            run.look_at_losses(None).await;
+        };
+        Stopping::new(&run.state.stop, stages).await;
         Ok(Report { verification: true, ..run.report() })
     }
 }

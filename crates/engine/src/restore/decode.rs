@@ -20,13 +20,15 @@ pub(crate) struct ContentDecoder {
 const KEEP_BYTES: usize = 16 << 20;
 
 impl ContentDecoder {
-    /// The plaintext of a content, decrypted inside `stored`; `hash`: the one in its name is compared.
+    /// The plaintext of a content, decrypted inside `stored`; `hash`: the one in its name is compared. Shards that error
+    /// correction repaired are added to `damaged`.
     pub(crate) fn decode<'a>(
         &'a mut self,
         opener: &ContentOpener,
         wanted: &WantedContent<Target>,
         stored: &'a mut [u8],
         hash: bool,
+        damaged: &mut u64,
     ) -> Result<&'a [u8]> {
         for buffer in [&mut self.plain, &mut self.object] {
             if buffer.capacity() > KEEP_BYTES {
@@ -34,8 +36,9 @@ impl ContentDecoder {
             }
         }
         let id = &wanted.content;
+        let packed = &wanted.location.packed;
         let plain = opener
-            .open(id, &wanted.location.packed, stored, &mut self.decoder, &mut self.plain)
+            .open_and_count(id, packed, stored, &mut self.decoder, &mut self.plain, damaged)
             .map_err(|e| corrupt(e, id))?;
         if hash {
             opener.verify_hash(id, plain).map_err(|e| corrupt(e, id))?;

@@ -46,7 +46,12 @@ impl Finisher {
                 self.unset(issues);
                 self.ledger.entry_done(slot, bytes);
             }
-            End::Failed { error, mixed } => self.state.fail(&self.ledger, slot.path(), &error, mixed),
+            End::Failed { error, mixed } => {
+                if error.kind() == ErrorKind::Corrupt {
+                    self.ledger.lose(slot);
+                }
+                self.state.fail(&self.ledger, slot.path(), &error, mixed);
+            }
             End::Stopped => {}
         }
         self.child_done(&slot.folder);

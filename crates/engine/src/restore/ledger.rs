@@ -7,12 +7,15 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rekopia_format::ObjectId;
+use rekopia_format::entry_name::EntryName;
 use serde_json::json;
 
 use super::clock::Clock;
 use super::report::{Deletion, Failure, Planned, Remark, Report};
-use super::slot::{FileSlot, SlotKind};
+use super::slot::{FileSlot, Folder, SlotKind};
 use crate::error::{Error, ErrorKind, Result};
+use crate::sink::Attributes;
 
 /// What one run has done so far: counters, the first of each kind of trouble, and the report file where one is wanted.
 ///
@@ -46,7 +49,23 @@ pub(crate) struct Ledger {
     lists: Mutex<Lists>,
     /// Every entry and failure as a line of JSON.
     log: Option<Mutex<BufWriter<File>>>,
+    pub(crate) lost_bytes: AtomicU64,
+    /// Damaged files, where somebody wants to know what is left of them.
+    lost: Option<Mutex<Vec<Lost>>>,
 }
+
+/// A file of which something is damaged.
+#[derive(Debug, Clone)]
+pub(crate) struct Lost {
+    pub(crate) folder: Arc<Folder>,
+    pub(crate) name: EntryName,
+    pub(crate) object: ObjectId,
+    pub(crate) size: u64,
+    pub(crate) attributes: Attributes,
+}
+
+/// Damaged files that are looked at more closely.
+const LOOKED_AT: usize = 100_000;
 
 /// How many items of each kind a report holds.
 const KEPT: usize = 1000;
@@ -60,6 +79,7 @@ struct Lists {
     fidelity: Vec<Remark>,
     incomplete: Vec<Remark>,
     remaining: Vec<Remark>,
+    left_over: Vec<Remark>,
     warnings: Vec<String>,
     /// Of a dry run alone.
     planned: Option<Planned>,
@@ -67,13 +87,14 @@ struct Lists {
 }
 
 impl Ledger {
-    /// An empty one; creates the report file, if one is wanted.
+    /// An empty one; creates the report file, if one is wanted. `keeps_lost`: damaged files are looked at more closely.
     ///
     /// # Errors
     /// When the file cannot be created.
-    pub(crate) fn open(report_file: Option<&Path>) -> Result<Self> {
+    pub(crate) fn open(report_file: Option<&Path>, keeps_lost: bool) -> Result<Self> {
         let log = report_file.map(create_report).transpose()?;
-        Ok(Ledger { log: log.map(Mutex::new), ..Ledger::default() })
+        let lost = (keeps_lost || log.is_some()).then(Mutex::default);
+        Ok(Ledger { log: log.map(Mutex::new), lost, ..Ledger::default() })
     }
 
     /// Adds to one of the counters.
@@ -95,6 +116,49 @@ impl Ledger {
         });
         self.log(|| json!({"entry": failure.path, "failed": failure.message, "kind": failure.kind}));
         failure
+    }
+
+    /// Keeps a file of which something is damaged.
+    pub(crate) fn lose(&self, slot: &FileSlot) {
+        let (Some(lost), Some(object), SlotKind::File) = (&self.lost, slot.object, slot.kind) else { return };
+        let mut lost = lost.lock().unwrap_or_else(PoisonError::into_inner);
+        if lost.len() < LOOKED_AT {
+            lost.push(Lost {
+                folder: Arc::clone(&slot.folder),
+                name: slot.name.clone(),
+                object,
+                size: slot.size,
+                attributes: slot.attributes,
+            });
+        }
+    }
+
+    /// The damaged files, by path.
+    pub(crate) fn take_lost(&self) -> Vec<Lost> {
+        let Some(lost) = &self.lost else { return Vec::new() };
+        let mut lost = std::mem::take(&mut *lost.lock().unwrap_or_else(PoisonError::into_inner));
+        lost.sort_by_cached_key(|lost| lost.folder.path_of(lost.name.as_str()));
+        lost
+    }
+
+    /// Counts and logs a range of a file that cannot be read.
+    pub(crate) fn lost_range(&self, path: &str, range: std::ops::Range<u64>, error: &Error) {
+        Ledger::add(&self.lost_bytes, range.end - range.start);
+        self.log(|| {
+            json!({
+                "entry": path,
+                "lost": {"offset": range.start, "length": range.end - range.start},
+                "content": error.content().map(ToString::to_string),
+                "pack": error.pack().map(ToString::to_string),
+                "cause": error.chain(),
+            })
+        });
+    }
+
+    /// Takes note of a file that holds what is left of a damaged one.
+    pub(crate) fn left_over(&self, path: String, message: String) {
+        self.log(|| json!({"entry": path, "leftOver": message}));
+        self.with(|l| push(&mut l.left_over, Remark { path, message }));
     }
 
     /// Counts and logs an attribute that could not be set.
@@ -227,6 +291,7 @@ impl Ledger {
             failed: get(&self.failed),
             unset_attributes: get(&self.unset_attributes),
             needed_bytes: get(&self.needed_bytes),
+            lost_bytes: get(&self.lost_bytes),
             stages: self.clock.times(),
             ..Report::default()
         };
@@ -235,6 +300,7 @@ impl Ledger {
             report.fidelity.clone_from(&l.fidelity);
             report.incomplete.clone_from(&l.incomplete);
             report.remaining.clone_from(&l.remaining);
+            report.left_over.clone_from(&l.left_over);
             report.warnings.clone_from(&l.warnings);
             let packs = l.packs.len() as u64;
             report.planned = l.planned.clone().map(|planned| Planned { packs, ..planned });

@@ -55,6 +55,7 @@ mod fetch;
 mod filter;
 mod finish;
 mod ledger;
+mod losses;
 mod names;
 mod options;
 mod pass;

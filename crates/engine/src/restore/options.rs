@@ -207,6 +207,9 @@ pub struct RestoreOptions {
     pub threads: usize,
     /// Every entry and failure as a line of JSON.
     pub report_file: Option<PathBuf>,
+    /// What can be read of a damaged file is written beside it, as `NAME.damaged`, with zeros for the rest: never under its
+    /// name, never over anything.
+    pub fill_holes: bool,
     /// Stops the work when set.
     pub cancel: Cancel,
 }
@@ -238,6 +241,7 @@ impl Default for RestoreOptions {
             parallel: 0,
             threads: 0,
             report_file: None,
+            fill_holes: false,
             cancel: Cancel::new(),
         }
     }

@@ -56,6 +56,7 @@ impl<'a> Opened<'a> {
             run.state.enter(Phase::Restoring);
             let tree = run.tree(&sink, name.as_ref())?;
             run.pass(tree, packs, Destination::Written(Arc::clone(&sink))).await;
+            run.look_at_losses(Some(&sink)).await;
         }
         if !deletes_first {
             run.check_matches()?;

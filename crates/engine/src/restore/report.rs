@@ -71,6 +71,10 @@ pub struct Report {
     pub needed_bytes: u64,
     /// Of the requests, second and later tries.
     pub retries: u64,
+    /// Bytes of damaged files that cannot be read; looked for only with a report file, or when holes are filled.
+    pub lost_bytes: u64,
+    /// Something was found that no index leads to any more.
+    pub salvaged: bool,
     /// Typical time from a small request to its answer, in seconds; 0: not measured (local).
     pub latency_seconds: f64,
     /// Wall time of this run, in seconds.
@@ -85,6 +89,8 @@ pub struct Report {
     pub incomplete: Vec<Remark>,
     /// The first entries that could not be removed, each by its own path.
     pub remaining: Vec<Remark>,
+    /// The first files that hold what is left of damaged ones, by the path of the damaged one.
+    pub left_over: Vec<Remark>,
     /// Other things to know.
     pub warnings: Vec<String>,
     /// The run was stopped on request.
@@ -181,6 +187,8 @@ impl Report {
         self.failed += other.failed;
         self.unset_attributes += other.unset_attributes;
         self.needed_bytes += other.needed_bytes;
+        self.lost_bytes += other.lost_bytes;
+        self.salvaged |= other.salvaged;
         self.requests += other.requests;
         self.fetched_bytes += other.fetched_bytes;
         self.retries += other.retries;
@@ -190,6 +198,7 @@ impl Report {
         self.fidelity.extend(other.fidelity);
         self.incomplete.extend(other.incomplete);
         self.remaining.extend(other.remaining);
+        self.left_over.extend(other.left_over);
         self.warnings.extend(other.warnings);
         self.cancelled |= other.cancelled;
         self.fatal = self.fatal.take().or(other.fatal);

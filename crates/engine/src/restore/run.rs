@@ -22,6 +22,9 @@ use crate::repository::reference::Resolved;
 use crate::repository::{Repository, Traffic};
 use crate::sink::Sink;
 
+/// Repaired packs that a report names.
+const REPAIRED_SHOWN: usize = 100;
+
 /// What all stages of one run share.
 pub(super) struct Run<'a> {
     pub(super) repository: &'a Repository,
@@ -71,7 +74,7 @@ impl<'a> Run<'a> {
         observer: Arc<dyn Observer>,
         start: Start,
     ) -> Result<Self> {
-        let ledger = Arc::new(Ledger::open(options.report_file.as_deref())?);
+        let ledger = Arc::new(Ledger::open(options.report_file.as_deref(), options.fill_holes)?);
         let state = Arc::new(RunState::new(options.on_error, observer));
         Ok(Run { repository, from, options, ledger, state, start })
     }
@@ -139,6 +142,12 @@ impl<'a> Run<'a> {
         let mut report = self.start.measured(self.repository, self.ledger.report());
         report.cancelled = self.options.cancel.is_cancelled();
         report.fatal = self.state.fatal();
+        report.salvaged = self.repository.is_salvaged();
+        for (pack, shards) in self.repository.repairs().into_iter().take(REPAIRED_SHOWN) {
+            let what =
+                format!("error correction repaired {shards} shards of pack {pack}: the storage is failing");
+            report.warnings.push(what);
+        }
         report
     }
 }

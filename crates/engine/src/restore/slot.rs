@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use rekopia_format::ObjectId;
 use rekopia_format::directory::Entry;
 use rekopia_format::entry_name::EntryName;
 
@@ -130,6 +131,7 @@ pub(crate) struct FileSlot {
     pub(crate) attributes: Attributes,
     /// As recorded, in bytes.
     pub(crate) size: u64,
+    pub(crate) object: Option<ObjectId>,
     /// What was in the target before, looked at once: later something of our own may be there.
     pub(crate) before: OnceLock<Option<Existing>>,
     /// Bytes of slices seen by the plan: the length of the object.
@@ -158,8 +160,8 @@ impl FileSlot {
         folder: &Arc<Folder>,
         name: EntryName,
         kind: SlotKind,
+        (size, object): (u64, Option<ObjectId>),
         attributes: Attributes,
-        size: u64,
         may_clash: bool,
     ) -> Arc<Self> {
         folder.pending.fetch_add(1, Ordering::Relaxed);
@@ -169,6 +171,7 @@ impl FileSlot {
             kind,
             attributes,
             size,
+            object,
             before: OnceLock::new(),
             object_bytes: AtomicU64::new(0),
             may_clash,

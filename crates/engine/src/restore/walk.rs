@@ -333,7 +333,7 @@ impl Walk {
 
     fn slot(&self, folder: &Arc<Folder>, name: EntryName, entry: &Entry, may_clash: bool) -> Arc<FileSlot> {
         let kind = if entry.kind == EntryKind::Symlink { SlotKind::Symlink } else { SlotKind::File };
-        FileSlot::new(folder, name, kind, attributes(entry), entry.size, may_clash)
+        FileSlot::new(folder, name, kind, (entry.size, entry.object), attributes(entry), may_clash)
     }
 
     async fn send_file(&mut self, slot: Arc<FileSlot>, entry: &Entry) -> std::result::Result<(), Stopped> {

@@ -167,7 +167,9 @@ impl Workers {
             // An object-level stream is not what the id names.
             let verifier = verifier.as_mut().filter(|_| !content.targets.iter().any(|t| t.compressed));
             let hash = self.hash && verifier.is_none();
-            let decoded = decoder.decode(&self.contents.opener, &content, stored, hash);
+            let mut damaged = 0;
+            let decoded = decoder.decode(&self.contents.opener, &content, stored, hash, &mut damaged);
+            self.contents.repairs.note(self.contents.index.pack(pack), damaged);
             if let (Ok(plain), Some(verifier)) = (&decoded, verifier) {
                 let (id, len) = (content.content, plain.len());
                 let hashed = Hashed { content, pack, len };

@@ -19,6 +19,7 @@ mod finish_dir;
 pub(crate) mod folding;
 mod handles;
 mod in_the_way;
+mod left_over;
 mod link;
 mod list;
 mod look;

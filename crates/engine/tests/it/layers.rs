@@ -37,7 +37,11 @@ const TABLE: Table<'_> = &[
     ("repository::options", "repository::index"),
     ("repository::index_set", ""),
     ("repository::metadata_blocks", "repository::index"),
-    ("repository::contents", "error repository::index repository::metadata_blocks repository::traffic"),
+    ("repository::repairs", ""),
+    (
+        "repository::contents",
+        "error repository::index repository::metadata_blocks repository::repairs repository::traffic",
+    ),
     ("repository::salvage::pack_end", "error repository::traffic"),
     ("repository::salvage::replica", "error repository::traffic"),
     (
@@ -155,6 +159,7 @@ const TABLE: Table<'_> = &[
         "sink::link",
         "sink::attributes sink::beside sink::error sink::existing sink::metadata sink::node sink::state",
     ),
+    ("sink::left_over", "sink::error sink::file sink::node sink::state"),
     (
         "sink::patch",
         "sink::attributes sink::beside sink::closing sink::error sink::existing sink::file \
@@ -178,7 +183,10 @@ const TABLE: Table<'_> = &[
     ("restore::tree", "error repository::reference sink::DirNode restore::slot"),
     ("restore::destination", "sink"),
     ("restore::sinks", "sink"),
-    ("restore::ledger", "error sink::create_report_file restore::clock restore::report restore::slot"),
+    (
+        "restore::ledger",
+        "error sink::Attributes sink::create_report_file restore::clock restore::report restore::slot",
+    ),
     ("restore::run_state", "error observer sink::SinkError restore::ledger restore::options restore::report"),
     ("restore::ticker", "observer repository restore::ledger"),
     (
@@ -258,6 +266,7 @@ const TABLE: Table<'_> = &[
         "error observer repository sink restore::destination restore::ledger restore::options \
          restore::pass restore::report restore::run_state restore::ticker restore::tree",
     ),
+    ("restore::losses", "error repository sink restore::ledger restore::run"),
     (
         "restore::delete_extra",
         "error observer sink restore::extras restore::ledger restore::pass restore::prove \

@@ -63,6 +63,18 @@ impl Ecc {
     /// # Errors
     /// [`Error::Length`], [`Error::Unrepairable`].
     pub fn decode_in_place<'a>(&self, stored: &'a mut [u8]) -> Result<&'a mut [u8], Error> {
+        self.decode_and_count(stored, &mut 0)
+    }
+
+    /// As [`decode_in_place`](Self::decode_in_place); adds the number of shards that were damaged to `damaged`.
+    ///
+    /// # Errors
+    /// [`Error::Length`], [`Error::Unrepairable`].
+    pub fn decode_and_count<'a>(
+        &self,
+        stored: &'a mut [u8],
+        damaged: &mut u64,
+    ) -> Result<&'a mut [u8], Error> {
         let bad_length = Error::Length(stored.len());
         let layout = self.geometry.of_stored(stored.len()).ok_or(bad_length.clone())?;
         let parity_len = layout.parity_len().ok_or(bad_length.clone())?;
@@ -74,7 +86,7 @@ impl Ecc {
             let len = compact(&layout, data);
             return input(data, len).ok_or(bad_length);
         }
-        let repaired = self.repair(&layout, parity, data)?;
+        let repaired = self.repair(&layout, parity, data, damaged)?;
         let len = repaired.len().min(data.len());
         let (repaired, data) = (repaired.get(..len), data.get_mut(..len));
         match (repaired, data) {
@@ -87,7 +99,13 @@ impl Ecc {
     }
 
     /// Restores erased shards block by block; gives the shards of all blocks together.
-    fn repair(&self, layout: &Layout, parity: &[u8], data: &[u8]) -> Result<Vec<u8>, Error> {
+    fn repair(
+        &self,
+        layout: &Layout,
+        parity: &[u8],
+        data: &[u8],
+        damaged: &mut u64,
+    ) -> Result<Vec<u8>, Error> {
         let step = layout.stored_shard();
         let mut out = Vec::with_capacity(data.len());
         let (data_block, parity_block) =
@@ -113,6 +131,8 @@ impl Ecc {
                 );
             }
             let good = shards.iter().flatten().count();
+            let bad = u64::try_from(shards.len().saturating_sub(good)).unwrap_or(u64::MAX);
+            *damaged = damaged.saturating_add(bad);
             if good < layout.data {
                 return Err(Error::Unrepairable { wanted: layout.data, good });
             }

@@ -237,6 +237,9 @@ fn as_many_shards_as_there_is_parity_can_be_lost() {
             bad[at..at + step].fill(0);
         }
         assert_eq!(decode(&ecc, &bad).unwrap(), input, "{percent} % of {n}");
+        let mut damaged = 0;
+        ecc.decode_and_count(&mut bad.clone(), &mut damaged).unwrap();
+        assert_eq!(damaged, layout.parity as u64, "{percent} % of {n}");
         bad[data_at + step + 5] ^= 1;
         assert!(matches!(decode(&ecc, &bad), Err(Error::Unrepairable { .. })), "{percent} % of {n}");
     }
