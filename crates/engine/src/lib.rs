@@ -55,6 +55,7 @@ pub use rekopia_format::{BlobId, ContentId, ManifestId, ObjectId};
 pub use repository::as_of::AsOf;
 pub use repository::file::FileReader;
 pub use repository::reference::{Reference, Resolved, RootReference};
+pub use repository::roots::RootCandidate;
 pub use repository::snapshots::{Selection, Snapshots};
 pub use repository::unindexed::Unindexed;
 pub use repository::{OpenOptions, Password, Repository, RepositoryInfo, Traffic};

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use rekopia::{
-    ErrorKind, Missing, Observer, Reference, RootReference, Selection, Snapshot, Snapshots, Source,
+    ErrorKind, Missing, Observer, Reference, Repository, RootReference, Selection, Snapshot, Snapshots,
+    Source,
 };
 use serde_json::{Value, json};
 
@@ -61,7 +62,37 @@ pub(super) async fn run(global: &Global, args: &Args) -> Result<u8> {
         print(&mut out, &snapshots, &sources, &reasons, &zone)?;
     }
     out.flush()?;
-    Ok(hidden(&snapshots).unwrap_or(0))
+    let code = hidden(&snapshots).unwrap_or(0);
+    if global.salvage && args.source.is_none() {
+        roots(&repository, &snapshots, observer.as_ref(), &zone).await?;
+    }
+    Ok(code)
+}
+
+/// Root candidates that are shown.
+const ROOTS: usize = 100;
+
+/// Trees that no manifest names; on standard error, beside the list of snapshots.
+async fn roots(
+    repository: &Repository,
+    snapshots: &Snapshots,
+    observer: &dyn Observer,
+    zone: &jiff::tz::TimeZone,
+) -> Result<()> {
+    let candidates = repository.root_candidates(snapshots, observer).await?;
+    if candidates.is_empty() {
+        return Ok(());
+    }
+    say("Directory trees that no snapshot names (deleted, interrupted, or its manifest is lost):");
+    for root in candidates.iter().take(ROOTS) {
+        let (size, files) = (text::size(root.bytes), text::count(root.files, "file"));
+        let when = if root.entries == 0 { "empty".to_owned() } else { time::show(root.newest_ns, zone) };
+        say(&format!("  {when}  {}  {size:>9}  {files}", root.object));
+    }
+    if candidates.len() > ROOTS {
+        say(&format!("  … and {} more", candidates.len() - ROOTS));
+    }
+    Ok(())
 }
 
 /// The exit code of a list that damage may have shortened; said aloud.

@@ -17,6 +17,7 @@ pub(crate) mod read_ahead;
 pub(crate) mod reference;
 mod repairs;
 mod resolve;
+pub(crate) mod roots;
 mod salvage;
 pub(crate) mod snapshots;
 mod traffic;

@@ -78,6 +78,11 @@ const TABLE: Table<'_> = &[
          repository::near repository::reference repository::salvage repository::snapshots",
     ),
     (
+        "repository::roots",
+        "error observer repository::Repository repository::contents repository::objects \
+         repository::read_ahead repository::snapshots",
+    ),
+    (
         "repository::whole",
         "error repository::Repository repository::listed_packs repository::objects repository::read_ahead \
          repository::snapshots",

@@ -15,6 +15,7 @@ mod fuse_attributes;
 mod golden;
 mod in_the_way;
 mod layers;
+mod losses;
 mod mirror;
 mod mounted;
 mod overwrite;

@@ -100,6 +100,25 @@ impl ContentIndex {
         Ok(ends)
     }
 
+    /// Contents with prefix `k`, which hold directories and their seek tables. The IDs are those of lookups: of a longer hash
+    /// only the last 16 bytes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Storage`] when the table is in a file that cannot be read.
+    pub(crate) fn directory_contents(&self) -> Result<Vec<ContentId>> {
+        let mut ids = Vec::new();
+        let mut note = |record: &Record| {
+            if record.prefix() == b'k' {
+                ids.extend(ContentId::new(b'k', &record.tail));
+            }
+        };
+        match &self.records {
+            Records::Memory(records) => records.iter().for_each(&mut note),
+            Records::File { sorted, .. } => sorted.for_each(&mut note).map_err(unread)?,
+        }
+        Ok(ids)
+    }
+
     /// Contents with prefix `m` that are not deleted: they hold the manifests (§6.1).
     ///
     /// # Errors
