@@ -13,6 +13,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use crate::skip::{has_programs, must_run};
+
 /// Who runs a program in the pod. Nobody has a capability.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct User {
@@ -82,15 +84,24 @@ impl Pod {
         Pod { root, holder, own_users, network: true }
     }
 
-    /// Whether this machine lets us make one at all.
-    pub fn possible() -> bool {
+    /// Whether this machine lets us make one at all; where it does not the test that asks is skipped, or fails if
+    /// nothing may be skipped.
+    #[track_caller]
+    pub fn possible_or_skips() -> bool {
+        if !has_programs("a test in a pod", &["unshare", "nsenter", "setpriv"]) {
+            return false;
+        }
         let mut command = Command::new("unshare");
         command.arg("--mount");
         if !rustix::process::geteuid().is_root() {
             command.args(["--user", "--map-root-user"]);
         }
         command.args(["mount", "-t", "tmpfs", "none", "/mnt"]).stderr(Stdio::null());
-        command.status().is_ok_and(|status| status.success())
+        let possible = command.status().is_ok_and(|status| status.success());
+        if !possible {
+            must_run("a test in a pod", "no mount namespaces here");
+        }
+        possible
     }
 
     /// Programs that start from now on have no network, not even a loopback.
@@ -141,9 +152,11 @@ impl Pod {
     #[track_caller]
     pub fn has_users_or_skips() -> bool {
         if !Pod::has_users() {
-            crate::must_run("a test with several users", "it needs root");
+            must_run("a test with several users", "it needs root");
+            return false;
         }
-        Pod::has_users()
+        // What makes a program somebody else's, and lets it have little.
+        has_programs("a test with several users", &["setpriv", "prlimit"])
     }
 
     /// The tools that enter the pod, as a program in it: `setpriv -d` says who one is.

@@ -196,7 +196,8 @@ fn storages_without_a_server_leave_the_volume_alone() {
 
 #[test]
 fn storages_with_a_server_of_their_own_are_restored_from() {
-    let (cloud, server) = (Cloud::holding(&[]), WebdavServer::rclone(&stock::repository()));
+    let Some(server) = WebdavServer::rclone(&stock::repository()) else { return };
+    let cloud = Cloud::holding(&[]);
     for name in ["rd-webdav", "rd-rclone"] {
         let mut job = load(name, &cloud);
         for (variable, value) in &mut job.env {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use rekopia_testkit::pod::{Pod, ROOT, User};
+use rekopia_testkit::skip::has_programs;
 
 use crate::made::{Made, large_files, small_files};
 use crate::place::{APP, Place, owner, usual_volume};
@@ -46,6 +47,11 @@ fn tmpfs(options: &str) -> String {
     format!("mount -t tmpfs -o {options}{group} none $R/restore/data")
 }
 
+/// Whether [`ext4`] can be had: made by a program, mounted by root.
+fn has_ext4() -> bool {
+    Pod::has_users() && has_programs("a volume of ext4", &["mke2fs"])
+}
+
 /// A file system of its own in a file of so many MiB.
 fn ext4(mib: u32, options: &str) -> String {
     format!(
@@ -60,7 +66,7 @@ fn many_small_files_that_do_not_fit() {
     let made = Made::of(|root| small_files(root, 400, 600));
     full(&made, APP, &tmpfs("size=1m"), "the target is full");
     full(&made, ROOT, &tmpfs("size=1m"), "the target is full");
-    if Pod::has_users() {
+    if has_ext4() {
         full(&made, APP, &ext4(1, "-b 4096 -N 600"), "the target is full");
     }
 }
@@ -69,7 +75,7 @@ fn many_small_files_that_do_not_fit() {
 fn more_files_than_inodes() {
     let made = Made::of(|root| small_files(root, 400, 60));
     full(&made, APP, &tmpfs("size=8m,nr_inodes=200"), "the target is full");
-    if Pod::has_users() {
+    if has_ext4() {
         full(&made, APP, &ext4(8, "-N 128"), "the target is full");
     }
 }
@@ -79,7 +85,7 @@ fn large_files_that_do_not_fit() {
     let made = Made::of(|root| large_files(root, 3, 3 << 20));
     let marked = "\n: > $R/restore/data/marker\nchmod 644 $R/restore/data/marker";
     for volume in [tmpfs("size=7m"), ext4(9, "")] {
-        if volume.contains("mke2fs") && !Pod::has_users() {
+        if volume.contains("mke2fs") && !has_ext4() {
             continue;
         }
         // An empty one is refused before anything is written.
@@ -152,7 +158,7 @@ fn a_quota_that_is_used_up() {
         rekopia_testkit::kernel_lacks("btrfs, the file system with quotas");
         return;
     }
-    if !Pod::has_users_or_skips() {
+    if !Pod::has_users_or_skips() || !has_programs("a volume with a quota", &["mkfs.btrfs", "btrfs"]) {
         return;
     }
     let volume = "truncate -s 120M $R/../image; mkfs.btrfs -q $R/../image >/dev/null 2>&1; mount -o loop $R/../image $R/restore/data\n\
@@ -255,7 +261,7 @@ fn a_termination_message_that_cannot_be_written() {
 #[test]
 fn lost_and_found_is_no_data() {
     // Every new ext4 volume has one, root's and closed.
-    if !Pod::has_users_or_skips() {
+    if !Pod::has_users_or_skips() || !has_ext4() {
         return;
     }
     let made = Made::of(|root| small_files(root, 30, 600));

@@ -94,10 +94,7 @@ pub(crate) async fn s3(sample: &Sample) -> Stand {
 }
 
 pub(crate) async fn azure(sample: &Sample) -> Option<Stand> {
-    if !has_programs("Azure", &["azurite"]) {
-        return None;
-    }
-    let server = Azurite::start().await;
+    let server = Azurite::start().await?;
     server.upload(sample.dir(), "backups", PREFIX).await;
     server.page(400);
     let address = server.front.endpoint.clone();
@@ -136,17 +133,11 @@ pub(crate) async fn b2(sample: &Sample) -> Stand {
 }
 
 pub(crate) fn nginx(sample: &Sample) -> Option<Stand> {
-    if !has_programs("WebDAV of nginx", &["nginx"]) {
-        return None;
-    }
-    Some(webdav("WebDAV of nginx", WebdavServer::nginx(sample.dir())))
+    Some(webdav("WebDAV of nginx", WebdavServer::nginx(sample.dir())?))
 }
 
 pub(crate) fn rclone_webdav(sample: &Sample) -> Option<Stand> {
-    if !has_programs("WebDAV of rclone", &["rclone"]) {
-        return None;
-    }
-    Some(webdav("WebDAV of rclone", WebdavServer::rclone(sample.dir())))
+    Some(webdav("WebDAV of rclone", WebdavServer::rclone(sample.dir())?))
 }
 
 fn webdav(name: &'static str, server: WebdavServer) -> Stand {
@@ -159,10 +150,7 @@ fn webdav(name: &'static str, server: WebdavServer) -> Stand {
 
 /// Connected to by ourselves.
 pub(crate) fn sftp(sample: &Sample) -> Option<Stand> {
-    if !has_programs("SFTP", &["sshd"]) {
-        return None;
-    }
-    let (server, path) = (Sshd::start(), sample.dir().to_owned());
+    let (server, path) = (Sshd::start()?, sample.dir().to_owned());
     let key = std::fs::read_to_string(server.key()).unwrap();
     let host = server.known_hosts("ed25519").split_once(' ').unwrap().1.to_owned();
     let (user, port) = (server.user.clone(), server.port);
@@ -178,10 +166,10 @@ pub(crate) fn sftp(sample: &Sample) -> Option<Stand> {
 
 /// Connected to by the user's own `ssh`.
 pub(crate) fn external_sftp(sample: &Sample) -> Option<Stand> {
-    if !has_programs("SFTP by ssh", &["sshd", "ssh"]) {
+    if !has_programs("SFTP by ssh", &["ssh"]) {
         return None;
     }
-    let (server, path, dir) = (Sshd::start(), sample.dir().to_owned(), tempfile::tempdir().unwrap());
+    let (server, path, dir) = (Sshd::start()?, sample.dir().to_owned(), tempfile::tempdir().unwrap());
     let (hosts, config) = (dir.path().join("known_hosts"), dir.path().join("ssh_config"));
     std::fs::write(&hosts, server.known_hosts("ed25519")).unwrap();
     let text = format!(

@@ -249,7 +249,7 @@ async fn s3_may_fail_at_any_request() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nginx_may_fail_at_any_request() {
-    let server = WebdavServer::nginx(&testdata().join("quickstart/repo"));
+    let Some(server) = WebdavServer::nginx(&testdata().join("quickstart/repo")) else { return };
     let upstream =
         Upstream { address: server.address.clone(), settings: webdav_settings, expected: expected() };
     matrix(&upstream, WEBDAV_FAULTS).await;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use rekopia_testkit::fixture::{Fixture, testdata};
+use rekopia_testkit::skip::has_programs;
 use rekopia_testkit::tree::Tree;
 
 fn repo() -> PathBuf {
@@ -18,8 +19,12 @@ struct Place {
 }
 
 impl Place {
-    /// With an rclone that leaves a trace: its process number, its arguments, its environment and its input.
-    fn new() -> Self {
+    /// With an rclone that leaves a trace: its process number, its arguments, its environment and its input. `None`
+    /// where it is not installed.
+    fn new() -> Option<Self> {
+        if !has_programs("rclone", &["rclone"]) {
+            return None;
+        }
         let place = Place { dir: tempfile::tempdir().unwrap() };
         let trace = place.dir.path().display();
         let script = format!(
@@ -27,7 +32,7 @@ impl Place {
         );
         let path = place.write("traced", &script);
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        place
+        Some(place)
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -84,7 +89,7 @@ impl Place {
 
 #[test]
 fn restores_from_a_url_a_configuration_and_a_token() {
-    let place = Place::new();
+    let Some(place) = Place::new() else { return };
     let url = format!("rclone://:local:{}?rclone-exe={}", repo().display(), place.path("traced").display());
     place.assert_restored(&place.restore(&["--repo", &url], "url"), "url");
     assert!(place.read("arguments").contains("--read-only"));
@@ -111,7 +116,7 @@ fn restores_from_a_url_a_configuration_and_a_token() {
 /// A remote may hold its secrets itself: they are in no list of processes.
 #[test]
 fn secrets_in_a_remote_stay_out_of_the_arguments() {
-    let place = Place::new();
+    let Some(place) = Place::new() else { return };
     let remote = format!("alias,remote=\"{}\",description=canary-remote:", repo().display());
     let config = serde_json::json!({"remotePath": format!(":{remote}"), "rcloneExe": place.path("traced")});
     let output = place.restore(&["--config", &place.config(&config)], "target");
@@ -123,7 +128,7 @@ fn secrets_in_a_remote_stay_out_of_the_arguments() {
 
 #[test]
 fn what_rclone_says_reaches_the_user_without_secrets() {
-    let place = Place::new();
+    let Some(place) = Place::new() else { return };
     let refused = |config: serde_json::Value, code: i32, parts: &[&str]| {
         let output = place.restore(&["--config", &place.config(&config)], "refused");
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -167,7 +172,7 @@ fn what_rclone_says_reaches_the_user_without_secrets() {
 /// Nobody can tell it to end any more: it ends all the same.
 #[test]
 fn rclone_does_not_outlive_a_killed_program() {
-    let place = Place::new();
+    let Some(place) = Place::new() else { return };
     // A pipe that is not read holds the program up after it has connected.
     let url = format!("rclone://:local:{}?rclone-exe={}", repo().display(), place.path("traced").display());
     let mut command = place.command(&["--repo", &url], "target");
@@ -184,7 +189,7 @@ fn rclone_does_not_outlive_a_killed_program() {
 /// When rclone itself ends, the run does, and says why.
 #[test]
 fn a_run_ends_with_its_rclone() {
-    let place = Place::new();
+    let Some(place) = Place::new() else { return };
     let url = format!("rclone://:local:{}?rclone-exe={}", repo().display(), place.path("traced").display());
     let mut command = place.command(&["--repo", &url], "target");
     let program = command.env("REKOPIA_LOG", "error").args(["--limit-download", "20000"]);

@@ -70,16 +70,14 @@ fn restores_from_a_url_a_configuration_and_a_token(server: &WebdavServer) {
 
 #[test]
 fn rclone_serves_a_repository() {
-    restores_from_a_url_a_configuration_and_a_token(&WebdavServer::rclone(
-        &testdata().join("quickstart/repo"),
-    ));
+    let Some(server) = WebdavServer::rclone(&testdata().join("quickstart/repo")) else { return };
+    restores_from_a_url_a_configuration_and_a_token(&server);
 }
 
 #[test]
 fn nginx_serves_a_repository() {
-    restores_from_a_url_a_configuration_and_a_token(&WebdavServer::nginx(
-        &testdata().join("quickstart/repo"),
-    ));
+    let Some(server) = WebdavServer::nginx(&testdata().join("quickstart/repo")) else { return };
+    restores_from_a_url_a_configuration_and_a_token(&server);
 }
 
 /// Names in URLs are encoded, and those in listings, too.
@@ -91,6 +89,7 @@ fn a_folder_may_have_any_name() {
     for (kind, server) in
         [("nginx", WebdavServer::nginx(dir.path())), ("rclone", WebdavServer::rclone(dir.path()))]
     {
+        let Some(server) = server else { continue };
         let url =
             format!("webdav://{USER}@{}/Sicherung%20f%C3%BCr%20mich%20%231%20&%20100%25", server.address);
         let target = dir.path().join(kind);
@@ -102,7 +101,7 @@ fn a_folder_may_have_any_name() {
 #[test]
 fn the_first_request_may_fail_in_passing() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let server = WebdavServer::nginx(&testdata().join("quickstart/repo"));
+    let Some(server) = WebdavServer::nginx(&testdata().join("quickstart/repo")) else { return };
     let proxy = runtime.block_on(Faulty::start(&server.address));
     proxy
         .break_answers(|seen| (seen.number < 3 && seen.path == "/.shards").then_some(Fault::Status(503, "")));
@@ -119,7 +118,7 @@ fn a_lost_layout_is_found_again() {
     let dir = tempfile::tempdir().unwrap();
     let repo = dir.path().join("repo");
     copy_dir(&testdata().join("quickstart/repo"), &repo);
-    let server = WebdavServer::nginx(dir.path());
+    let Some(server) = WebdavServer::nginx(dir.path()) else { return };
     let url = format!("webdav://{USER}@{}/repo", server.address);
     std::fs::remove_file(repo.join(".shards")).unwrap();
     for (name, url) in [("lost", url.clone()), ("misled", format!("{url}?dir-shards=2,2"))] {

@@ -37,7 +37,7 @@ async fn what_may_not_be_removed_is_named_and_the_rest_goes() {
     std::fs::set_permissions(target.join("a/b"), PermissionsExt::from_mode(0o550)).unwrap();
     let fixed = target.join("a/b/c/f1");
     if !Command::new("chattr").arg("+i").arg(&fixed).status().is_ok_and(|s| s.success()) {
-        assert!(std::env::var_os("REKOPIA_TESTS_MUST_RUN").is_none(), "no immutable files here");
+        rekopia_testkit::must_run("an extra that may not be removed", "no immutable files here");
         return;
     }
     let report = restore(&repository, SOURCE, &target, &mirror()).await.unwrap();

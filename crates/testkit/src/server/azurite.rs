@@ -36,12 +36,12 @@ pub fn key() -> String {
 }
 
 impl Azurite {
-    /// Starts it on plain HTTP.
+    /// Starts it on plain HTTP; `None`, said aloud, where it is not installed.
     ///
     /// # Panics
-    /// When Azurite is not installed or does not start.
-    pub async fn start() -> Self {
-        let (program, port, dir) = run(&[]);
+    /// When it does not start.
+    pub async fn start() -> Option<Self> {
+        let (program, port, dir) = run(&[])?;
         let page: Arc<Mutex<Option<usize>>> = Arc::default();
         let (onward, shared) = (Onward::to(port), Arc::clone(&page));
         let handler = move |head: hyper::http::request::Parts, body| {
@@ -56,7 +56,7 @@ impl Azurite {
         };
         let front = Front::start(handler, refuse_in_xml).await;
         let onward = reqwest::Client::builder().no_proxy().build().unwrap();
-        Azurite { front, port, onward, page, _program: program, _dir: dir }
+        Some(Azurite { front, port, onward, page, _program: program, _dir: dir })
     }
 
     /// Pages of this many names from now on; only for clients that sign with [`sas`].
@@ -97,21 +97,25 @@ pub struct SecureAzurite {
 }
 
 impl SecureAzurite {
-    /// Starts it with the certificate and key in these files, and uploads a repository.
+    /// Starts it with the certificate and key in these files, and uploads a repository; `None`, said aloud, where it is
+    /// not installed.
     ///
     /// # Panics
-    /// When Azurite is not installed or does not start.
-    pub async fn start(cert: &Path, key: &Path, repo: &Path, container: &str) -> Self {
+    /// When it does not start.
+    pub async fn start(cert: &Path, key: &Path, repo: &Path, container: &str) -> Option<Self> {
         let (cert, key) = (cert.to_str().unwrap(), key.to_str().unwrap());
-        let (program, port, dir) = run(&["--oauth", "basic", "--cert", cert, "--key", key]);
+        let (program, port, dir) = run(&["--oauth", "basic", "--cert", cert, "--key", key])?;
         let address = format!("https://127.0.0.1:{port}/{ACCOUNT}");
         let builder = reqwest::Client::builder().no_proxy().danger_accept_invalid_certs(true);
         upload(&builder.build().unwrap(), &format!("{address}/{container}"), repo, "").await;
-        SecureAzurite { address, _program: program, _dir: dir }
+        Some(SecureAzurite { address, _program: program, _dir: dir })
     }
 }
 
-fn run(more: &[&str]) -> (Program, u16, tempfile::TempDir) {
+fn run(more: &[&str]) -> Option<(Program, u16, tempfile::TempDir)> {
+    if !skip::has_programs("Azure", &["azurite"]) {
+        return None;
+    }
     let dir = tempfile::tempdir().unwrap();
     let port = free_port();
     let mut command = Command::new("node");
@@ -119,7 +123,7 @@ fn run(more: &[&str]) -> (Program, u16, tempfile::TempDir) {
     command.args(["--blobHost", "127.0.0.1", "--blobPort", &port.to_string()]);
     command.args(["--inMemoryPersistence", "--silent", "--disableTelemetry"]).args(more);
     command.env("AZURITE_ACCOUNTS", format!("{ACCOUNT}:{}", key())).current_dir(dir.path());
-    (Program::start(&mut command, port), port, dir)
+    Some((Program::start(&mut command, port), port, dir))
 }
 
 /// A shared access signature of the account, as it stands in a URL; `permissions` such as `rl`.

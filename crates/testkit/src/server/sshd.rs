@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::skip::has_programs;
+
 /// Who may come in with [`PASSWORD`].
 pub const PASSWORD_USER: &str = "kopia-sftp-test";
 /// With what: tests look for it in everything that is printed.
@@ -35,11 +37,12 @@ pub struct Ways<'a> {
 }
 
 impl Sshd {
-    /// Lets whoever runs the test in, by key.
+    /// Lets whoever runs the test in, by key; `None`, said aloud, where OpenSSH is not installed.
     ///
     /// # Panics
     /// When it does not start.
-    pub fn start() -> Self {
+    #[track_caller]
+    pub fn start() -> Option<Self> {
         Self::with(Ways::default())
     }
 
@@ -47,7 +50,11 @@ impl Sshd {
     ///
     /// # Panics
     /// When it does not start.
-    pub fn with(ways: Ways<'_>) -> Self {
+    #[track_caller]
+    pub fn with(ways: Ways<'_>) -> Option<Self> {
+        if !has_programs("SFTP", &["sshd", "ssh-keygen"]) {
+            return None;
+        }
         let dir = tempfile::tempdir().unwrap();
         std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
         for (kind, name) in
@@ -63,7 +70,7 @@ impl Sshd {
         let child = Self::spawn(dir.path(), port, ways);
         let mut server = Sshd { child, port, user, dir };
         server.wait();
-        server
+        Some(server)
     }
 
     /// Whether it can have users that the machine does not have.

@@ -6,6 +6,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use crate::skip::has_programs;
+
 /// Who may read.
 pub const USER: &str = "me";
 /// With what: tests look for it in everything that is printed.
@@ -27,23 +29,31 @@ impl Drop for WebdavServer {
 }
 
 impl WebdavServer {
-    /// `rclone serve webdav` over `root`.
+    /// `rclone serve webdav` over `root`; `None`, said aloud, where it is not installed.
     ///
     /// # Panics
     /// When it does not start.
-    pub fn rclone(root: &Path) -> Self {
+    #[track_caller]
+    pub fn rclone(root: &Path) -> Option<Self> {
+        if !has_programs("WebDAV of rclone", &["rclone"]) {
+            return None;
+        }
         let address = free_address();
         let mut command = Command::new("rclone");
         command.args(["serve", "webdav", "--read-only", "--addr", &address]).arg(root);
         command.env("RCLONE_USER", USER).env("RCLONE_PASS", PASSWORD).env("RCLONE_CONFIG", "/dev/null");
-        Self::start(command, address, tempfile::tempdir().unwrap())
+        Some(Self::start(command, address, tempfile::tempdir().unwrap()))
     }
 
-    /// nginx with its module for PROPFIND, over `root`.
+    /// nginx with its module for PROPFIND, over `root`; `None`, said aloud, where either is not installed.
     ///
     /// # Panics
     /// When it does not start.
-    pub fn nginx(root: &Path) -> Self {
+    #[track_caller]
+    pub fn nginx(root: &Path) -> Option<Self> {
+        if !has_programs("WebDAV of nginx", &["nginx"]) {
+            return None;
+        }
         let address = free_address();
         let dir = tempfile::tempdir().unwrap();
         // Its worker may have another user than this test.
@@ -76,7 +86,7 @@ impl WebdavServer {
         let mut command = Command::new("nginx");
         command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         command.args(["-c", &at("conf"), "-p", dir.path().to_str().unwrap(), "-e", &at("log")]);
-        Self::start(command, address, dir)
+        Some(Self::start(command, address, dir))
     }
 
     fn start(mut command: Command, address: String, dir: tempfile::TempDir) -> Self {

@@ -38,7 +38,8 @@ async fn restore(settings: &Settings, target: &Path) -> Result<Report, Error> {
 /// Connections that break, stop or drip at any point are made again.
 #[test]
 fn a_connection_may_fail_at_any_byte() {
-    let (runtime, place) = (runtime(), Place::new());
+    let Some(place) = Place::new() else { return };
+    let runtime = runtime();
     runtime.block_on(async {
         let tunnel = Tunnel::start(place.sshd.port).await;
         let settings = place.settings(tunnel.port);
@@ -79,7 +80,7 @@ fn a_connection_may_fail_at_any_byte() {
 #[test]
 fn a_server_may_be_killed_in_the_middle() {
     let runtime = runtime();
-    let mut place = Place::new();
+    let Some(mut place) = Place::new() else { return };
     let tunnel = runtime.block_on(Tunnel::start(place.sshd.port));
     let known_hosts =
         place.sshd.known_hosts("ed25519").replace(&place.sshd.port.to_string(), &tunnel.port.to_string());

@@ -27,14 +27,15 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    pub(crate) fn new() -> Self {
+    /// `None` where OpenSSH is not installed.
+    pub(crate) fn new() -> Option<Self> {
         Self::with(Ways::default())
     }
 
-    pub(crate) fn with(ways: Ways<'_>) -> Self {
-        let place = Place { sshd: Sshd::with(ways), dir: tempfile::tempdir().unwrap() };
+    pub(crate) fn with(ways: Ways<'_>) -> Option<Self> {
+        let place = Place { sshd: Sshd::with(ways)?, dir: tempfile::tempdir().unwrap() };
         place.write("known_hosts", &place.sshd.known_hosts("ed25519"));
-        place
+        Some(place)
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
