@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::Write;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use rekopia::{ErrorKind, Missing, Report};
 
@@ -15,16 +15,10 @@ pub(crate) const USAGE: u8 = 2;
 pub(crate) const FAILURE: u8 = 1;
 
 static STOPPED_BY: AtomicU8 = AtomicU8::new(130);
-static LISTED: AtomicBool = AtomicBool::new(false);
 
 /// Notes the exit code of the signal that asks to stop.
 pub(crate) fn note_signal(code: u8) {
     STOPPED_BY.store(code, Ordering::Relaxed);
-}
-
-/// Notes that the repository's snapshots could be read: advice may name commands that need them.
-pub(crate) fn note_listed() {
-    LISTED.store(true, Ordering::Relaxed);
 }
 
 /// The exit code of a class of errors; of a stopped run that of the signal.
@@ -117,7 +111,7 @@ pub(crate) fn print_error(error: &anyhow::Error, code: u8, json: bool) {
     }
     end_status();
     say(&format!("rekopia: {line}"));
-    if let Some(advice) = advice(code, &line, missing(error), LISTED.load(Ordering::Relaxed)) {
+    if let Some(advice) = advice(code, &line, missing(error)) {
         say(&format!("  {advice}"));
     }
 }
@@ -141,8 +135,8 @@ fn missing(error: &anyhow::Error) -> Option<&Missing> {
     })
 }
 
-/// What a person can do about a command that ended with the error `line`. `listed`: the snapshots could be read.
-fn advice(code: u8, line: &str, missing: Option<&Missing>, listed: bool) -> Option<String> {
+/// What a person can do about a command that ended with the error `line`.
+fn advice(code: u8, line: &str, missing: Option<&Missing>) -> Option<String> {
     let advice = match (code, missing) {
         (10, _) => {
             "Check the path or URL: a repository holds kopia.repository (kopia.repository.f in a directory)."
@@ -157,7 +151,7 @@ fn advice(code: u8, line: &str, missing: Option<&Missing>, listed: bool) -> Opti
             return Some(format!("`rekopia ls -r {}` lists what a pattern can match.", text::quoted(tree)));
         }
         (13, Some(_)) => "`rekopia snapshots` lists what there is.",
-        (14, _) if listed => "`rekopia verify --all` shows which snapshots can be read.",
+        (14, _) => "`rekopia doctor` says what is damaged, and what to do about it.",
         // The engine's words for room that only deleting first would make.
         (16, _) if line.contains("before anything is written, which was not allowed") => {
             "--yes allows that; nothing that was there before has been changed."
@@ -210,10 +204,9 @@ mod tests {
 
     #[test]
     fn advice_is_true_or_absent() {
-        assert_eq!(advice(14, "", None, false), None, "no command can read the snapshots");
-        assert!(advice(14, "", None, true).unwrap().contains("verify"));
+        assert!(advice(14, "", None).unwrap().contains("doctor"));
         for code in [1, 2, 3, 13, 15, 17, 18, 130, 143] {
-            assert_eq!(advice(code, "", None, true), None);
+            assert_eq!(advice(code, "", None), None);
         }
     }
 }

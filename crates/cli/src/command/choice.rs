@@ -5,7 +5,7 @@ use rekopia::{AsOf, Reference, Repository, Resolved, Selection};
 
 use crate::args::{Global, Which};
 use crate::say::say;
-use crate::{connect, exit, text};
+use crate::{connect, text};
 
 /// Finds what a reference names and says aloud how it was understood.
 pub(super) async fn resolve(
@@ -16,7 +16,6 @@ pub(super) async fn resolve(
 ) -> Result<Resolved> {
     let reference = Reference::parse(reference)?;
     let resolved = repository.resolve(&reference, &selection(global, which)?).await?;
-    exit::note_listed();
     for note in &resolved.notes {
         say(&format!("rekopia: {}", text::line(note)));
     }

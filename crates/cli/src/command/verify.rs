@@ -56,7 +56,6 @@ async fn every(
     recorded: &mut Vec<Value>,
 ) -> Result<Report> {
     let snapshots = stoppable(&options.cancel, async { Ok(repository.snapshots().await?) }).await?;
-    exit::note_listed();
     let selection = selection(global, &args.which)?;
     let mut wanted: Vec<&Snapshot> = Vec::new();
     for mut of_source in snapshots.by_source().into_values() {

@@ -222,7 +222,8 @@ impl IndexLoader<'_> {
             self.traffic.count(0);
             let any = self.blobs.any(prefix).await;
             if any.map_err(|e| Error::storage(e, "cannot list the repository"))? {
-                let what = "the repository has packs but no index blob: its index is lost";
+                let what = "the repository has packs but no index blob: its index is lost; \
+                    --salvage reads the indexes that the packs have of themselves";
                 return Err(Error::new(ErrorKind::Corrupt, what));
             }
         }

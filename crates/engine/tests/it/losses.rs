@@ -25,8 +25,7 @@ async fn two_files() -> (MemoryBlobs, rekopia::Repository) {
         key_algo: "pbkdf2-sha256-600000".into(),
         ..WriterOptions::default()
     };
-    let (memory, repository) =
-        built(options, |w| vec![file(w, "a", &data(1)), file(w, "b", &data(2))]).await;
+    let (memory, repository) = built(options, |w| vec![file(w, "a", &data(1)), file(w, "b", &data(2))]).await;
     (memory, repository)
 }
 
@@ -45,13 +44,13 @@ async fn lost_ranges_are_listed_and_the_rest_is_kept_beside_the_file() {
     let mut seen = 0;
     for pack in packs.iter().take(3) {
         let bytes = memory.blobs.lock().unwrap().remove(pack).unwrap();
-        let (target, report_file) = (dir.path().join(format!("t{seen}")), dir.path().join(format!("r{seen}")));
+        let (target, report_file) =
+            (dir.path().join(format!("t{seen}")), dir.path().join(format!("r{seen}")));
         std::fs::create_dir(&target).unwrap();
         // A name that is taken is left alone.
         std::fs::write(target.join("a.damaged"), b"mine").unwrap();
         std::fs::write(target.join("b.damaged"), b"mine").unwrap();
-        let options =
-            RestoreOptions { fill_holes: true, report_file: Some(report_file.clone()), ..quick() };
+        let options = RestoreOptions { fill_holes: true, report_file: Some(report_file.clone()), ..quick() };
         let report = restore(&repository, "u@h", &target, &options).await.unwrap();
         assert_eq!((report.files, report.failed, report.lost_bytes), (1, 1, CHUNK as u64), "{report:?}");
         let failed = report.failures()[0].path.clone();
