@@ -121,7 +121,33 @@ impl ContentOpener {
     /// # Errors
     /// [`Error::Ecc`], [`Error::Encryption`]; [`Error::Hash`] for ciphers that do not authenticate.
     pub fn open_blob<'a>(&self, iv: &[u8], stored: &'a mut [u8]) -> Result<&'a mut [u8], Error> {
-        let plain = self.decrypt(iv, stored, &mut 0)?;
+        self.open_blob_and_count(iv, stored, &mut 0)
+    }
+
+    /// As [`open_blob`](Self::open_blob), but gives a range of `stored`, so that the caller keeps its buffer; adds the
+    /// number of shards that error correction found damaged to `damaged`.
+    ///
+    /// # Errors
+    /// Those of [`open_blob`](Self::open_blob).
+    pub fn open_blob_range(
+        &self,
+        iv: &[u8],
+        stored: &mut [u8],
+        damaged: &mut u64,
+    ) -> Result<Range<usize>, Error> {
+        let base = stored.as_ptr().addr();
+        let plain = self.open_blob_and_count(iv, stored, damaged)?;
+        let start = plain.as_ptr().addr().saturating_sub(base);
+        Ok(start..start.saturating_add(plain.len()))
+    }
+
+    fn open_blob_and_count<'a>(
+        &self,
+        iv: &[u8],
+        stored: &'a mut [u8],
+        damaged: &mut u64,
+    ) -> Result<&'a mut [u8], Error> {
+        let plain = self.decrypt(iv, stored, damaged)?;
         if !self.cipher.is_authenticated() {
             let hash = self.hash.hash(plain);
             if hash.get(hash.len().saturating_sub(iv.len())..) != Some(iv) {
@@ -129,17 +155,6 @@ impl ContentOpener {
             }
         }
         Ok(plain)
-    }
-
-    /// The same, as a range of `stored`, so that the caller keeps its buffer.
-    ///
-    /// # Errors
-    /// As for [`ContentOpener::open_blob`].
-    pub fn open_blob_range(&self, iv: &[u8], stored: &mut [u8]) -> Result<Range<usize>, Error> {
-        let base = stored.as_ptr().addr();
-        let plain = self.open_blob(iv, stored)?;
-        let start = plain.as_ptr().addr().saturating_sub(base);
-        Ok(start..start.saturating_add(plain.len()))
     }
 
     /// Whether `plaintext` is what `id` names.

@@ -60,7 +60,8 @@ fn print(out: &mut impl Write, examination: &Examination) -> Result<()> {
     for kind in kinds {
         let of_kind: Vec<&Finding> = examination.findings.iter().filter(|f| f.kind == kind).collect();
         writeln!(out)?;
-        let harmless = if kind.is_damage() { "" } else { " (nothing is missing because of it)" };
+        let is_damage = of_kind.iter().any(|finding| finding.damage);
+        let harmless = if is_damage { "" } else { " (nothing is missing because of it)" };
         writeln!(out, "{}{harmless}", kind.name())?;
         for finding in of_kind.iter().take(SHOWN) {
             writeln!(out, "  {}", text::line(&finding.message))?;
@@ -105,6 +106,7 @@ fn remedy(kind: FindingKind, examination: &Examination) -> &'static str {
         FindingKind::IndexBlobRedundant | FindingKind::EpochMarkerMissing => {
             "nothing to do for a restore; have Kopia compact the index (`kopia index optimize`)"
         }
+        FindingKind::ShardsRepaired => "copy the repository to another disk",
         FindingKind::PackIndexDamaged => "nothing to do as long as the index is whole",
         FindingKind::BlobInFuture | FindingKind::SnapshotInFuture => {
             "look at the clocks of the machines that back up"
@@ -117,7 +119,6 @@ fn document(examination: &Examination) -> serde_json::Value {
     let mut document = json!(examination);
     let remedies = examination.findings.iter().map(|finding| {
         let mut value = json!(finding);
-        value["damage"] = json!(finding.kind.is_damage());
         value["next"] = json!(remedy(finding.kind, examination));
         value
     });

@@ -56,7 +56,7 @@ pub struct Examination {
 impl Examination {
     /// Whether anything is missing.
     pub fn is_healthy(&self) -> bool {
-        !self.findings.iter().any(|finding| finding.kind.is_damage())
+        !self.findings.iter().any(|finding| finding.damage)
     }
 
     fn found(&mut self, kind: FindingKind, e: &Error) {
@@ -94,6 +94,11 @@ pub async fn examine(
     if options.deep {
         deep(&repository, &mut examination, observer).await?;
     }
+    for (blob, shards) in repository.repairs() {
+        let what = format!("error correction repaired {shards} shards of {blob}: the storage is failing");
+        examination.findings.push(Finding::new(FindingKind::ShardsRepaired, what).of_blob(Some(&blob)));
+    }
+    judge_packs(&mut examination);
     Ok(examination)
 }
 
@@ -172,12 +177,9 @@ async fn unindexed(repository: &Repository, examination: &mut Examination) -> Re
     for e in unindexed.unreadable() {
         examination.found(FindingKind::PackUnreadable, e);
     }
-    let known = repository.snapshots().await?;
-    let complete = unindexed.snapshots().iter().filter(|s| s.incomplete.is_none() && s.root.is_some());
-    for snapshot in complete.filter(|s| !known.all().iter().any(|k| k.id == s.id)) {
-        let (id, source) = (&snapshot.id, &snapshot.source);
-        let what = format!("snapshot {id} of {source} is in a pack that no index blob names");
-        examination.findings.push(Finding::new(FindingKind::IndexBlobMissing, what).of(id.as_str()));
+    for (pack, manifests) in unindexed.manifests() {
+        let what = format!("pack {pack} is in no index, and holds {manifests} contents with manifests");
+        examination.findings.push(Finding::new(FindingKind::IndexBlobMissing, what).of_blob(Some(pack)));
     }
     Ok(())
 }
@@ -225,6 +227,21 @@ async fn snapshots(
         observer.event(Event::Progress(progress));
     }
     Ok(())
+}
+
+/// Packs that no snapshot needs are missed by nobody.
+fn judge_packs(examination: &mut Examination) {
+    let is_needed = examination
+        .findings
+        .iter()
+        .any(|finding| matches!(finding.kind, FindingKind::SnapshotDamaged | FindingKind::ManifestDamaged));
+    let packs = examination.findings.iter_mut();
+    for pack in packs.filter(|f| matches!(f.kind, FindingKind::PackMissing | FindingKind::PackShort)) {
+        if !is_needed {
+            pack.damage = false;
+            pack.message.push_str("; no snapshot needs it");
+        }
+    }
 }
 
 /// The ends of all packs.

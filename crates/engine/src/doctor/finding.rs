@@ -44,6 +44,8 @@ pub enum FindingKind {
     BlobInFuture,
     /// A snapshot began later than now: a clock was or is wrong.
     SnapshotInFuture,
+    /// Error correction repaired something: the storage is failing.
+    ShardsRepaired,
 }
 
 impl FindingKind {
@@ -68,13 +70,13 @@ impl FindingKind {
             FindingKind::SnapshotDamaged => "snapshot-damaged",
             FindingKind::BlobInFuture => "blob-in-future",
             FindingKind::SnapshotInFuture => "snapshot-in-future",
+            FindingKind::ShardsRepaired => "shards-repaired",
         }
     }
 
-    /// Whether anything is missing because of it. Nothing is for a redundant blob, a wrong clock, or what only concerns
-    /// writers.
-    pub fn is_damage(self) -> bool {
-        !matches!(
+    /// Whether nothing is missing because of it: a redundant blob, a wrong clock, or what only concerns writers.
+    fn is_harmless(self) -> bool {
+        matches!(
             self,
             FindingKind::BlobcfgDamaged
                 | FindingKind::IndexBlobRedundant
@@ -82,6 +84,7 @@ impl FindingKind {
                 | FindingKind::PackIndexDamaged
                 | FindingKind::BlobInFuture
                 | FindingKind::SnapshotInFuture
+                | FindingKind::ShardsRepaired
         )
     }
 }
@@ -97,11 +100,13 @@ pub struct Finding {
     pub object: Option<String>,
     /// One sentence.
     pub message: String,
+    /// Whether something is missing because of it.
+    pub damage: bool,
 }
 
 impl Finding {
     pub(crate) fn new(kind: FindingKind, message: impl Into<String>) -> Self {
-        Finding { kind, object: None, message: message.into() }
+        Finding { kind, object: None, message: message.into(), damage: !kind.is_harmless() }
     }
 
     pub(crate) fn of_blob(self, blob: Option<&BlobId>) -> Self {

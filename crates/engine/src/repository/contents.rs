@@ -7,7 +7,7 @@ use futures::StreamExt;
 use rekopia_blob::coalesce::{Request, coalesce};
 use rekopia_blob::{BlobError, BlobReader};
 use rekopia_format::compression::Decoder;
-use rekopia_format::{ContentId, ContentOpener};
+use rekopia_format::{BlobId, ContentId, ContentOpener};
 
 use super::index::{ContentIndex, Location, PackIdx};
 use super::metadata_blocks::MetadataBlocks;
@@ -132,35 +132,10 @@ impl Contents {
                 return wanted.iter().map(failed).collect();
             }
         };
-        let (opener, pack_name) = (Arc::clone(&self.opener), name.clone());
-        let repairs = Arc::clone(&self.repairs);
         let ids: Vec<ContentId> = wanted.iter().map(|(_, id)| *id).collect();
         let plain: u64 = wanted.iter().map(|(location, _)| u64::from(location.packed.original_len)).sum();
-        let decode = move || {
-            let (mut decoder, mut out) = (Decoder::default(), Vec::new());
-            let mut results = Vec::with_capacity(wanted.len());
-            // Opening decrypts in place, which would spoil overlapping ranges: each content gets its own copy.
-            let mut own = Vec::new();
-            for (location, id) in wanted {
-                let range = location.range();
-                let slice = &bytes[(range.start - start) as usize..(range.end - start) as usize];
-                own.clear();
-                own.extend_from_slice(slice);
-                let mut damaged = 0;
-                let opened = opener.open_and_count(
-                    &id,
-                    &location.packed,
-                    &mut own,
-                    &mut decoder,
-                    &mut out,
-                    &mut damaged,
-                );
-                repairs.note(&pack_name, damaged);
-                let opened = opened.map(<[u8]>::to_vec).map_err(|e| corrupt(e, &id).in_pack(&pack_name));
-                results.push((id, opened));
-            }
-            results
-        };
+        let (opener, repairs) = (Arc::clone(&self.opener), Arc::clone(&self.repairs));
+        let decode = move || decoded(&opener, &repairs, &name, start, &bytes, wanted);
         // A chain of small directories would spend its time between threads.
         if plain <= INLINE {
             return decode();
@@ -184,13 +159,40 @@ impl Contents {
     }
 }
 
+/// The contents in `bytes`, which begin `start` bytes into the pack.
+fn decoded(
+    opener: &ContentOpener,
+    repairs: &Repairs,
+    pack: &BlobId,
+    start: u64,
+    bytes: &[u8],
+    wanted: Vec<(Location, ContentId)>,
+) -> Vec<(ContentId, Result<Vec<u8>>)> {
+    let (mut decoder, mut out) = (Decoder::default(), Vec::new());
+    let mut results = Vec::with_capacity(wanted.len());
+    // Opening decrypts in place, which would spoil overlapping ranges: each content gets its own copy.
+    let mut own = Vec::new();
+    for (location, id) in wanted {
+        let range = location.range();
+        let slice = &bytes[(range.start - start) as usize..(range.end - start) as usize];
+        own.clear();
+        own.extend_from_slice(slice);
+        let mut damaged = 0;
+        let packed = &location.packed;
+        let opened = opener.open_and_count(&id, packed, &mut own, &mut decoder, &mut out, &mut damaged);
+        repairs.note(pack, damaged);
+        results.push((id, opened.map(<[u8]>::to_vec).map_err(|e| corrupt(e, &id).in_pack(pack))));
+    }
+    results
+}
+
 /// A content that does not decode.
 pub(crate) fn corrupt(e: rekopia_format::content::Error, id: &ContentId) -> Error {
     Error::bad_data("damaged data").of_content(id).because(e)
 }
 
 /// A content whose pack cannot be read.
-pub(crate) fn missing(e: &BlobError, id: &ContentId, pack: &rekopia_format::BlobId) -> Error {
+pub(crate) fn missing(e: &BlobError, id: &ContentId, pack: &BlobId) -> Error {
     let kind = match e.kind() {
         rekopia_blob::BlobErrorKind::NotFound
         | rekopia_blob::BlobErrorKind::Truncated

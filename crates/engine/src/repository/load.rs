@@ -20,6 +20,7 @@ use rekopia_format::index_blob::{self, CompactionLog};
 
 use super::index::{ContentIndex, IndexBuilder, IndexError, IndexLimit};
 use super::index_set::{IndexSet, Legacy, epoch_sets};
+use super::repairs::Repairs;
 use super::salvage::{Salvaged, Scanner};
 use super::traffic::TrafficCounters;
 use crate::error::{Error, ErrorKind, Result};
@@ -82,6 +83,7 @@ pub(super) struct IndexLoader<'a> {
     pub(super) limit: &'a IndexLimit,
     /// Reads the packs' own indexes, too.
     pub(super) scanner: Option<&'a Scanner<'a>>,
+    pub(super) repairs: &'a Repairs,
 }
 
 /// Bytes of an index blob at most: writers begin another one after 16 million entries (§4.4).
@@ -315,9 +317,10 @@ impl IndexLoader<'_> {
     }
 
     fn opened(&self, id: &BlobId, mut stored: Vec<u8>) -> std::result::Result<Vec<u8>, Unread> {
-        let plain = index_blob::blob_iv(id)
-            .map_err(|e| damaged(id, e))
-            .and_then(|iv| self.opener.open_blob_range(&iv, &mut stored).map_err(|e| damaged(id, e)))?;
+        let mut shards = 0;
+        let iv = index_blob::blob_iv(id).map_err(|e| damaged(id, e))?;
+        let plain = self.opener.open_blob_range(&iv, &mut stored, &mut shards).map_err(|e| damaged(id, e))?;
+        self.repairs.note(id, shards);
         stored.truncate(plain.end);
         stored.drain(..plain.start);
         Ok(stored)

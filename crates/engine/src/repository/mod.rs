@@ -98,7 +98,7 @@ impl Repository {
             damage: opened.loaded.damage.into(),
             traffic,
             blocks: Arc::default(),
-            repairs: Arc::default(),
+            repairs: opened.repairs,
         };
         let (contents, snapshots) = (RwLock::new(contents), tokio::sync::Mutex::new(None));
         let index_limit = options.index_limit();
@@ -225,8 +225,7 @@ impl Repository {
             return Ok(());
         }
         let old = self.contents();
-        let (opener, limit) = (&old.opener, &self.index_limit);
-        let loaded = open::reload_index(&self.blobs, opener, &self.config, &old.traffic, limit).await?;
+        let loaded = open::reload_index(&old, &self.config, &self.index_limit).await?;
         let (index, damage) = (Arc::new(loaded.index), loaded.damage.into());
         let fresh = Contents { index, damage, blocks: Arc::default(), ..old };
         *self.contents.write().unwrap_or_else(PoisonError::into_inner) = fresh;

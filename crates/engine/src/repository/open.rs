@@ -13,9 +13,11 @@ use rekopia_format::index_blob::has_iv;
 use rekopia_format::key::{self, FormatKey};
 use rekopia_format::{ContentOpener, format_blob};
 
+use super::contents::Contents;
 use super::index::IndexLimit;
 use super::load::{Early, IndexLoader, Loaded};
 use super::options::{OpenOptions, Password};
+use super::repairs::Repairs;
 use super::salvage::{Scanner, find_format_blob};
 use super::traffic::TrafficCounters;
 use crate::error::{Error, ErrorKind, Result};
@@ -28,6 +30,7 @@ pub(crate) struct Opened {
     pub(crate) blobcfg: std::result::Result<Option<BlobCfg>, String>,
     pub(crate) opener: Arc<ContentOpener>,
     pub(crate) loaded: Loaded,
+    pub(crate) repairs: Arc<Repairs>,
 }
 
 /// Opens the format blob with the password while the index blobs are being listed, then reads the index.
@@ -57,8 +60,8 @@ pub(crate) async fn open(
     let opener = Arc::new(content_opener(&config)?);
     let (epochs, limit) = (&config.epoch_parameters, &options.index_limit());
     let scanner = Scanner { blobs, opener: &opener, traffic, observer };
-    let scanner = options.salvage.then_some(&scanner);
-    let loader = IndexLoader { blobs, opener: &opener, traffic, epochs, limit, scanner };
+    let (scanner, repairs) = (options.salvage.then_some(&scanner), Arc::new(Repairs::default()));
+    let loader = IndexLoader { blobs, opener: &opener, traffic, epochs, limit, scanner, repairs: &repairs };
     let loaded = loader.load(early?).await?;
     if let Some(warning) = loaded.index.warning() {
         observer.event(Event::Warning { message: warning.to_owned() });
@@ -78,7 +81,7 @@ pub(crate) async fn open(
     if let Some(salvaged) = &loaded.salvaged {
         salvaged.tell(observer);
     }
-    Ok(Opened { format, config, blobcfg, opener, loaded })
+    Ok(Opened { format, config, blobcfg, opener, loaded, repairs })
 }
 
 /// Looks for a format blob.
@@ -108,14 +111,13 @@ const FORMAT_UNREAD: &str = "cannot read the format blob kopia.repository";
 
 /// Reads the index once more: what maintenance moved meanwhile is found at its new place.
 pub(crate) async fn reload_index(
-    blobs: &Arc<dyn BlobReader>,
-    opener: &Arc<ContentOpener>,
+    old: &Contents,
     config: &RepositoryConfig,
-    traffic: &TrafficCounters,
     limit: &IndexLimit,
 ) -> Result<Loaded> {
-    let loader =
-        IndexLoader { blobs, opener, traffic, epochs: &config.epoch_parameters, limit, scanner: None };
+    let Contents { blobs, opener, traffic, repairs, .. } = old;
+    let epochs = &config.epoch_parameters;
+    let loader = IndexLoader { blobs, opener, traffic, epochs, limit, scanner: None, repairs };
     loader.load(Early::default()).await
 }
 

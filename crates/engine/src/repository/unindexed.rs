@@ -1,10 +1,11 @@
 //! Packs in no index: usual while a backup runs or after one was interrupted. They are looked into when something was not
 //! found, before that is said.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use rekopia_format::ObjectId;
 use rekopia_format::snapshot::Snapshot;
+use rekopia_format::{BlobId, ObjectId};
 
 use super::Repository;
 use super::contents::Contents;
@@ -22,6 +23,8 @@ pub struct Unindexed {
     packs: u64,
     unreadable: Vec<Error>,
     snapshots: Snapshots,
+    /// Packs with manifests that no index leads to, each with the number of such contents.
+    manifests: Vec<(BlobId, u64)>,
     index: Option<Arc<ContentIndex>>,
 }
 
@@ -39,6 +42,12 @@ impl Unindexed {
     /// The snapshots in them.
     pub fn snapshots(&self) -> &[Snapshot] {
         self.snapshots.all()
+    }
+
+    /// Packs that hold manifests, each with the number of contents. A backup that is interrupted leaves none, but in the
+    /// moment between its last packs and their index blob.
+    pub(crate) fn manifests(&self) -> &[(BlobId, u64)] {
+        &self.manifests
     }
 
     /// What to say of `not_found`, now that what is asked for was found in these packs, or was not.
@@ -132,6 +141,7 @@ impl Repository {
         let traffic = &contents.traffic;
         let scanner =
             Scanner { blobs: &contents.blobs, opener: &contents.opener, traffic, observer: &Silent };
+        let known = Arc::clone(&contents.index);
         let mut packs = scanner.list('q').await?;
         let indexed = contents.index.indexed_packs();
         packs.retain(|pack| !indexed.contains(&pack.id));
@@ -154,6 +164,14 @@ impl Repository {
         let snapshots = Snapshots::read(&inside).await?;
         let damaged = snapshots.damage().iter().map(Error::again);
         let unreadable = scanned.unreadable.into_iter().map(|(_, e)| e).chain(damaged).collect();
-        Ok(Unindexed { packs: count, unreadable, snapshots, index: Some(index) })
+        let mut manifests: BTreeMap<&BlobId, u64> = BTreeMap::new();
+        for id in index.local_manifest_contents()? {
+            let is_known = known.find(&id)?.is_some();
+            if let Some(location) = index.find(&id)?.filter(|_| !is_known) {
+                *manifests.entry(index.pack(location.pack)).or_default() += 1;
+            }
+        }
+        let manifests = manifests.into_iter().map(|(pack, count)| (pack.clone(), count)).collect();
+        Ok(Unindexed { packs: count, unreadable, snapshots, manifests, index: Some(index) })
     }
 }

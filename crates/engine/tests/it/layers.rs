@@ -52,12 +52,13 @@ const TABLE: Table<'_> = &[
     ("repository::salvage", "repository::salvage"),
     (
         "repository::load",
-        "error repository::index repository::index_set repository::salvage repository::traffic",
+        "error repository::index repository::index_set repository::repairs repository::salvage \
+         repository::traffic",
     ),
     (
         "repository::open",
-        "error observer repository::index repository::load repository::options repository::salvage \
-         repository::traffic",
+        "error observer repository::contents repository::index repository::load repository::options \
+         repository::repairs repository::salvage repository::traffic",
     ),
     ("repository::snapshots", "error repository::contents"),
     ("repository", "error observer repository"),

@@ -13,7 +13,8 @@ const CHUNK: usize = 4096;
 const CHUNKS: usize = 10;
 
 fn data(seed: u8) -> Vec<u8> {
-    (0..CHUNK * CHUNKS).map(|n| (n as u8).wrapping_mul(31) ^ (n / CHUNK) as u8 ^ seed).collect()
+    // No two chunks are equal: they would be one content.
+    (0..CHUNK * CHUNKS).map(|n| (n as u8).wrapping_mul(31) ^ (n / CHUNK) as u8 ^ (seed << 4)).collect()
 }
 
 /// Two files of ten contents each, each content in a pack of its own.

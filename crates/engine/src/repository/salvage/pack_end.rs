@@ -98,7 +98,7 @@ fn open(
     iv: &[u8],
     mut stored: Vec<u8>,
 ) -> std::result::Result<Vec<u8>, rekopia_format::content::Error> {
-    let plain = opener.open_blob_range(iv, &mut stored)?;
+    let plain = opener.open_blob_range(iv, &mut stored, &mut 0)?;
     stored.truncate(plain.end);
     stored.drain(..plain.start);
     Ok(stored)
