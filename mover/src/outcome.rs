@@ -107,6 +107,16 @@ impl Outcome {
         }
     }
 
+    /// With the setting that allows salvage, where that would help: in the engine's words.
+    pub(crate) fn with_way_out(mut self) -> Self {
+        if let Outcome::Failed { code: 14, message, .. } = &mut self
+            && message.contains("salvage ")
+        {
+            message.push_str("; onDamage: salvage allows that");
+        }
+        self
+    }
+
     /// Its name, for programs.
     pub(crate) fn name(&self) -> &'static str {
         match self {

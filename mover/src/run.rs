@@ -24,7 +24,10 @@ use crate::verdict::{failure, judge};
 /// what its index does not lead to any more.
 pub(crate) async fn restore(config: &Config, cancel: &Cancel) -> Outcome {
     let outcome = attempt(config, cancel, false).await;
-    if !config.settings.salvage || !outcome.is_damage() || cancel.is_cancelled() {
+    if !config.settings.salvage {
+        return outcome.with_way_out();
+    }
+    if !outcome.is_damage() || cancel.is_cancelled() {
         return outcome;
     }
     say("WARN: the repository is damaged; trying what its packs say of themselves (onDamage: salvage)");
@@ -214,7 +217,7 @@ async fn beyond(
     let own = unindexed.snapshots().iter().filter(|s| s.source == config.source).max_by_key(|s| s.start_ns);
     let what = match (own, unindexed.unreadable().first()) {
         (Some(s), _) => format!(
-            "{packs}, one holds snapshot {} of {}: index blobs are missing; onDamage: salvage reads it",
+            "{packs}, one holds snapshot {} of {}: index blobs are missing; salvage reads it",
             s.id, s.source
         ),
         (None, Some(e)) => {

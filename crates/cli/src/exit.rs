@@ -151,6 +151,9 @@ fn advice(code: u8, line: &str, missing: Option<&Missing>) -> Option<String> {
             return Some(format!("`rekopia ls -r {}` lists what a pattern can match.", text::quoted(tree)));
         }
         (13, Some(_)) => "`rekopia snapshots` lists what there is.",
+        // The engine's words, which fit every program.
+        (14, _) if line.contains("which can be given instead") => "--format-blob FILE takes such a copy.",
+        (14, _) if line.contains("salvage ") => "--salvage does that; `rekopia doctor` says what is damaged.",
         (14, _) => "`rekopia doctor` says what is damaged, and what to do about it.",
         // The engine's words for room that only deleting first would make.
         (16, _) if line.contains("before anything is written, which was not allowed") => {

@@ -34,7 +34,12 @@ fn no_index() {
     for blob in repo.blobs("x").iter().chain(&repo.blobs("n")) {
         repo.delete(blob);
     }
-    place.refuses(14, "its index is lost");
+    let ended = place.refuses(14, "its index is lost");
+    assert!(ended.log.contains("onDamage: salvage allows that"), "{}", ended.log);
+    // The packs know what is in them.
+    place.set("REKOPIA_ON_DAMAGE", "salvage");
+    let ended = place.restores(S2);
+    assert!(ended.log.contains("trying what its packs say of themselves"), "{}", ended.log);
 }
 
 /// A newer snapshot may be hidden: nothing is restored, and the newest that is known is named.

@@ -27,6 +27,7 @@ mod progress;
 mod rclone;
 mod renewal;
 mod s3;
+mod salvage;
 mod selection;
 mod settings;
 mod sftp;

@@ -225,7 +225,7 @@ impl IndexLoader<'_> {
             let any = self.blobs.any(prefix).await;
             if any.map_err(|e| Error::storage(e, "cannot list the repository"))? {
                 let what = "the repository has packs but no index blob: its index is lost; \
-                    --salvage reads the indexes that the packs have of themselves";
+                    salvage reads the indexes that the packs have of themselves";
                 return Err(Error::new(ErrorKind::Corrupt, what));
             }
         }

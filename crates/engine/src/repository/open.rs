@@ -104,8 +104,8 @@ async fn is_elsewhere(blobs: &Arc<dyn BlobReader>, traffic: &TrafficCounters) ->
     elsewhere.map_err(|e| unread(e, blobs, "cannot look for a repository"))
 }
 
-const NO_COPY: &str = "it cannot be rebuilt from the packs, but a client of Kopia keeps a copy: \
-    --format-blob takes the file kopia.repository in the client's cache folder";
+const NO_COPY: &str = "it cannot be rebuilt from the packs, but a client of Kopia keeps a copy, the file \
+    kopia.repository in its cache folder, which can be given instead";
 
 const FORMAT_UNREAD: &str = "cannot read the format blob kopia.repository";
 
@@ -217,7 +217,7 @@ async fn no_format_blob(blobs: &Arc<dyn BlobReader>, traffic: &TrafficCounters) 
             Ok(listed) if listed.iter().any(|blob| has_iv(&blob.id)) => {
                 let place = blobs.describe();
                 let way = match find_format_blob(blobs, traffic).await {
-                    Ok(Some((_, pack))) => format!("pack {} has a copy, which --salvage uses", pack.id),
+                    Ok(Some((_, pack))) => format!("pack {} has a copy, which salvage uses", pack.id),
                     Ok(None) => NO_COPY.to_owned(),
                     Err(e) => e.chain(),
                 };

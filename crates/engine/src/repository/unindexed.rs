@@ -72,7 +72,7 @@ impl Unindexed {
             }
         };
         let what =
-            format!("{not_found}; {packs}, one holds {holds}: index blobs are missing; --salvage reads them");
+            format!("{not_found}; {packs}, one holds {holds}: index blobs are missing; salvage reads them");
         Error::new(ErrorKind::Corrupt, what)
     }
 
