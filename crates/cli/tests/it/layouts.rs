@@ -288,19 +288,16 @@ async fn a_place_that_is_not_there_is_not_empty() {
     std::os::unix::fs::symlink(at("unmounted/repo"), at("dangling")).unwrap();
     std::os::unix::fs::symlink(at("nowhere"), at("dangling2")).unwrap();
     let (server, sshd) = (WebdavServer::nginx(dir.path()), Sshd::start());
-    let mut ways: Vec<Box<dyn Fn(&str) -> Settings + '_>> = Vec::new();
-    if let Some(server) = &server {
-        ways.push(Box::new(|name| webdav(server, name)));
-    }
-    if let Some(sshd) = &sshd {
-        ways.push(Box::new(|name| sftp(sshd, &at(name))));
-    }
-    if has_programs("rclone", &["rclone"]) {
-        ways.push(Box::new(|name| kopia("rclone", json!({"remotePath": at(name)}))));
-    }
+    let has_rclone = has_programs("rclone", &["rclone"]);
+    let ways = |name: &str| {
+        let rclone = has_rclone.then(|| kopia("rclone", json!({"remotePath": at(name)})));
+        let webdav = server.as_ref().map(|server| webdav(server, name));
+        let sftp = sshd.as_ref().map(|sshd| sftp(sshd, &at(name)));
+        [rclone, webdav, sftp].into_iter().flatten()
+    };
     for name in ["empty", "other"] {
         assert_eq!(nothing_at(&Settings::path(at(name))).await, None, "{name}");
-        for settings in ways.iter().map(|way| way(name)) {
+        for settings in ways(name) {
             assert_eq!(nothing_at(&settings).await, None, "{settings:?}");
         }
     }
@@ -311,7 +308,7 @@ async fn a_place_that_is_not_there_is_not_empty() {
         assert_eq!(nothing_at(&Settings::path(at(name))).await, no_place, "{name}");
     }
     for name in ["missing", "missing/repo", "empty/repo", "dangling"] {
-        for settings in ways.iter().map(|way| way(name)) {
+        for settings in ways(name) {
             assert_eq!(nothing_at(&settings).await, no_place, "{settings:?}");
         }
     }

@@ -1,5 +1,6 @@
 //! Directory trees that no manifest names, by their structure: directories that are in no other.
 
+use std::cmp::Reverse;
 use std::collections::HashSet;
 
 use rekopia_format::compression::Decoder;
@@ -82,7 +83,7 @@ impl Repository {
         found.inside.extend(roots);
         let mut candidates = found.directories;
         candidates.retain(|candidate| !found.inside.contains(&candidate.object));
-        candidates.sort_by(|a, b| (b.newest_ns, b.object).cmp(&(a.newest_ns, a.object)));
+        candidates.sort_by_key(|candidate| Reverse((candidate.newest_ns, candidate.object)));
         Ok(candidates)
     }
 }
@@ -113,7 +114,7 @@ impl Found {
     }
 
     /// Takes these bytes for a directory, if they are one.
-    fn take_directory<'a>(&mut self, object: ObjectId, chunks: &mut dyn Iterator<Item = &'a [u8]>) -> bool {
+    fn take_directory(&mut self, object: ObjectId, chunks: &mut dyn Iterator<Item = &[u8]>) -> bool {
         let mut candidate = RootCandidate { object, newest_ns: i64::MIN, entries: 0, files: 0, bytes: 0 };
         let mut inside = Vec::new();
         let mut scanner = DirectoryScanner::new();

@@ -62,7 +62,7 @@ pub enum Error {
 const CRC_LEN: usize = 4;
 
 impl Postamble {
-    /// From the last bytes of a pack ([`TAIL`] are plenty), of `pack_len` bytes in all.
+    /// From the last bytes of a pack ([`TAIL`](super::TAIL) are plenty), of `pack_len` bytes in all.
     ///
     /// Nothing here is authenticated; that comes with decrypting the local index.
     ///
