@@ -47,9 +47,13 @@ fn print(out: &mut impl Write, examination: &Examination) -> Result<()> {
         for family in families {
             writeln!(out, "{:<18} {family}", "")?;
         }
+        let hides = |f: &Finding| matches!(f.kind, FindingKind::IndexLost | FindingKind::IndexBlobMissing);
+        let why = match examination.findings.iter().any(hides) {
+            true => "",
+            false => " (a backup is running, or was interrupted)",
+        };
         if examination.unindexed_packs > 0 {
-            let packs = text::count(examination.unindexed_packs, "pack");
-            writeln!(out, "{:<18} {packs} (a backup is running, or was interrupted)", "In no index")?;
+            writeln!(out, "{:<18} {}{why}", "In no index", text::count(examination.unindexed_packs, "pack"))?;
         }
         let unreadable = examination.unreadable_snapshots;
         writeln!(out, "{:<18} {whole} whole, {damaged} damaged, {unreadable} unreadable", "Snapshots")?;

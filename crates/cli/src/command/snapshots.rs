@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use rekopia::{
-    ErrorKind, Missing, Observer, Reference, Repository, RootReference, Selection, Snapshot, Snapshots,
+    ErrorKind, Missing, Observer, Reference, RootCandidate, RootReference, Selection, Snapshot, Snapshots,
     Source,
 };
 use serde_json::{Value, json};
@@ -37,6 +37,10 @@ pub(super) async fn run(global: &Global, args: &Args) -> Result<u8> {
         of_source.retain(|s| wanted.has_tags(s));
         !of_source.is_empty()
     });
+    let roots = match global.salvage && args.source.is_none() {
+        true => repository.root_candidates(&snapshots, observer.as_ref()).await?,
+        false => Vec::new(),
+    };
     let mut out = BufWriter::new(output());
     if sources.is_empty() && (no_source || !wanted.tags.is_empty()) {
         if no_source {
@@ -56,43 +60,47 @@ pub(super) async fn run(global: &Global, args: &Args) -> Result<u8> {
     }
     if global.json {
         let all = sources.values().flatten().map(|s| document(&snapshots, s, reasons.get(s.id.as_str())));
-        let all: Vec<Value> = all.collect();
+        let all: Vec<Value> = all.chain(roots.iter().map(unnamed)).collect();
         writeln!(out, "{}", serde_json::to_string_pretty(&all)?)?;
     } else {
         print(&mut out, &snapshots, &sources, &reasons, &zone)?;
     }
     out.flush()?;
-    let code = hidden(&snapshots).unwrap_or(0);
-    if global.salvage && args.source.is_none() {
-        roots(&repository, &snapshots, observer.as_ref(), &zone).await?;
+    if !global.json {
+        say_roots(&roots, &zone);
     }
-    Ok(code)
+    Ok(hidden(&snapshots).unwrap_or(0))
 }
 
-/// Root candidates that are shown.
+/// Trees that are shown.
 const ROOTS: usize = 100;
 
-/// Trees that no manifest names; on standard error, beside the list of snapshots.
-async fn roots(
-    repository: &Repository,
-    snapshots: &Snapshots,
-    observer: &dyn Observer,
-    zone: &jiff::tz::TimeZone,
-) -> Result<()> {
-    let candidates = repository.root_candidates(snapshots, observer).await?;
-    if candidates.is_empty() {
-        return Ok(());
+/// Trees that no snapshot names; on standard error, beside the list of snapshots.
+fn say_roots(roots: &[RootCandidate], zone: &jiff::tz::TimeZone) {
+    if roots.is_empty() {
+        return;
     }
     say("Directory trees that no snapshot names (deleted, interrupted, or its manifest is lost):");
-    for root in candidates.iter().take(ROOTS) {
+    for root in roots.iter().take(ROOTS) {
         let (size, files) = (text::size(root.bytes), text::count(root.files, "file"));
         let when = if root.entries == 0 { "empty".to_owned() } else { time::show(root.newest_ns, zone) };
         say(&format!("  {when}  {}  {size:>9}  {files}", root.object));
     }
-    if candidates.len() > ROOTS {
-        say(&format!("  … and {} more", candidates.len() - ROOTS));
+    if roots.len() > ROOTS {
+        say(&format!("  … and {} more", roots.len() - ROOTS));
     }
-    Ok(())
+}
+
+/// A tree without a snapshot among the documents of snapshots.
+fn unnamed(root: &RootCandidate) -> Value {
+    let newest = (root.entries > 0).then(|| rekopia_format::time::format_rfc3339_nanos(root.newest_ns));
+    json!({"unnamedTree": {
+        "obj": root.object.to_string(),
+        "newest": newest,
+        "entries": root.entries,
+        "files": root.files,
+        "bytes": root.bytes,
+    }})
 }
 
 /// The exit code of a list that damage may have shortened; said aloud.

@@ -6,6 +6,7 @@ use std::process::{Command, Output, Stdio};
 use rekopia_testkit::damage::Damaged;
 use rekopia_testkit::fixture::Fixture;
 use rekopia_testkit::tree::Tree;
+use rekopia_testkit::writer::{DirectorySink, DirectoryWriter, Metadata, RepositoryWriter, WriterOptions};
 
 /// A copy of a fixture that may be broken.
 struct Broken {
@@ -98,18 +99,40 @@ fn a_lost_format_blob_is_taken_from_a_copy() {
 }
 
 #[test]
-fn trees_without_a_manifest_are_listed_and_restored_by_their_id() {
-    let broken = Broken::copy("volsync");
-    let snapshot = broken.fixture.snapshots.last().unwrap().clone();
-    let listed = broken.says(0, &["--json", "snapshots"]);
-    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
-    let roots = listed.as_array().unwrap().iter().find(|s| s["id"] == snapshot.manifest_id.as_str()).unwrap();
-    let root = roots["rootEntry"]["obj"].as_str().unwrap().to_owned();
-    // All manifests are hidden: the packs that hold nothing but them.
-    broken.lose(&["x"]);
-    let salvaged = broken.says(0, &["--salvage", "snapshots"]);
-    assert!(salvaged.contains(&snapshot.manifest_id), "{salvaged}");
-    let target = broken.dir.path().join("t");
-    let said = broken.says(0, &["--salvage", "restore", &root, target.to_str().unwrap()]);
-    assert!(said.contains("salvaged"), "{said}");
+fn a_tree_that_no_manifest_names_is_found_by_its_structure() {
+    let dir = tempfile::tempdir().unwrap();
+    let (repo, target) = (dir.path().join("repo"), dir.path().join("t"));
+    let options =
+        WriterOptions { password: "secret".into(), chunk_size: Some(512), ..WriterOptions::default() };
+    let mut writer = RepositoryWriter::create(DirectorySink::create(&repo).unwrap(), options).unwrap();
+    let metadata = Metadata { mode: 0o755, uid: 0, gid: 0, mtime_ns: 1_700_000_000_000_000_000 };
+    // Long enough for a seek table; and one inside it, which is no root.
+    let mut root = DirectoryWriter::new(&writer);
+    for n in 0..50 {
+        let file = writer.put_file(format!("file-{n:02}").into_bytes(), metadata, b"123").unwrap();
+        root.add(&mut writer, &file).unwrap();
+    }
+    let mut inner = DirectoryWriter::new(&writer);
+    let file = writer.put_file(&b"inside"[..], metadata, b"12345").unwrap();
+    inner.add(&mut writer, &file).unwrap();
+    let inner = inner.finish(&mut writer, &b"zfolder"[..], metadata).unwrap();
+    root.add(&mut writer, &inner).unwrap();
+    let root = root.finish(&mut writer, &b"root"[..], metadata).unwrap().object.unwrap().to_string();
+    assert!(root.starts_with('I'), "{root}");
+    writer.flush().unwrap();
+    let run = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rekopia"));
+        command.arg("--repo").arg(&repo).args(args).stdin(Stdio::null());
+        command.env("KOPIA_PASSWORD", "secret").env("HOME", "/proc/nonexistent").output().unwrap()
+    };
+    let listed: serde_json::Value =
+        serde_json::from_slice(&run(&["--json", "--salvage", "snapshots"]).stdout).unwrap();
+    let wanted = serde_json::json!([{"unnamedTree": {
+        "obj": root, "newest": "2023-11-14T22:13:20Z", "entries": 51, "files": 51, "bytes": 155,
+    }}]);
+    assert_eq!(listed, wanted);
+    let said = String::from_utf8(run(&["--salvage", "snapshots"]).stderr).unwrap();
+    assert!(said.contains(&format!("  {root}  ")), "{said}");
+    assert!(run(&["restore", &root, target.to_str().unwrap()]).status.success());
+    assert_eq!(std::fs::read(target.join("zfolder/inside")).unwrap(), b"12345");
 }

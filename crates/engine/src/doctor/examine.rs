@@ -177,12 +177,19 @@ async fn unindexed(repository: &Repository, examination: &mut Examination) -> Re
     for e in unindexed.unreadable() {
         examination.found(FindingKind::PackUnreadable, e);
     }
-    for (pack, manifests) in unindexed.manifests() {
-        let what = format!("pack {pack} is in no index, and holds {manifests} contents with manifests");
+    let known = repository.snapshots().await?;
+    let hidden = unindexed.snapshots().iter().filter(|s| !known.all().iter().any(|k| k.id == s.id));
+    let hidden: Vec<String> = hidden.take(NAMED).map(|s| format!("{} of {}", s.id, s.source)).collect();
+    for pack in unindexed.manifests() {
+        let named = if hidden.is_empty() { String::new() } else { format!(" ({})", hidden.join(", ")) };
+        let what = format!("pack {pack} is in no index, and holds manifests{named}");
         examination.findings.push(Finding::new(FindingKind::IndexBlobMissing, what).of_blob(Some(pack)));
     }
     Ok(())
 }
+
+/// Hidden snapshots that are named.
+const NAMED: usize = 5;
 
 /// Every snapshot: its manifest, and its tree.
 async fn snapshots(

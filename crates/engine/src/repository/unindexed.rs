@@ -1,7 +1,7 @@
 //! Packs in no index: usual while a backup runs or after one was interrupted. They are looked into when something was not
 //! found, before that is said.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use rekopia_format::snapshot::Snapshot;
@@ -23,8 +23,8 @@ pub struct Unindexed {
     packs: u64,
     unreadable: Vec<Error>,
     snapshots: Snapshots,
-    /// Packs with manifests that no index leads to, each with the number of such contents.
-    manifests: Vec<(BlobId, u64)>,
+    /// Packs with manifests that no index leads to.
+    manifests: BTreeSet<BlobId>,
     index: Option<Arc<ContentIndex>>,
 }
 
@@ -44,9 +44,9 @@ impl Unindexed {
         self.snapshots.all()
     }
 
-    /// Packs that hold manifests, each with the number of contents. A backup that is interrupted leaves none, but in the
-    /// moment between its last packs and their index blob.
-    pub(crate) fn manifests(&self) -> &[(BlobId, u64)] {
+    /// Packs that hold manifests. A backup that is interrupted leaves none, but in the moment between its last packs and
+    /// their index blob.
+    pub(crate) fn manifests(&self) -> &BTreeSet<BlobId> {
         &self.manifests
     }
 
@@ -164,14 +164,12 @@ impl Repository {
         let snapshots = Snapshots::read(&inside).await?;
         let damaged = snapshots.damage().iter().map(Error::again);
         let unreadable = scanned.unreadable.into_iter().map(|(_, e)| e).chain(damaged).collect();
-        let mut manifests: BTreeMap<&BlobId, u64> = BTreeMap::new();
+        let mut manifests = BTreeSet::new();
         for id in index.local_manifest_contents()? {
-            let is_known = known.find(&id)?.is_some();
-            if let Some(location) = index.find(&id)?.filter(|_| !is_known) {
-                *manifests.entry(index.pack(location.pack)).or_default() += 1;
+            if known.find(&id)?.is_none() {
+                manifests.extend(index.find(&id)?.map(|location| index.pack(location.pack).clone()));
             }
         }
-        let manifests = manifests.into_iter().map(|(pack, count)| (pack.clone(), count)).collect();
         Ok(Unindexed { packs: count, unreadable, snapshots, manifests, index: Some(index) })
     }
 }

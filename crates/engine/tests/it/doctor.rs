@@ -8,7 +8,7 @@ use rekopia_format::BlobId;
 use rekopia_testkit::damage::Damaged;
 use rekopia_testkit::fixture::Fixture;
 
-use crate::support::open_at;
+use crate::support::{is_full, is_of_its_own, open_at};
 
 async fn examined(repo: &Path, password: &str, deep: bool) -> rekopia::Result<Examination> {
     let blobs = connect(&Settings::parse(repo.to_str().unwrap()).unwrap()).await.unwrap();
@@ -19,7 +19,7 @@ async fn examined(repo: &Path, password: &str, deep: bool) -> rekopia::Result<Ex
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_found_in_repositories_that_are_whole() {
     let mut examined_ones = 0;
-    for fixture in Fixture::all().into_iter().filter(|f| !f.name.contains("damaged")) {
+    for fixture in Fixture::all().into_iter().filter(|f| !f.name.contains("damaged") && is_of_its_own(f)) {
         if open_at(&fixture.repo(), &fixture.password).await.is_err() {
             continue;
         }
@@ -31,7 +31,7 @@ async fn nothing_is_found_in_repositories_that_are_whole() {
         assert!(listed >= fixture.snapshots.len() as u64, "{}: {found:?}", fixture.name);
         examined_ones += 1;
     }
-    assert!(examined_ones > 60, "{examined_ones}");
+    assert!(examined_ones > 30, "{examined_ones}");
 }
 
 /// What is done to a blob.
@@ -114,7 +114,8 @@ fn wanted(family: &str, damage: &str) -> &'static [FindingKind] {
 async fn each_damage_is_found_by_its_name() {
     let dir = tempfile::tempdir().unwrap();
     let (mut wrong, mut cases) = (Vec::new(), 0);
-    for name in ["volsync", "format-v1", "ecc-020"] {
+    let names = ["volsync", "format-v1", "ecc-020"];
+    for name in names.into_iter().take(if is_full() { 3 } else { 1 }) {
         let fixture = Fixture::load(name);
         let whole = examined(&fixture.repo(), &fixture.password, false).await.unwrap().whole_snapshots;
         for family in ["kopia.repository", "kopia.blobcfg", "p", "q", "n", "xn"] {
@@ -150,5 +151,5 @@ async fn each_damage_is_found_by_its_name() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(cases > 100, "{cases}");
+    assert!(cases > 40, "{cases}");
 }
