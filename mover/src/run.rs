@@ -131,39 +131,12 @@ async fn restore_inner(config: &Config, cancel: &Cancel, salvage: bool) -> rekop
     let began = Instant::now();
     let listed = cancel.run_until_cancelled(repository.snapshots()).await;
     let Some(snapshots) = listed.transpose()? else { return Ok(Outcome::Stopped(None)) };
-    let mut warnings = Vec::new();
-    let looked = cancel.run_until_cancelled(beyond(config, &repository, &snapshots, salvage)).await;
-    let Some(hidden) = looked.transpose()? else { return Ok(Outcome::Stopped(None)) };
-    let mut selection = config.selection.clone();
-    let chosen = loop {
-        let chosen = choose(config, &selection, &repository, &snapshots, &mut warnings);
-        let newest = chosen.as_ref().ok().copied();
-        match snapshots.doubt(newest) {
-            Some(doubt) if salvage && newest.is_some() => warnings.push(one_line(&doubt.chain(), 600)),
-            Some(doubt) => return Ok(in_doubt(&doubt, newest)),
-            None => {}
-        }
-        let chosen = match chosen {
-            Ok(chosen) => chosen,
-            Err(outcome) => return Ok(hidden.unwrap_or(*outcome)),
-        };
-        let checked = cancel.run_until_cancelled(repository.check_salvaged(&snapshots, chosen)).await;
-        match checked {
-            None => return Ok(Outcome::Stopped(None)),
-            Some(Ok(())) => break chosen,
-            Some(Err(e)) if e.kind() == ErrorKind::Corrupt => {
-                let (id, why) = (&chosen.id, one_line(&e.chain(), 300));
-                warnings.push(format!(
-                    "snapshot {id} is in no index and not whole ({why}): an older one is taken"
-                ));
-                selection.passed_over.push(id.to_string());
-            }
-            Some(Err(e)) => return Err(e),
-        }
+    let selected = cancel.run_until_cancelled(select(config, &repository, &snapshots, salvage)).await;
+    let Some(selected) = selected.transpose()? else { return Ok(Outcome::Stopped(None)) };
+    let (chosen, warnings) = match selected {
+        Ok(selected) => selected,
+        Err(outcome) => return Ok(outcome),
     };
-    if snapshots.is_salvaged(chosen) {
-        warnings.push(format!("snapshot {} is in no index: it was found in its pack", chosen.id));
-    }
     let id = chosen.id.to_string();
     let source = one_line(&chosen.source.to_string(), 300);
     say(&format!("INFO: Selected snapshot with id: {id} ({}, {source})", when(chosen.start_ns)));
@@ -196,6 +169,50 @@ async fn restore_inner(config: &Config, cancel: &Cancel, salvage: bool) -> rekop
         accept(&config.data_dir);
     }
     Ok(outcome)
+}
+
+/// The snapshot to restore, with warnings, or why there is none. One that no index leads to is taken only when all of it is
+/// there, else the next older.
+async fn select<'a>(
+    config: &Config,
+    repository: &Repository,
+    snapshots: &'a Snapshots,
+    salvage: bool,
+) -> rekopia::Result<Result<(&'a Snapshot, Vec<String>), Outcome>> {
+    let hidden = beyond(config, repository, snapshots, salvage).await?;
+    let (mut selection, mut passed_over) = (config.selection.clone(), Vec::new());
+    loop {
+        let mut warnings = Vec::new();
+        let chosen = choose(config, &selection, repository, snapshots, &mut warnings);
+        let newest = chosen.as_ref().ok().copied();
+        match snapshots.doubt(newest) {
+            Some(doubt) if salvage && newest.is_some() => warnings.push(one_line(&doubt.chain(), 600)),
+            Some(doubt) => return Ok(Err(in_doubt(&doubt, newest))),
+            None => {}
+        }
+        let chosen = match chosen {
+            Ok(chosen) => chosen,
+            Err(outcome) => return Ok(Err(hidden.unwrap_or(*outcome))),
+        };
+        let id = &chosen.id;
+        match repository.check_salvaged(snapshots, chosen).await {
+            Ok(()) => {
+                warnings.extend(passed_over);
+                if snapshots.is_salvaged(chosen) {
+                    warnings.push(format!("snapshot {id} is in no index: it was found in its pack"));
+                }
+                return Ok(Ok((chosen, warnings)));
+            }
+            Err(e) if e.kind() == ErrorKind::Corrupt => {
+                let why = one_line(&e.chain(), 300);
+                let what =
+                    format!("snapshot {id} is in no index and not whole ({why}): an older one is taken");
+                passed_over.push(what);
+                selection.passed_over.push(id.to_string());
+            }
+            Err(e) => return Err(e),
+        }
+    }
 }
 
 /// Before nothing is found: packs in no index may hold it.

@@ -38,6 +38,8 @@ pub(crate) struct Loaded {
     pub(crate) salvaged: Option<Salvaged>,
     /// An epoch has blobs, but no marker says that it has begun.
     pub(crate) is_marker_lost: bool,
+    /// Unix seconds: what was deleted until then may have been dropped from the index.
+    pub(crate) watermark: Option<u64>,
 }
 
 /// What can be had before the key is derived: that takes as long as several round trips.
@@ -170,7 +172,15 @@ impl IndexLoader<'_> {
         let (covered, damage): (Vec<_>, Vec<_>) = bad.into_iter().partition(|(id, _)| known.contains(id));
         let (mut damage, covered) = (errors(damage), errors(covered));
         let salvaged = scanned.map(|scanned| Salvaged::of(&index, &mut damage, scanned));
-        Ok(Loaded { index, blobs, damage, covered, salvaged, is_marker_lost: chosen.is_marker_lost })
+        Ok(Loaded {
+            index,
+            blobs,
+            damage,
+            covered,
+            salvaged,
+            is_marker_lost: chosen.is_marker_lost,
+            watermark,
+        })
     }
 
     async fn list_set(

@@ -66,6 +66,8 @@ pub(crate) struct Opening {
     pub(crate) blobcfg_unread: Option<String>,
     /// An epoch has blobs, but no marker says that it has begun.
     pub(crate) is_marker_lost: bool,
+    /// Unix seconds: what was deleted until then may have been dropped from the index.
+    pub(crate) watermark: Option<u64>,
     /// What the packs' own indexes made up for, where they were read.
     pub(crate) salvaged: Option<Salvaged>,
 }
@@ -106,6 +108,7 @@ impl Repository {
             covered: opened.loaded.covered,
             blobcfg_unread: opened.blobcfg.err(),
             is_marker_lost: opened.loaded.is_marker_lost,
+            watermark: opened.loaded.watermark,
             salvaged: opened.loaded.salvaged,
         };
         let config = opened.config;

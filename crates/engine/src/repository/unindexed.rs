@@ -1,7 +1,7 @@
 //! Packs in no index: usual while a backup runs or after one was interrupted. They are looked into when something was not
 //! found, before that is said.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex};
 
 use rekopia_format::snapshot::Snapshot;
@@ -44,8 +44,8 @@ impl Unindexed {
         self.snapshots.all()
     }
 
-    /// Packs that hold manifests. A backup that is interrupted leaves none, but in the moment between its last packs and
-    /// their index blob.
+    /// Packs that hold manifests, as far as these cannot have been deleted and dropped from the index since. A backup that
+    /// is interrupted leaves none, but in the moment between its last packs and their index blob.
     pub(crate) fn manifests(&self) -> &BTreeSet<BlobId> {
         &self.manifests
     }
@@ -149,6 +149,10 @@ impl Repository {
             return Ok(Unindexed::default());
         }
         let count = packs.len() as u64;
+        let watermark_ns =
+            i64::try_from(self.opening().watermark.unwrap_or(0)).unwrap_or(0).saturating_mul(1_000_000_000);
+        let late = packs.iter().filter(|pack| pack.modified_ns == 0 || pack.modified_ns > watermark_ns);
+        let late: HashSet<BlobId> = late.map(|pack| pack.id.clone()).collect();
         let builder = Arc::new(Mutex::new(IndexBuilder::new(IndexLimit::default())));
         let scanned = scanner.scan_these(packs, &builder).await?;
         let builder = Arc::into_inner(builder).and_then(|lock| lock.into_inner().ok());
@@ -170,6 +174,7 @@ impl Repository {
                 manifests.extend(index.find(&id)?.map(|location| index.pack(location.pack).clone()));
             }
         }
+        manifests.retain(|pack| late.contains(pack));
         Ok(Unindexed { packs: count, unreadable, snapshots, manifests, index: Some(index) })
     }
 }
