@@ -6,7 +6,7 @@ use rustix::fs::XattrFlags;
 use rustix::io::Errno;
 
 use crate::cloud::Cloud;
-use crate::place::{Place, S2};
+use crate::place::{Place, S2, S3};
 use crate::table::{Case, run};
 
 pub(crate) const CASES: &[Case] = &[
@@ -38,7 +38,7 @@ fn no_index() {
     assert!(ended.log.contains("onDamage: salvage allows that"), "{}", ended.log);
     // The packs know what is in them.
     place.set("REKOPIA_ON_DAMAGE", "salvage");
-    let ended = place.restores(S2);
+    let ended = place.restores(S3);
     assert!(ended.log.contains("trying what its packs say of themselves"), "{}", ended.log);
 }
 
