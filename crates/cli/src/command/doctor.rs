@@ -76,7 +76,8 @@ fn print(out: &mut impl Write, examination: &Examination) -> Result<()> {
         writeln!(out, "  → {}", remedy(kind, examination))?;
     }
     if examination.findings.is_empty() {
-        writeln!(out, "\nNothing is wrong.")?;
+        let what = "Nothing is wrong, as far as listings and metadata tell;";
+        writeln!(out, "\n{what} `rekopia verify --all` reads the data.")?;
     }
     Ok(())
 }

@@ -95,7 +95,8 @@ pub async fn examine(
         deep(&repository, &mut examination, observer).await?;
     }
     for (blob, shards) in repository.repairs() {
-        let what = format!("error correction repaired {shards} shards of {blob}: the storage is failing");
+        let what =
+            format!("error correction repaired damaged shards of {blob} ({shards}): the storage is failing");
         examination.findings.push(Finding::new(FindingKind::ShardsRepaired, what).of_blob(Some(&blob)));
     }
     judge_packs(&mut examination);

@@ -144,8 +144,9 @@ impl<'a> Run<'a> {
         report.fatal = self.state.fatal();
         report.salvaged = self.repository.is_salvaged();
         for (pack, shards) in self.repository.repairs().into_iter().take(REPAIRED_SHOWN) {
-            let what =
-                format!("error correction repaired {shards} shards of pack {pack}: the storage is failing");
+            let what = format!(
+                "error correction repaired damaged shards of {pack} ({shards}): the storage is failing"
+            );
             report.warnings.push(what);
         }
         report
