@@ -63,8 +63,11 @@ pub(crate) fn is_full() -> bool {
     std::env::var_os("REKOPIA_FULL").is_some()
 }
 
-/// Whether the fixture is more than one of many that differ only in hash, cipher or password; all are when there is time.
+/// Whether the fixture is more than one of many that differ only in hash, cipher, password, program or layout of folders;
+/// all are when there is time.
 pub(crate) fn is_of_its_own(fixture: &Fixture) -> bool {
-    let is_one_of_many = ["matrix-", "password-"].iter().any(|many| fixture.name.starts_with(many));
+    let is_one_of_many = ["matrix-", "password-", "old-", "sharding-", "ecc-", "compress"]
+        .iter()
+        .any(|many| fixture.name.starts_with(many));
     !is_one_of_many || is_full()
 }
