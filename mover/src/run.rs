@@ -226,11 +226,7 @@ async fn beyond(
         return Ok(None);
     }
     let unindexed = repository.unindexed().await?;
-    let packs = match unindexed.packs() {
-        0 => return Ok(None),
-        1 => "1 pack is in no index".to_owned(),
-        n => format!("{n} packs are in no index"),
-    };
+    let Some(packs) = unindexed.counted() else { return Ok(None) };
     let own = unindexed.snapshots().iter().filter(|s| s.source == config.source).max_by_key(|s| s.start_ns);
     let what = match (own, unindexed.unreadable().first()) {
         (Some(s), _) => format!(

@@ -3,12 +3,11 @@
 use std::collections::{HashMap, HashSet};
 
 use rekopia_format::ObjectId;
-use rekopia_format::directory::{DirectoryScanner, Entry, EntryKind};
+use rekopia_format::directory::{Entry, EntryKind};
 
-use crate::error::{Error, ErrorKind, Result};
-use crate::repository::contents::Contents;
+use crate::error::{ErrorKind, Result};
 use crate::repository::listed_packs::ListedPacks;
-use crate::repository::objects::{ObjectReader, SliceReader};
+use crate::repository::objects::read_directory;
 use crate::repository::read_ahead::ReadAhead;
 
 /// What is known of trees so far.
@@ -79,7 +78,8 @@ impl<'a> Trees<'a> {
     async fn look_into(&mut self, object: ObjectId, path: String) -> Result<Frame> {
         let mut frame = Frame { object, path, below: Vec::new(), missing: None };
         let mut entries = Vec::new();
-        match self.read(&object, &mut entries).await {
+        let contents = &self.packs.contents;
+        match read_directory(contents, &mut self.ahead, &object, |entry| entries.push(entry)).await {
             Ok(()) => {}
             Err(e) if e.kind() == ErrorKind::Corrupt => {
                 frame.missing = Some(format!("{}: {}", shown(&frame.path), e.chain()));
@@ -105,41 +105,15 @@ impl<'a> Trees<'a> {
         Ok(frame)
     }
 
-    async fn read(&mut self, object: &ObjectId, entries: &mut Vec<Entry>) -> Result<()> {
-        let contents: &Contents = &self.packs.contents;
-        let mut reader = ObjectReader::new(object, None);
-        let mut scanner = DirectoryScanner::new();
-        let damaged = |e| Error::new(ErrorKind::Corrupt, format!("directory {object} is damaged")).because(e);
-        while let Some(chunk) = reader.next(contents, &mut self.ahead).await? {
-            scanner.push(&chunk, |entry| entries.extend(entry.ok())).map_err(damaged)?;
-        }
-        scanner.finish().map_err(damaged)?;
-        Ok(())
-    }
-
     async fn missing_in_file(&mut self, entry: &Entry, path: &str) -> Result<Option<String>> {
         let Some(object) = &entry.object else {
             let needs_one = matches!(entry.kind, EntryKind::File | EntryKind::Directory);
             return Ok(needs_one.then(|| format!("{}: it has no object", shown(path))));
         };
-        match self.check(object).await {
+        match self.packs.check_object(object, &mut self.ahead).await {
             Ok(()) => Ok(None),
             Err(e) if e.kind() == ErrorKind::Corrupt => Ok(Some(format!("{}: {}", shown(path), e.chain()))),
             Err(e) => Err(e),
-        }
-    }
-
-    async fn check(&mut self, object: &ObjectId) -> Result<()> {
-        let mut reader = SliceReader::new(object, None);
-        loop {
-            let slices = reader.next(&self.packs.contents, &mut self.ahead, 4096).await?;
-            if slices.is_empty() {
-                return Ok(());
-            }
-            for slice in slices.iter().filter(|slice| slice.len != Some(0)) {
-                let location = self.packs.contents.locate(&slice.content)?;
-                self.packs.check(&slice.content, &location)?;
-            }
         }
     }
 }

@@ -46,9 +46,7 @@ impl Repository {
         }
         if self.is_in_doubt().await {
             let packs = ListedPacks::read(self).await?;
-            for slice in slices.iter().filter(|slice| slice.len != Some(0)) {
-                packs.check(&slice.content, &packs.contents.locate(&slice.content)?)?;
-            }
+            packs.check_slices(&slices)?;
         }
         let mut len = slices.back().map_or(0, |s| s.start + s.len.unwrap_or(0));
         let mut last = None;

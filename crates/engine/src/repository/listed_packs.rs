@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 
 use rekopia_blob::{BlobError, BlobErrorKind};
-use rekopia_format::{BlobId, ContentId};
+use rekopia_format::{BlobId, ContentId, ObjectId};
 
 use super::Repository;
 use super::contents::{Contents, missing};
 use super::index::{ContentIndex, Location, PackIdx};
+use super::objects::{Slice, SliceReader};
+use super::read_ahead::ReadAhead;
 use crate::error::{Error, Result};
 
 /// The packs of an index as the storage lists them.
@@ -54,6 +56,29 @@ impl ListedPacks {
         }
         drop(numbers);
         Ok(ListedPacks { contents, lens })
+    }
+
+    /// Whether all contents of an object are there, as far as lengths of packs tell; its seek tables are read.
+    ///
+    /// # Errors
+    /// What a read of the first missing one would fail with; those of reading the seek tables.
+    pub(crate) async fn check_object(&self, object: &ObjectId, ahead: &mut ReadAhead) -> Result<()> {
+        let mut reader = SliceReader::new(object, None);
+        loop {
+            let slices = reader.next(&self.contents, ahead, 4096).await?;
+            if slices.is_empty() {
+                return Ok(());
+            }
+            self.check_slices(&slices)?;
+        }
+    }
+
+    /// Whether the contents of these slices are there, as [`check_object`](Self::check_object) tells.
+    pub(crate) fn check_slices<'a>(&self, slices: impl IntoIterator<Item = &'a Slice>) -> Result<()> {
+        for slice in slices.into_iter().filter(|slice| slice.len != Some(0)) {
+            self.check(&slice.content, &self.contents.locate(&slice.content)?)?;
+        }
+        Ok(())
     }
 
     /// Whether the pack holds this content, as far as its length tells.

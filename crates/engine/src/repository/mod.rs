@@ -25,7 +25,6 @@ pub(crate) mod unindexed;
 mod whole;
 
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use rekopia_blob::{BlobId, BlobReader};
@@ -187,12 +186,8 @@ impl Repository {
 
     /// What was asked of the storage so far: opening, looking up and every run on this repository.
     pub fn traffic(&self) -> Traffic {
-        let counters = self.contents().traffic;
-        Traffic {
-            requests: counters.requests.load(Ordering::Relaxed),
-            fetched_bytes: counters.bytes.load(Ordering::Relaxed),
-            retries: self.usage().retries,
-        }
+        let (requests, fetched_bytes) = self.contents().traffic.sums();
+        Traffic { requests, fetched_bytes, retries: self.usage().retries }
     }
 
     /// Packs of which error correction repaired something so far, each with the number of its damaged shards: nothing is

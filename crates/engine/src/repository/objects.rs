@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 
 use rekopia_format::compression::Decoder;
+use rekopia_format::directory::{DirectoryScanner, Entry};
 use rekopia_format::object::{IndirectEntry, SeekTableScanner};
 use rekopia_format::{ContentId, ObjectId};
 
@@ -193,6 +194,32 @@ impl ObjectReader {
         }
         Ok(Some(bytes))
     }
+}
+
+/// Calls `each` for every entry of a directory, in stored order; unusable entries are skipped.
+///
+/// # Errors
+/// [`ErrorKind::Corrupt`] when its contents cannot be read or are no directory; a storage's errors as they are.
+pub(crate) async fn read_directory(
+    contents: &Contents,
+    ahead: &mut ReadAhead,
+    object: &ObjectId,
+    mut each: impl FnMut(Entry),
+) -> Result<()> {
+    let mut reader = ObjectReader::new(object, None);
+    let mut scanner = DirectoryScanner::new();
+    let damaged = |e| Error::new(ErrorKind::Corrupt, format!("directory {object} is damaged")).because(e);
+    while let Some(chunk) = reader.next(contents, ahead).await? {
+        scanner
+            .push(&chunk, |entry| {
+                if let Ok(entry) = entry {
+                    each(entry)
+                }
+            })
+            .map_err(damaged)?;
+    }
+    scanner.finish().map_err(damaged)?;
+    Ok(())
 }
 
 fn broken(what: &str) -> Error {

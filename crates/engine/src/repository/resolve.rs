@@ -8,9 +8,8 @@ use rekopia_format::entry_name::EntryName;
 use rekopia_format::snapshot::{Snapshot, Source};
 
 use super::Repository;
-use super::contents::Contents;
 use super::near::{alike, below, listed_as, longest_parent, no_such_id, no_such_source};
-use super::objects::ObjectReader;
+use super::objects::read_directory;
 use super::read_ahead::ReadAhead;
 use super::reference::{Reference, Resolved, RootReference};
 use super::snapshots::{Selection, Snapshots};
@@ -264,26 +263,11 @@ impl Repository {
     }
 
     /// Calls `each` for every entry of a directory, in stored order; unusable entries are skipped.
-    pub async fn for_each_entry(&self, directory: &Entry, mut each: impl FnMut(Entry)) -> Result<()> {
+    pub async fn for_each_entry(&self, directory: &Entry, each: impl FnMut(Entry)) -> Result<()> {
         let object = directory
             .object
             .ok_or_else(|| Error::new(ErrorKind::Corrupt, "a directory without an object"))?;
-        let contents: Contents = self.contents();
-        let mut ahead = ReadAhead::default();
-        let mut reader = ObjectReader::new(&object, None);
-        let mut scanner = rekopia_format::directory::DirectoryScanner::new();
-        let damaged = |e| Error::new(ErrorKind::Corrupt, format!("directory {object} is damaged")).because(e);
-        while let Some(chunk) = reader.next(&contents, &mut ahead).await? {
-            scanner
-                .push(&chunk, |entry| {
-                    if let Ok(entry) = entry {
-                        each(entry)
-                    }
-                })
-                .map_err(damaged)?;
-        }
-        scanner.finish().map_err(damaged)?;
-        Ok(())
+        read_directory(&self.contents(), &mut ReadAhead::default(), &object, each).await
     }
 }
 

@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex};
 
+use rekopia_blob::BlobInfo;
 use rekopia_format::snapshot::Snapshot;
 use rekopia_format::{BlobId, ObjectId};
 
@@ -34,6 +35,15 @@ impl Unindexed {
         self.packs
     }
 
+    /// How many there are, in words; `None` when there is none.
+    pub fn counted(&self) -> Option<String> {
+        match self.packs {
+            0 => None,
+            1 => Some("1 pack is in no index".to_owned()),
+            n => Some(format!("{n} packs are in no index")),
+        }
+    }
+
     /// Why some of them cannot be read: what they hold is not known.
     pub fn unreadable(&self) -> &[Error] {
         &self.unreadable
@@ -52,11 +62,7 @@ impl Unindexed {
 
     /// What to say of `not_found`, now that what is asked for was found in these packs, or was not.
     fn judge(&self, not_found: Error, found: Option<&Snapshot>, is_object: bool) -> Error {
-        let packs = match self.packs {
-            0 => return not_found,
-            1 => "1 pack is in no index".to_owned(),
-            n => format!("{n} packs are in no index"),
-        };
+        let Some(packs) = self.counted() else { return not_found };
         let holds = match (found, self.unreadable.first()) {
             (Some(s), _) => format!("snapshot {} of {}", s.id, s.source),
             (None, _) if is_object => "it".to_owned(),
@@ -135,19 +141,26 @@ impl Repository {
     /// # Errors
     /// When the storage does not answer.
     pub async fn unindexed(&self) -> Result<Unindexed> {
-        // A backup may have ended since the index was read.
-        self.reload_index().await?;
-        let contents = self.contents();
-        let traffic = &contents.traffic;
-        let scanner =
-            Scanner { blobs: &contents.blobs, opener: &contents.opener, traffic, observer: &Silent };
-        let known = Arc::clone(&contents.index);
+        let listed = self.contents();
+        let traffic = &listed.traffic;
+        let scanner = Scanner { blobs: &listed.blobs, opener: &listed.opener, traffic, observer: &Silent };
         let mut packs = scanner.list('q').await?;
-        let indexed = contents.index.indexed_packs();
-        packs.retain(|pack| !indexed.contains(&pack.id));
+        let keep_unindexed = |packs: &mut Vec<BlobInfo>, index: &ContentIndex| {
+            let indexed = index.indexed_packs();
+            packs.retain(|pack| !indexed.contains(&pack.id));
+        };
+        keep_unindexed(&mut packs, &listed.index);
         if packs.is_empty() {
             return Ok(Unindexed::default());
         }
+        // A backup may have ended since the index was read.
+        self.reload_index().await?;
+        let contents = self.contents();
+        keep_unindexed(&mut packs, &contents.index);
+        if packs.is_empty() {
+            return Ok(Unindexed::default());
+        }
+        let known = Arc::clone(&contents.index);
         let count = packs.len() as u64;
         let watermark_ns =
             i64::try_from(self.opening().watermark.unwrap_or(0)).unwrap_or(0).saturating_mul(1_000_000_000);

@@ -5,7 +5,6 @@ use rekopia_format::snapshot::Snapshot;
 
 use super::Repository;
 use super::listed_packs::ListedPacks;
-use super::objects::SliceReader;
 use super::read_ahead::ReadAhead;
 use super::snapshots::Snapshots;
 use crate::error::{Error, ErrorKind, Result};
@@ -44,14 +43,5 @@ async fn check_object(packs: &ListedPacks, ahead: &mut ReadAhead, entry: &Entry)
             _ => Ok(()),
         };
     };
-    let mut reader = SliceReader::new(object, None);
-    loop {
-        let slices = reader.next(&packs.contents, ahead, 4096).await?;
-        if slices.is_empty() {
-            return Ok(());
-        }
-        for slice in slices.iter().filter(|slice| slice.len != Some(0)) {
-            packs.check(&slice.content, &packs.contents.locate(&slice.content)?)?;
-        }
-    }
+    packs.check_object(object, ahead).await
 }

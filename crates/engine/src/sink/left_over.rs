@@ -44,8 +44,7 @@ impl Sink {
 
 fn left_over(name: &str, number: u32) -> String {
     let suffix = if number == 1 { ".damaged".to_owned() } else { format!(".damaged-{number}") };
-    let room = LONGEST - suffix.len();
-    let end = (0..=room.min(name.len())).rev().find(|at| name.is_char_boundary(*at)).unwrap_or(0);
+    let end = name.floor_char_boundary(LONGEST - suffix.len());
     format!("{}{suffix}", &name[..end])
 }
 

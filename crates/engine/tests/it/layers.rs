@@ -67,7 +67,11 @@ const TABLE: Table<'_> = &[
     ("repository::reference", "error repository::near"),
     ("repository::read_ahead", "error repository::contents"),
     ("repository::objects", "error repository::Repository repository::contents repository::read_ahead"),
-    ("repository::listed_packs", "error repository::Repository repository::contents repository::index"),
+    (
+        "repository::listed_packs",
+        "error repository::Repository repository::contents repository::index repository::objects \
+         repository::read_ahead",
+    ),
     (
         "repository::file",
         "error repository::Repository repository::contents repository::listed_packs repository::objects \
@@ -85,21 +89,17 @@ const TABLE: Table<'_> = &[
     ),
     (
         "repository::whole",
-        "error repository::Repository repository::listed_packs repository::objects repository::read_ahead \
-         repository::snapshots",
+        "error repository::Repository repository::listed_packs repository::read_ahead repository::snapshots",
     ),
     (
         "repository::resolve",
-        "error repository::Repository repository::contents repository::near repository::objects \
+        "error repository::Repository repository::near repository::objects \
          repository::read_ahead repository::reference repository::snapshots",
     ),
     // What state a repository is in.
     ("doctor::finding", ""),
     ("doctor::blobs", "error repository::contents repository::index doctor::finding"),
-    (
-        "doctor::trees",
-        "error repository::contents repository::listed_packs repository::objects repository::read_ahead",
-    ),
+    ("doctor::trees", "error repository::listed_packs repository::objects repository::read_ahead"),
     ("doctor::examine", "error observer repository doctor::blobs doctor::finding doctor::trees"),
     ("doctor", "doctor"),
     // The sink: values and handles, the destination as all share it, and what is done to it.

@@ -85,9 +85,8 @@ impl IndexBuilder {
             // Neighbours mostly share a pack, and a name is much longer than its number.
             let pack = match last_pack {
                 Some((last, number)) if last == name => number,
-                _ => self.packs.number(name)?,
+                _ => self.packs.indexed_number(name)?,
             };
-            self.packs.mark_indexed(pack);
             last_pack = Some((name, pack));
             self.add_entry(&entry, pack, false)?;
         }

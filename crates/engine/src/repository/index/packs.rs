@@ -51,11 +51,13 @@ impl Packs {
         self.add(id.clone(), len)
     }
 
-    /// An index blob names this pack.
-    pub(super) fn mark_indexed(&mut self, number: u32) {
+    /// The number of a pack that an index blob names.
+    pub(super) fn indexed_number(&mut self, name: &str) -> Result<u32, IndexError> {
+        let number = self.number(name)?;
         if let Some(indexed) = self.indexed.get_mut(number as usize) {
             *indexed = true;
         }
+        Ok(number)
     }
 
     pub(super) fn name(&self, pack: PackIdx) -> &BlobId {
