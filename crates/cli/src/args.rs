@@ -46,6 +46,10 @@ pub(crate) struct Global {
     /// Of a damaged repository: read what its index does not lead to any more
     #[arg(long, global = true, help_heading = SALVAGE)]
     pub(crate) salvage: bool,
+    /// With --salvage: keep what was read of the packs in this file, encrypted as there;
+    /// the next command reads only packs that are new
+    #[arg(long, global = true, value_name = "FILE", help_heading = SALVAGE)]
+    pub(crate) salvage_index: Option<PathBuf>,
     /// A copy of the file kopia.repository, where the repository has lost its own (the
     /// cache folder of each Kopia client has one)
     #[arg(long, global = true, value_name = "FILE", help_heading = SALVAGE)]

@@ -41,6 +41,7 @@ pub(crate) async fn open_by<T>(
         index_memory_bytes: global.index_memory.unwrap_or_else(rekopia::index_memory_bytes),
         index_dir: cache(global),
         salvage: global.salvage,
+        salvage_index: salvage_index(global)?,
         format_blob: global.format_blob.as_deref().map(format_blob).transpose()?,
     };
     let connect =
@@ -86,6 +87,14 @@ pub(crate) async fn open_by<T>(
     }
 }
 
+/// Where a salvage keeps what it has read.
+fn salvage_index(global: &Global) -> Result<Option<PathBuf>> {
+    if global.salvage_index.is_some() && !global.salvage {
+        bail!(CommandError::usage("--salvage-index says where --salvage keeps what it has read: give both"));
+    }
+    Ok(global.salvage_index.clone())
+}
+
 /// The bytes of a copy of the format blob; real ones have about a kilobyte.
 fn format_blob(path: &Path) -> Result<Vec<u8>> {
     const LONGEST: u64 = 1 << 20;
@@ -122,7 +131,7 @@ pub(crate) fn files(global: &Global) -> Result<Vec<PathBuf>> {
     let mut files = settings.files();
     files.extend(config_path.as_deref().map(saved_password_path));
     files.extend(config_path);
-    let named = [&global.password_file, &global.token_file, &global.format_blob];
+    let named = [&global.password_file, &global.token_file, &global.format_blob, &global.salvage_index];
     files.extend(named.into_iter().flatten().cloned());
     files.extend(cache(global));
     Ok(files)

@@ -8,6 +8,44 @@ use rekopia_format::sharding::Sharding;
 
 use crate::fixture::copy_dir;
 
+/// What is done to a blob in a matrix of damages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Harm {
+    /// It is gone.
+    Missing,
+    /// It has no bytes.
+    Empty,
+    /// All bits of its first byte are inverted.
+    FirstByte,
+    /// All bits of the byte in its middle are inverted.
+    MiddleByte,
+    /// All bits of its last byte are inverted.
+    LastByte,
+    /// Its second half is gone.
+    Cut,
+    /// A hundred bytes follow it.
+    Appended,
+    /// It and another blob of its kind have changed places.
+    Swapped,
+    /// It is there, and cannot be read.
+    Unreadable,
+}
+
+impl Harm {
+    /// All of them.
+    pub const ALL: [Harm; 9] = [
+        Harm::Missing,
+        Harm::Empty,
+        Harm::FirstByte,
+        Harm::MiddleByte,
+        Harm::LastByte,
+        Harm::Cut,
+        Harm::Appended,
+        Harm::Swapped,
+        Harm::Unreadable,
+    ];
+}
+
 /// A repository on disk that may be damaged.
 #[derive(Debug)]
 pub struct Damaged {
@@ -86,6 +124,29 @@ impl Damaged {
         let (first, second) = (fs::read(self.path(a)).unwrap(), fs::read(self.path(b)).unwrap());
         fs::write(self.path(a), second).unwrap();
         fs::write(self.path(b), first).unwrap();
+    }
+
+    /// Does this to a blob, which has bytes; `other` is what it changes places with.
+    pub fn harm(&self, blob: &BlobId, other: Option<&BlobId>, harm: Harm) {
+        let path = self.path(blob);
+        match harm {
+            Harm::Missing => self.delete(blob),
+            Harm::Empty => self.change(blob, Vec::clear),
+            Harm::FirstByte => self.change(blob, |bytes| bytes[0] ^= 0xff),
+            Harm::MiddleByte => self.change(blob, |bytes| {
+                let middle = bytes.len() / 2;
+                bytes[middle] ^= 0xff;
+            }),
+            Harm::LastByte => self.change(blob, |bytes| *bytes.last_mut().unwrap() ^= 0xff),
+            Harm::Cut => self.change(blob, |bytes| bytes.truncate(bytes.len() / 2)),
+            Harm::Appended => self.change(blob, |bytes| bytes.extend([0x5a; 100])),
+            Harm::Swapped => self.swap(blob, other.unwrap()),
+            // To whoever is root nothing is forbidden: a folder in its place is as good.
+            Harm::Unreadable => {
+                fs::remove_file(&path).unwrap();
+                fs::create_dir(&path).unwrap();
+            }
+        }
     }
 
     fn change(&self, blob: &BlobId, change: impl FnOnce(&mut Vec<u8>)) {

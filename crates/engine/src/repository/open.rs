@@ -18,7 +18,7 @@ use super::index::IndexLimit;
 use super::load::{Early, IndexLoader, Loaded};
 use super::options::{OpenOptions, Password};
 use super::repairs::Repairs;
-use super::salvage::{Scanner, find_format_blob};
+use super::salvage::{Keep, Scanner, find_format_blob};
 use super::traffic::TrafficCounters;
 use crate::error::{Error, ErrorKind, Result};
 use crate::observer::{Event, Observer};
@@ -59,7 +59,9 @@ pub(crate) async fn open(
 
     let opener = Arc::new(content_opener(&config)?);
     let (epochs, limit) = (&config.epoch_parameters, &options.index_limit());
-    let scanner = Scanner { blobs, opener: &opener, traffic, observer };
+    let unique_id = format.unique_id.as_slice();
+    let keep = options.salvage_index.as_deref().map(|path| Keep { path, unique_id });
+    let scanner = Scanner { blobs, opener: &opener, traffic, observer, keep };
     let (scanner, repairs) = (options.salvage.then_some(&scanner), Arc::new(Repairs::default()));
     let loader = IndexLoader { blobs, opener: &opener, traffic, epochs, limit, scanner, repairs: &repairs };
     let loaded = loader.load(early?).await?;

@@ -41,6 +41,9 @@ pub struct OpenOptions {
     /// Look beyond what damage hides: the index that each pack has of itself, and the copies of the format blob that packs
     /// may hold. Costs a request for each pack. What is found is that of the moment of opening, and is not read once more.
     pub salvage: bool,
+    /// A file that keeps what a salvage has read of the packs for the next one, which reads only packs that are new. Made
+    /// when it is missing; it holds what the packs hold, encrypted as there, and is its user's alone.
+    pub salvage_index: Option<PathBuf>,
     /// The bytes of `kopia.repository`, where the repository's own are lost: the cache of any client of Kopia has a copy.
     pub format_blob: Option<Vec<u8>>,
 }

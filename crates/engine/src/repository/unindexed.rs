@@ -132,7 +132,8 @@ impl Repository {
     pub(crate) async fn scan_packs(&self, observer: &dyn Observer) -> Result<Scanned> {
         let contents = self.contents();
         let traffic = &contents.traffic;
-        let scanner = Scanner { blobs: &contents.blobs, opener: &contents.opener, traffic, observer };
+        let scanner =
+            Scanner { blobs: &contents.blobs, opener: &contents.opener, traffic, observer, keep: None };
         scanner.scan(&Arc::new(Mutex::new(IndexBuilder::new(self.index_limit.clone())))).await
     }
 
@@ -143,7 +144,8 @@ impl Repository {
     pub async fn unindexed(&self) -> Result<Unindexed> {
         let listed = self.contents();
         let traffic = &listed.traffic;
-        let scanner = Scanner { blobs: &listed.blobs, opener: &listed.opener, traffic, observer: &Silent };
+        let scanner =
+            Scanner { blobs: &listed.blobs, opener: &listed.opener, traffic, observer: &Silent, keep: None };
         let mut packs = scanner.list('q').await?;
         let keep_unindexed = |packs: &mut Vec<BlobInfo>, index: &ContentIndex| {
             let indexed = index.indexed_packs();

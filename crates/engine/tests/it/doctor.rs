@@ -4,8 +4,7 @@ use std::path::Path;
 
 use rekopia::blob::{Settings, connect};
 use rekopia::{Examination, ExaminationOptions, FindingKind, Password, Silent, examine};
-use rekopia_format::BlobId;
-use rekopia_testkit::damage::Damaged;
+use rekopia_testkit::damage::{Damaged, Harm};
 use rekopia_testkit::fixture::Fixture;
 
 use crate::support::{is_full, is_of_its_own, open_at};
@@ -34,78 +33,33 @@ async fn nothing_is_found_in_repositories_that_are_whole() {
     assert!(examined_ones > 15, "{examined_ones}");
 }
 
-/// What is done to a blob.
-const DAMAGES: [&str; 9] = [
-    "missing",
-    "empty",
-    "first byte",
-    "middle byte",
-    "last byte",
-    "cut",
-    "appended",
-    "swapped",
-    "unreadable",
-];
-
-/// Does it; false when it cannot be done to this blob.
-fn spoil(damage: &Damaged, blob: &BlobId, other: Option<&BlobId>, kind: &str) -> bool {
-    let path = damage.path(blob);
-    let mut bytes = std::fs::read(&path).unwrap();
-    let len = bytes.len();
-    match (kind, other) {
-        ("empty", _) => bytes.clear(),
-        ("first byte", _) => bytes[0] ^= 0xff,
-        ("middle byte", _) => bytes[len / 2] ^= 0xff,
-        ("last byte", _) => bytes[len - 1] ^= 0xff,
-        ("cut", _) => bytes.truncate(len / 2),
-        ("appended", _) => bytes.extend([0x5a; 100]),
-        ("swapped", None) => return false,
-        ("swapped", Some(other)) => {
-            bytes = std::fs::read(damage.path(other)).unwrap();
-            damage.swap(blob, other);
-        }
-        ("missing", _) => {
-            damage.delete(blob);
-            return true;
-        }
-        // To whoever is root nothing is forbidden: a folder in its place is as good.
-        _ => {
-            std::fs::remove_file(&path).unwrap();
-            std::fs::create_dir(&path).unwrap();
-            return true;
-        }
-    }
-    std::fs::write(path, bytes).unwrap();
-    true
-}
-
 /// The kinds of finding that may stand for this damage; none: it does no harm that listings and metadata can show.
-fn wanted(family: &str, damage: &str) -> &'static [FindingKind] {
+fn wanted(family: &str, harm: Harm) -> &'static [FindingKind] {
     use FindingKind::{
         BlobcfgDamaged, EpochMarkerMissing, FormatBlobDamaged, FormatBlobMissing, IndexBlobDamaged,
         IndexBlobMissing, IndexBlobRedundant, IndexLost, PackIndexDamaged, PackMisnamed, PackMissing,
         PackShort, PackUnreadable, ShardsRepaired, SnapshotDamaged,
     };
-    match (family, damage) {
-        ("kopia.repository", "missing") => &[FormatBlobMissing],
+    match (family, harm) {
+        ("kopia.repository", Harm::Missing) => &[FormatBlobMissing],
         // White space behind the document.
-        ("kopia.repository", "last byte" | "appended") => &[],
+        ("kopia.repository", Harm::LastByte | Harm::Appended) => &[],
         ("kopia.repository", _) => &[FormatBlobDamaged],
-        ("kopia.blobcfg", "missing") => &[],
+        ("kopia.blobcfg", Harm::Missing) => &[],
         ("kopia.blobcfg", _) => &[BlobcfgDamaged],
-        ("p" | "q", "missing") => &[PackMissing],
+        ("p" | "q", Harm::Missing) => &[PackMissing],
         // What is cut off may be the end alone.
-        ("p" | "q", "empty" | "cut") => &[PackShort, PackIndexDamaged],
+        ("p" | "q", Harm::Empty | Harm::Cut) => &[PackShort, PackIndexDamaged],
         // Whether file data is right, only a verification tells.
-        ("p", "first byte" | "middle byte") => &[],
-        ("p" | "q", "swapped") => &[PackMisnamed, PackShort],
+        ("p", Harm::FirstByte | Harm::MiddleByte) => &[],
+        ("p" | "q", Harm::Swapped) => &[PackMisnamed, PackShort],
         // Most of a small pack are zeros at its end, before its own index.
-        ("q", "first byte" | "middle byte") => &[],
-        ("p" | "q", "last byte" | "appended" | "unreadable") => {
+        ("q", Harm::FirstByte | Harm::MiddleByte) => &[],
+        ("p" | "q", Harm::LastByte | Harm::Appended | Harm::Unreadable) => {
             &[PackIndexDamaged, PackMissing, PackShort, PackUnreadable]
         }
         ("xe" | "xw", _) => &[EpochMarkerMissing],
-        (_, "missing") => &[IndexBlobMissing, IndexLost, SnapshotDamaged],
+        (_, Harm::Missing) => &[IndexBlobMissing, IndexLost, SnapshotDamaged],
         _ => &[IndexBlobDamaged, IndexBlobRedundant, IndexLost, ShardsRepaired],
     }
 }
@@ -119,13 +73,14 @@ async fn each_damage_is_found_by_its_name() {
         let fixture = Fixture::load(name);
         let whole = examined(&fixture.repo(), &fixture.password, false).await.unwrap().whole_snapshots;
         for family in ["kopia.repository", "kopia.blobcfg", "p", "q", "n", "xn"] {
-            for kind in DAMAGES {
+            for kind in Harm::ALL {
                 let root = dir.path().join("repo");
                 let damage = Damaged::copy(&fixture.repo(), &root);
                 let blobs = damage.blobs(family);
                 if let [first, rest @ ..] = blobs.as_slice()
-                    && spoil(&damage, first, rest.first(), kind)
+                    && (kind != Harm::Swapped || !rest.is_empty())
                 {
+                    damage.harm(first, rest.first(), kind);
                     cases += 1;
                     let wanted = wanted(family, kind);
                     match examined(&root, &fixture.password, true).await {
@@ -136,14 +91,14 @@ async fn each_damage_is_found_by_its_name() {
                             let named =
                                 named || is_index && found.is_healthy() && found.whole_snapshots == whole;
                             if !named && !wanted.is_empty() {
-                                wrong.push(format!("{name} {first} {kind}: {:?}", found.findings));
+                                wrong.push(format!("{name} {first} {kind:?}: {:?}", found.findings));
                             }
                         }
                         // Nothing of it is known then: not whether the password is right.
                         Err(e)
                             if family == "kopia.repository"
                                 && e.kind() == rekopia::ErrorKind::InvalidPassword => {}
-                        Err(e) => wrong.push(format!("{name} {first} {kind}: {e:?}")),
+                        Err(e) => wrong.push(format!("{name} {first} {kind:?}: {e:?}")),
                     }
                 }
                 std::fs::remove_dir_all(&root).unwrap();

@@ -42,11 +42,13 @@ const TABLE: Table<'_> = &[
         "repository::contents",
         "error repository::index repository::metadata_blocks repository::repairs repository::traffic",
     ),
-    ("repository::salvage::pack_end", "error repository::traffic"),
+    ("repository::salvage::kept", "error"),
+    ("repository::salvage::pack_end", "error repository::salvage::kept repository::traffic"),
     ("repository::salvage::replica", "error repository::traffic"),
     (
         "repository::salvage::scan",
-        "error observer repository::index repository::salvage::pack_end repository::traffic",
+        "error observer repository::index repository::salvage::kept repository::salvage::pack_end \
+         repository::traffic",
     ),
     ("repository::salvage::salvaged", "error observer repository::index repository::salvage::scan"),
     ("repository::salvage", "repository::salvage"),

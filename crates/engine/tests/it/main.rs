@@ -16,6 +16,7 @@ mod golden;
 mod in_the_way;
 mod layers;
 mod losses;
+mod matrix;
 mod mirror;
 mod mounted;
 mod overwrite;

@@ -142,6 +142,49 @@ async fn packs_that_changed_places_are_read_where_they_are() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_scan_has_read_is_not_read_again() {
+    let fixture = Fixture::load("volsync");
+    let dir = tempfile::tempdir().unwrap();
+    let damage = Damaged::copy(&fixture.repo(), &dir.path().join("repo"));
+    lose_index(&damage);
+    let packs = damage.blobs("p").len() + damage.blobs("q").len();
+    let kept = dir.path().join("kept");
+    let listed = ids(&open(&fixture).await).await;
+    let requests = async || {
+        let blobs = connect(&Settings::parse(damage.root().to_str().unwrap()).unwrap()).await.unwrap();
+        let options =
+            OpenOptions { salvage: true, salvage_index: Some(kept.clone()), ..OpenOptions::default() };
+        let opened =
+            Repository::open(blobs, &Password::new(&*fixture.password), &options, &Silent).await.unwrap();
+        let requests = opened.traffic().requests;
+        assert_eq!(ids(&opened).await, listed);
+        requests
+    };
+    let first = requests().await;
+    let second = requests().await;
+    assert_eq!(first - second, packs as u64, "{first} {second}");
+    // What is broken in the file, and what is behind it, is read from the packs.
+    let mut bytes = std::fs::read(&kept).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0xff;
+    std::fs::write(&kept, &bytes).unwrap();
+    let third = requests().await;
+    assert!(third > second && third < first, "{first} {second} {third}");
+    assert_eq!(requests().await, second);
+    // A pack that is new is read, and a file of another repository is left alone.
+    bytes.truncate(bytes.len() - 10);
+    std::fs::write(&kept, &bytes).unwrap();
+    assert!(requests().await > second);
+    let other = Fixture::load("quickstart");
+    let blobs = connect(&Settings::parse(other.repo().to_str().unwrap()).unwrap()).await.unwrap();
+    let options = OpenOptions { salvage: true, salvage_index: Some(kept.clone()), ..OpenOptions::default() };
+    let e = Repository::open(blobs, &Password::new(&*other.password), &options, &Silent).await.unwrap_err();
+    assert_eq!(e.kind(), ErrorKind::Usage, "{e:?}");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&kept).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_asked_for_and_is_in_no_index_is_damage() {
     let fixture = Fixture::load("volsync");
     let dir = tempfile::tempdir().unwrap();

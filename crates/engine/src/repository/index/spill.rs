@@ -1,4 +1,4 @@
-//! Records in a file: the only place of the repository's code that writes.
+//! Records in a file.
 //!
 //! The file has no name, is its user's alone and vanishes with the process. It holds ids of contents and where they are:
 //! no keys, no data. It is never made in memory: a pod's `/tmp` may be just that.

@@ -2,9 +2,12 @@
 //!
 //! ```text
 //! packs ──► the end of each ──► local index ──► the index, beside what the index blobs say
+//!       │        ▲ │
+//!       │        │ ▼ a file keeps them for the next scan
 //!       └─► the front of some ──► format blob
 //! ```
 
+mod kept;
 mod pack_end;
 mod replica;
 mod salvaged;
@@ -13,4 +16,4 @@ mod scan;
 pub(super) use replica::find_format_blob;
 pub(super) use salvaged::Salvaged;
 pub(crate) use scan::Scanned;
-pub(super) use scan::Scanner;
+pub(super) use scan::{Keep, Scanner};

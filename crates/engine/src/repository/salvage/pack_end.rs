@@ -7,6 +7,7 @@ use rekopia_format::ContentOpener;
 use rekopia_format::pack::{Postamble, TAIL};
 
 use super::super::traffic::TrafficCounters;
+use super::kept::{LONGEST_INDEX, PackEnd};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How the ends of packs are read.
@@ -18,16 +19,13 @@ pub(super) struct PackEnds<'a> {
 
 /// Bytes that are searched for a local index at most, from the end of a pack: the largest packs that Kopia makes have 120 MB.
 const LONGEST_SEARCH: u64 = 256 << 20;
-/// Bytes of a local index at most.
-const LONGEST_INDEX: u64 = 64 << 20;
-
 impl PackEnds<'_> {
-    /// The plaintext of the pack's own index. One request mostly: the last bytes hold all of it. A broken end makes it
-    /// all of the pack.
+    /// What is stored of the pack's own index, and its plaintext. One request mostly: the last bytes hold all of it. A
+    /// broken end makes it all of the pack.
     ///
     /// # Errors
     /// [`ErrorKind::Corrupt`] when there is none that can be read; a storage's errors as they are.
-    pub(super) async fn local_index(&self, pack: &BlobInfo) -> Result<Vec<u8>> {
+    pub(super) async fn local_index(&self, pack: &BlobInfo) -> Result<(PackEnd, Vec<u8>)> {
         if pack.len == 0 {
             return Err(unreadable(pack, "it is empty".to_owned()));
         }
@@ -36,7 +34,7 @@ impl PackEnds<'_> {
         let parsed = Postamble::parse(&tail, pack.len);
         let why = match parsed {
             Ok(postamble) => match self.by_postamble(pack, &postamble, &tail).await {
-                Ok(plain) => return Ok(plain),
+                Ok(found) => return Ok(found),
                 Err(e) if e.kind() != ErrorKind::Corrupt => return Err(e),
                 Err(e) => e.chain(),
             },
@@ -47,10 +45,15 @@ impl PackEnds<'_> {
             true => tail,
             false => self.read(pack, start..pack.len).await?,
         };
-        self.searched(bytes, start).await.ok_or_else(|| unreadable(pack, why))
+        self.searched(pack, bytes, start).await.ok_or_else(|| unreadable(pack, why))
     }
 
-    async fn by_postamble(&self, pack: &BlobInfo, postamble: &Postamble, tail: &[u8]) -> Result<Vec<u8>> {
+    async fn by_postamble(
+        &self,
+        pack: &BlobInfo,
+        postamble: &Postamble,
+        tail: &[u8],
+    ) -> Result<(PackEnd, Vec<u8>)> {
         let stored = match postamble.local_index(tail, pack.len) {
             Some(stored) => stored.to_vec(),
             None if postamble.len > LONGEST_INDEX => {
@@ -58,26 +61,30 @@ impl PackEnds<'_> {
             }
             None => self.read(pack, postamble.offset..postamble.offset + postamble.len).await?,
         };
-        match open(self.opener, &postamble.iv, stored) {
-            Ok(plain) => Ok(plain),
-            Err(_) => {
-                // It may have been damaged on its way.
-                self.blobs.distrust(&pack.id);
-                let again = self.read(pack, postamble.offset..postamble.offset + postamble.len).await?;
-                open(self.opener, &postamble.iv, again).map_err(|e| unreadable(pack, e.to_string()))
-            }
+        let end =
+            |stored| PackEnd { id: pack.id.clone(), pack_len: pack.len, iv: postamble.iv.clone(), stored };
+        let found = end(stored);
+        if let Ok(plain) = found.open(self.opener) {
+            return Ok((found, plain));
         }
+        // It may have been damaged on its way.
+        self.blobs.distrust(&pack.id);
+        let again = end(self.read(pack, postamble.offset..postamble.offset + postamble.len).await?);
+        let plain = again.open(self.opener).map_err(|e| unreadable(pack, e.to_string()))?;
+        Ok((again, plain))
     }
 
     /// A local index anywhere in these last bytes of a pack.
-    async fn searched(&self, bytes: Vec<u8>, start: u64) -> Option<Vec<u8>> {
-        let opener = Arc::clone(self.opener);
+    async fn searched(&self, pack: &BlobInfo, bytes: Vec<u8>, start: u64) -> Option<(PackEnd, Vec<u8>)> {
+        let (opener, id, pack_len) = (Arc::clone(self.opener), pack.id.clone(), pack.len);
         let search = move || {
             let found = Postamble::search(&bytes, start, opener.hash().width());
             found.iter().find_map(|postamble| {
                 let from = usize::try_from(postamble.offset.checked_sub(start)?).ok()?;
                 let to = from.checked_add(usize::try_from(postamble.len).ok()?)?;
-                open(&opener, &postamble.iv, bytes.get(from..to)?.to_vec()).ok()
+                let (iv, stored) = (postamble.iv.clone(), bytes.get(from..to)?.to_vec());
+                let end = PackEnd { id: id.clone(), pack_len, iv, stored };
+                end.open(&opener).ok().map(|plain| (end, plain))
             })
         };
         tokio::task::spawn_blocking(search).await.ok().flatten()
@@ -93,18 +100,24 @@ impl PackEnds<'_> {
     }
 }
 
-fn open(
-    opener: &ContentOpener,
-    iv: &[u8],
-    mut stored: Vec<u8>,
-) -> std::result::Result<Vec<u8>, rekopia_format::content::Error> {
-    let plain = opener.open_blob_range(iv, &mut stored, &mut 0)?;
-    stored.truncate(plain.end);
-    stored.drain(..plain.start);
-    Ok(stored)
-}
-
 fn unreadable(pack: &BlobInfo, why: String) -> Error {
     let what = format!("the index that pack {} has of itself cannot be read", pack.id);
     Error::new(ErrorKind::Corrupt, what).in_pack(&pack.id).because(why)
+}
+
+impl PackEnd {
+    /// The plaintext of the index.
+    ///
+    /// # Errors
+    /// When it does not decrypt, or is not what its iv says.
+    pub(super) fn open(
+        &self,
+        opener: &ContentOpener,
+    ) -> std::result::Result<Vec<u8>, rekopia_format::content::Error> {
+        let mut stored = self.stored.clone();
+        let plain = opener.open_blob_range(&self.iv, &mut stored, &mut 0)?;
+        stored.truncate(plain.end);
+        stored.drain(..plain.start);
+        Ok(stored)
+    }
 }

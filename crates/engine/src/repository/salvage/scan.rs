@@ -1,6 +1,7 @@
 //! Every pack's own index → entries of the index.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use rekopia_format::pack::PREFIXES;
 
 use super::super::index::{IndexBuilder, IndexError};
 use super::super::traffic::TrafficCounters;
+use super::kept::{KeptEnds, PackEnd};
 use super::pack_end::PackEnds;
 use crate::error::{Error, ErrorKind, Result};
 use crate::observer::{Event, Observer, Pace, Phase, Progress};
@@ -23,6 +25,15 @@ pub(crate) struct Scanner<'a> {
     pub(crate) opener: &'a Arc<ContentOpener>,
     pub(crate) traffic: &'a TrafficCounters,
     pub(crate) observer: &'a dyn Observer,
+    /// Where the ends of packs are kept for the next scan.
+    pub(crate) keep: Option<Keep<'a>>,
+}
+
+/// Where the ends of packs are kept, and of which repository.
+#[derive(Clone, Copy)]
+pub(crate) struct Keep<'a> {
+    pub(crate) path: &'a Path,
+    pub(crate) unique_id: &'a [u8],
 }
 
 /// What a scan found beside entries.
@@ -43,7 +54,8 @@ impl Scanner<'_> {
     /// Adds the entries of all packs' own indexes. What cannot be read is part of the answer.
     ///
     /// # Errors
-    /// When the storage cannot be listed, or no pack can be read because the storage fails.
+    /// When the storage cannot be listed, no pack can be read because the storage fails, or the file for the next scan
+    /// is not one.
     pub(crate) async fn scan(&self, builder: &Arc<Mutex<IndexBuilder>>) -> Result<Scanned> {
         self.observer.event(Event::Phase { phase: Phase::Scanning });
         let mut packs = Vec::new();
@@ -52,7 +64,49 @@ impl Scanner<'_> {
         }
         let lens: HashMap<BlobId, u64> = packs.iter().map(|pack| (pack.id.clone(), pack.len)).collect();
         locked(builder)?.know_packs(lens);
-        self.scan_these(packs, builder).await
+        let Some(keep) = self.keep else { return self.scan_these(packs, builder).await };
+        let (kept, mut known) = self.read_kept(keep, packs.clone(), builder).await?;
+        let kept = Arc::new(Mutex::new(Some(kept)));
+        let mut scanned = self.read_ends(std::mem::take(&mut known.packs), builder, &kept).await?;
+        let kept = kept.lock().map_err(|_| Error::internal("salvage index poisoned"))?.take();
+        if let Some(Err(e)) = kept.map(KeptEnds::finish) {
+            self.observer.event(Event::Warning { message: not_kept(keep.path, &e) });
+        }
+        scanned.misnamed.extend(known.misnamed);
+        scanned.misnamed.sort_unstable();
+        Ok(Scanned { packs, ..scanned })
+    }
+
+    /// Adds what an earlier scan has kept of these packs; gives the file, and the packs that it does not know.
+    async fn read_kept(
+        &self,
+        keep: Keep<'_>,
+        packs: Vec<BlobInfo>,
+        builder: &Arc<Mutex<IndexBuilder>>,
+    ) -> Result<(KeptEnds, Scanned)> {
+        let (path, unique_id) = (keep.path.to_owned(), keep.unique_id.to_vec());
+        let (opener, builder) = (Arc::clone(self.opener), Arc::clone(builder));
+        let read = tokio::task::spawn_blocking(move || {
+            let mut left: HashMap<BlobId, BlobInfo> =
+                packs.into_iter().map(|pack| (pack.id.clone(), pack)).collect();
+            let mut misnamed = Vec::new();
+            let kept = KeptEnds::open(&path, &unique_id, |end| {
+                if left.get(&end.id).is_none_or(|pack| pack.len != end.pack_len) {
+                    return;
+                }
+                // One that is not what was written is read from its pack again.
+                let plain = end.open(&opener).ok();
+                if let Some(is_misnamed) =
+                    plain.and_then(|plain| enter(&plain, &end.id, &opener, &builder).ok())
+                {
+                    left.remove(&end.id);
+                    misnamed.extend(is_misnamed.then_some(end.id));
+                }
+            })?;
+            let packs = left.into_values().collect();
+            Ok((kept, Scanned { packs, misnamed, ..Scanned::default() }))
+        });
+        read.await.map_err(|_| Error::internal("reading the salvage index panicked"))?
     }
 
     /// Adds the entries of these packs' own indexes, as [`scan`](Self::scan) does.
@@ -61,11 +115,20 @@ impl Scanner<'_> {
         packs: Vec<BlobInfo>,
         builder: &Arc<Mutex<IndexBuilder>>,
     ) -> Result<Scanned> {
+        self.read_ends(packs, builder, &Arc::default()).await
+    }
+
+    async fn read_ends(
+        &self,
+        packs: Vec<BlobInfo>,
+        builder: &Arc<Mutex<IndexBuilder>>,
+        kept: &Arc<Mutex<Option<KeptEnds>>>,
+    ) -> Result<Scanned> {
         let mut scanned = Scanned::default();
         let mut ticker = Ticker::new(packs.len());
         let in_flight = self.blobs.profile().in_flight.clamp(4, 128);
         let all = packs.clone();
-        let reads = futures::stream::iter(all).map(|pack| self.add(pack, builder));
+        let reads = futures::stream::iter(all).map(|pack| self.add(pack, builder, kept));
         let mut results = reads.buffer_unordered(in_flight);
         while let Some((id, result)) = results.next().await {
             match result {
@@ -99,26 +162,54 @@ impl Scanner<'_> {
     }
 
     /// Adds what one pack says; tells whether it is another one than its name says.
-    async fn add(&self, pack: BlobInfo, builder: &Arc<Mutex<IndexBuilder>>) -> (BlobId, Result<bool>) {
-        let added = self.try_add(&pack, builder).await;
+    async fn add(
+        &self,
+        pack: BlobInfo,
+        builder: &Arc<Mutex<IndexBuilder>>,
+        kept: &Arc<Mutex<Option<KeptEnds>>>,
+    ) -> (BlobId, Result<bool>) {
+        let ends = PackEnds { blobs: self.blobs, opener: self.opener, traffic: self.traffic };
+        let added = match ends.local_index(&pack).await {
+            Ok((end, plain)) => {
+                let (opener, builder, kept) =
+                    (Arc::clone(self.opener), Arc::clone(builder), Arc::clone(kept));
+                let entered = tokio::task::spawn_blocking(move || {
+                    let entered = enter(&plain, &end.id, &opener, &builder)?;
+                    Ok((entered, keep(&end, &kept)))
+                });
+                entered.await.unwrap_or_else(|_| Err(Error::internal("reading the index of a pack panicked")))
+            }
+            Err(e) => Err(e),
+        };
+        let added = added.map(|(is_misnamed, failed)| {
+            failed.into_iter().for_each(|message| self.observer.event(Event::Warning { message }));
+            is_misnamed
+        });
         (pack.id, added)
     }
+}
 
-    async fn try_add(&self, pack: &BlobInfo, builder: &Arc<Mutex<IndexBuilder>>) -> Result<bool> {
-        let ends = PackEnds { blobs: self.blobs, opener: self.opener, traffic: self.traffic };
-        let plain = ends.local_index(pack).await?;
-        let overhead = u32::try_from(self.opener.overhead()).unwrap_or(0);
-        let (id, builder) = (pack.id.clone(), Arc::clone(builder));
-        let added = tokio::task::spawn_blocking(move || {
-            let damaged = |e: IndexError| {
-                let what = format!("the index that pack {id} has of itself is damaged");
-                Error::new(ErrorKind::Corrupt, what).in_pack(&id).because(e)
-            };
-            let file = IndexFile::parse(&plain, overhead).map_err(|e| damaged(e.into()))?;
-            locked(&builder)?.add_local(&file, &id).map_err(damaged)
-        });
-        added.await.map_err(|_| Error::internal(format!("reading the index of pack {} panicked", pack.id)))?
-    }
+/// Adds the entries of a pack's own index; tells whether it is another pack than its name says.
+fn enter(plain: &[u8], id: &BlobId, opener: &ContentOpener, builder: &Mutex<IndexBuilder>) -> Result<bool> {
+    let damaged = |e: IndexError| {
+        let what = format!("the index that pack {id} has of itself is damaged");
+        Error::new(ErrorKind::Corrupt, what).in_pack(id).because(e)
+    };
+    let overhead = u32::try_from(opener.overhead()).unwrap_or(0);
+    let file = IndexFile::parse(plain, overhead).map_err(|e| damaged(e.into()))?;
+    locked(builder)?.add_local(&file, id).map_err(damaged)
+}
+
+/// Keeps it for the next scan. Where that fails nothing more is kept: the words for it.
+fn keep(end: &PackEnd, kept: &Mutex<Option<KeptEnds>>) -> Option<String> {
+    let mut kept = kept.lock().ok()?;
+    let e = kept.as_mut()?.add(end).err()?;
+    let failed = kept.take()?;
+    Some(not_kept(failed.path(), &e))
+}
+
+fn not_kept(path: &Path, e: &std::io::Error) -> String {
+    format!("the salvage index {} is not whole, the next scan reads the rest again: {e}", path.display())
 }
 
 fn locked(builder: &Mutex<IndexBuilder>) -> Result<std::sync::MutexGuard<'_, IndexBuilder>> {

@@ -1,0 +1,229 @@
+//! Every kind of blob with every kind of damage: what is restored is right, and what is not is named.
+//!
+//! With `REKOPIA_FULL` the first, the middle and the last of each kind in many repositories, and every metadata pack is
+//! lost in turn; else the first of each kind in three, and only salvage reads them: what happens without it to index blobs
+//! is tested elsewhere.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use rekopia::blob::{Settings, connect};
+use rekopia::{ErrorKind, OpenOptions, Password, Reference, Repository, Result, Selection, Silent};
+use rekopia_format::BlobId;
+use rekopia_testkit::damage::{Damaged, Harm};
+use rekopia_testkit::fixture::{Fixture, FixtureSnapshot};
+use rekopia_testkit::tree::Tree;
+
+use crate::support::{is_full, quick};
+
+/// Of each generation of the index one, with and without error correction.
+const REPOSITORIES: [&str; 3] = ["format-v1", "epochs", "ecc-020"];
+/// Those, and what else has blobs of another kind or made by another program.
+const MORE: [&str; 12] = [
+    "volsync",
+    "epoch-singles",
+    "legacy-compacted",
+    "index-v2-legacy-set",
+    "maintained",
+    "upgraded-v1-to-v3",
+    "identities",
+    "ecc-001",
+    "ecc-100",
+    "old-0.8.4",
+    "old-0.10.7",
+    "compress",
+];
+
+/// The kinds of blob that a restore reads, by the beginning of their names.
+const FAMILIES: [&str; 12] =
+    ["kopia.repository", "kopia.blobcfg", "p", "q", "n", "m", "l", "xn", "xs", "xr", "xe", "xw"];
+
+struct Case<'a> {
+    fixture: &'a Fixture,
+    expected: &'a [(FixtureSnapshot, Tree)],
+    family: &'a str,
+    harm: Harm,
+    damage: Damaged,
+    target: &'a Path,
+}
+
+async fn opened(repo: &Path, password: &str, salvage: bool) -> Result<Repository> {
+    let blobs = connect(&Settings::parse(repo.to_str().unwrap()).unwrap()).await.unwrap();
+    let options = OpenOptions { salvage, ..OpenOptions::default() };
+    Repository::open(blobs, &Password::new(password), &options, &Silent).await
+}
+
+impl Case<'_> {
+    /// Whether nothing that a snapshot needs may be lost by this.
+    fn is_harmless(&self) -> bool {
+        match self.family {
+            "p" | "q" => {
+                matches!(self.harm, Harm::FirstByte | Harm::LastByte | Harm::Appended | Harm::Swapped)
+            }
+            "kopia.repository" => matches!(self.harm, Harm::LastByte | Harm::Appended),
+            _ => true,
+        }
+    }
+
+    /// What is wrong, one line each, with the index blobs alone or with all that packs know.
+    async fn check(&self, salvage: bool) -> Vec<String> {
+        let repository = match opened(self.damage.root(), &self.fixture.password, salvage).await {
+            Ok(repository) => repository,
+            Err(e) => return self.check_refusal(salvage, &e),
+        };
+        let mut wrong = Vec::new();
+        let listed = match repository.snapshots().await {
+            Ok(listed) => listed,
+            Err(e) if salvage && self.is_harmless() => return vec![format!("nothing is listed: {e:?}")],
+            Err(_) => return wrong,
+        };
+        let by_id: BTreeMap<_, _> = listed.all().iter().map(|s| (s.id.to_string(), s)).collect();
+        for (snapshot, expected) in self.expected {
+            if !by_id.contains_key(&snapshot.manifest_id) {
+                if salvage && self.is_harmless() {
+                    wrong.push(format!("{} is not listed", snapshot.manifest_id));
+                }
+                if listed.damage().is_empty() && repository.index_damage().is_empty() && salvage {
+                    wrong.push(format!("{} is not listed, without a word", snapshot.manifest_id));
+                }
+                continue;
+            }
+            wrong.extend(self.check_restore(&repository, snapshot, expected, salvage).await);
+        }
+        wrong
+    }
+
+    fn check_refusal(&self, salvage: bool, e: &rekopia::Error) -> Vec<String> {
+        let is_named = match self.family {
+            // Whether the password is right is not known then.
+            "kopia.repository" => matches!(e.kind(), ErrorKind::Corrupt | ErrorKind::InvalidPassword),
+            _ => e.kind() == ErrorKind::Corrupt,
+        };
+        let may = self.family == "kopia.repository" && !self.is_harmless() || !salvage;
+        if is_named && may { Vec::new() } else { vec![format!("does not open: {e:?}")] }
+    }
+
+    async fn check_restore(
+        &self,
+        repository: &Repository,
+        snapshot: &FixtureSnapshot,
+        expected: &Tree,
+        salvage: bool,
+    ) -> Vec<String> {
+        let id = &snapshot.manifest_id;
+        let selection = Selection { incomplete: true, ..Selection::default() };
+        let restored = match repository.resolve(&Reference::parse(id).unwrap(), &selection).await {
+            Ok(from) => repository.restore(&from, self.target, &quick(), std::sync::Arc::new(Silent)).await,
+            Err(e) => Err(e),
+        };
+        let report = match restored {
+            Ok(report) => report,
+            Err(e) if !(salvage && self.is_harmless()) && e.kind() == ErrorKind::Corrupt => {
+                let untouched = !self.target.exists();
+                return if untouched {
+                    Vec::new()
+                } else {
+                    vec![format!("{id} has touched the target: {e:?}")]
+                };
+            }
+            Err(e) => return vec![format!("{id}: {e:?}")],
+        };
+        let failed = Vec::from_iter(report.failures().iter().map(|failure| failure.path.clone()));
+        let mut wrong = Vec::new();
+        if salvage && self.is_harmless() && !failed.is_empty() {
+            wrong.push(format!("{id}: {:?}", report.failures()));
+        }
+        let diff = expected.diff(&Tree::read(self.target), &failed);
+        if !diff.is_empty() {
+            wrong.push(format!("{id}: {diff}"));
+        }
+        std::fs::remove_dir_all(self.target).unwrap();
+        wrong
+    }
+}
+
+/// The blobs of a kind that are damaged in turn.
+fn some(all: &[BlobId]) -> Vec<BlobId> {
+    match all {
+        [] => Vec::new(),
+        [first, ..] if !is_full() => vec![first.clone()],
+        all => {
+            let mut some = vec![all[0].clone(), all[all.len() / 2].clone(), all[all.len() - 1].clone()];
+            some.dedup();
+            some
+        }
+    }
+}
+
+/// Damages blobs of one repository, and tells how many cases there were and what is wrong.
+struct Matrix {
+    dir: tempfile::TempDir,
+    cases: usize,
+    wrong: Vec<String>,
+}
+
+impl Matrix {
+    fn new() -> Self {
+        Matrix { dir: tempfile::tempdir().unwrap(), cases: 0, wrong: Vec::new() }
+    }
+
+    async fn run(
+        &mut self,
+        name: &str,
+        family: &str,
+        harms: &[Harm],
+        modes: &[bool],
+        some: impl Fn(&[BlobId]) -> Vec<BlobId>,
+    ) {
+        let fixture = Fixture::load(name);
+        let has_tree = |s: &FixtureSnapshot| Some((s.clone(), fixture.expected(s)?));
+        let expected = Vec::from_iter(fixture.snapshots.iter().filter_map(has_tree));
+        let all = Damaged::in_place(&fixture.repo()).blobs(family);
+        for blob in some(&all) {
+            let other = all.iter().find(|other| **other != blob);
+            for harm in harms.iter().copied().filter(|harm| *harm != Harm::Swapped || other.is_some()) {
+                let (root, target) = (self.dir.path().join("repo"), self.dir.path().join("target"));
+                let damage = Damaged::copy(&fixture.repo(), &root);
+                damage.harm(&blob, other, harm);
+                let case =
+                    Case { fixture: &fixture, expected: &expected, family, harm, damage, target: &target };
+                for salvage in modes {
+                    self.cases += 1;
+                    let lines = case.check(*salvage).await;
+                    let case = format!("{name} {blob} {harm:?} salvage={salvage}");
+                    self.wrong.extend(lines.into_iter().map(|line| format!("{case}: {line}")));
+                    let _ = std::fs::remove_dir_all(&target);
+                }
+                std::fs::remove_dir_all(&root).unwrap();
+            }
+        }
+    }
+
+    fn end(self, at_least: usize) {
+        assert!(self.wrong.is_empty(), "{} of {}\n{}", self.wrong.len(), self.cases, self.wrong.join("\n"));
+        assert!(self.cases > at_least, "{}", self.cases);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_damage_of_every_kind_of_blob() {
+    let mut matrix = Matrix::new();
+    let (more, modes) =
+        if is_full() { (MORE.as_slice(), [false, true].as_slice()) } else { (&[][..], &[true][..]) };
+    for name in REPOSITORIES.iter().chain(more) {
+        for family in FAMILIES {
+            matrix.run(name, family, &Harm::ALL, modes, some).await;
+        }
+    }
+    matrix.end(140);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_metadata_pack_lost_in_turn() {
+    let mut matrix = Matrix::new();
+    let names = if is_full() { [REPOSITORIES.as_slice(), &MORE].concat() } else { vec!["ecc-020"] };
+    for name in names {
+        matrix.run(name, "q", &[Harm::Missing], &[true], <[BlobId]>::to_vec).await;
+    }
+    matrix.end(2);
+}
