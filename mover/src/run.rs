@@ -71,7 +71,7 @@ pub(crate) async fn open(config: &Config, log: &Log, salvage: bool) -> rekopia::
         index_memory_bytes: rekopia::index_memory_bytes(),
         index_dir: config.cache_dir.clone(),
         salvage,
-        format_blob: None,
+        ..OpenOptions::default()
     };
     let mut opened = open_at(config, &config.storage, &limits, &options, log).await;
     if opened.as_ref().is_err_and(|e| e.is_from_storage(BlobErrorKind::Denied))

@@ -1,12 +1,11 @@
 //! What is wrong with this repository, and what to do about it.
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Result;
-use rekopia::{
-    ErrorKind, Examination, ExaminationOptions, Finding, FindingKind, Observer, OpenOptions, Password,
-};
+use rekopia::{Examination, ExaminationOptions, Finding, FindingKind, Observer, OpenOptions, Password};
 use serde_json::json;
 
 use crate::args::{Doctor as Args, Global};
@@ -22,12 +21,13 @@ pub(super) async fn run(global: &Global, args: &Args) -> Result<u8> {
     };
     let examination = crate::connect::open_by(global, attempt).await?;
     end_status();
-    let code = if examination.is_healthy() { 0 } else { exit::code(ErrorKind::Corrupt) };
+    let code = examination.exit_kind().map_or(0, exit::code);
+    let next = Next { program: program(global), is_opened: !examination.repository.is_empty() };
     let mut out = output();
     if global.json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&document(&examination))?)?;
+        writeln!(out, "{}", serde_json::to_string_pretty(&document(&examination, &next))?)?;
     } else {
-        print(&mut out, &examination)?;
+        print(&mut out, &examination, &next)?;
     }
     out.flush()?;
     Ok(code)
@@ -36,7 +36,7 @@ pub(super) async fn run(global: &Global, args: &Args) -> Result<u8> {
 /// Findings of one kind that are shown one by one.
 const SHOWN: usize = 10;
 
-fn print(out: &mut impl Write, examination: &Examination) -> Result<()> {
+fn print(out: &mut impl Write, examination: &Examination, next: &Next) -> Result<()> {
     let Examination { whole_snapshots: whole, damaged_snapshots: damaged, .. } = examination;
     if !examination.repository.is_empty() {
         let index = if examination.epochs { "index in epochs" } else { "index without epochs" };
@@ -73,7 +73,9 @@ fn print(out: &mut impl Write, examination: &Examination) -> Result<()> {
         if of_kind.len() > SHOWN {
             writeln!(out, "  … and {} more (--json lists all)", of_kind.len() - SHOWN)?;
         }
-        writeln!(out, "  → {}", remedy(kind, examination))?;
+        if let Some(first) = of_kind.first() {
+            writeln!(out, "  → {}", text::line(&next.after(first)))?;
+        }
     }
     if examination.findings.is_empty() {
         let what = "Nothing is wrong, as far as listings and metadata tell;";
@@ -82,54 +84,119 @@ fn print(out: &mut impl Write, examination: &Examination) -> Result<()> {
     Ok(())
 }
 
-/// The next command for a finding of this kind.
-fn remedy(kind: FindingKind, examination: &Examination) -> &'static str {
-    let is_opened = !examination.repository.is_empty();
-    match kind {
-        FindingKind::FormatBlobMissing | FindingKind::FormatBlobDamaged if is_opened => {
-            "rekopia --salvage snapshots uses the copy in the packs"
+/// What is to be done about a finding.
+struct Next {
+    /// How this program is called for this repository.
+    program: String,
+    is_opened: bool,
+}
+
+impl Next {
+    /// A command that can be pasted where there is one, and what it does.
+    fn after(&self, finding: &Finding) -> String {
+        let rekopia = &self.program;
+        match finding.kind {
+            FindingKind::FormatBlobMissing | FindingKind::FormatBlobDamaged if self.is_opened => {
+                format!("{rekopia} --salvage snapshots    # uses the copy in the packs")
+            }
+            FindingKind::FormatBlobMissing | FindingKind::FormatBlobDamaged => format!(
+                "{rekopia} --format-blob FILE snapshots    # FILE: kopia.repository in the cache folder of a Kopia client"
+            ),
+            FindingKind::IndexLost
+            | FindingKind::IndexBlobDamaged
+            | FindingKind::IndexBlobMissing
+            | FindingKind::PackMisnamed => {
+                format!("{rekopia} --salvage snapshots    # then {rekopia} --salvage restore REF TARGET")
+            }
+            FindingKind::SnapshotDamaged => {
+                let id = finding.object.as_deref().unwrap_or("REF");
+                let whole = finding.instead.as_ref().map(|id| format!("; {id} is whole")).unwrap_or_default();
+                format!("{rekopia} restore {id} TARGET    # restores the rest, names what is lost{whole}")
+            }
+            FindingKind::PackMissing | FindingKind::PackShort if finding.damage => {
+                format!("{rekopia} verify --all    # names every file that needs it")
+            }
+            FindingKind::PackMissing | FindingKind::PackShort => "nothing to do: nobody misses it".to_owned(),
+            FindingKind::PackUnreadable | FindingKind::ManifestDamaged => format!(
+                "{rekopia} --salvage snapshots    # lists what can be read; snapshots and objects are restored by their ID"
+            ),
+            FindingKind::SnapshotUnreadable => format!("{rekopia} snapshots    # lists the others"),
+            FindingKind::AccessDenied => {
+                "let whoever runs this read all of the repository, and look again".to_owned()
+            }
+            FindingKind::BlobcfgDamaged => {
+                "nothing to do for a restore; Kopia needs `kopia repository set-parameters`".to_owned()
+            }
+            FindingKind::IndexBlobRedundant | FindingKind::EpochMarkerMissing => {
+                "nothing to do for a restore; have Kopia compact the index (`kopia index optimize`)"
+                    .to_owned()
+            }
+            FindingKind::MarkerDamaged => {
+                "nothing to do for a restore; look at the disk of the repository".to_owned()
+            }
+            FindingKind::ShardsRepaired => "copy the repository to another disk".to_owned(),
+            FindingKind::PackIndexDamaged => "nothing to do as long as the index is whole".to_owned(),
+            FindingKind::BlobInFuture | FindingKind::SnapshotInFuture => {
+                "look at the clocks of the machines that back up".to_owned()
+            }
+            _ => format!("{rekopia} verify --all"),
         }
-        FindingKind::FormatBlobMissing | FindingKind::FormatBlobDamaged => {
-            "rekopia --format-blob FILE snapshots; FILE is kopia.repository in the cache folder of a Kopia client"
-        }
-        FindingKind::IndexLost
-        | FindingKind::IndexBlobDamaged
-        | FindingKind::IndexBlobMissing
-        | FindingKind::PackMisnamed => {
-            "rekopia --salvage snapshots, then rekopia --salvage restore REF TARGET"
-        }
-        FindingKind::PackMissing | FindingKind::PackShort | FindingKind::SnapshotDamaged => {
-            "rekopia restore REF TARGET restores the rest and names what is lost; older snapshots may be whole"
-        }
-        FindingKind::PackUnreadable | FindingKind::ManifestDamaged => {
-            "rekopia --salvage snapshots lists what can be read; snapshots and objects can be restored by their ID"
-        }
-        FindingKind::SnapshotUnreadable => "rekopia snapshots lists the others",
-        FindingKind::BlobcfgDamaged => {
-            "nothing to do for a restore; Kopia needs `kopia repository set-parameters`"
-        }
-        FindingKind::IndexBlobRedundant | FindingKind::EpochMarkerMissing => {
-            "nothing to do for a restore; have Kopia compact the index (`kopia index optimize`)"
-        }
-        FindingKind::ShardsRepaired => "copy the repository to another disk",
-        FindingKind::PackIndexDamaged => "nothing to do as long as the index is whole",
-        FindingKind::BlobInFuture | FindingKind::SnapshotInFuture => {
-            "look at the clocks of the machines that back up"
-        }
-        _ => "rekopia verify --all",
     }
 }
 
-fn document(examination: &Examination) -> serde_json::Value {
+/// This program with what says where the repository is, as a shell takes it; nothing for what the environment says.
+fn program(global: &Global) -> String {
+    let from_environment = std::env::var("REKOPIA_REPOSITORY").ok();
+    let repo = global.repo.as_ref().filter(|repo| Some(*repo) != from_environment.as_ref());
+    let config = global
+        .config
+        .as_ref()
+        .filter(|path| std::env::var_os("KOPIA_CONFIG_PATH").as_deref() != Some(path.as_os_str()));
+    let path = |path: Option<&PathBuf>| path.map(|path| path.to_string_lossy().into_owned());
+    let options = [
+        ("--repo", repo.cloned()),
+        ("--config", path(config)),
+        ("--token-file", path(global.token_file.as_ref())),
+        ("--password-file", path(global.password_file.as_ref())),
+        ("--format-blob", path(global.format_blob.as_ref())),
+    ];
+    let given = options.into_iter().filter_map(|(name, value)| Some(format!(" {name} {}", quoted(&value?))));
+    std::iter::once("rekopia".to_owned()).chain(given).collect()
+}
+
+/// One word of a shell.
+fn quoted(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+,=".contains(c);
+    match !text.is_empty() && text.chars().all(is_plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}
+
+fn document(examination: &Examination, next: &Next) -> serde_json::Value {
     let mut document = json!(examination);
-    let remedies = examination.findings.iter().map(|finding| {
+    let findings = examination.findings.iter().map(|finding| {
         let mut value = json!(finding);
-        value["next"] = json!(remedy(finding.kind, examination));
+        value["next"] = json!(next.after(finding));
         value
     });
-    document["findings"] = remedies.collect();
+    document["findings"] = findings.collect();
     document["healthy"] = json!(examination.is_healthy());
     document["version"] = json!(1);
     document["formatVersion"] = json!(examination.version);
     document
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_shell_would_take_apart_is_quoted() {
+        assert_eq!(quoted("s3://bucket/folder"), "s3://bucket/folder");
+        assert_eq!(quoted("/mnt/my disk"), "'/mnt/my disk'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted("sftp://u@h/p?key=a&b"), "'sftp://u@h/p?key=a&b'");
+        assert_eq!(quoted(""), "''");
+    }
 }

@@ -328,9 +328,11 @@ async fn a_fault_that_stays_is_named_with_every_file() {
         Fault::Lie(Lie::ShortPart),
         Fault::Flipped,
     ];
-    for kind in ["s3", "azure", "gcs", "b2", "webdav"] {
+    let full = std::env::var_os("REKOPIA_FULL").is_some();
+    for (row, kind) in ["s3", "azure", "gcs", "b2", "webdav"].into_iter().enumerate() {
         let Some(storage) = Storage::start(kind, "quickstart").await else { continue };
-        for fault in faults {
+        for (_, fault) in faults.into_iter().enumerate().filter(|(column, _)| full || (row + column) % 2 == 0)
+        {
             let (proxy, settings) = storage.proxy().await;
             if let Server::B2(server) = &storage.server {
                 server.behind(&proxy.address);

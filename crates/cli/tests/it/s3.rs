@@ -99,25 +99,6 @@ fn only_lists_and_gets_and_few_of_them() {
 }
 
 #[test]
-fn a_single_fault_at_any_request_is_survived() {
-    let s3 = serve("");
-    let faults = [
-        Fault::Status(503, "SlowDown"),
-        Fault::Status(500, "InternalError"),
-        Fault::Reset,
-        Fault::Cut,
-        Fault::WrongRange,
-    ];
-    for at in 0..12 {
-        let fault = faults[at % faults.len()];
-        s3.server.take_requests();
-        s3.server.break_answers(move |number, _| (number == at).then_some(fault));
-        let target = s3.dir.path().join(format!("after {at}"));
-        assert_restored(&s3.restore("bucket", &target), &target);
-    }
-}
-
-#[test]
 fn refusals_have_their_codes_and_advice() {
     let s3 = serve("");
     let target = s3.dir.path().join("target");

@@ -58,17 +58,18 @@ fn a_lost_index_is_named_and_salvaged() {
     let refused = broken.says(14, &["snapshots"]);
     assert!(refused.contains("its index is lost") && refused.contains("--salvage does that"), "{refused}");
     let doctor = broken.says(14, &["doctor"]);
-    assert!(
-        doctor.contains("\nindex-lost\n") && doctor.contains("→ rekopia --salvage snapshots"),
-        "{doctor}"
-    );
+    assert!(doctor.contains("\nindex-lost\n") && doctor.contains("→ rekopia --repo "), "{doctor}");
     let document: serde_json::Value =
         serde_json::from_slice(&broken.run(&["--json", "doctor"]).stdout).unwrap();
     assert_eq!(
         (&document["findings"][0]["kind"], &document["healthy"]),
         (&"index-lost".into(), &false.into())
     );
-    let listed = broken.says(0, &["--salvage", "snapshots"]);
+    // What it says next can be pasted.
+    let next = document["findings"][0]["next"].as_str().unwrap().split("    #").next().unwrap();
+    let words = Vec::from_iter(next.split(' ').skip(1));
+    let listed = broken.says(0, &words[2..]);
+    assert_eq!(words[..2], ["--repo", broken.repo.root().to_str().unwrap()]);
     assert!(listed.contains(&id) && listed.contains("  salvaged"), "{listed}");
     let target = broken.dir.path().join("t");
     let said = broken.says(0, &["--salvage", "restore", &id, target.to_str().unwrap()]);
@@ -76,6 +77,14 @@ fn a_lost_index_is_named_and_salvaged() {
     let diff = expected(&broken.fixture, &id).diff(&Tree::read(&target), &[]);
     assert!(diff.is_empty(), "{diff}");
     assert!(broken.says(0, &["--salvage", "verify", &id]).starts_with("warning: "));
+    // What was read of the packs is kept, and is protected from the restore itself.
+    let kept = target.join("kept");
+    let keep = ["--salvage", "--salvage-index", kept.to_str().unwrap()];
+    broken.says(0, &[&keep[..], &["snapshots"]].concat());
+    let again = [&keep[..], &["restore", &id, target.to_str().unwrap(), "--delete-extra", "--yes"]].concat();
+    assert!(broken.says(0, &again).contains("salvaged"));
+    assert!(kept.exists());
+    assert!(broken.says(2, &["--salvage-index", "x", "snapshots"]).contains("give both"));
 }
 
 #[test]
@@ -90,7 +99,7 @@ fn a_lost_format_blob_is_taken_from_a_copy() {
     assert!(!refused.contains("--salvage"), "{refused}");
     let doctor = broken.says(14, &["doctor"]);
     assert!(
-        doctor.contains("format-blob-missing") && doctor.contains("→ rekopia --format-blob FILE"),
+        doctor.contains("format-blob-missing") && doctor.contains(" --format-blob FILE snapshots"),
         "{doctor}"
     );
     let given =

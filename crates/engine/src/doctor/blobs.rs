@@ -12,6 +12,9 @@ use crate::repository::index::PackIdx;
 /// Nanoseconds that clocks of several machines may differ.
 const CLOCKS_DIFFER: i64 = 10 * 60 * 1_000_000_000;
 
+/// Markers of a kind that are looked into.
+const MARKERS_READ: usize = 20;
+
 /// All blobs of a repository.
 pub(super) struct Listed(HashMap<BlobId, BlobInfo>);
 
@@ -43,6 +46,48 @@ impl Listed {
         let indexed = contents.index.indexed_packs();
         let packs = self.0.keys().filter(|id| matches!(family(id), "data packs" | "metadata packs"));
         packs.filter(|id| !indexed.contains(id)).count() as u64
+    }
+
+    /// Markers of epochs and deletions: their bodies say nothing, but a disk that changes them is failing (§1.1); and
+    /// those that are missing between others.
+    pub(super) async fn check_markers(&self, contents: &Contents) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let of = |prefix: &str| {
+            let number = |id: &BlobId| id.as_str().strip_prefix(prefix)?.parse::<u64>().ok();
+            self.0.keys().filter_map(|id| Some((number(id)?, id))).collect::<BTreeMap<_, _>>()
+        };
+        let (epochs, watermarks) = (of("xe"), of("xw"));
+        let mut last = None;
+        for number in epochs.keys().copied() {
+            if last.is_some_and(|last| number - last > 1) {
+                let what = format!(
+                    "the marker of epoch {} (xe{}) is lost, later ones are there",
+                    number - 1,
+                    number - 1
+                );
+                findings.push(Finding::new(FindingKind::EpochMarkerMissing, what));
+            }
+            last = Some(number);
+        }
+        let newest = |markers: BTreeMap<u64, BlobId>| markers.into_values().rev().take(MARKERS_READ);
+        let owned =
+            |markers: BTreeMap<u64, &BlobId>| markers.into_iter().map(|(n, id)| (n, id.clone())).collect();
+        let all = newest(owned(epochs)).map(|id| (id, b"epoch-marker".as_slice()));
+        for (id, body) in
+            all.chain(newest(owned(watermarks)).map(|id| (id, b"deletion-watermark".as_slice())))
+        {
+            let range = 0..self.0.get(&id).map_or(0, |blob| blob.len).min(64);
+            let read = contents.blobs.read(&id, Some(range), Vec::new()).await;
+            contents.traffic.count(read.as_ref().map_or(0, |bytes| bytes.len() as u64));
+            let why = match read {
+                Ok(bytes) if bytes == body => continue,
+                Ok(_) => "holds something else than a marker".to_owned(),
+                Err(e) => format!("cannot be read ({e})"),
+            };
+            let what = format!("{id} {why}; only its name counts");
+            findings.push(Finding::new(FindingKind::MarkerDamaged, what).of_blob(Some(&id)));
+        }
+        findings
     }
 
     /// Packs that the index needs and that are missing or too short, and blobs of the future.

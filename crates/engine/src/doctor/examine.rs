@@ -1,10 +1,11 @@
 //! Opens as far as it goes, and puts together what was found.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use rekopia_blob::{BlobId, BlobReader};
+use rekopia_blob::{BlobErrorKind, BlobId, BlobReader};
 use rekopia_format::format_blob::FormatBlob;
+use rekopia_format::snapshot::{Snapshot, Source};
 use serde::Serialize;
 
 use super::blobs::Listed;
@@ -59,7 +60,17 @@ impl Examination {
         !self.findings.iter().any(|finding| finding.damage)
     }
 
+    /// How a program ends that found this: by damage, else by what the storage refuses; `None`: all is well.
+    pub fn exit_kind(&self) -> Option<ErrorKind> {
+        let is_denied = || self.findings.iter().any(|finding| finding.kind == FindingKind::AccessDenied);
+        match self.is_healthy() {
+            false => Some(ErrorKind::Corrupt),
+            true => is_denied().then_some(ErrorKind::Storage),
+        }
+    }
+
     fn found(&mut self, kind: FindingKind, e: &Error) {
+        let kind = if e.is_from_storage(BlobErrorKind::Denied) { FindingKind::AccessDenied } else { kind };
         self.findings.push(Finding::new(kind, e.chain()).of_blob(e.pack()));
     }
 }
@@ -89,6 +100,7 @@ pub async fn examine(
     examination.bytes = listed.bytes();
     examination.unindexed_packs = listed.unindexed_packs(&repository.contents());
     examination.findings.extend(listed.check(&repository.contents(), now_ns)?);
+    examination.findings.extend(listed.check_markers(&repository.contents()).await);
     unindexed(&repository, &mut examination).await?;
     snapshots(&repository, &mut examination, now_ns, observer).await?;
     if options.deep {
@@ -212,6 +224,8 @@ async fn snapshots(
     let packs = ListedPacks::read(repository).await?;
     let mut trees = Trees::new(&packs);
     let mut progress = Progress { total_entries: snapshots.all().len() as u64, ..Progress::default() };
+    let mut newest_whole: HashMap<&Source, &Snapshot> = HashMap::new();
+    let mut damaged = Vec::new();
     for snapshot in snapshots.all() {
         let (id, source) = (snapshot.id.as_str(), &snapshot.source);
         if snapshot.start_ns > now_ns {
@@ -224,15 +238,25 @@ async fn snapshots(
             None => Some("it has no root".to_owned()),
         };
         match missing {
-            None => examination.whole_snapshots += 1,
+            None => {
+                examination.whole_snapshots += 1;
+                let newest = newest_whole.entry(source).or_insert(snapshot);
+                if snapshot.incomplete.is_none() && snapshot.start_ns > newest.start_ns {
+                    *newest = snapshot;
+                }
+            }
             Some(missing) => {
                 examination.damaged_snapshots += 1;
                 let what = format!("snapshot {id} of {source} is not whole: {missing}");
-                examination.findings.push(Finding::new(FindingKind::SnapshotDamaged, what).of(id));
+                damaged.push((source, Finding::new(FindingKind::SnapshotDamaged, what).of(id)));
             }
         }
         progress.entries += 1;
         observer.event(Event::Progress(progress));
+    }
+    for (source, finding) in damaged {
+        let instead = newest_whole.get(source).map(|whole| whole.id.to_string());
+        examination.findings.push(Finding { instead, ..finding });
     }
     Ok(())
 }

@@ -24,12 +24,16 @@ pub enum FindingKind {
     IndexBlobMissing,
     /// An epoch has index blobs, but the marker that it has begun is lost.
     EpochMarkerMissing,
+    /// The marker of an epoch (`xe`) or of deletions (`xw`) holds something else than it should; only its name counts.
+    MarkerDamaged,
     /// The index names a pack that is not there.
     PackMissing,
     /// A pack is shorter than what the index says is in it.
     PackShort,
     /// A metadata pack in no index cannot be read: what it holds is not known.
     PackUnreadable,
+    /// The storage refuses to give a blob: a permission, not damage.
+    AccessDenied,
     /// The index that a pack has of itself cannot be read.
     PackIndexDamaged,
     /// A blob holds another pack than its name says.
@@ -60,9 +64,11 @@ impl FindingKind {
             FindingKind::IndexBlobRedundant => "index-blob-redundant",
             FindingKind::IndexBlobMissing => "index-blob-missing",
             FindingKind::EpochMarkerMissing => "epoch-marker-missing",
+            FindingKind::MarkerDamaged => "marker-damaged",
             FindingKind::PackMissing => "pack-missing",
             FindingKind::PackShort => "pack-short",
             FindingKind::PackUnreadable => "pack-unreadable",
+            FindingKind::AccessDenied => "access-denied",
             FindingKind::PackIndexDamaged => "pack-index-damaged",
             FindingKind::PackMisnamed => "pack-misnamed",
             FindingKind::ManifestDamaged => "manifest-damaged",
@@ -74,13 +80,16 @@ impl FindingKind {
         }
     }
 
-    /// Whether nothing is missing because of it: a redundant blob, a wrong clock, or what only concerns writers.
+    /// Whether no byte is missing because of it: a redundant blob, a wrong clock or permission, or what only concerns
+    /// writers.
     fn is_harmless(self) -> bool {
         matches!(
             self,
             FindingKind::BlobcfgDamaged
                 | FindingKind::IndexBlobRedundant
                 | FindingKind::EpochMarkerMissing
+                | FindingKind::MarkerDamaged
+                | FindingKind::AccessDenied
                 | FindingKind::PackIndexDamaged
                 | FindingKind::BlobInFuture
                 | FindingKind::SnapshotInFuture
@@ -102,11 +111,14 @@ pub struct Finding {
     pub message: String,
     /// Whether something is missing because of it.
     pub damage: bool,
+    /// Of a snapshot that is not whole: the ID of the newest whole one of its source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instead: Option<String>,
 }
 
 impl Finding {
     pub(crate) fn new(kind: FindingKind, message: impl Into<String>) -> Self {
-        Finding { kind, object: None, message: message.into(), damage: !kind.is_harmless() }
+        Finding { kind, object: None, message: message.into(), damage: !kind.is_harmless(), instead: None }
     }
 
     pub(crate) fn of_blob(self, blob: Option<&BlobId>) -> Self {

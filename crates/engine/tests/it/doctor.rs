@@ -33,12 +33,16 @@ async fn nothing_is_found_in_repositories_that_are_whole() {
     assert!(examined_ones > 15, "{examined_ones}");
 }
 
+/// The kinds of blob that a restore reads, by the beginning of their names.
+pub(crate) const FAMILIES: [&str; 12] =
+    ["kopia.repository", "kopia.blobcfg", "p", "q", "n", "m", "l", "xn", "xs", "xr", "xe", "xw"];
+
 /// The kinds of finding that may stand for this damage; none: it does no harm that listings and metadata can show.
 fn wanted(family: &str, harm: Harm) -> &'static [FindingKind] {
     use FindingKind::{
-        BlobcfgDamaged, EpochMarkerMissing, FormatBlobDamaged, FormatBlobMissing, IndexBlobDamaged,
-        IndexBlobMissing, IndexBlobRedundant, IndexLost, PackIndexDamaged, PackMisnamed, PackMissing,
-        PackShort, PackUnreadable, ShardsRepaired, SnapshotDamaged,
+        BlobcfgDamaged, FormatBlobDamaged, FormatBlobMissing, IndexBlobDamaged, IndexBlobMissing,
+        IndexBlobRedundant, IndexLost, MarkerDamaged, PackIndexDamaged, PackMisnamed, PackMissing, PackShort,
+        PackUnreadable, ShardsRepaired, SnapshotDamaged,
     };
     match (family, harm) {
         ("kopia.repository", Harm::Missing) => &[FormatBlobMissing],
@@ -58,7 +62,9 @@ fn wanted(family: &str, harm: Harm) -> &'static [FindingKind] {
         ("p" | "q", Harm::LastByte | Harm::Appended | Harm::Unreadable) => {
             &[PackIndexDamaged, PackMissing, PackShort, PackUnreadable]
         }
-        ("xe" | "xw", _) => &[EpochMarkerMissing],
+        // The first of several, or the only one, may have been swept; what they hold is all the same.
+        ("xe" | "xw", Harm::Missing | Harm::Swapped | Harm::Unreadable) => &[],
+        ("xe" | "xw", _) => &[MarkerDamaged],
         (_, Harm::Missing) => &[IndexBlobMissing, IndexLost, SnapshotDamaged],
         _ => &[IndexBlobDamaged, IndexBlobRedundant, IndexLost, ShardsRepaired],
     }
@@ -68,11 +74,22 @@ fn wanted(family: &str, harm: Harm) -> &'static [FindingKind] {
 async fn each_damage_is_found_by_its_name() {
     let dir = tempfile::tempdir().unwrap();
     let (mut wrong, mut cases) = (Vec::new(), 0);
-    let names = ["volsync", "format-v1", "ecc-020"];
-    for name in names.into_iter().take(if is_full() { 3 } else { 1 }) {
+    let names = [
+        "format-v1",
+        "epochs",
+        "volsync",
+        "ecc-020",
+        "ecc-100",
+        "legacy-compacted",
+        "index-v2-legacy-set",
+        "maintained",
+        "epoch-singles",
+        "upgraded-v1-to-v3",
+    ];
+    for name in names.into_iter().take(if is_full() { 10 } else { 2 }) {
         let fixture = Fixture::load(name);
         let whole = examined(&fixture.repo(), &fixture.password, false).await.unwrap().whole_snapshots;
-        for family in ["kopia.repository", "kopia.blobcfg", "p", "q", "n", "xn"] {
+        for family in FAMILIES {
             for kind in Harm::ALL {
                 let root = dir.path().join("repo");
                 let damage = Damaged::copy(&fixture.repo(), &root);
@@ -87,7 +104,7 @@ async fn each_damage_is_found_by_its_name() {
                         Ok(found) => {
                             let named = found.findings.iter().any(|f| wanted.contains(&f.kind));
                             // Whatever was in it is not needed any more, or the byte is one that nobody looks at.
-                            let is_index = family == "n" || family == "xn";
+                            let is_index = ["n", "m", "l", "xn", "xs", "xr"].contains(&family);
                             let named =
                                 named || is_index && found.is_healthy() && found.whole_snapshots == whole;
                             if !named && !wanted.is_empty() {

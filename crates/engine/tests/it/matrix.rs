@@ -14,6 +14,7 @@ use rekopia_testkit::damage::{Damaged, Harm};
 use rekopia_testkit::fixture::{Fixture, FixtureSnapshot};
 use rekopia_testkit::tree::Tree;
 
+use crate::doctor::FAMILIES;
 use crate::support::{is_full, quick};
 
 /// Of each generation of the index one, with and without error correction.
@@ -33,10 +34,6 @@ const MORE: [&str; 12] = [
     "old-0.10.7",
     "compress",
 ];
-
-/// The kinds of blob that a restore reads, by the beginning of their names.
-const FAMILIES: [&str; 12] =
-    ["kopia.repository", "kopia.blobcfg", "p", "q", "n", "m", "l", "xn", "xs", "xr", "xe", "xw"];
 
 struct Case<'a> {
     fixture: &'a Fixture,

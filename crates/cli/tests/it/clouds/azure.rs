@@ -9,7 +9,7 @@ use rekopia_testkit::server::gate::Gate;
 use rekopia_testkit::server::identity::{self, ASSERTION, CLIENT, SECRET, TENANT, token_beginning};
 use rekopia_testkit::server::s3::Fault;
 
-use super::{Way, assert_only_reads, quickstart, runtime, survives_single_faults};
+use super::{Way, assert_only_reads, quickstart, runtime};
 
 fn url(azurite: &Azurite, place: &str) -> String {
     format!("azblob://{place}?account={ACCOUNT}&endpoint={}", azurite.address())
@@ -65,14 +65,6 @@ fn signatures_prefixes_and_pages() {
         let lists = lists.iter().filter(|(_, _, query)| query.contains("comp=list")).count();
         assert!(lists >= 5, "{lists} pages");
     }
-}
-
-#[test]
-fn a_single_fault_at_any_request_is_survived() {
-    let (runtime, dir) = (runtime(), tempfile::tempdir().unwrap());
-    let Some(azurite) = runtime.block_on(Azurite::start()) else { return };
-    runtime.block_on(azurite.upload(&quickstart(), "backups", ""));
-    survives_single_faults(&azurite.front, &by_key(&azurite, "backups"), dir.path(), "ServerBusy");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use rekopia_testkit::server::b2::{B2Server, KEY, KEY_ID, Key, TOKEN};
 use rekopia_testkit::server::lies::Lie;
 use rekopia_testkit::server::s3::Fault;
 
-use super::{Way, assert_only_reads, quickstart, runtime, survives_single_faults};
+use super::{Way, assert_only_reads, quickstart, runtime};
 
 fn way(b2: &B2Server, place: &str) -> Way<'static> {
     Way::url(format!("b2://{place}?endpoint=http://{}", b2.front.endpoint))
@@ -118,14 +118,6 @@ fn a_session_is_renewed_once_for_all() {
         let times = requests.iter().filter(|(_, path, _)| path.ends_with("b2_authorize_account")).count();
         assert_eq!(times, 2, "{requests:?}");
     }
-}
-
-#[test]
-fn a_single_fault_at_any_request_is_survived() {
-    let (runtime, dir) = (runtime(), tempfile::tempdir().unwrap());
-    let b2 = runtime.block_on(B2Server::start(Key::default()));
-    b2.upload(&quickstart(), "backups", "");
-    survives_single_faults(&b2.front, &way(&b2, "backups"), dir.path(), "service_unavailable");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use rekopia_testkit::server::fake_gcs::{FakeGcs, ServiceAccount};
 use rekopia_testkit::server::gate::Gate;
 use rekopia_testkit::server::s3::Fault;
 
-use super::{Way, assert_only_reads, quickstart, runtime, survives_single_faults};
+use super::{Way, assert_only_reads, quickstart, runtime};
 
 fn url(gcs: &FakeGcs, place: &str) -> String {
     format!("gs://{place}?endpoint=http://{}", gcs.front.endpoint)
@@ -54,15 +54,6 @@ fn prefixes_and_emulators() {
         let way = Way::config(dir.path(), storage).with("STORAGE_EMULATOR_HOST", address);
         way.restores(dir.path(), name);
     }
-}
-
-#[test]
-fn a_single_fault_at_any_request_is_survived() {
-    let (runtime, dir) = (runtime(), tempfile::tempdir().unwrap());
-    let gcs = runtime.block_on(FakeGcs::start(None));
-    runtime.block_on(gcs.upload(&quickstart(), "backups", ""));
-    let way = Way::url(format!("{}&anonymous", url(&gcs, "backups")));
-    survives_single_faults(&gcs.front, &way, dir.path(), "SlowDown");
 }
 
 #[test]

@@ -9,9 +9,7 @@ use std::process::{Command, Output, Stdio};
 
 use base64::Engine;
 use rekopia_testkit::fixture::{Fixture, testdata};
-use rekopia_testkit::server::front::Front;
-use rekopia_testkit::server::lies::Lie;
-use rekopia_testkit::server::s3::{Fault, Seen};
+use rekopia_testkit::server::s3::Seen;
 use rekopia_testkit::tree::Tree;
 use tokio::runtime::Runtime;
 
@@ -100,26 +98,6 @@ impl<'a> Way<'a> {
         assert!(text.contains(part), "{part}: {text}");
         assert!(!target.exists());
     }
-}
-
-/// One fault at each of the first requests, one after the other.
-fn survives_single_faults(front: &Front, way: &Way<'_>, dir: &Path, busy: &'static str) {
-    let faults = [
-        Fault::Status(503, busy),
-        Fault::Status(500, "InternalError"),
-        Fault::Reset,
-        Fault::Cut,
-        Fault::WrongRange,
-        Fault::Lie(Lie::ShortPart),
-        Fault::Lie(Lie::Html),
-    ];
-    for at in 0..14 {
-        let fault = faults[at % faults.len()];
-        front.take_requests();
-        front.break_answers(move |number, _| (number == at).then_some(fault));
-        way.restores(dir, &format!("after {at}"));
-    }
-    front.break_answers(|_, _| None);
 }
 
 /// A few requests, and none that could change anything.

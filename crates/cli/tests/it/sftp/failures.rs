@@ -50,7 +50,9 @@ fn a_connection_may_fail_at_any_byte() {
         // From the greeting over the signing in to the last answers.
         let mut at: Vec<u64> = vec![0, 10, 500, 1500, 2000, 2300, 2600, 3000, 3500];
         at.extend((1..=6).map(|sixth| bytes * sixth / 6));
-        for (number, at) in at.into_iter().enumerate() {
+        // The storage alone is broken at many more bytes by its own tests.
+        let all = std::env::var_os("REKOPIA_FULL").is_some();
+        for (number, at) in at.into_iter().enumerate().filter(|(number, _)| all || number % 4 != 1) {
             let fate = [Break::Cut(at), Break::Cut(at), Break::Stall(at), Break::Drip(at)][number % 4];
             let first = tunnel.connections();
             tunnel.break_connections(move |connection| (connection == first).then_some(fate));
