@@ -10,10 +10,10 @@ use serde::Serialize;
 
 use super::blobs::Listed;
 use super::finding::{Finding, FindingKind};
-use super::trees::Trees;
 use crate::error::{Error, ErrorKind, Result};
 use crate::observer::{Event, Observer, Phase, Progress, Silent};
 use crate::repository::listed_packs::ListedPacks;
+use crate::repository::trees::Trees;
 use crate::repository::{OpenOptions, Password, Repository};
 
 /// How thoroughly a repository is examined.

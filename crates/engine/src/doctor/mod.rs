@@ -8,7 +8,6 @@
 mod blobs;
 mod examine;
 mod finding;
-mod trees;
 
 pub use examine::{Examination, ExaminationOptions, examine};
 pub use finding::{Finding, FindingKind};

@@ -21,6 +21,7 @@ pub(crate) mod roots;
 mod salvage;
 pub(crate) mod snapshots;
 mod traffic;
+pub(crate) mod trees;
 pub(crate) mod unindexed;
 mod whole;
 

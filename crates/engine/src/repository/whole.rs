@@ -1,12 +1,11 @@
-//! Whether everything of a tree is there, as far as listings tell.
+//! Whether everything of a snapshot is there, as far as listings tell.
 
-use rekopia_format::directory::{Entry, EntryKind};
 use rekopia_format::snapshot::Snapshot;
 
 use super::Repository;
 use super::listed_packs::ListedPacks;
-use super::read_ahead::ReadAhead;
 use super::snapshots::Snapshots;
+use super::trees::Trees;
 use crate::error::{Error, ErrorKind, Result};
 
 impl Repository {
@@ -16,32 +15,13 @@ impl Repository {
     /// # Errors
     /// [`ErrorKind::Corrupt`] with the first thing that is missing; a storage's errors as they are.
     pub async fn check_salvaged(&self, snapshots: &Snapshots, snapshot: &Snapshot) -> Result<()> {
-        match &snapshot.root {
-            Some(root) if snapshots.is_salvaged(snapshot) => self.check_whole(root).await,
-            _ => Ok(()),
-        }
-    }
-
-    async fn check_whole(&self, root: &Entry) -> Result<()> {
-        let packs = ListedPacks::read(self).await?;
-        let mut ahead = ReadAhead::default();
-        let mut waiting = vec![root.clone()];
-        while let Some(entry) = waiting.pop() {
-            match entry.kind {
-                EntryKind::Directory => self.for_each_entry(&entry, |child| waiting.push(child)).await?,
-                _ => check_object(&packs, &mut ahead, &entry).await?,
-            }
-        }
-        Ok(())
-    }
-}
-
-async fn check_object(packs: &ListedPacks, ahead: &mut ReadAhead, entry: &Entry) -> Result<()> {
-    let Some(object) = &entry.object else {
-        return match entry.kind {
-            EntryKind::File => Err(Error::new(ErrorKind::Corrupt, "a file without an object")),
-            _ => Ok(()),
+        let Some(root) = snapshot.root.as_ref().filter(|_| snapshots.is_salvaged(snapshot)) else {
+            return Ok(());
         };
-    };
-    packs.check_object(object, ahead).await
+        let packs = ListedPacks::read(self).await?;
+        match Trees::new(&packs).missing(root).await? {
+            Some(missing) => Err(Error::new(ErrorKind::Corrupt, missing)),
+            None => Ok(()),
+        }
+    }
 }

@@ -130,6 +130,11 @@ impl Ledger {
                 size: slot.size,
                 attributes: slot.attributes,
             });
+            if lost.len() == LOOKED_AT {
+                self.warn(format!(
+                    "{LOOKED_AT} files are damaged: of any more it is not said which ranges are lost"
+                ));
+            }
         }
     }
 

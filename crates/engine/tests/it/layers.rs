@@ -89,9 +89,10 @@ const TABLE: Table<'_> = &[
         "error observer repository::Repository repository::contents repository::objects \
          repository::read_ahead repository::snapshots",
     ),
+    ("repository::trees", "error repository::listed_packs repository::objects repository::read_ahead"),
     (
         "repository::whole",
-        "error repository::Repository repository::listed_packs repository::read_ahead repository::snapshots",
+        "error repository::Repository repository::listed_packs repository::snapshots repository::trees",
     ),
     (
         "repository::resolve",
@@ -101,8 +102,7 @@ const TABLE: Table<'_> = &[
     // What state a repository is in.
     ("doctor::finding", ""),
     ("doctor::blobs", "error repository::contents repository::index doctor::finding"),
-    ("doctor::trees", "error repository::listed_packs repository::objects repository::read_ahead"),
-    ("doctor::examine", "error observer repository doctor::blobs doctor::finding doctor::trees"),
+    ("doctor::examine", "error observer repository doctor::blobs doctor::finding"),
     ("doctor", "doctor"),
     // The sink: values and handles, the destination as all share it, and what is done to it.
     ("sink::attributes", ""),

@@ -5,13 +5,13 @@ use std::collections::{HashMap, HashSet};
 use rekopia_format::ObjectId;
 use rekopia_format::directory::{Entry, EntryKind};
 
+use super::listed_packs::ListedPacks;
+use super::objects::read_directory;
+use super::read_ahead::ReadAhead;
 use crate::error::{ErrorKind, Result};
-use crate::repository::listed_packs::ListedPacks;
-use crate::repository::objects::read_directory;
-use crate::repository::read_ahead::ReadAhead;
 
 /// What is known of trees so far.
-pub(super) struct Trees<'a> {
+pub(crate) struct Trees<'a> {
     packs: &'a ListedPacks,
     ahead: ReadAhead,
     /// Directories that were looked at, with the first thing that is missing below them.
@@ -32,7 +32,7 @@ const READ_AHEAD: u64 = 16 << 20;
 const TOGETHER: usize = 64;
 
 impl<'a> Trees<'a> {
-    pub(super) fn new(packs: &'a ListedPacks) -> Self {
+    pub(crate) fn new(packs: &'a ListedPacks) -> Self {
         Trees { packs, ahead: ReadAhead::default(), known: HashMap::new() }
     }
 
@@ -40,7 +40,7 @@ impl<'a> Trees<'a> {
     ///
     /// # Errors
     /// When the storage does not answer.
-    pub(super) async fn missing(&mut self, root: &Entry) -> Result<Option<String>> {
+    pub(crate) async fn missing(&mut self, root: &Entry) -> Result<Option<String>> {
         let Some(object) = root.object else { return Ok(Some("the root has no object".to_owned())) };
         if root.kind != EntryKind::Directory {
             return self.missing_in_file(root, "").await;
