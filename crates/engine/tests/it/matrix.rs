@@ -4,18 +4,20 @@
 //! pack is lost in turn; else the first of each kind in three, and only salvage reads them: what happens without it is
 //! tested elsewhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use rekopia::blob::{Settings, connect};
-use rekopia::{ErrorKind, OpenOptions, Password, Reference, Repository, Result, Selection, Silent};
+use rekopia::{
+    ErrorKind, OpenOptions, Password, Reference, Repository, Result, Selection, Silent, Snapshots,
+};
 use rekopia_format::BlobId;
 use rekopia_testkit::damage::{Damaged, Harm};
 use rekopia_testkit::fixture::{Fixture, FixtureSnapshot};
 use rekopia_testkit::tree::Tree;
 
 use crate::doctor::FAMILIES;
-use crate::support::{is_full, quick};
+use crate::support::{is_full, open, quick, restore};
 
 /// Of each generation of the index one, with and without error correction.
 const REPOSITORIES: [&str; 3] = ["format-v1", "epochs", "ecc-020"];
@@ -38,6 +40,8 @@ const MORE: [&str; 12] = [
 struct Case<'a> {
     fixture: &'a Fixture,
     expected: &'a [(FixtureSnapshot, Tree)],
+    /// The root of each snapshot, as the whole repository knows it.
+    roots: &'a BTreeMap<String, String>,
     family: &'a str,
     harm: Harm,
     damage: Damaged,
@@ -74,6 +78,9 @@ impl Case<'_> {
             Err(e) if salvage && self.is_harmless() => return vec![format!("nothing is listed: {e:?}")],
             Err(_) => return wrong,
         };
+        if salvage && self.family == "q" {
+            wrong.extend(self.check_roots(&repository, &listed).await);
+        }
         let by_id: BTreeMap<_, _> = listed.all().iter().map(|s| (s.id.to_string(), s)).collect();
         for (snapshot, expected) in self.expected {
             if !by_id.contains_key(&snapshot.manifest_id) {
@@ -86,6 +93,33 @@ impl Case<'_> {
                 continue;
             }
             wrong.extend(self.check_restore(&repository, snapshot, expected, salvage).await);
+        }
+        wrong
+    }
+
+    /// A tree whose manifest is lost is found by its structure, and restored by its ID.
+    async fn check_roots(&self, repository: &Repository, listed: &Snapshots) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let found = repository.root_candidates(listed, &Silent).await.unwrap();
+        let found = Vec::from_iter(found.iter().map(|candidate| candidate.object.to_string()));
+        let roots = listed.all().iter().filter_map(|s| Some(s.root.as_ref()?.object?.to_string()));
+        let named = BTreeSet::from_iter(roots);
+        for (snapshot, expected) in self.expected {
+            let Some(root) = self.roots.get(&snapshot.manifest_id).filter(|root| !named.contains(*root))
+            else {
+                continue;
+            };
+            let report = restore(repository, root, self.target, &quick()).await;
+            if report.is_ok_and(|report| report.is_complete()) && self.target.is_dir() {
+                let mut restored = Tree::read(self.target);
+                // How the root itself was, only its manifest says.
+                restored.entries.extend(expected.entries.get("").map(|root| (String::new(), root.clone())));
+                let diff = expected.diff(&restored, &[]);
+                if !diff.is_empty() || !found.contains(root) {
+                    wrong.push(format!("tree {root} is there, found: {}: {diff}", found.contains(root)));
+                }
+            }
+            clear(self.target);
         }
         wrong
     }
@@ -134,9 +168,14 @@ impl Case<'_> {
         if !diff.is_empty() {
             wrong.push(format!("{id}: {diff}"));
         }
-        std::fs::remove_dir_all(self.target).unwrap();
+        clear(self.target);
         wrong
     }
+}
+
+fn clear(target: &Path) {
+    let _ = std::fs::remove_dir_all(target);
+    let _ = std::fs::remove_file(target);
 }
 
 /// The blobs of a kind that are damaged in turn.
@@ -170,6 +209,10 @@ impl Matrix {
         let fixture = Fixture::load(name);
         let has_tree = |s: &FixtureSnapshot| Some((s.clone(), fixture.expected(s)?));
         let expected = Vec::from_iter(fixture.snapshots.iter().filter_map(has_tree));
+        let whole = open(&fixture).await;
+        let snapshots = whole.snapshots().await.unwrap();
+        let root = |s: &rekopia::Snapshot| Some((s.id.to_string(), s.root.as_ref()?.object?.to_string()));
+        let roots = BTreeMap::from_iter(snapshots.all().iter().filter_map(root));
         let all = Damaged::in_place(&fixture.repo()).blobs(family);
         for blob in some(&all) {
             let other = all.iter().find(|other| **other != blob);
@@ -177,14 +220,21 @@ impl Matrix {
                 let (root, target) = (self.dir.path().join("repo"), self.dir.path().join("target"));
                 let damage = Damaged::copy(&fixture.repo(), &root);
                 damage.harm(&blob, other, harm);
-                let case =
-                    Case { fixture: &fixture, expected: &expected, family, harm, damage, target: &target };
+                let case = Case {
+                    fixture: &fixture,
+                    expected: &expected,
+                    roots: &roots,
+                    family,
+                    harm,
+                    damage,
+                    target: &target,
+                };
                 for salvage in modes {
                     self.cases += 1;
                     let lines = case.check(*salvage).await;
                     let case = format!("{name} {blob} {harm:?} salvage={salvage}");
                     self.wrong.extend(lines.into_iter().map(|line| format!("{case}: {line}")));
-                    let _ = std::fs::remove_dir_all(&target);
+                    clear(&target);
                 }
                 std::fs::remove_dir_all(&root).unwrap();
             }
