@@ -57,7 +57,10 @@ async fn opened(repo: &Path, password: &str, salvage: bool) -> Result<Repository
 impl Case<'_> {
     /// Whether nothing that a snapshot needs may be lost by this.
     fn is_harmless(&self) -> bool {
+        let is_flip = matches!(self.harm, Harm::FirstByte | Harm::MiddleByte | Harm::LastByte);
         match self.family {
+            // Error correction repairs them.
+            "p" | "q" if is_flip && self.fixture.name.starts_with("ecc-") => true,
             "p" | "q" => {
                 matches!(self.harm, Harm::FirstByte | Harm::LastByte | Harm::Appended | Harm::Swapped)
             }
@@ -164,6 +167,11 @@ impl Case<'_> {
         if salvage && self.is_harmless() && !failed.is_empty() {
             wrong.push(format!("{id}: {:?}", report.failures()));
         }
+        for path in &failed {
+            if read(repository, &format!("{id}/{path}")).await.is_ok() {
+                wrong.push(format!("{id}: {path} has failed, and can be read"));
+            }
+        }
         let diff = expected.diff(&Tree::read(self.target), &failed);
         if !diff.is_empty() {
             wrong.push(format!("{id}: {diff}"));
@@ -171,6 +179,16 @@ impl Case<'_> {
         clear(self.target);
         wrong
     }
+}
+
+/// Reads a file to its end, another way than a restore does.
+async fn read(repository: &Repository, reference: &str) -> Result<()> {
+    let selection = Selection { incomplete: true, ..Selection::default() };
+    let resolved = repository.resolve(&Reference::parse(reference)?, &selection).await?;
+    let object = resolved.entry.object.expect("what fails has an object");
+    let mut reader = repository.open_object(&object).await?;
+    while reader.next_chunk().await?.is_some() {}
+    Ok(())
 }
 
 fn clear(target: &Path) {
@@ -254,13 +272,17 @@ async fn every_damage_of_every_kind_of_blob() {
     let more = if is_full() { MORE.as_slice() } else { &[] };
     for family in FAMILIES {
         for name in REPOSITORIES {
+            // What all repositories have is damaged in the others.
+            if name == "epochs" && !family.starts_with('x') && !is_full() {
+                continue;
+            }
             matrix.run(name, family, &Harm::ALL, modes, some).await;
         }
         for name in more {
             matrix.run(name, family, &Harm::ALL, &[true], some).await;
         }
     }
-    matrix.end(140);
+    matrix.end(100);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
