@@ -160,17 +160,9 @@ fn program(global: &Global) -> String {
         ("--password-file", path(global.password_file.as_ref())),
         ("--format-blob", path(global.format_blob.as_ref())),
     ];
-    let given = options.into_iter().filter_map(|(name, value)| Some(format!(" {name} {}", quoted(&value?))));
+    let given =
+        options.into_iter().filter_map(|(name, value)| Some(format!(" {name} {}", text::quoted(&value?))));
     std::iter::once("rekopia".to_owned()).chain(given).collect()
-}
-
-/// One word of a shell.
-fn quoted(text: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+,=".contains(c);
-    match !text.is_empty() && text.chars().all(is_plain) {
-        true => text.to_owned(),
-        false => format!("'{}'", text.replace('\'', r"'\''")),
-    }
 }
 
 fn document(examination: &Examination, next: &Next) -> serde_json::Value {
@@ -185,18 +177,4 @@ fn document(examination: &Examination, next: &Next) -> serde_json::Value {
     document["version"] = json!(1);
     document["formatVersion"] = json!(examination.version);
     document
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_shell_would_take_apart_is_quoted() {
-        assert_eq!(quoted("s3://bucket/folder"), "s3://bucket/folder");
-        assert_eq!(quoted("/mnt/my disk"), "'/mnt/my disk'");
-        assert_eq!(quoted("it's"), r"'it'\''s'");
-        assert_eq!(quoted("sftp://u@h/p?key=a&b"), "'sftp://u@h/p?key=a&b'");
-        assert_eq!(quoted(""), "''");
-    }
 }
