@@ -22,7 +22,7 @@ pub(super) async fn run(global: &Global, args: &Args) -> Result<u8> {
     let examination = crate::connect::open_by(global, attempt).await?;
     end_status();
     let code = examination.exit_kind().map_or(0, exit::code);
-    let next = Next { program: program(global), is_opened: !examination.repository.is_empty() };
+    let next = Next::of(&examination, global);
     let mut out = output();
     if global.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&document(&examination, &next))?)?;
@@ -88,10 +88,31 @@ fn print(out: &mut impl Write, examination: &Examination, next: &Next) -> Result
 struct Next {
     /// How this program is called for this repository.
     program: String,
+    /// Part of it is found by salvage alone.
+    needs_salvage: bool,
     is_opened: bool,
 }
 
 impl Next {
+    fn of(examination: &Examination, global: &Global) -> Self {
+        let hides = |finding: &Finding| {
+            matches!(
+                finding.kind,
+                FindingKind::FormatBlobMissing
+                    | FindingKind::FormatBlobDamaged
+                    | FindingKind::IndexLost
+                    | FindingKind::IndexBlobDamaged
+                    | FindingKind::IndexBlobMissing
+                    | FindingKind::PackMisnamed
+            )
+        };
+        Next {
+            program: program(global),
+            needs_salvage: examination.findings.iter().any(hides),
+            is_opened: !examination.repository.is_empty(),
+        }
+    }
+
     /// A command that can be pasted where there is one, and what it does.
     fn after(&self, finding: &Finding) -> String {
         let rekopia = &self.program;
@@ -110,8 +131,11 @@ impl Next {
             }
             FindingKind::SnapshotDamaged => {
                 let id = finding.object.as_deref().unwrap_or("REF");
+                let salvage = if self.needs_salvage { " --salvage" } else { "" };
                 let whole = finding.instead.as_ref().map(|id| format!("; {id} is whole")).unwrap_or_default();
-                format!("{rekopia} restore {id} TARGET    # restores the rest, names what is lost{whole}")
+                format!(
+                    "{rekopia}{salvage} restore {id} TARGET    # restores the rest, names what is lost{whole}"
+                )
             }
             FindingKind::PackMissing | FindingKind::PackShort if finding.damage => {
                 format!("{rekopia} verify --all    # names every file that needs it")
