@@ -214,6 +214,7 @@ impl IndexLoader<'_> {
                 Err(Unread::Gone(_)) => {}
                 // What it takes away would come back.
                 Err(Unread::Bad(e)) => drop(bad.insert(log.id.clone(), e)),
+                Err(Unread::Failed(e)) if self.is_made_up_for(&e) => drop(bad.insert(log.id.clone(), e)),
                 Err(failed) => return Err(failed),
             }
         }
@@ -255,6 +256,7 @@ impl IndexLoader<'_> {
             match self.read_one(&id, len, early, builder).await {
                 Ok(()) => Ok(None),
                 Err(Unread::Bad(e)) => Ok(Some((id, e))),
+                Err(Unread::Failed(e)) if self.is_made_up_for(&e) => Ok(Some((id, e))),
                 Err(Unread::Gone(_)) if gone_is_bad => {
                     let what = format!("index blob {id} is listed, but cannot be found");
                     let e = Error::new(ErrorKind::Corrupt, what).in_pack(&id);
@@ -271,6 +273,12 @@ impl IndexLoader<'_> {
                 Ok(bad)
             })
             .await
+    }
+
+    /// Whether the packs' own indexes stand in for a blob that the storage does not give: a sector of a disk that is dying,
+    /// a file that nobody may read. That the storage answers they have shown.
+    fn is_made_up_for(&self, e: &Error) -> bool {
+        self.scanner.is_some() && e.kind() == ErrorKind::Storage
     }
 
     async fn read_one(

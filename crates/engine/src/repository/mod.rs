@@ -147,11 +147,11 @@ impl Repository {
             return Ok(Arc::clone(snapshots));
         }
         let contents = self.contents();
-        let mut read = Snapshots::read(&contents).await?;
+        let mut read = Snapshots::read(&contents, self.salvages).await?;
         if read.damage().len() > contents.damage.len() {
             // Another client may have compacted the manifests since the index was read (§4.9).
             self.reload_index().await?;
-            read = Snapshots::read(&self.contents()).await?;
+            read = Snapshots::read(&self.contents(), self.salvages).await?;
         }
         let snapshots = Arc::new(read);
         *kept = Some(Arc::clone(&snapshots));

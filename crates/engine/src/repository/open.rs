@@ -139,14 +139,18 @@ async fn open_format(
     let stored = open_stored_format(blobs, password, traffic, observer).await;
     let is_lost = match &stored {
         Ok(found) => found.is_none(),
-        Err(e) => {
-            matches!(e.kind(), ErrorKind::InvalidPassword | ErrorKind::Corrupt | ErrorKind::UnsupportedFormat)
-        }
+        Err(e) => matches!(
+            e.kind(),
+            ErrorKind::InvalidPassword
+                | ErrorKind::Corrupt
+                | ErrorKind::UnsupportedFormat
+                | ErrorKind::Storage
+        ),
     };
     if !options.salvage || !is_lost {
         return stored;
     }
-    let Some((copy, pack)) = find_format_blob(blobs, traffic).await? else { return stored };
+    let Ok(Some((copy, pack))) = find_format_blob(blobs, traffic).await else { return stored };
     match open_with(&copy, password, observer).await {
         Ok(keys) => {
             let message =

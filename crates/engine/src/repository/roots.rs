@@ -54,7 +54,7 @@ impl Repository {
     /// Finds directories that are in no other one and that none of `snapshots` names; newest first. Reads all metadata.
     ///
     /// # Errors
-    /// When the storage does not answer. What cannot be read is passed over.
+    /// On a defect of ours. What cannot be read is passed over.
     pub async fn root_candidates(
         &self,
         snapshots: &Snapshots,
@@ -69,7 +69,7 @@ impl Repository {
             for (id, result) in contents.read_round(round).await {
                 match result {
                     Ok(plain) => found.take(full_id(&contents, &id, &plain), &plain),
-                    Err(e) if e.kind() == ErrorKind::Corrupt => {}
+                    Err(e) if matches!(e.kind(), ErrorKind::Corrupt | ErrorKind::Storage) => {}
                     Err(e) => return Err(e),
                 }
             }
@@ -150,7 +150,7 @@ impl Found {
                 match reader.next(contents, &mut ahead).await {
                     Ok(Some(chunk)) => chunks.push(chunk),
                     Ok(None) => break,
-                    Err(e) if e.kind() == ErrorKind::Corrupt => return Ok(()),
+                    Err(e) if matches!(e.kind(), ErrorKind::Corrupt | ErrorKind::Storage) => return Ok(()),
                     Err(e) => return Err(e),
                 }
             }

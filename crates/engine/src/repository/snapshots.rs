@@ -46,21 +46,23 @@ const ROUND_BYTES: u64 = 16 << 20;
 const MAX_MANIFESTS: usize = 1 << 30;
 
 impl Snapshots {
-    /// Reads every manifest: none is known before all are (§6.1). What cannot be read is named in the answer.
+    /// Reads every manifest: none is known before all are (§6.1). What is damaged is named in the answer; with `salvages`
+    /// also what the storage does not give, as long as it gives anything.
     ///
     /// # Errors
     /// When the storage does not answer.
-    pub(crate) async fn read(contents: &Contents) -> Result<Self> {
+    pub(crate) async fn read(contents: &Contents, salvages: bool) -> Result<Self> {
         let mut damage: Vec<Error> = contents.damage.iter().map(Error::again).collect();
         let mut manifests = Manifests::default();
-        add_all(contents, &contents.index.manifest_contents()?, &mut manifests, &mut damage).await?;
+        add_all(contents, &contents.index.manifest_contents()?, salvages, &mut manifests, &mut damage)
+            .await?;
         let local = contents.index.local_manifest_contents()?;
         if local.is_empty() {
             return Ok(Snapshots { damage, ..Self::of(manifests.finish()) });
         }
         let indexed: HashSet<String> =
             manifests.clone().finish().into_iter().map(|manifest| manifest.id.to_string()).collect();
-        add_all(contents, &local, &mut manifests, &mut damage).await?;
+        add_all(contents, &local, salvages, &mut manifests, &mut damage).await?;
         let all = manifests.finish();
         let salvaged =
             all.iter().map(|manifest| manifest.id.to_string()).filter(|id| !indexed.contains(id)).collect();
@@ -199,10 +201,11 @@ impl Selection {
 async fn add_all(
     contents: &Contents,
     ids: &[ContentId],
+    salvages: bool,
     manifests: &mut Manifests,
     damage: &mut Vec<Error>,
 ) -> Result<()> {
-    let mut rest = ids;
+    let (mut rest, mut refused) = (ids, Vec::new());
     while !rest.is_empty() {
         let (round, later) = rest.split_at(round_len(contents, rest));
         rest = later;
@@ -210,10 +213,18 @@ async fn add_all(
             match bytes.and_then(|bytes| add(manifests, &id, &bytes)) {
                 Ok(()) => {}
                 Err(e) if e.kind() == ErrorKind::Corrupt => damage.push(e),
+                Err(e) if e.kind() == ErrorKind::Storage && salvages => refused.push(e),
                 Err(e) => return Err(e),
             }
         }
     }
+    // A storage that gives nothing at all is not damaged.
+    if refused.len() == ids.len()
+        && let Some(e) = refused.pop()
+    {
+        return Err(e);
+    }
+    damage.extend(refused);
     Ok(())
 }
 

@@ -180,7 +180,7 @@ impl Repository {
             blocks: Arc::default(),
             ..contents
         };
-        let snapshots = Snapshots::read(&inside).await?;
+        let snapshots = Snapshots::read(&inside, false).await?;
         let damaged = snapshots.damage().iter().map(Error::again);
         let unreadable = scanned.unreadable.into_iter().map(|(_, e)| e).chain(damaged).collect();
         let mut manifests = BTreeSet::new();

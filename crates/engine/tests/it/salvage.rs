@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use rekopia::blob::{Settings, connect};
+use rekopia::blob::{BlobErrorKind, Settings, connect};
 use rekopia::{ErrorKind, OpenOptions, Password, Reference, Repository, Result, Selection, Silent};
 use rekopia_testkit::damage::Damaged;
 use rekopia_testkit::fixture::{Fixture, FixtureSnapshot};
+use rekopia_testkit::storage::{Request, WatchedBlobs};
 use rekopia_testkit::tree::Tree;
 
 use crate::support::{is_of_its_own, open, open_at, quick, restore};
@@ -138,6 +139,41 @@ async fn packs_that_changed_places_are_read_where_they_are() {
         assert!(report.is_complete(), "{:?}", report.failures());
         let diff = fixture.expected(snapshot).unwrap().diff(&Tree::read(&target), &[]);
         assert!(diff.is_empty(), "{diff}");
+    }
+}
+
+/// A sector of a disk that is dying, a file that nobody may read: as good as lost, as long as the storage answers at all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_storage_does_not_give_is_made_up_for() {
+    let fixture = Fixture::load("volsync");
+    let listed = ids(&open(&fixture).await).await;
+    let options = OpenOptions { salvage: true, ..OpenOptions::default() };
+    let open_with = async |kind: BlobErrorKind, refused: &'static [&'static str]| {
+        let inner = connect(&Settings::parse(fixture.repo().to_str().unwrap()).unwrap()).await.unwrap();
+        let blobs = WatchedBlobs::new(inner);
+        blobs.fail_when(move |request| {
+            let Request::Read(id, _) = request else { return None };
+            refused.iter().any(|blob| id.starts_with(blob)).then_some(kind)
+        });
+        Repository::open(blobs, &Password::new(&*fixture.password), &options, &Silent).await
+    };
+    for kind in [BlobErrorKind::Denied, BlobErrorKind::Unavailable] {
+        let repository = open_with(kind, &["xn"]).await.unwrap();
+        assert_eq!(ids(&repository).await, listed, "{kind:?}");
+        // Half of the metadata packs: the rest is listed, and what is hidden is named.
+        let repository = open_with(kind, &["q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7"]).await.unwrap();
+        let snapshots = repository.snapshots().await.unwrap();
+        let left = snapshots.all().len();
+        assert!(
+            left > 0 && left < listed.len(),
+            "{kind:?}: {left} of {}: {:?}",
+            listed.len(),
+            snapshots.damage()
+        );
+        assert!(snapshots.damage().iter().any(|e| e.chain().contains("pack q")), "{:?}", snapshots.damage());
+        // A storage that gives nothing is not damaged.
+        let e = open_with(kind, &["p", "q", "x"]).await.unwrap_err();
+        assert_eq!(e.kind(), ErrorKind::Storage, "{e:?}");
     }
 }
 
