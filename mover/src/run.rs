@@ -222,7 +222,17 @@ async fn beyond(
     snapshots: &Snapshots,
     salvage: bool,
 ) -> rekopia::Result<Option<Outcome>> {
-    if salvage || !snapshots.of_source(&config.source).is_empty() || snapshots.doubt(None).is_some() {
+    if !snapshots.of_source(&config.source).is_empty() || snapshots.doubt(None).is_some() {
+        return Ok(None);
+    }
+    if let Some(blob) = repository.lost_sessions().first() {
+        let source = &config.source;
+        let what = format!(
+            "index blob {blob} cannot be read, and no metadata pack of its session is there: snapshots of {source} may be lost"
+        );
+        return Ok(Some(Outcome::failed(14, "damaged", one_line(&what, 600))));
+    }
+    if salvage {
         return Ok(None);
     }
     let unindexed = repository.unindexed().await?;

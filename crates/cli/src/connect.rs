@@ -11,6 +11,7 @@ use rekopia::{Observer, OpenOptions, Password, Repository};
 use rekopia_blob::{
     BlobError, BlobErrorKind, BlobReader, CacheOptions, KopiaConfig, LayerOptions, Limits, Settings, Token,
 };
+use rekopia_format::format_blob::FormatBlob;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
@@ -99,9 +100,12 @@ fn salvage_index(global: &Global) -> Result<Option<PathBuf>> {
 fn format_blob(path: &Path) -> Result<Vec<u8>> {
     const LONGEST: u64 = 1 << 20;
     let name = path.display();
-    let file = std::fs::File::open(path).with_context(|| format!("cannot read {name}"))?;
     let mut bytes = Vec::new();
-    file.take(LONGEST + 1).read_to_end(&mut bytes).with_context(|| format!("cannot read {name}"))?;
+    let read = std::fs::File::open(path).and_then(|file| file.take(LONGEST + 1).read_to_end(&mut bytes));
+    read.map_err(|e| CommandError::usage(format!("cannot read {name}: {e}")))?;
+    if FormatBlob::parse(&bytes).is_err() {
+        bail!(CommandError::usage(format!("{name} is no copy of a format blob")));
+    }
     if bytes.len() as u64 > LONGEST {
         bail!(CommandError::usage(format!("{name} is no copy of a format blob: it is longer than 1 MiB")));
     }

@@ -25,7 +25,7 @@ pub(super) async fn run(global: &Global, args: &Args) -> Result<u8> {
     let next = Next::of(&examination, global);
     let mut out = output();
     if global.json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&document(&examination, &next))?)?;
+        writeln!(out, "{}", serde_json::to_string_pretty(&document(&examination, &next, code))?)?;
     } else {
         print(&mut out, &examination, &next)?;
     }
@@ -65,7 +65,11 @@ fn print(out: &mut impl Write, examination: &Examination, next: &Next) -> Result
         let of_kind: Vec<&Finding> = examination.findings.iter().filter(|f| f.kind == kind).collect();
         writeln!(out)?;
         let is_damage = of_kind.iter().any(|finding| finding.damage);
-        let harmless = if is_damage { "" } else { " (nothing is missing because of it)" };
+        let harmless = match kind {
+            FindingKind::AccessDenied => " (a permission, not damage)",
+            _ if is_damage => "",
+            _ => " (nothing is missing because of it)",
+        };
         writeln!(out, "{}{harmless}", kind.name())?;
         for finding in of_kind.iter().take(SHOWN) {
             writeln!(out, "  {}", text::line(&finding.message))?;
@@ -137,6 +141,14 @@ impl Next {
                     "{rekopia}{salvage} restore {id} TARGET    # restores the rest, names what is lost{whole}"
                 )
             }
+            FindingKind::SnapshotLost => match &finding.instead {
+                Some(whole) => {
+                    format!("{rekopia} restore {whole} TARGET    # the newest whole one of its source")
+                }
+                None => {
+                    format!("{rekopia} --salvage snapshots    # lists also trees that no snapshot leads to")
+                }
+            },
             FindingKind::PackMissing | FindingKind::PackShort if finding.damage => {
                 format!("{rekopia} verify --all    # names every file that needs it")
             }
@@ -189,7 +201,7 @@ fn program(global: &Global) -> String {
     std::iter::once("rekopia".to_owned()).chain(given).collect()
 }
 
-fn document(examination: &Examination, next: &Next) -> serde_json::Value {
+fn document(examination: &Examination, next: &Next, code: u8) -> serde_json::Value {
     let mut document = json!(examination);
     let findings = examination.findings.iter().map(|finding| {
         let mut value = json!(finding);
@@ -198,6 +210,7 @@ fn document(examination: &Examination, next: &Next) -> serde_json::Value {
     });
     document["findings"] = findings.collect();
     document["healthy"] = json!(examination.is_healthy());
+    document["exitCode"] = json!(code);
     document["version"] = json!(1);
     document["formatVersion"] = json!(examination.version);
     document

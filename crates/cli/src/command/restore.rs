@@ -26,6 +26,17 @@ pub(super) async fn run(global: &Global, args: &Restore, cancel: &Cancel) -> Res
     check(args)?;
     let observer: Arc<dyn Observer> = Display::new(global, true);
     let (repository, from, target) = stoppable(cancel, find(global, args, &observer)).await?;
+    let kept = global.salvage_index.as_deref().and_then(|path| path.canonicalize().ok());
+    let written = [&args.report, &args.receipt].into_iter().flatten();
+    if kept.is_some() && written.into_iter().any(|path| path.canonicalize().ok() == kept) {
+        return Err(
+            CommandError::usage("--salvage-index names the same file as --report or --receipt").into()
+        );
+    }
+    if let Some(path) = args.receipt.as_deref().filter(|path| repository.holds(path)) {
+        let what = format!("{} lies in the repository, to which nothing is written", path.display());
+        return Err(CommandError::usage(what).into());
+    }
     if !global.quiet && !global.json {
         announce(args, &from, &target);
     }

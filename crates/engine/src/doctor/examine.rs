@@ -13,7 +13,7 @@ use super::finding::{Finding, FindingKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::observer::{Event, Observer, Phase, Progress, Silent};
 use crate::repository::listed_packs::ListedPacks;
-use crate::repository::trees::Trees;
+use crate::repository::trees::{Missing, Trees};
 use crate::repository::{OpenOptions, Password, Repository};
 
 /// How thoroughly a repository is examined.
@@ -85,8 +85,29 @@ pub async fn examine(
     options: &ExaminationOptions,
     observer: &dyn Observer,
 ) -> Result<Examination> {
+    let plain = ExaminationOptions {
+        open: OpenOptions { salvage: false, ..options.open.clone() },
+        ..options.clone()
+    };
+    match examine_as(&blobs, password, &plain, observer).await {
+        // A sector that cannot be read, a file with the wrong owner: what is there beside it, the packs tell.
+        Err(e) if e.kind() == ErrorKind::Storage => {
+            let salvage = OpenOptions { salvage: true, ..options.open.clone() };
+            let options = ExaminationOptions { open: salvage, ..options.clone() };
+            examine_as(&blobs, password, &options, observer).await.map_err(|_| e)
+        }
+        examined => examined,
+    }
+}
+
+async fn examine_as(
+    blobs: &Arc<dyn BlobReader>,
+    password: &Password,
+    options: &ExaminationOptions,
+    observer: &dyn Observer,
+) -> Result<Examination> {
     let mut examination = Examination::default();
-    let Some(repository) = open(&blobs, password, options, &mut examination, observer).await? else {
+    let Some(repository) = open(blobs, password, options, &mut examination, observer).await? else {
         return Ok(examination);
     };
     let info = repository.info();
@@ -235,7 +256,7 @@ async fn snapshots(
         let missing = match &snapshot.root {
             Some(root) => trees.missing(root).await?,
             None if snapshot.incomplete.is_some() => None,
-            None => Some("it has no root".to_owned()),
+            None => Some(Missing::of_no_root()),
         };
         match missing {
             None => {
@@ -247,8 +268,13 @@ async fn snapshots(
             }
             Some(missing) => {
                 examination.damaged_snapshots += 1;
+                let kind = match &missing {
+                    missing if missing.is_denied => FindingKind::AccessDenied,
+                    missing if missing.path.is_empty() => FindingKind::SnapshotLost,
+                    _ => FindingKind::SnapshotDamaged,
+                };
                 let what = format!("snapshot {id} of {source} is not whole: {missing}");
-                damaged.push((source, Finding::new(FindingKind::SnapshotDamaged, what).of(id)));
+                damaged.push((source, Finding::new(kind, what).of(id)));
             }
         }
         progress.entries += 1;
@@ -263,10 +289,13 @@ async fn snapshots(
 
 /// Packs that no snapshot needs are missed by nobody.
 fn judge_packs(examination: &mut Examination) {
-    let is_needed = examination
-        .findings
-        .iter()
-        .any(|finding| matches!(finding.kind, FindingKind::SnapshotDamaged | FindingKind::ManifestDamaged));
+    let is_needed = examination.findings.iter().any(|finding| {
+        let kind = finding.kind;
+        matches!(
+            kind,
+            FindingKind::SnapshotDamaged | FindingKind::SnapshotLost | FindingKind::ManifestDamaged
+        )
+    });
     let packs = examination.findings.iter_mut();
     for pack in packs.filter(|f| matches!(f.kind, FindingKind::PackMissing | FindingKind::PackShort)) {
         if !is_needed {

@@ -44,6 +44,8 @@ pub enum FindingKind {
     SnapshotUnreadable,
     /// A part of a snapshot is missing.
     SnapshotDamaged,
+    /// The root directory of a snapshot is missing: nothing of it can be restored by its ID.
+    SnapshotLost,
     /// A blob was written later than now: a clock was or is wrong.
     BlobInFuture,
     /// A snapshot began later than now: a clock was or is wrong.
@@ -74,6 +76,7 @@ impl FindingKind {
             FindingKind::ManifestDamaged => "manifest-damaged",
             FindingKind::SnapshotUnreadable => "snapshot-unreadable",
             FindingKind::SnapshotDamaged => "snapshot-damaged",
+            FindingKind::SnapshotLost => "snapshot-lost",
             FindingKind::BlobInFuture => "blob-in-future",
             FindingKind::SnapshotInFuture => "snapshot-in-future",
             FindingKind::ShardsRepaired => "shards-repaired",

@@ -3,6 +3,7 @@
 pub(crate) mod as_of;
 pub(crate) mod contents;
 pub(crate) mod file;
+mod folder;
 pub(crate) mod index;
 mod index_set;
 mod info;
@@ -25,7 +26,7 @@ pub(crate) mod trees;
 pub(crate) mod unindexed;
 mod whole;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use rekopia_blob::{BlobId, BlobReader};
@@ -38,6 +39,7 @@ pub use traffic::Traffic;
 use crate::error::{Error, Result};
 use crate::observer::{Event, Observer, Phase};
 use contents::Contents;
+use folder::is_inside;
 use index::IndexLimit;
 use open::Opened;
 use salvage::Salvaged;
@@ -174,6 +176,17 @@ impl Repository {
         salvaged.is_some_and(|s| s.unindexed > 0 || !s.misnamed.is_empty() || !s.replaced.is_empty())
     }
 
+    /// Index blobs that cannot be read and for which no pack stands in: what they named, a snapshot perhaps, is lost.
+    /// Known only of a repository that is being salvaged.
+    pub fn lost_sessions(&self) -> &[BlobId] {
+        self.opening.salvaged.as_ref().map_or(&[], |salvaged| &salvaged.unaccounted)
+    }
+
+    /// Whether a path lies in the folder of the repository, where that is one: nothing is written there.
+    pub fn holds(&self, path: &Path) -> bool {
+        self.folder().is_some_and(|folder| is_inside(&folder, path))
+    }
+
     /// Whether something that names contents or snapshots is known to be unreadable: what is found may be old, and is
     /// to be proven.
     pub(crate) async fn is_in_doubt(&self) -> bool {
@@ -208,7 +221,7 @@ impl Repository {
     }
 
     /// A folder on a disk for what does not fit in memory.
-    pub(crate) fn spill_dir(&self) -> Option<&std::path::Path> {
+    pub(crate) fn spill_dir(&self) -> Option<&Path> {
         self.index_limit.dir.as_deref()
     }
 

@@ -2,20 +2,60 @@
 
 use std::collections::{HashMap, HashSet};
 
+use rekopia_blob::BlobErrorKind;
 use rekopia_format::ObjectId;
 use rekopia_format::directory::{Entry, EntryKind};
 
 use super::listed_packs::ListedPacks;
 use super::objects::read_directory;
 use super::read_ahead::ReadAhead;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
+
+/// The first thing that is missing in a tree.
+#[derive(Debug, Clone)]
+pub(crate) struct Missing {
+    /// Where, relative to the root; empty: the root itself.
+    pub(crate) path: String,
+    pub(crate) why: String,
+    /// The storage refuses it: nothing is known to be lost.
+    pub(crate) is_denied: bool,
+}
+
+impl std::fmt::Display for Missing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", shown(&self.path), self.why)
+    }
+}
+
+impl Missing {
+    /// What a read ended with; others than these end the walk.
+    fn of(path: &str, e: Error) -> Result<Self> {
+        match e.kind() {
+            ErrorKind::Corrupt | ErrorKind::Storage => Ok(Missing {
+                path: path.to_owned(),
+                why: e.chain(),
+                is_denied: e.is_from_storage(BlobErrorKind::Denied),
+            }),
+            _ => Err(e),
+        }
+    }
+
+    /// Of a snapshot that has none.
+    pub(crate) fn of_no_root() -> Self {
+        Missing::new("", "the snapshot has none")
+    }
+
+    fn new(path: &str, why: &str) -> Self {
+        Missing { path: path.to_owned(), why: why.to_owned(), is_denied: false }
+    }
+}
 
 /// What is known of trees so far.
 pub(crate) struct Trees<'a> {
     packs: &'a ListedPacks,
     ahead: ReadAhead,
     /// Directories that were looked at, with the first thing that is missing below them.
-    known: HashMap<ObjectId, Option<String>>,
+    known: HashMap<ObjectId, Option<Missing>>,
 }
 
 /// A directory that is being looked at.
@@ -23,7 +63,7 @@ struct Frame {
     object: ObjectId,
     path: String,
     below: Vec<(ObjectId, String)>,
-    missing: Option<String>,
+    missing: Option<Missing>,
 }
 
 /// Plaintext bytes of directories that are read ahead.
@@ -39,9 +79,9 @@ impl<'a> Trees<'a> {
     /// The first thing that is missing in the tree `root`; `None` when all of it is there.
     ///
     /// # Errors
-    /// When the storage does not answer.
-    pub(crate) async fn missing(&mut self, root: &Entry) -> Result<Option<String>> {
-        let Some(object) = root.object else { return Ok(Some("the root has no object".to_owned())) };
+    /// On a defect of ours: what the storage does not give is missing, too.
+    pub(crate) async fn missing(&mut self, root: &Entry) -> Result<Option<Missing>> {
+        let Some(object) = root.object else { return Ok(Some(Missing::new("", "it has no object"))) };
         if root.kind != EntryKind::Directory {
             return self.missing_in_file(root, "").await;
         }
@@ -51,7 +91,7 @@ impl<'a> Trees<'a> {
         loop {
             if let Some((object, path)) = next.take() {
                 let known = match open.contains(&object) {
-                    true => Some(Some(format!("{path}: a directory that is inside itself"))),
+                    true => Some(Some(Missing::new(&path, "a directory that is inside itself"))),
                     false => self.known.get(&object).cloned(),
                 };
                 match known {
@@ -81,11 +121,10 @@ impl<'a> Trees<'a> {
         let contents = &self.packs.contents;
         match read_directory(contents, &mut self.ahead, &object, |entry| entries.push(entry)).await {
             Ok(()) => {}
-            Err(e) if e.kind() == ErrorKind::Corrupt => {
-                frame.missing = Some(format!("{}: {}", shown(&frame.path), e.chain()));
+            Err(e) => {
+                frame.missing = Some(Missing::of(&frame.path, e)?);
                 return Ok(frame);
             }
-            Err(e) => return Err(e),
         }
         for entry in entries {
             let name = entry.name.as_ref().map_or("?", |name| name.as_str());
@@ -105,21 +144,20 @@ impl<'a> Trees<'a> {
         Ok(frame)
     }
 
-    async fn missing_in_file(&mut self, entry: &Entry, path: &str) -> Result<Option<String>> {
+    async fn missing_in_file(&mut self, entry: &Entry, path: &str) -> Result<Option<Missing>> {
         let Some(object) = &entry.object else {
             let needs_one = matches!(entry.kind, EntryKind::File | EntryKind::Directory);
-            return Ok(needs_one.then(|| format!("{}: it has no object", shown(path))));
+            return Ok(needs_one.then(|| Missing::new(path, "it has no object")));
         };
         match self.packs.check_object(object, &mut self.ahead).await {
             Ok(()) => Ok(None),
-            Err(e) if e.kind() == ErrorKind::Corrupt => Ok(Some(format!("{}: {}", shown(path), e.chain()))),
-            Err(e) => Err(e),
+            Err(e) => Missing::of(path, e).map(Some),
         }
     }
 }
 
 /// What is missing in a directory is missing in the one above.
-fn note(stack: &mut [Frame], missing: Option<String>) {
+fn note(stack: &mut [Frame], missing: Option<Missing>) {
     if let (Some(frame), Some(missing)) = (stack.last_mut(), missing) {
         frame.missing.get_or_insert(missing);
     }

@@ -95,7 +95,17 @@ impl Repository {
     /// What was not found may be in a pack that no index names; `not_found` becomes damage only when it is, or when such a
     /// pack cannot be read.
     pub(crate) async fn beyond(&self, not_found: Error, reference: &Reference) -> Error {
-        if not_found.kind() != ErrorKind::NotFound || self.salvages {
+        if not_found.kind() != ErrorKind::NotFound {
+            return not_found;
+        }
+        if let Some(blob) = self.lost_sessions().first() {
+            let what = format!(
+                "{not_found}; it may have been in a pack that is lost: index blob {blob} cannot be read, and no \
+                metadata pack of its session is there"
+            );
+            return Error::new(ErrorKind::Corrupt, what);
+        }
+        if self.salvages {
             return not_found;
         }
         let unindexed = match self.unindexed().await {
@@ -180,7 +190,7 @@ impl Repository {
             blocks: Arc::default(),
             ..contents
         };
-        let snapshots = Snapshots::read(&inside, false).await?;
+        let snapshots = Snapshots::read(&inside, self.salvages).await?;
         let damaged = snapshots.damage().iter().map(Error::again);
         let unreadable = scanned.unreadable.into_iter().map(|(_, e)| e).chain(damaged).collect();
         let mut manifests = BTreeSet::new();

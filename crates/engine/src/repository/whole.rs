@@ -13,14 +13,14 @@ impl Repository {
     /// it is read, and of every content it is known that its pack is there and long enough. Others are not looked at.
     ///
     /// # Errors
-    /// [`ErrorKind::Corrupt`] with the first thing that is missing; a storage's errors as they are.
+    /// [`ErrorKind::Corrupt`] with the first thing that is missing, or that the storage does not give.
     pub async fn check_salvaged(&self, snapshots: &Snapshots, snapshot: &Snapshot) -> Result<()> {
         let Some(root) = snapshot.root.as_ref().filter(|_| snapshots.is_salvaged(snapshot)) else {
             return Ok(());
         };
         let packs = ListedPacks::read(self).await?;
         match Trees::new(&packs).missing(root).await? {
-            Some(missing) => Err(Error::new(ErrorKind::Corrupt, missing)),
+            Some(missing) => Err(Error::new(ErrorKind::Corrupt, missing.to_string())),
             None => Ok(()),
         }
     }

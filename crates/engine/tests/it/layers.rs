@@ -32,6 +32,7 @@ const TABLE: Table<'_> = &[
     ("repository::index", "repository::index"),
     ("repository::index::tests", "error repository::index"),
     // What an open repository is made of, and what is found in it.
+    ("repository::folder", ""),
     ("repository::info", ""),
     ("repository::traffic", ""),
     ("repository::options", "repository::index"),
@@ -59,7 +60,8 @@ const TABLE: Table<'_> = &[
     ),
     (
         "repository::open",
-        "error observer repository::contents repository::index repository::load repository::options \
+        "error observer repository::contents repository::folder repository::index repository::load \
+         repository::options \
          repository::repairs repository::salvage repository::traffic",
     ),
     ("repository::snapshots", "error repository::contents"),

@@ -1,5 +1,7 @@
 //! What the packs' own indexes made up for, and what they did not.
 
+use std::collections::HashSet;
+
 use rekopia_blob::BlobId;
 
 use super::super::index::ContentIndex;
@@ -18,6 +20,14 @@ pub(crate) struct Salvaged {
     pub(crate) misnamed: Vec<BlobId>,
     /// Index blobs that cannot be read, and that the packs' own indexes stand in for.
     pub(crate) replaced: Vec<Error>,
+    /// Of these, blobs of sessions of which no metadata pack is there: whatever snapshot they named is lost.
+    pub(crate) unaccounted: Vec<BlobId>,
+}
+
+/// The session that wrote a blob, by its name: `xn0_…-sSESSION-c1`, `q…-sSESSION`.
+fn session(id: &BlobId) -> Option<&str> {
+    let (_, rest) = id.as_str().split_once("-s")?;
+    rest.split('-').next()
 }
 
 impl Salvaged {
@@ -31,7 +41,20 @@ impl Salvaged {
         let unread: Vec<Error> = unread.map(|(_, e)| e).collect();
         let replaced = if unread.is_empty() { std::mem::take(damage) } else { Vec::new() };
         damage.extend(unread);
-        Salvaged { packs: scanned.packs.len() as u64, unindexed, misnamed: scanned.misnamed, replaced }
+        let metadata = scanned.packs.iter().filter(|pack| pack.id.as_str().starts_with('q'));
+        let sessions: HashSet<&str> = metadata.filter_map(|pack| session(&pack.id)).collect();
+        let names = replaced.iter().filter_map(Error::pack);
+        // Compactions are written by sessions that back up nothing.
+        let of_sessions = names.filter(|id| id.as_str().starts_with("xn") || id.as_str().starts_with('n'));
+        let lost = of_sessions.filter(|id| session(id).is_some_and(|session| !sessions.contains(session)));
+        let unaccounted = lost.cloned().collect();
+        Salvaged {
+            packs: scanned.packs.len() as u64,
+            unindexed,
+            misnamed: scanned.misnamed,
+            replaced,
+            unaccounted,
+        }
     }
 
     /// Says what was found.
@@ -39,6 +62,11 @@ impl Salvaged {
         let warn = |message| observer.event(Event::Warning { message });
         for e in &self.replaced {
             warn(format!("{}; what it named is read from the packs' own indexes", e.chain()));
+        }
+        for blob in &self.unaccounted {
+            warn(format!(
+                "no metadata pack of the session of index blob {blob} is there: a snapshot that it named is lost"
+            ));
         }
         for blob in &self.misnamed {
             warn(format!(
