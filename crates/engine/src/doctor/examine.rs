@@ -26,7 +26,7 @@ pub struct ExaminationOptions {
 }
 
 /// What state a repository is in.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Examination {

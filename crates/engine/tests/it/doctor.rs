@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use rekopia::blob::{Settings, connect};
-use rekopia::{Examination, ExaminationOptions, FindingKind, Password, Silent, examine};
+use rekopia::{Examination, ExaminationOptions, FindingKind, OpenOptions, Password, Silent, examine};
 use rekopia_testkit::damage::{Damaged, Harm};
 use rekopia_testkit::fixture::Fixture;
 
@@ -31,6 +31,25 @@ async fn nothing_is_found_in_repositories_that_are_whole() {
         examined_ones += 1;
     }
     assert!(examined_ones > 15, "{examined_ones}");
+}
+
+/// Of a tree whose root cannot be read nothing can be restored; and whoever salvages has no healthier repository.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_lost_is_said_however_it_is_opened() {
+    let fixture = Fixture::load("damaged-directory-flipped");
+    let found = examined(&fixture.repo(), &fixture.password, false).await.unwrap();
+    let lost = found.findings.iter().find(|f| f.kind == FindingKind::SnapshotLost).unwrap();
+    assert!(lost.instead.is_some() && lost.message.contains("the root"), "{lost:?}");
+    for name in ["damaged-index-missing", "damaged-packs-swapped"] {
+        let fixture = Fixture::load(name);
+        let blobs = connect(&Settings::parse(fixture.repo().to_str().unwrap()).unwrap()).await.unwrap();
+        let open = OpenOptions { salvage: true, ..OpenOptions::default() };
+        let options = ExaminationOptions { open, deep: true };
+        let salvaging = examine(blobs, &Password::new(&*fixture.password), &options, &Silent).await.unwrap();
+        let plain = examined(&fixture.repo(), &fixture.password, true).await.unwrap();
+        assert_eq!(salvaging, plain, "{name}");
+        assert!(!plain.is_healthy() || name == "damaged-packs-swapped", "{plain:?}");
+    }
 }
 
 /// The kinds of blob that a restore reads, by the beginning of their names.

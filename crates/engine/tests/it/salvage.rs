@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use rekopia::blob::{BlobErrorKind, Settings, connect};
-use rekopia::{ErrorKind, OpenOptions, Password, Reference, Repository, Result, Selection, Silent};
+use rekopia::{BlobId, ErrorKind, OpenOptions, Password, Reference, Repository, Result, Selection, Silent};
 use rekopia_testkit::damage::Damaged;
 use rekopia_testkit::fixture::{Fixture, FixtureSnapshot};
 use rekopia_testkit::storage::{Request, WatchedBlobs};
@@ -140,6 +140,37 @@ async fn packs_that_changed_places_are_read_where_they_are() {
         let diff = fixture.expected(snapshot).unwrap().diff(&Tree::read(&target), &[]);
         assert!(diff.is_empty(), "{diff}");
     }
+}
+
+/// An index blob that cannot be read, and no pack of its session: what it named is lost, and that is said.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_is_lost_altogether_is_named() {
+    let fixture = Fixture::load("volsync");
+    let dir = tempfile::tempdir().unwrap();
+    let damage = Damaged::copy(&fixture.repo(), &dir.path().join("repo"));
+    let whole = ids(&open(&fixture).await).await;
+    let session =
+        |blob: &BlobId| blob.as_str().split("-s").nth(1).unwrap().split('-').next().unwrap().to_owned();
+    let (mut lost, mut named) = (0, 0);
+    for blob in damage.blobs("xn").into_iter().step_by(4) {
+        let packs =
+            Vec::from_iter(damage.blobs("q").into_iter().filter(|pack| session(pack) == session(&blob)));
+        let kept = Vec::from_iter(packs.iter().map(|pack| std::fs::read(damage.path(pack)).unwrap()));
+        packs.iter().for_each(|pack| damage.delete(pack));
+        damage.flip(&blob, 40);
+        let repository = salvage(damage.root(), &fixture.password, None).await.unwrap();
+        for id in whole.difference(&ids(&repository).await) {
+            lost += 1;
+            assert!(repository.lost_sessions().contains(&blob), "{:?}", repository.lost_sessions());
+            let asked = repository.resolve(&Reference::parse(id).unwrap(), &Selection::default()).await;
+            assert_eq!(asked.unwrap_err().kind(), ErrorKind::Corrupt);
+        }
+        named += repository.lost_sessions().len();
+        damage.flip(&blob, 40);
+        packs.iter().zip(kept).for_each(|(pack, bytes)| std::fs::write(damage.path(pack), bytes).unwrap());
+    }
+    assert!(lost > 0 && named > 0, "{lost} {named}");
+    assert!(salvage(damage.root(), &fixture.password, None).await.unwrap().lost_sessions().is_empty());
 }
 
 /// A sector of a disk that is dying, a file that nobody may read: as good as lost, as long as the storage answers at all.
