@@ -33,9 +33,8 @@ pub(super) async fn run(global: &Global, args: &Restore, cancel: &Cancel) -> Res
             CommandError::usage("--salvage-index names the same file as --report or --receipt").into()
         );
     }
-    if let Some(path) = args.receipt.as_deref().filter(|path| repository.holds(path)) {
-        let what = format!("{} lies in the repository, to which nothing is written", path.display());
-        return Err(CommandError::usage(what).into());
+    if let Some(path) = &args.receipt {
+        repository.check_outside(path)?;
     }
     if !global.quiet && !global.json {
         announce(args, &from, &target);

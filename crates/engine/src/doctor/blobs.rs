@@ -52,42 +52,36 @@ impl Listed {
     /// those that are missing between others.
     pub(super) async fn check_markers(&self, contents: &Contents) -> Vec<Finding> {
         let mut findings = Vec::new();
-        let of = |prefix: &str| {
-            let number = |id: &BlobId| id.as_str().strip_prefix(prefix)?.parse::<u64>().ok();
-            self.0.keys().filter_map(|id| Some((number(id)?, id))).collect::<BTreeMap<_, _>>()
-        };
-        let (epochs, watermarks) = (of("xe"), of("xw"));
-        let mut last = None;
-        for number in epochs.keys().copied() {
-            if last.is_some_and(|last| number - last > 1) {
-                let what = format!(
-                    "the marker of epoch {} (xe{}) is lost, later ones are there",
-                    number - 1,
-                    number - 1
-                );
+        let epochs = self.markers("xe");
+        for (earlier, later) in epochs.keys().zip(epochs.keys().skip(1)) {
+            if later - earlier > 1 {
+                let lost = later - 1;
+                let what = format!("the marker of epoch {lost} (xe{lost}) is lost, later ones are there");
                 findings.push(Finding::new(FindingKind::EpochMarkerMissing, what));
             }
-            last = Some(number);
         }
-        let newest = |markers: BTreeMap<u64, BlobId>| markers.into_values().rev().take(MARKERS_READ);
-        let owned =
-            |markers: BTreeMap<u64, &BlobId>| markers.into_iter().map(|(n, id)| (n, id.clone())).collect();
-        let all = newest(owned(epochs)).map(|id| (id, b"epoch-marker".as_slice()));
-        for (id, body) in
-            all.chain(newest(owned(watermarks)).map(|id| (id, b"deletion-watermark".as_slice())))
-        {
-            let range = 0..self.0.get(&id).map_or(0, |blob| blob.len).min(64);
-            let read = contents.blobs.read(&id, Some(range), Vec::new()).await;
-            contents.traffic.count(read.as_ref().map_or(0, |bytes| bytes.len() as u64));
-            let why = match read {
-                Ok(bytes) if bytes == body => continue,
-                Ok(_) => "holds something else than a marker".to_owned(),
-                Err(e) => format!("cannot be read ({e})"),
-            };
-            let what = format!("{id} {why}; only its name counts");
-            findings.push(Finding::new(FindingKind::MarkerDamaged, what).of_blob(Some(&id)));
+        let kinds = [(epochs, "epoch-marker"), (self.markers("xw"), "deletion-watermark")];
+        for (markers, body) in kinds {
+            for blob in markers.into_values().rev().take(MARKERS_READ) {
+                let (id, range) = (&blob.id, 0..blob.len.min(64));
+                let read = contents.blobs.read(id, Some(range), Vec::new()).await;
+                contents.traffic.count(read.as_ref().map_or(0, |bytes| bytes.len() as u64));
+                let why = match read {
+                    Ok(bytes) if bytes == body.as_bytes() => continue,
+                    Ok(_) => "holds something else than a marker".to_owned(),
+                    Err(e) => format!("cannot be read ({e})"),
+                };
+                let what = format!("{id} {why}; only its name counts");
+                findings.push(Finding::new(FindingKind::MarkerDamaged, what).of_blob(Some(id)));
+            }
         }
         findings
+    }
+
+    /// The markers with this prefix, by their number.
+    fn markers(&self, prefix: &str) -> BTreeMap<u64, &BlobInfo> {
+        let number = |blob: &BlobInfo| blob.id.as_str().strip_prefix(prefix)?.parse().ok();
+        self.0.values().filter_map(|blob| Some((number(blob)?, blob))).collect()
     }
 
     /// Packs that the index needs and that are missing or too short, and blobs of the future.

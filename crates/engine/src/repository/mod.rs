@@ -39,7 +39,6 @@ pub use traffic::Traffic;
 use crate::error::{Error, Result};
 use crate::observer::{Event, Observer, Phase};
 use contents::Contents;
-use folder::is_inside;
 use index::IndexLimit;
 use open::Opened;
 use salvage::Salvaged;
@@ -182,9 +181,12 @@ impl Repository {
         self.opening.salvaged.as_ref().map_or(&[], |salvaged| &salvaged.unaccounted)
     }
 
-    /// Whether a path lies in the folder of the repository, where that is one: nothing is written there.
-    pub fn holds(&self, path: &Path) -> bool {
-        self.folder().is_some_and(|folder| is_inside(&folder, path))
+    /// Refuses a file that would lie in the folder of the repository, where that is one: nothing is written there.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) when it would.
+    pub fn check_outside(&self, path: &Path) -> Result<()> {
+        folder::check_outside(self.folder().as_deref(), path)
     }
 
     /// Whether something that names contents or snapshots is known to be unreadable: what is found may be old, and is

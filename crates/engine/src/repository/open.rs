@@ -14,7 +14,7 @@ use rekopia_format::key::{self, FormatKey};
 use rekopia_format::{ContentOpener, format_blob};
 
 use super::contents::Contents;
-use super::folder::is_inside;
+use super::folder::check_outside;
 use super::index::IndexLimit;
 use super::load::{Early, IndexLoader, Loaded};
 use super::options::{OpenOptions, Password};
@@ -61,11 +61,8 @@ pub(crate) async fn open(
     let opener = Arc::new(content_opener(&config)?);
     let (epochs, limit) = (&config.epoch_parameters, &options.index_limit());
     let unique_id = format.unique_id.as_slice();
-    if let (Some(folder), Some(path)) = (blobs.folder(), &options.salvage_index)
-        && is_inside(&folder, path)
-    {
-        let what = format!("{} lies in the repository, to which nothing is written", path.display());
-        return Err(Error::new(ErrorKind::Usage, what));
+    if let Some(path) = &options.salvage_index {
+        check_outside(blobs.folder().as_deref(), path)?;
     }
     let keep = options.salvage_index.as_deref().map(|path| Keep { path, unique_id });
     let scanner = Scanner { blobs, opener: &opener, traffic, observer, keep };

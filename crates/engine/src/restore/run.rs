@@ -15,7 +15,7 @@ use super::report::Report;
 use super::run_state::RunState;
 use super::ticker::{Known, Ticker};
 use super::tree::Tree;
-use crate::error::{Error, ErrorKind, Missing, Result};
+use crate::error::{Error, Missing, Result};
 use crate::observer::Observer;
 use crate::repository::listed_packs::ListedPacks;
 use crate::repository::reference::Resolved;
@@ -74,9 +74,8 @@ impl<'a> Run<'a> {
         observer: Arc<dyn Observer>,
         start: Start,
     ) -> Result<Self> {
-        if let Some(path) = options.report_file.as_deref().filter(|path| repository.holds(path)) {
-            let what = format!("{} lies in the repository, to which nothing is written", path.display());
-            return Err(Error::new(ErrorKind::Usage, what));
+        if let Some(path) = &options.report_file {
+            repository.check_outside(path)?;
         }
         let ledger = Arc::new(Ledger::open(options.report_file.as_deref(), options.fill_holes)?);
         let state = Arc::new(RunState::new(options.on_error, observer));

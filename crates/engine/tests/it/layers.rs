@@ -32,7 +32,7 @@ const TABLE: Table<'_> = &[
     ("repository::index", "repository::index"),
     ("repository::index::tests", "error repository::index"),
     // What an open repository is made of, and what is found in it.
-    ("repository::folder", ""),
+    ("repository::folder", "error"),
     ("repository::info", ""),
     ("repository::traffic", ""),
     ("repository::options", "repository::index"),
