@@ -7,6 +7,8 @@
     reason = "a test that cannot go on should stop where it stands"
 )]
 
+#[cfg(feature = "cluster")]
+pub mod cluster;
 #[cfg(feature = "servers")]
 pub mod conformance;
 pub mod corpus;
