@@ -143,7 +143,8 @@ impl Scenario {
         self.watch.lines().map(|line| serde_json::from_str(line).expect("a line of a watch")).collect()
     }
 
-    fn from_files(name: &str, mut files: Map<String, Value>) -> Scenario {
+    /// Reads a scenario from its files.
+    pub(super) fn from_files(name: &str, mut files: Map<String, Value>) -> Scenario {
         let facts = files.remove("scenario.json").unwrap_or_else(|| panic!("{name} has no scenario.json"));
         let known = Facts::deserialize(&facts).unwrap_or_else(|e| panic!("scenario.json of {name}: {e}"));
         let stages: Vec<Stage> = known.stages.into_iter().map(|stage| stage.read(name, &mut files)).collect();

@@ -27,7 +27,7 @@ pub enum Fault {
         /// How many requests.
         times: usize,
     },
-    /// The next requests get an error of the server: 500 and 503 by turns.
+    /// The next requests get an error of the server: 500 and 503 by turns, 503 last.
     ServerError {
         /// How many requests.
         times: usize,
