@@ -5,7 +5,7 @@ use rekopia::{OnError, Overwrite, OwnerPolicy, RestoreOptions, SyncMode};
 use crate::settings::Settings;
 
 /// Between two arguments.
-const SEPARATOR: &str = "|VOLSYNC_ARG_SEP|";
+pub(crate) const SEPARATOR: &str = "|VOLSYNC_ARG_SEP|";
 
 /// Options with a value, which may follow as an argument of its own.
 const WITH_VALUE: [&str; 4] = ["parallel", "mode", "shallow", "shallow-minsize"];

@@ -3,6 +3,7 @@
 use rekopia::{Repository, Selection, Snapshot, Snapshots, Source};
 
 use crate::config::Config;
+use crate::findings::{Choice, Findings, when};
 use crate::identity;
 use crate::outcome::Outcome;
 use crate::recorded::Recorded;
@@ -14,29 +15,34 @@ const CLOCKS_DIFFER: i64 = 5 * 60 * 1_000_000_000;
 /// Identities of the same host or user that are named.
 const RELATED: usize = 5;
 
-/// The snapshot to restore, or why there is none.
+/// The snapshot to restore, or why there is none. `warnings` are told with the outcome.
 pub(crate) fn choose<'a>(
     config: &Config,
     selection: &Selection,
     repository: &Repository,
     snapshots: &'a Snapshots,
     warnings: &mut Vec<String>,
+    findings: &mut Findings,
 ) -> Result<&'a Snapshot, Box<Outcome>> {
+    findings.chosen = None;
     let source = &config.source;
     let own = snapshots.of_source(source);
     let unique = &repository.info().unique_id;
     if own.is_empty() {
-        return Err(Box::new(nothing(config, snapshots, unique)));
+        return Err(Box::new(nothing(config, snapshots, unique, &mut findings.identities)));
     }
     let passed_over = selection.passed_over.clone();
     let newest = Selection { passed_over, ..Selection::default() }.choose(&own);
     let Some(chosen) = selection.choose(&own) else {
         return Err(Box::new(no_match(source, &own)));
     };
+    findings.chosen = Some(Choice::of(chosen));
     for skipped in own.iter().filter(|s| s.start_ns > chosen.start_ns && s.incomplete.is_some()) {
         let why = skipped.incomplete.as_deref().unwrap_or_default();
         let (why, when) = (one_line(why, 100), when(skipped.start_ns));
-        say(&format!("WARN: skipping the incomplete snapshot {} of {when} ({why})", skipped.id));
+        let what = format!("skipping the incomplete snapshot {} of {when} ({why})", skipped.id);
+        say(&format!("WARN: {what}"));
+        findings.warnings.push(what);
     }
     let now = i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX);
     if chosen.start_ns > now.saturating_add(CLOCKS_DIFFER) {
@@ -112,8 +118,9 @@ fn recorded_errors(config: &Config, chosen: &Snapshot) -> Result<Option<String>,
     Ok(Some(what))
 }
 
-/// A healthy repository without this identity: right for a new application, unless somebody else may be meant.
-fn nothing(config: &Config, snapshots: &Snapshots, unique: &str) -> Outcome {
+/// A healthy repository without this identity: right for a new application, unless somebody else may be meant. `named`
+/// gets the identities that the message names.
+fn nothing(config: &Config, snapshots: &Snapshots, unique: &str, named: &mut Vec<String>) -> Outcome {
     let source = &config.source;
     let misses = identity::misses(snapshots.all(), source);
     let mut meant: Vec<&Snapshot> = misses.near;
@@ -127,6 +134,7 @@ fn nothing(config: &Config, snapshots: &Snapshots, unique: &str) -> Outcome {
         let from = meant.len().saturating_sub(4);
         let mut details: Vec<String> = meant[from..].iter().map(listed).collect();
         details.push(format!("No snapshots found for {source}"));
+        named.extend(meant[from..].iter().rev().map(|s| one_line(&s.source.to_string(), 300)));
         let best = &meant[meant.len() - 1].source;
         let short = |source: &Source| one_line(&source.to_string(), 100);
         let message = format!(
@@ -155,18 +163,20 @@ fn nothing(config: &Config, snapshots: &Snapshots, unique: &str) -> Outcome {
     }
     if let Some(other) = misses.elsewhere.first() {
         let other = one_line(&other.source.to_string(), 200);
+        named.push(other.clone());
         message.push_str(&format!("; the same name makes backups as {other}"));
     }
     let related = identity::related(snapshots.all(), source);
     if !related.is_empty() {
-        let named: Vec<String> = related.iter().take(RELATED).map(|s| one_line(&s.to_string(), 60)).collect();
+        let first = || related.iter().take(RELATED).map(ToString::to_string);
+        let shown: Vec<String> = first().map(|source| one_line(&source, 60)).collect();
         let more = if related.len() > RELATED { ", …" } else { "" };
-        message.push_str(&format!("; of the same host or user there are {}{more}", named.join(", ")));
+        message.push_str(&format!("; of the same host or user there are {}{more}", shown.join(", ")));
+        for source in first().map(|source| one_line(&source, 300)) {
+            if !named.contains(&source) {
+                named.push(source);
+            }
+        }
     }
     Outcome::Empty { message }
-}
-
-/// An instant as people write it.
-pub(crate) fn when(ns: i64) -> String {
-    jiff::Timestamp::from_nanosecond(ns.into()).map_or_else(|_| "an unknown time".into(), |t| t.to_string())
 }

@@ -78,19 +78,12 @@ impl Config {
         let password = env.text("KOPIA_PASSWORD").filter(|p| !p.trim().is_empty());
         let password = password.ok_or_else(|| wrong("KOPIA_PASSWORD must be defined".into()))?;
         let raw_password = (password.trim() != password).then(|| Password::new(password));
-        let identity = |name: &str| env.text(name).map(str::to_owned);
         let needed = matches!(operation, Operation::Restore | Operation::Check);
-        let user = identity("KOPIA_OVERRIDE_USERNAME");
-        let host = identity("KOPIA_OVERRIDE_HOSTNAME");
-        if needed && (user.is_none() || host.is_none()) {
+        let source = source(env);
+        if needed && (source.user.is_empty() || source.host.is_empty()) {
             let what = "KOPIA_OVERRIDE_USERNAME and KOPIA_OVERRIDE_HOSTNAME must both be defined";
             return Err(wrong(what.into()));
         }
-        let source = Source {
-            user: user.unwrap_or_default(),
-            host: host.unwrap_or_default(),
-            path: env.text("KOPIA_SOURCE_PATH_OVERRIDE").unwrap_or("/data").to_owned(),
-        };
         let mut settings = Settings::read(env, &format!("{}@{}", source.user, source.host)).map_err(wrong)?;
         let storage = backend::read(env).map_err(wrong)?;
         let (selection, chosen_by_user) = selection(env).map_err(wrong)?;
@@ -127,6 +120,16 @@ impl Config {
                 .unwrap_or_else(|| "/mover-kopia/stock-entry.sh".into()),
             arguments: arguments.to_vec(),
         })
+    }
+}
+
+/// Whose snapshots are asked for; a part that is not set is empty.
+pub(crate) fn source(env: &Env) -> Source {
+    let text = |name: &str| env.text(name).unwrap_or_default().to_owned();
+    Source {
+        user: text("KOPIA_OVERRIDE_USERNAME"),
+        host: text("KOPIA_OVERRIDE_HOSTNAME"),
+        path: env.text("KOPIA_SOURCE_PATH_OVERRIDE").unwrap_or("/data").to_owned(),
     }
 }
 

@@ -14,6 +14,9 @@ use crate::recorded::Recorded;
 use crate::say::{one_line, say};
 use crate::signals;
 
+/// What one of the last lines of the log holds at most, in bytes: several have room in what the operator keeps.
+pub(crate) const LONGEST_LINE: usize = 700;
+
 /// How a run ended.
 #[derive(Debug)]
 pub(crate) enum Outcome {
@@ -130,6 +133,24 @@ impl Outcome {
         }
     }
 
+    /// Why it ended so and what to do about it, where that is not in the numbers of its last line.
+    pub(crate) fn message(&self) -> Option<&str> {
+        match self {
+            Outcome::Empty { message } | Outcome::NoRepositoryAccepted { message } => Some(message),
+            Outcome::Failed { message, .. } => Some(message),
+            _ => None,
+        }
+    }
+
+    /// What was done until then, where something was begun.
+    pub(crate) fn done(&self) -> Option<&Done> {
+        match self {
+            Outcome::Restored(done) | Outcome::RestoredWithLosses(done) => Some(done),
+            Outcome::Failed { done, .. } | Outcome::Stopped(done) => done.as_deref(),
+            _ => None,
+        }
+    }
+
     /// Writes the termination message, where there is a place for it, and prints the last lines; gives the exit code.
     /// Whoever comes first tells: a second one changes nothing and gets the code that was told.
     pub(crate) fn tell(&self, operation: &str, termination_log: &Path) -> u8 {
@@ -151,13 +172,14 @@ impl Outcome {
         say(&format!("INFO: OPERATION_RESULT: {}", if code == 0 { "SUCCESS" } else { "FAILURE" }));
         say(&format!("INFO: EXIT_CODE: {code}"));
         for line in self.lines(operation) {
-            say(&one_line(&line, 700));
+            say(&one_line(&line, LONGEST_LINE));
         }
         say("INFO: === Done ===");
         code
     }
 
-    fn lines(&self, operation: &str) -> Vec<String> {
+    /// The last lines of the log: what was lost, warnings, and the verdict with its numbers and remedy.
+    pub(crate) fn lines(&self, operation: &str) -> Vec<String> {
         let failed = verdict(operation);
         match self {
             Outcome::Restored(done) => {
@@ -216,20 +238,10 @@ impl Outcome {
 
     fn document(&self, longest: usize) -> Value {
         let mut document = json!({ "outcome": self.name(), "exitCode": self.exit_code() });
-        let message = match self {
-            Outcome::Empty { message } | Outcome::NoRepositoryAccepted { message } => Some(message),
-            Outcome::Failed { message, .. } => Some(message),
-            _ => None,
-        };
-        if let Some(message) = message {
+        if let Some(message) = self.message() {
             document["message"] = json!(one_line(message, longest));
         }
-        let done = match self {
-            Outcome::Restored(done) | Outcome::RestoredWithLosses(done) => Some(done),
-            Outcome::Failed { done, .. } | Outcome::Stopped(done) => done.as_ref(),
-            _ => None,
-        };
-        if let Some(done) = done {
+        if let Some(done) = self.done() {
             let r = &done.report;
             document["repository"] = json!(done.repository);
             document["snapshot"] = json!(done.snapshot);
@@ -359,7 +371,7 @@ mod tests {
     fn the_termination_message_is_small() {
         let outcome = Outcome::failed(15, "storage", "x".repeat(100_000));
         assert!(outcome.termination_message().len() <= 4096);
-        assert!(outcome.lines("restore").iter().all(|l| one_line(l, 700).len() <= 704));
+        assert!(outcome.lines("restore").iter().all(|l| one_line(l, LONGEST_LINE).len() <= 704));
         let quoted = Outcome::failed(15, "storage", "\"\\".repeat(50_000));
         let message = quoted.termination_message();
         assert!(message.len() <= 4096 && serde_json::from_str::<Value>(&message).is_ok(), "{message}");

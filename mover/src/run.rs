@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rekopia::{
     Cancel, Error, ErrorKind, Observer, OpenOptions, Reference, Repository, RestoreOptions, Selection,
@@ -11,9 +11,9 @@ use rekopia::{
 
 use rekopia_blob::{BlobErrorKind, LayerOptions};
 
-use crate::choice::{choose, when};
+use crate::choice::choose;
 use crate::config::{Config, Operation};
-use crate::env::Env;
+use crate::findings::{Findings, when};
 use crate::log::Log;
 use crate::outcome::{Done, Outcome, stoppable};
 use crate::recorded::Recorded;
@@ -21,9 +21,9 @@ use crate::say::{one_line, say};
 use crate::verdict::{failure, judge};
 
 /// Restores, or says what a restore would do. Where the settings allow it, a damaged repository is tried once more, with
-/// what its index does not lead to any more.
-pub(crate) async fn restore(config: &Config, cancel: &Cancel) -> Outcome {
-    let outcome = attempt(config, cancel, false).await;
+/// what its index does not lead to any more. `findings` gets what the last try found out.
+pub(crate) async fn restore(config: &Config, cancel: &Cancel, findings: &mut Findings) -> Outcome {
+    let outcome = attempt(config, cancel, false, findings).await;
     if !config.settings.salvage {
         return outcome.with_way_out();
     }
@@ -31,31 +31,15 @@ pub(crate) async fn restore(config: &Config, cancel: &Cancel) -> Outcome {
         return outcome;
     }
     say("WARN: the repository is damaged; trying what its packs say of themselves (onDamage: salvage)");
-    attempt(config, cancel, true).await
+    attempt(config, cancel, true, findings).await
 }
 
-async fn attempt(config: &Config, cancel: &Cancel, salvage: bool) -> Outcome {
-    match restore_inner(config, cancel, salvage).await {
+async fn attempt(config: &Config, cancel: &Cancel, salvage: bool, findings: &mut Findings) -> Outcome {
+    *findings = Findings::default();
+    match restore_inner(config, cancel, salvage, findings).await {
         Ok(outcome) => outcome,
         Err(e) => stoppable(cancel, failure(config, &e)).await,
     }
-}
-
-/// The stock mover's protocol: nothing is done until somebody removes the file. The session does not count as a
-/// restore: the operator would publish a volume that nobody filled.
-pub(crate) async fn debug_session(env: &Env) -> Outcome {
-    let marker = env.path("TMPDIR").unwrap_or_else(|| "/tmp".into()).join("exit-debug-if-removed");
-    if let Err(e) = std::fs::write(&marker, b"") {
-        let what = format!("DEBUG_MOVER is set, but {} cannot be made: {e}", marker.display());
-        return Outcome::failed(1, "debug", what);
-    }
-    say(&format!("INFO: DEBUG_MOVER is set: waiting until {} is removed", marker.display()));
-    say("INFO: to restore in this session: DEBUG_MOVER=0 /mover-kopia/entry.sh restore");
-    while marker.exists() {
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
-    let what = "a debug session is not a restore; remove the annotation volsync.backube/enable-debug-mover";
-    Outcome::failed(1, "debug", what)
 }
 
 /// Requests in flight where the settings say nothing. A whole cluster asks at once when it is rebuilt: more would only
@@ -119,19 +103,26 @@ pub(crate) fn wrong_repository(config: &Config, repository: &Repository) -> Opti
     })
 }
 
-async fn restore_inner(config: &Config, cancel: &Cancel, salvage: bool) -> rekopia::Result<Outcome> {
+async fn restore_inner(
+    config: &Config,
+    cancel: &Cancel,
+    salvage: bool,
+    findings: &mut Findings,
+) -> rekopia::Result<Outcome> {
     let log = Arc::new(Log::default());
     let began = Instant::now();
     let opened = cancel.run_until_cancelled(open(config, &log, salvage)).await;
     let Some(repository) = opened.transpose()? else { return Ok(Outcome::Stopped(None)) };
     log.took("open", began.elapsed());
+    findings.repository = Some(repository.info().unique_id.clone());
     if let Some(refused) = wrong_repository(config, &repository) {
         return Ok(refused);
     }
     let began = Instant::now();
     let listed = cancel.run_until_cancelled(repository.snapshots()).await;
     let Some(snapshots) = listed.transpose()? else { return Ok(Outcome::Stopped(None)) };
-    let selected = cancel.run_until_cancelled(select(config, &repository, &snapshots, salvage)).await;
+    let selecting = select(config, &repository, &snapshots, salvage, findings);
+    let selected = cancel.run_until_cancelled(selecting).await;
     let Some(selected) = selected.transpose()? else { return Ok(Outcome::Stopped(None)) };
     let (chosen, warnings) = match selected {
         Ok(selected) => selected,
@@ -178,12 +169,13 @@ async fn select<'a>(
     repository: &Repository,
     snapshots: &'a Snapshots,
     salvage: bool,
+    findings: &mut Findings,
 ) -> rekopia::Result<Result<(&'a Snapshot, Vec<String>), Outcome>> {
     let hidden = beyond(config, repository, snapshots, salvage).await?;
     let (mut selection, mut passed_over) = (config.selection.clone(), Vec::new());
     loop {
         let mut warnings = Vec::new();
-        let chosen = choose(config, &selection, repository, snapshots, &mut warnings);
+        let chosen = choose(config, &selection, repository, snapshots, &mut warnings, findings);
         let newest = chosen.as_ref().ok().copied();
         match snapshots.doubt(newest) {
             Some(doubt) if salvage && newest.is_some() => warnings.push(one_line(&doubt.chain(), 600)),

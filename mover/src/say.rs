@@ -1,15 +1,24 @@
-//! The pod's log: the one place where the program writes it.
+//! The pod's log: the one place where it is said. Whoever calls the library hears nothing of it.
 
 use std::borrow::Cow;
-use std::io::Write;
+use std::sync::OnceLock;
 
 /// What a line of the log holds at most: a path from a snapshot may be as long as it likes.
 const LONGEST_LINE: usize = 4000;
 
-/// Writes a line to the pod's log. One that nobody takes is no reason to fail: a thread that panics over it would leave
-/// the volume half-filled.
+/// Where the lines go; nowhere, until a program says so.
+static OUT: OnceLock<fn(&str)> = OnceLock::new();
+
+/// Lets the lines of this process go to `out` from now on. The first call counts.
+pub(crate) fn say_to(out: fn(&str)) {
+    let _ = OUT.set(out);
+}
+
+/// Says a line for the pod's log.
 pub(crate) fn say(line: &str) {
-    let _ = writeln!(std::io::stdout(), "{}", shortened(line, LONGEST_LINE));
+    if let Some(out) = OUT.get() {
+        out(&shortened(line, LONGEST_LINE));
+    }
 }
 
 /// Control characters and marks of direction out, at most about `most` bytes: a name from a snapshot must not forge or

@@ -6,21 +6,28 @@ use rekopia_testkit::layers::Table;
 /// Module → what it may name of the crate, from the floor to the roof.
 const TABLE: Table<'_> = &[
     ("say", ""),
+    ("scratch", ""),
+    ("secrets", ""),
+    ("findings", ""),
     ("env", ""),
     ("identity", ""),
     ("settings", "env"),
     ("arguments", "settings"),
+    ("destination", "arguments"),
     ("backend", "env say"),
     ("signals", "say"),
     ("recorded", "say"),
     ("outcome", "env recorded say signals"),
     ("config", "arguments backend env outcome say settings"),
     ("log", "outcome say"),
-    ("choice", "config identity outcome recorded say"),
+    ("choice", "config findings identity outcome recorded say"),
     ("verdict", "config env outcome recorded say"),
-    ("run", "choice config env log outcome recorded say verdict"),
+    ("run", "choice config findings log outcome recorded say verdict"),
     ("handover", "config env log outcome run say verdict"),
-    ("", "config env handover outcome run say signals"),
+    ("outside", "config env outcome scratch"),
+    ("check", "config env findings outcome outside run say scratch secrets"),
+    ("program", "config env findings handover outcome run say signals"),
+    ("", "check destination findings"),
 ];
 
 rekopia_testkit::layers_of_this_crate!(TABLE);

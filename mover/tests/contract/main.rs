@@ -14,6 +14,7 @@ mod emptiness;
 mod jobs;
 mod mount;
 mod operator;
+mod outside;
 mod owners;
 mod place;
 mod process;

@@ -1,0 +1,162 @@
+//! The mover's `check`, outside of the cluster: what it would do with an application's own settings.
+
+use std::collections::BTreeMap;
+
+use rekopia::{Cancel, human_size};
+
+use crate::config;
+use crate::env::Env;
+use crate::findings::{Choice, Findings};
+use crate::outcome::{LONGEST_LINE, Outcome};
+use crate::outside;
+use crate::run;
+use crate::say::one_line;
+use crate::scratch::Scratch;
+use crate::secrets::Secrets;
+
+/// What a text of a judgement holds at most, in bytes.
+const LONGEST: usize = 2000;
+
+/// The volume that a restore would fill, taken to be empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Volume {
+    /// How much it can hold, in bytes; `None`: not known, and nothing is said about room.
+    pub capacity_bytes: Option<u64>,
+}
+
+/// What the mover would do with the settings of an application, in its own words.
+///
+/// No text holds a secret, a control character or a line break.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judgement {
+    /// The exit code of the restore job.
+    pub exit_code: u8,
+    /// The outcome's name: `restored`, `empty`, `near-miss`, `wrong-password`, …
+    pub outcome: String,
+    /// The verdict with its numbers or its remedy.
+    pub message: String,
+    /// The lines with which the mover's `check` would end its log, less the summary.
+    pub lines: Vec<String>,
+    /// Hex of the repository's unique ID; `None` when none was opened.
+    pub repository: Option<String>,
+    /// Whose snapshots are asked for: `user@host:/path`.
+    pub identity: String,
+    /// The snapshot that is chosen, also where it is refused then.
+    pub snapshot: Option<Choice>,
+    /// Other identities that the message names, the likeliest first.
+    pub identities: Vec<String>,
+    /// What does not keep the restore from ending well, and should be known.
+    pub warnings: Vec<String>,
+}
+
+/// Says what the mover would do with the variables of a restore job.
+///
+/// Opens the repository, read-only, chooses, and proves as the mover's `check` does, against an empty temporary folder in
+/// place of the volume; the folder is removed. What does not fit into the volume is `destination`, exit 16. `variables` are
+/// those of the job ([`job_variables`](crate::job_variables)), with contents in place of mounted files
+/// ([`with_contents`](crate::with_contents)). What is only to be had inside the pod (a mounted folder or file, its own
+/// identity towards the cloud, a program such as rclone) is `settings`, exit 2, with a sentence that says so. Nothing is
+/// written to the process's streams.
+///
+/// Needs a runtime with I/O and time ([`rekopia::start_runtime`]). `cancel` ends it within moments (`stopped`, exit 143).
+pub async fn check(variables: BTreeMap<String, String>, volume: &Volume, cancel: &Cancel) -> Judgement {
+    let mut findings = Findings::default();
+    let outcome = match Scratch::new() {
+        Ok(scratch) => in_scratch(&variables, &scratch, volume, cancel, &mut findings).await,
+        Err(e) => {
+            let what = format!("cannot make a temporary folder: {e}; check TMPDIR");
+            Outcome::failed(1, "internal", what)
+        }
+    };
+    Judgement::of(&outcome, findings, variables)
+}
+
+async fn in_scratch(
+    variables: &BTreeMap<String, String>,
+    scratch: &Scratch,
+    volume: &Volume,
+    cancel: &Cancel,
+    findings: &mut Findings,
+) -> Outcome {
+    let mut config = match outside::config(variables, scratch) {
+        Ok(config) => config,
+        Err(refused) => return refused,
+    };
+    // Where zeros become holes, the recorded size says little about what is needed.
+    let capacity = volume.capacity_bytes.filter(|_| !config.options.sparse);
+    // The room in the temporary folder says nothing about the volume's: that way nobody asks for it.
+    config.options.sparse = true;
+    let outcome = run::restore(&config, cancel, findings).await;
+    match (capacity, &findings.chosen) {
+        (Some(capacity), Some(chosen)) if outcome.exit_code() == 0 => {
+            lack_of_room(chosen, capacity).unwrap_or(outcome)
+        }
+        _ => outcome,
+    }
+}
+
+/// The outcome of a snapshot that does not fit.
+fn lack_of_room(chosen: &Choice, capacity: u64) -> Option<Outcome> {
+    if chosen.bytes <= capacity {
+        return None;
+    }
+    let (mut needed, mut held) = (human_size(chosen.bytes), human_size(capacity));
+    if needed == held {
+        (needed, held) = (format!("{} bytes", chosen.bytes), format!("{capacity} bytes"));
+    }
+    let (id, start) = (&chosen.id, &chosen.start);
+    let what = format!(
+        "no space left: snapshot {id} of {start} holds {needed}, the volume has {held}; take a larger volume"
+    );
+    Some(Outcome::failed(16, "destination", what))
+}
+
+impl Judgement {
+    fn of(outcome: &Outcome, findings: Findings, variables: BTreeMap<String, String>) -> Self {
+        let secrets = Secrets::of(&variables);
+        // Hidden first: of a secret that is cut, a part would be left.
+        let shown = |text: &str, most: usize| one_line(&secrets.hidden(text), most);
+        let tidy = |text: &str| shown(text, LONGEST);
+        let lines = outcome.lines("check");
+        let verdict =
+            lines.last().map_or("", |last| last.trim_start_matches("INFO: ").trim_start_matches("ERROR: "));
+        let mut warnings = findings.warnings;
+        if let Some(done) = outcome.done() {
+            for warning in done.warnings.iter().chain(&done.report.warnings) {
+                if !warnings.contains(warning) {
+                    warnings.push(warning.clone());
+                }
+            }
+        }
+        Judgement {
+            exit_code: outcome.exit_code(),
+            outcome: outcome.name().to_owned(),
+            message: tidy(outcome.message().unwrap_or(verdict)),
+            lines: lines.iter().map(|line| shown(line, LONGEST_LINE)).collect(),
+            repository: findings.repository,
+            identity: tidy(&config::source(&Env::new(variables)).to_string()),
+            snapshot: findings.chosen,
+            identities: findings.identities.iter().map(|identity| tidy(identity)).collect(),
+            warnings: warnings.iter().map(|warning| tidy(warning)).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_said_with_both_sizes() {
+        let chosen =
+            Choice { id: "a1".into(), start: "2024-03-01T00:00:00Z".into(), files: 3, bytes: 5_900_000 };
+        assert!(lack_of_room(&chosen, 5_900_000).is_none());
+        let refused = lack_of_room(&chosen, 3_000_000).unwrap();
+        let said = "no space left: snapshot a1 of 2024-03-01T00:00:00Z holds 5.9 MB, the volume has 3.0 MB; \
+                    take a larger volume";
+        assert_eq!((refused.exit_code(), refused.name(), refused.message()), (16, "destination", Some(said)));
+        let closely = lack_of_room(&chosen, 5_899_999).unwrap();
+        let said = closely.message().unwrap();
+        assert!(said.contains("5900000 bytes") && said.contains("5899999 bytes"), "{said}");
+    }
+}

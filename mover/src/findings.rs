@@ -1,0 +1,45 @@
+//! What a run finds out on its way to the outcome, for whoever asks for more than the outcome.
+
+use rekopia::Snapshot;
+
+/// A snapshot that the mover chooses, with the totals that it records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// The manifest's ID.
+    pub id: String,
+    /// When it was started, RFC 3339 in UTC.
+    pub start: String,
+    /// Regular files.
+    pub files: u64,
+    /// Bytes of those files.
+    pub bytes: u64,
+}
+
+/// What was found out until the run ended, whichever way it did.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    /// Hex of the unique ID of the repository that was opened.
+    pub(crate) repository: Option<String>,
+    /// The snapshot that was chosen, and perhaps refused then.
+    pub(crate) chosen: Option<Choice>,
+    /// Other identities that the message names, the likeliest first.
+    pub(crate) identities: Vec<String>,
+    /// What the log alone says of the choice.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Choice {
+    /// This snapshot, with the totals of its root.
+    pub(crate) fn of(snapshot: &Snapshot) -> Self {
+        let root = snapshot.root.as_ref();
+        let totals = root.and_then(|root| root.summary.as_ref()).map(|summary| (summary.files, summary.size));
+        // A snapshot of a single file has no summary.
+        let (files, bytes) = totals.or_else(|| root.map(|root| (1, root.size))).unwrap_or_default();
+        Choice { id: snapshot.id.to_string(), start: when(snapshot.start_ns), files, bytes }
+    }
+}
+
+/// An instant as people write it.
+pub(crate) fn when(ns: i64) -> String {
+    jiff::Timestamp::from_nanosecond(ns.into()).map_or_else(|_| "an unknown time".into(), |t| t.to_string())
+}

@@ -1,0 +1,38 @@
+//! What the mover decides: from the settings of an application to the outcome of its restore.
+//!
+//! The program `rekopia-mover` is a thin shell around this library. Other programs ask it what the mover would do:
+//! [`Destination`] and [`job_variables`] make the environment of a restore job, [`with_contents`] puts the contents of
+//! mounted files into it, and [`check`](fn@check) says how the job would end.
+//!
+//! Environment (`env`) → checked configuration (`config`) → engine (`run`) → outcome (`outcome`).
+
+// Whoever calls a library owns its streams; the program's lines go through `say`.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
+mod arguments;
+mod backend;
+mod check;
+mod choice;
+mod config;
+mod destination;
+mod env;
+mod findings;
+mod handover;
+mod identity;
+mod log;
+mod outcome;
+mod outside;
+#[doc(hidden)]
+pub mod program;
+mod recorded;
+mod run;
+mod say;
+mod scratch;
+mod secrets;
+mod settings;
+mod signals;
+mod verdict;
+
+pub use check::{Judgement, Volume, check};
+pub use destination::{Destination, job_variables, with_contents};
+pub use findings::Choice;
