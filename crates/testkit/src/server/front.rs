@@ -96,6 +96,8 @@ impl Onward {
     /// When no client can be made.
     pub fn to(port: u16) -> Self {
         let builder = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+        // An emulator closes a connection that it has not heard of for a while, at the moment when it is used again.
+        let builder = builder.pool_max_idle_per_host(0);
         Onward { client: builder.build().unwrap(), port }
     }
 

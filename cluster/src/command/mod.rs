@@ -1,0 +1,30 @@
+//! What a person asks for.
+
+pub mod arguments;
+mod doctor;
+pub mod exit;
+mod generate;
+mod output;
+mod repository;
+mod select;
+mod shown;
+mod status;
+mod watching;
+
+use anyhow::Result;
+use arguments::{Arguments, Command};
+
+pub use output::{Failure, is_closed_output};
+
+/// Does what is asked for; gives the exit code.
+///
+/// # Errors
+/// The cluster cannot be reached, or nothing there is called so.
+pub async fn run(arguments: Arguments) -> Result<u8> {
+    match &arguments.command {
+        Command::Status(status) => status::run(&arguments.global, status).await,
+        Command::Doctor(doctor) => Box::pin(doctor::run(&arguments.global, doctor)).await,
+        Command::Completions { shell } => generate::completions(*shell),
+        Command::Man => generate::man(),
+    }
+}

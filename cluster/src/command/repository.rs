@@ -1,0 +1,186 @@
+//! `doctor` looks into an application's repository: what the mover itself would say to these settings.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow};
+use futures::future::BoxFuture;
+use rekopia::Cancel;
+use rekopia_mover::{Destination, Judgement, Volume, check, job_variables, with_contents};
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use super::arguments::Doctor;
+use crate::chain::Application;
+use crate::findings::bytes_of;
+use crate::objects::Secret;
+use crate::observe::{Api, ListError};
+use crate::render::wrap;
+
+/// Values of a Secret, by key.
+type Values = BTreeMap<String, String>;
+
+/// What a look into a repository has given.
+pub(super) enum Looked {
+    /// What the mover would do.
+    Judged(String, Box<Judgement>),
+    /// It was not looked at, and why.
+    Not(String, String),
+}
+
+/// Looks into the repository of an application; none where it has no restore.
+pub(super) async fn look(api: &Api, app: &Application<'_>, doctor: &Doctor) -> Option<Looked> {
+    let destination = app.destination?;
+    let name = format!("{}/{}", app.namespace, app.name);
+    match judge(api, app, destination, doctor).await {
+        Ok(judgement) => Some(Looked::Judged(name, Box::new(judgement))),
+        Err(why) => Some(Looked::Not(name, format!("{why:#}"))),
+    }
+}
+
+async fn judge(
+    api: &Api,
+    app: &Application<'_>,
+    destination: &crate::objects::Destination,
+    doctor: &Doctor,
+) -> Result<Judgement> {
+    let kopia = destination.spec.kopia.as_ref().context("the restore names no Kopia repository")?;
+    let meta = &destination.metadata;
+    let restore = Destination::new(&meta.namespace, &meta.name, &kopia.raw).map_err(|why| anyhow!(why))?;
+    let restore = match app.source.filter(|_| restore.source().is_some()) {
+        Some(source) => restore.with_source(&source.spec.kopia),
+        None => restore,
+    };
+    let secret = secret(api, &meta.namespace, restore.repository(), doctor).await?;
+    let ca = custom_ca(api, &meta.namespace, &kopia.raw).await;
+    let mut variables = with_contents(job_variables(&restore, &secret), &secret, ca.as_deref());
+    if let Some(repo) = &doctor.repo {
+        variables.insert("KOPIA_REPOSITORY".into(), repo.clone());
+    }
+    if let Some(path) = &doctor.password_file {
+        let password =
+            std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        variables.insert("KOPIA_PASSWORD".into(), password.trim_end_matches(['\n', '\r']).to_owned());
+    }
+    let capacity = app.temporary.and_then(|claim| claim.request()).or(kopia.capacity.as_deref());
+    let capacity_bytes = capacity.and_then(bytes_of).and_then(|bytes| u64::try_from(bytes).ok());
+    let (volume, cancel) = (Volume { capacity_bytes }, Cancel::new());
+    // A mover's whole work: too large to lie in another future.
+    let checked: BoxFuture<'_, Judgement> = Box::pin(check(variables, &volume, &cancel));
+    Ok(checked.await)
+}
+
+/// The Secret's values: of a file, of the cluster, or none where the command line says all.
+async fn secret(api: &Api, namespace: &str, name: Option<&str>, doctor: &Doctor) -> Result<Values> {
+    if let Some(path) = &doctor.secret_file {
+        return of_file(path);
+    }
+    if doctor.repo.is_some() && doctor.password_file.is_some() {
+        return Ok(from_environment());
+    }
+    let name = name.context("the restore names no Secret")?;
+    match api.secret(namespace, name).await {
+        Ok(secret) => values(&secret).with_context(|| format!("the Secret {name} cannot be read")),
+        Err(ListError::Forbidden(_)) => Err(anyhow!(
+            "the right to get the Secret {name} in {namespace} is missing, so nothing is said about the repository: give \
+             it with a Role (cluster/README.md), or name --secret-file"
+        )),
+        Err(ListError::Other(why)) => Err(anyhow!("the Secret {name} in {namespace} is not there: {why}")),
+        Err(e) => Err(anyhow!("the Secret {name} in {namespace} cannot be read: {e}")),
+    }
+}
+
+/// The keys of clouds that a person has set for other programs.
+fn from_environment() -> Values {
+    let is_of_cloud = |name: &str| ["AWS_", "AZURE_", "B2_", "GOOGLE_"].iter().any(|of| name.starts_with(of));
+    std::env::vars().filter(|(name, _)| is_of_cloud(name)).collect()
+}
+
+/// A Secret's manifest; `stringData` beside `data`, as people write it.
+fn of_file(path: &Path) -> Result<Values> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = Zeroizing::new(text);
+    // What stands in the file must not come into an error.
+    let secret: Secret = serde_saphyr::from_str(&text)
+        .map_err(|_| anyhow!("{} is no Secret's manifest in YAML or JSON", path.display()))?;
+    values(&secret).with_context(|| format!("{} cannot be read", path.display()))
+}
+
+fn values(secret: &Secret) -> Result<Values> {
+    use base64::Engine;
+    let mut values = Values::new();
+    for (key, text) in &secret.data {
+        let bytes = base64::engine::general_purpose::STANDARD.decode(text.as_bytes());
+        let bytes = bytes.map_err(|_| anyhow!("the value of {key} is no Base64"))?;
+        let text = String::from_utf8(bytes).map_err(|_| anyhow!("the value of {key} is no UTF-8"))?;
+        values.insert(key.clone(), text);
+    }
+    let plain = secret.string_data.iter().map(|(key, text)| (key.clone(), text.to_string()));
+    values.extend(plain);
+    Ok(values)
+}
+
+/// The certificate that `customCA` names, where it may be read.
+async fn custom_ca(api: &Api, namespace: &str, kopia: &Value) -> Option<String> {
+    let named = &kopia["customCA"];
+    let secret = api.secret(namespace, named["secretName"].as_str()?).await.ok()?;
+    values(&secret).ok()?.remove(named["key"].as_str().unwrap_or("ca.crt"))
+}
+
+impl Looked {
+    /// For a person.
+    pub(super) fn to_text(&self, width: usize) -> String {
+        match self {
+            Looked::Not(_, why) => wrap(&format!("Repository: not looked at: {why}."), 2, width),
+            Looked::Judged(_, judged) => {
+                let mut text = wrap(&format!("Repository: {}", verdict(judged)), 2, width);
+                if let Some(chosen) = &judged.snapshot {
+                    let said = format!(
+                        "the mover would take {} of {}: {} files, {}",
+                        chosen.id,
+                        chosen.start,
+                        chosen.files,
+                        rekopia::human_size(chosen.bytes)
+                    );
+                    text.push_str(&wrap(&said, 4, width));
+                }
+                for identity in judged.identities.iter().take(5) {
+                    text.push_str(&wrap(&format!("there is {identity}"), 4, width));
+                }
+                for warning in &judged.warnings {
+                    text.push_str(&wrap(&format!("warning: {warning}"), 4, width));
+                }
+                text
+            }
+        }
+    }
+
+    /// For a program.
+    pub(super) fn to_json(&self) -> Value {
+        match self {
+            Looked::Not(application, why) => json!({ "application": application, "notLookedAt": why }),
+            Looked::Judged(application, judged) => json!({
+                "application": application,
+                "exitCode": judged.exit_code,
+                "outcome": judged.outcome,
+                "message": judged.message,
+                "identity": judged.identity,
+                "repository": judged.repository,
+                "snapshot": judged.snapshot.as_ref().map(|chosen| json!({
+                    "id": chosen.id,
+                    "startTime": chosen.start,
+                    "files": chosen.files,
+                    "bytes": chosen.bytes,
+                })),
+                "identities": judged.identities,
+                "warnings": judged.warnings,
+            }),
+        }
+    }
+}
+
+fn verdict(judged: &Judgement) -> String {
+    let code = judged.exit_code;
+    let would = if code == 0 { "a restore would end well" } else { "a restore would fail" };
+    format!("{would} ({}, exit {code}): {}", judged.outcome, judged.message)
+}

@@ -1,0 +1,362 @@
+//! Objects of the core: pods, claims, volumes, namespaces, nodes, quotas, Secrets.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use super::meta::{Condition, Meta, condition, nullable, object};
+
+/// A pod.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Pod {
+    /// Names and owners.
+    pub metadata: Meta,
+    /// What was asked for.
+    pub spec: PodSpec,
+    /// What became of it.
+    pub status: PodStatus,
+}
+object!(Pod, "Pod", "pod", "pods", "", "v1", true);
+
+/// What a pod was asked to be.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct PodSpec {
+    /// The node that it was given to.
+    #[serde(deserialize_with = "nullable")]
+    pub node_name: String,
+    /// Its containers.
+    #[serde(deserialize_with = "nullable")]
+    pub containers: Vec<Container>,
+    /// Its volumes.
+    #[serde(deserialize_with = "nullable")]
+    pub volumes: Vec<PodVolume>,
+}
+
+/// A container as it was asked for.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Container {
+    /// Its name in the pod.
+    pub name: String,
+    /// Its image.
+    #[serde(deserialize_with = "nullable")]
+    pub image: String,
+    /// `limits` and `requests` by resource.
+    #[serde(deserialize_with = "nullable")]
+    pub resources: BTreeMap<String, serde_json::Value>,
+}
+
+impl Container {
+    /// The memory limit as it was written.
+    #[must_use]
+    pub fn memory_limit(&self) -> Option<&str> {
+        self.resources.get("limits")?.get("memory")?.as_str()
+    }
+}
+
+/// A volume of a pod.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct PodVolume {
+    /// Its name in the pod.
+    pub name: String,
+    /// The claim behind it, where it is one.
+    pub persistent_volume_claim: Option<ClaimVolume>,
+}
+
+/// A claim as a pod names it.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ClaimVolume {
+    /// In the pod's namespace.
+    pub claim_name: String,
+}
+
+/// What became of a pod.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct PodStatus {
+    /// `Pending`, `Running`, `Succeeded`, `Failed`, `Unknown`.
+    #[serde(deserialize_with = "nullable")]
+    pub phase: String,
+    /// Scheduled, ready, …
+    #[serde(deserialize_with = "nullable")]
+    pub conditions: Vec<Condition>,
+    /// One for each container that the node has heard of.
+    #[serde(deserialize_with = "nullable")]
+    pub container_statuses: Vec<ContainerStatus>,
+    /// The same for those that run before the others.
+    #[serde(deserialize_with = "nullable")]
+    pub init_container_statuses: Vec<ContainerStatus>,
+}
+
+/// How a container is.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ContainerStatus {
+    /// Its name in the pod.
+    pub name: String,
+    /// Now.
+    #[serde(deserialize_with = "nullable")]
+    pub state: ContainerState,
+    /// Before its last restart.
+    #[serde(deserialize_with = "nullable")]
+    pub last_state: ContainerState,
+    /// Whether it can be used.
+    pub ready: bool,
+    /// How often it was started again.
+    pub restart_count: u32,
+}
+
+/// One of waiting, running, terminated.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct ContainerState {
+    /// It has not started.
+    pub waiting: Option<Waiting>,
+    /// It runs.
+    pub running: Option<Running>,
+    /// It has ended.
+    pub terminated: Option<Terminated>,
+}
+
+/// Why a container has not started.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Waiting {
+    /// `ContainerCreating`, `ImagePullBackOff`, `CrashLoopBackOff`, …
+    #[serde(deserialize_with = "nullable")]
+    pub reason: String,
+    /// A sentence, where there is more to say.
+    #[serde(deserialize_with = "nullable")]
+    pub message: String,
+}
+
+/// Since when a container runs.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Running {
+    /// Since when.
+    pub started_at: Option<Timestamp>,
+}
+
+/// How a container ended.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Terminated {
+    /// 0 is well; 137 with `OOMKilled` is the kernel.
+    pub exit_code: i32,
+    /// `Completed`, `Error`, `OOMKilled`, …
+    #[serde(deserialize_with = "nullable")]
+    pub reason: String,
+    /// What the program left: the mover's JSON.
+    #[serde(deserialize_with = "nullable")]
+    pub message: String,
+    /// When it began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+}
+
+impl Pod {
+    /// Whether it still has something to do.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        matches!(self.status.phase.as_str(), "Pending" | "Running" | "")
+            && self.ended().is_none_or(|ended| self.status.phase != "Running" || ended.exit_code == 0)
+    }
+
+    /// How its first container ended, where it has.
+    #[must_use]
+    pub fn ended(&self) -> Option<&Terminated> {
+        self.status.container_statuses.first()?.state.terminated.as_ref()
+    }
+
+    /// Since when its first container runs.
+    #[must_use]
+    pub fn running_since(&self) -> Option<Timestamp> {
+        self.status.container_statuses.first()?.state.running.as_ref()?.started_at
+    }
+
+    /// Whether all of it can be used.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        condition(&self.status.conditions, "Ready").is_some_and(|ready| ready.status == "True")
+    }
+
+    /// Whether it mounts this claim of its namespace.
+    #[must_use]
+    pub fn mounts(&self, claim: &str) -> bool {
+        self.spec.volumes.iter().any(|v| v.claim() == Some(claim))
+    }
+}
+
+impl PodVolume {
+    /// The claim's name, where it is one.
+    #[must_use]
+    pub fn claim(&self) -> Option<&str> {
+        self.persistent_volume_claim.as_ref().map(|claim| claim.claim_name.as_str())
+    }
+}
+
+/// A claim of a volume.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Claim {
+    /// Names and owners.
+    pub metadata: Meta,
+    /// What was asked for.
+    pub spec: ClaimSpec,
+    /// What became of it.
+    #[serde(deserialize_with = "nullable")]
+    pub status: PhaseStatus,
+}
+object!(Claim, "PersistentVolumeClaim", "pvc", "persistentvolumeclaims", "", "v1", true);
+
+/// What a claim asks for.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ClaimSpec {
+    /// The class; none: the cluster's default.
+    pub storage_class_name: Option<String>,
+    /// The volume that it has.
+    #[serde(deserialize_with = "nullable")]
+    pub volume_name: String,
+    /// What fills it.
+    pub data_source_ref: Option<DataSource>,
+    /// Sizes.
+    pub resources: Resources,
+}
+
+/// Sizes that are asked for.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Resources {
+    /// `storage` → quantity.
+    #[serde(deserialize_with = "nullable")]
+    pub requests: BTreeMap<String, String>,
+}
+
+/// What fills a claim.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct DataSource {
+    /// `volsync.backube`, `snapshot.storage.k8s.io`, …
+    #[serde(deserialize_with = "nullable")]
+    pub api_group: String,
+    /// `ReplicationDestination`, `VolumeSnapshot`, …
+    pub kind: String,
+    /// In the claim's namespace.
+    pub name: String,
+}
+
+/// A status that is mostly one word.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct PhaseStatus {
+    /// `Pending`, `Bound`, `Lost`; `Active`, `Terminating`.
+    #[serde(deserialize_with = "nullable")]
+    pub phase: String,
+}
+
+impl Claim {
+    /// Whether it has its volume.
+    #[must_use]
+    pub fn is_bound(&self) -> bool {
+        self.status.phase == "Bound"
+    }
+
+    /// The `ReplicationDestination` that is to fill it.
+    #[must_use]
+    pub fn destination(&self) -> Option<&str> {
+        let from = self.spec.data_source_ref.as_ref()?;
+        (from.api_group == "volsync.backube" && from.kind == "ReplicationDestination")
+            .then_some(from.name.as_str())
+    }
+
+    /// The size that it asks for, as it was written.
+    #[must_use]
+    pub fn request(&self) -> Option<&str> {
+        self.spec.resources.requests.get("storage").map(String::as_str)
+    }
+}
+
+/// A volume.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Volume {
+    /// Names and annotations.
+    pub metadata: Meta,
+}
+object!(Volume, "PersistentVolume", "pv", "persistentvolumes", "", "v1", false);
+
+impl Volume {
+    /// The snapshot that it was filled from, as `NAMESPACE/NAME`: the lasting proof of a restore.
+    #[must_use]
+    pub fn populated_from(&self) -> Option<&str> {
+        self.metadata.annotations.get("volsync.backube/populated-from").map(String::as_str)
+    }
+}
+
+/// A namespace.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Namespace {
+    /// Its labels say which pods it lets in.
+    pub metadata: Meta,
+}
+object!(Namespace, "Namespace", "ns", "namespaces", "", "v1", false);
+
+/// A node.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Node {
+    /// Its name.
+    pub metadata: Meta,
+    /// Whether it answers.
+    pub status: Conditions,
+}
+object!(Node, "Node", "node", "nodes", "", "v1", false);
+
+/// A status of which only the conditions are read.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Conditions {
+    /// By type.
+    #[serde(deserialize_with = "nullable")]
+    pub conditions: Vec<Condition>,
+}
+
+/// A quota of a namespace.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Quota {
+    /// Its name.
+    pub metadata: Meta,
+}
+object!(Quota, "ResourceQuota", "quota", "resourcequotas", "", "v1", true);
+
+/// A Secret; its values are wiped when it goes, and are never shown.
+#[derive(Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Secret {
+    /// Its name.
+    pub metadata: Meta,
+    /// Values in Base64, by key.
+    #[serde(deserialize_with = "nullable")]
+    pub data: BTreeMap<String, Zeroizing<String>>,
+    /// Values as they are, by key, in manifests that people write.
+    #[serde(rename = "stringData", deserialize_with = "nullable")]
+    pub string_data: BTreeMap<String, Zeroizing<String>>,
+}
+object!(Secret, "Secret", "secret", "secrets", "", "v1", true);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Secret").field("keys", &self.data.keys()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,24 @@
+//! The objects of a cluster, as far as a diagnosis reads them: everything else in them is skipped while they are read.
+//!
+//! Every field may be missing or null: what is there depends on who wrote the object, and when (cluster-objects §2, §6).
+
+mod core;
+mod event;
+mod flux;
+mod meta;
+mod snapshots;
+mod storage;
+mod volsync;
+mod work;
+
+pub use core::{
+    Claim, ClaimSpec, Container, ContainerState, ContainerStatus, DataSource, Namespace, Node, Pod, PodSpec,
+    PodVolume, Quota, Running, Secret, Terminated, Volume, Waiting,
+};
+pub use event::Event;
+pub use flux::{ExternalSecret, GitRepository, Kustomization};
+pub use meta::{Condition, Kind, Meta, Object, Owner, condition, nullable};
+pub use snapshots::{Snapshot, SnapshotClass, SnapshotContent, SnapshotStatus};
+pub use storage::{Driver, StorageClass};
+pub use volsync::{Destination, DestinationStatus, Image, KopiaSpec, MoverStatus, Source};
+pub use work::{Deployment, Job};

@@ -1,0 +1,13 @@
+//! What is known → text for a person on 80 columns, JSON for a program.
+
+mod doctor;
+mod json;
+mod sentence;
+mod status;
+mod table;
+
+pub use doctor::explain;
+pub use json::document;
+pub use sentence::{judged_without, summary};
+pub use status::{Columns, row, rows};
+pub use table::wrap;

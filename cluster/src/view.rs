@@ -1,0 +1,191 @@
+//! What was seen of a cluster at one moment, and what could not be seen.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use crate::objects::{
+    Claim, Deployment, Destination, Driver, Event, ExternalSecret, GitRepository, Job, Kind, Kustomization,
+    Namespace, Node, Object, Pod, Snapshot, SnapshotClass, Source, StorageClass, Volume,
+};
+
+/// Objects of one kind, by namespace and name.
+#[derive(Debug, Clone)]
+pub struct Shelf<T>(BTreeMap<String, BTreeMap<String, T>>);
+
+impl<T> Default for Shelf<T> {
+    fn default() -> Self {
+        Shelf(BTreeMap::new())
+    }
+}
+
+impl<T: Object> Shelf<T> {
+    /// The object of this name; the namespace is empty for what belongs to the whole cluster.
+    #[must_use]
+    pub fn get(&self, namespace: &str, name: &str) -> Option<&T> {
+        self.0.get(namespace)?.get(name)
+    }
+
+    /// Those of one namespace, by name.
+    pub fn of<'a>(&'a self, namespace: &str) -> impl Iterator<Item = &'a T> + use<'a, T> {
+        self.0.get(namespace).into_iter().flat_map(BTreeMap::values)
+    }
+
+    /// All of them, by namespace and name.
+    pub fn all(&self) -> impl Iterator<Item = &T> {
+        self.0.values().flat_map(BTreeMap::values)
+    }
+
+    /// Puts an object in the place of the one of its name.
+    pub fn put(&mut self, object: T) {
+        if object.is_kept() {
+            let meta = object.meta();
+            let (namespace, name) = (meta.namespace.clone(), meta.name.clone());
+            self.0.entry(namespace).or_default().insert(name, object);
+        }
+    }
+
+    /// Takes an object away.
+    pub fn remove(&mut self, namespace: &str, name: &str) {
+        if let Some(names) = self.0.get_mut(namespace) {
+            names.remove(name);
+        }
+    }
+
+    /// Takes all away.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.values().map(BTreeMap::len).sum()
+    }
+}
+
+/// A kind of objects that a view holds.
+pub trait Seen: Object {
+    /// Those of this kind.
+    fn shelf(view: &mut View) -> &mut Shelf<Self>;
+}
+
+/// Something that could not be seen, and why.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Unseen {
+    /// As roles name it: `pods`, `pods/log`.
+    pub resource: String,
+    /// The API's own sentence.
+    pub why: String,
+}
+
+macro_rules! view {
+    ($($(#[$doc:meta])* $field:ident: $type:ident,)*) => {
+        /// A cluster at one moment.
+        #[derive(Debug, Clone, Default)]
+        pub struct View {
+            /// When it was seen; ages are counted from here.
+            pub now: Timestamp,
+            $($(#[$doc])* pub $field: Shelf<$type>,)*
+            /// What could not be seen. A diagnosis must not take it for absent.
+            pub unseen: BTreeSet<Unseen>,
+            /// API groups that are not installed.
+            pub missing_groups: BTreeSet<String>,
+            /// Kinds that have answered, while the others are still waited for.
+            pub answered: BTreeSet<&'static str>,
+            /// Ends of logs, by `NAMESPACE/POD`.
+            pub logs: BTreeMap<String, String>,
+        }
+
+        $(impl Seen for $type {
+            fn shelf(view: &mut View) -> &mut Shelf<Self> {
+                &mut view.$field
+            }
+        })*
+
+        impl View {
+            /// Every kind that a view holds.
+            pub const KINDS: &[Kind] = &[$(<$type as Object>::KIND),*];
+
+            /// Takes an object in its JSON, as `kubectl get -o json` gives it; a kind that no view holds is passed over.
+            ///
+            /// # Errors
+            /// The object is not what its kind says.
+            pub fn put_json(&mut self, object: &serde_json::Value) -> serde_json::Result<()> {
+                match object["kind"].as_str().unwrap_or_default() {
+                    $(kind if kind == <$type as Object>::KIND.name => {
+                        self.$field.put(<$type as serde::Deserialize>::deserialize(object)?);
+                    })*
+                    _ => {}
+                }
+                Ok(())
+            }
+        }
+
+        /// Does something with every kind that a view holds, in one place.
+        macro_rules! for_each_kind {
+            ($do:ident) => {
+                $($do!($crate::objects::$type);)*
+            };
+        }
+        pub(crate) use for_each_kind;
+    };
+}
+
+view! {
+    /// Claims of volumes.
+    claims: Claim,
+    /// Restores.
+    destinations: Destination,
+    /// Backups.
+    sources: Source,
+    /// Pods.
+    pods: Pod,
+    /// Jobs.
+    jobs: Job,
+    /// Deployments.
+    deployments: Deployment,
+    /// Snapshots of volumes.
+    snapshots: Snapshot,
+    /// What was said about objects.
+    events: Event,
+    /// Volumes.
+    volumes: Volume,
+    /// Classes of storage.
+    storage_classes: StorageClass,
+    /// Classes of snapshots.
+    snapshot_classes: SnapshotClass,
+    /// Drivers of storage.
+    drivers: Driver,
+    /// Nodes.
+    nodes: Node,
+    /// Namespaces.
+    namespaces: Namespace,
+    /// Kustomizations of Flux.
+    kustomizations: Kustomization,
+    /// Git repositories of Flux.
+    git_repositories: GitRepository,
+    /// Secrets that come from elsewhere.
+    external_secrets: ExternalSecret,
+}
+
+impl View {
+    /// Whether this kind could be seen: only then does its absence say anything.
+    #[must_use]
+    pub fn sees(&self, kind: Kind) -> bool {
+        !self.unseen.iter().any(|unseen| unseen.resource == kind.plural)
+    }
+
+    /// Notes that a kind was listed: what was wrong with it is over.
+    pub fn seen<T: Seen>(&mut self) {
+        self.unseen.retain(|unseen| !unseen.resource.starts_with(T::KIND.plural));
+        self.missing_groups.remove(T::KIND.group);
+        self.answered.insert(T::KIND.plural);
+    }
+
+    /// Whether this API group is installed, as far as could be seen.
+    #[must_use]
+    pub fn has_group(&self, group: &str) -> bool {
+        !self.missing_groups.contains(group)
+    }
+}

@@ -1,0 +1,18 @@
+//! Inside the crate everything knows only what is below it, no two files know each other, and none is too long: read
+//! from the source.
+
+use rekopia_testkit::layers::Table;
+
+/// Module → what it may name of the crate, from the floor to the roof.
+const TABLE: Table<'_> = &[
+    ("objects", ""),
+    ("view", "objects"),
+    ("chain", "objects view"),
+    ("findings", "chain objects view"),
+    ("render", "chain findings view"),
+    ("observe", "chain objects view"),
+    ("command", "chain findings objects observe render view"),
+    ("", ""),
+];
+
+rekopia_testkit::layers_of_this_crate!(TABLE);
