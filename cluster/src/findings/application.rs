@@ -55,9 +55,8 @@ pub(super) fn unrestored(case: &Case<'_, '_>) -> Option<Finding> {
 
 /// Why the application's pod does not run.
 pub(super) fn look(case: &Case<'_, '_>) -> Option<Finding> {
-    let wanted = case.app.pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
-    let pod =
-        *wanted.filter(|pod| matches!(pod.status.phase.as_str(), "Pending" | "Running" | "")).next_back()?;
+    let mut wanted = case.app.pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
+    let pod = *wanted.rfind(|pod| matches!(pod.status.phase.as_str(), "Pending" | "Running" | ""))?;
     unschedulable(case, pod).or_else(|| sandbox(case, pod)).or_else(|| container(pod))
 }
 

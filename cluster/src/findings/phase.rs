@@ -168,14 +168,14 @@ fn bound(view: &View, app: &Application<'_>, claim: &Claim) -> (Phase, Option<Ti
     if !is_filled {
         return (Phase::BackupOnly, created);
     }
-    let wanted = app.pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
+    let mut wanted = app.pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
     if let Some(pod) = wanted.clone().find(|pod| pod.is_ready()) {
         let since = condition(&pod.status.conditions, "Ready").and_then(|ready| ready.last_transition_time);
         return (Phase::Done, since);
     }
     let restored = app.destination.and_then(|rd| rd.status.as_ref()).and_then(|status| status.last_sync_time);
     let is_on_its_way = |pod: &&&Pod| matches!(pod.status.phase.as_str(), "Pending" | "Running" | "");
-    match wanted.filter(is_on_its_way).next_back() {
+    match wanted.rfind(is_on_its_way) {
         Some(pod) => (Phase::Application, pod.metadata.creation_timestamp),
         None if !view.sees(Pod::KIND) => (Phase::Unseen, restored.or(created)),
         None => (Phase::Done, restored.or(created)),

@@ -15,7 +15,33 @@ const BACKOFF_LIMIT: u32 = 8;
 
 /// The mover runs: on a node that answers, and after how many failures.
 pub(super) fn running(case: &Case<'_, '_>) -> Option<Finding> {
-    case.app.mover().and_then(|pod| node_gone(case, pod)).or_else(|| failed(case))
+    let gone = case.app.mover().and_then(|pod| node_gone(case, pod));
+    gone.or_else(|| case.app.destination.and_then(debugged)).or_else(|| failed(case))
+}
+
+/// A mover that is there to be debugged restores nothing until somebody ends that.
+fn debugged(destination: &Destination) -> Option<Finding> {
+    const ANNOTATION: &str = "volsync.backube/enable-debug-mover";
+    let meta = &destination.metadata;
+    let value = meta.annotations.get(ANNOTATION)?;
+    let (namespace, name) = (&meta.namespace, &meta.name);
+    Some(
+        Finding::broken(
+            Scenario::DebugMover,
+            "an annotation makes the mover wait for somebody who debugs it; it restores nothing",
+        )
+        .with([Evidence::of(
+            destination,
+            &format!("metadata.annotations[{ANNOTATION}]"),
+            value.as_str(),
+            None,
+        )])
+        .to_do([Remedy::run(
+            "take the annotation away",
+            format!("kubectl -n {namespace} annotate replicationdestination {name} {ANNOTATION}-"),
+        )])
+        .then("the operator makes a new Job, which restores"),
+    )
 }
 
 /// The last mover that has ended has failed.

@@ -65,6 +65,7 @@ scenarios! {
     Resources "resources" restore "room on a node" "no node has room for the mover",
     NodeGone "node-gone" other "the node" "the node does not answer",
     MountFails "mount-fails" restore "a mount on the node" "the node cannot mount the mover's volume",
+    DebugMover "debug-mover" restore "the end of debugging" "the mover only waits to be debugged",
     Paused "paused" restore "a new trigger" "the restore was held, and counts as done",
     Names "names" restore "a shorter name" "the claim's name is too long",
     WrongPassword "wrong-password" restore "the right password" "the password does not fit the repository",

@@ -1,4 +1,5 @@
 //! `kubectl rekopia` against recordings of a real cluster, and against an API server that replays them.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 
 mod cli;
 mod layers;

@@ -6,10 +6,13 @@ use rekopia_testkit::cluster::Scenario;
 
 use crate::seen::{found, view};
 
+/// An application, its phase, its findings.
+type Wanted = (&'static str, &'static str, &'static str);
+
 /// Scenario, stage, and for each application its phase and what is found. Good runs, full of warnings as they are, have
 /// no finding.
 #[rustfmt::skip]
-const TABLE: &[(&str, &str, &[(&str, &str, &str)])] = &[
+const TABLE: &[(&str, &str, &[Wanted])] = &[
     ("app-fails", "01-crashing", &[("paperless", "application", "app-fails")]),
     ("app-unschedulable", "01-pending", &[("freshrss", "application", "app-unschedulable")]),
     ("bound", "01-running", &[("paperless", "unrestored", "bound")]),
