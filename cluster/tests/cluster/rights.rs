@@ -1,5 +1,7 @@
 //! Rights taken away one by one: never a wrong word, always the sentence that says what is missing.
 
+use std::path::Path;
+
 use rekopia_cluster::objects::Kind;
 use rekopia_cluster::observe::{Scope, look, read_ends};
 use rekopia_cluster::render::judged_without;
@@ -8,6 +10,39 @@ use rekopia_testkit::cluster::{ApiServer, Scenario};
 
 use crate::seen::{Found, found, found_in};
 use crate::through::api;
+
+/// A rule of a role.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Rule {
+    api_groups: Vec<String>,
+    resources: Vec<String>,
+    verbs: Vec<String>,
+}
+
+#[derive(serde::Deserialize)]
+struct Role {
+    rules: Vec<Rule>,
+}
+
+#[test]
+fn the_shipped_role_is_what_is_read_and_has_no_secrets() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/kubectl/clusterrole.yaml");
+    let role: Role = serde_saphyr::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    for kind in View::KINDS {
+        let allows = |rule: &&Rule| {
+            rule.api_groups == [kind.group] && rule.resources.iter().any(|resource| resource == kind.plural)
+        };
+        let rule = role.rules.iter().find(allows);
+        assert!(rule.is_some_and(|rule| rule.verbs == ["get", "list", "watch"]), "{}", kind.plural);
+    }
+    for rule in &role.rules {
+        assert!(rule.verbs.iter().all(|verb| matches!(verb.as_str(), "get" | "list" | "watch")));
+        assert!(!rule.resources.iter().any(|resource| resource == "secrets" || resource == "*"));
+    }
+    let reads_logs = |rule: &Rule| rule.resources == ["pods/log"] && rule.verbs == ["get"];
+    assert!(role.rules.iter().any(reads_logs));
+}
 
 /// Stages in which much depends on what can be seen.
 const STAGES: [(&str, &str); 14] = [
