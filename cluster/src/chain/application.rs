@@ -204,7 +204,9 @@ fn of_claim<'a>(index: &Index<'a>, claim: &'a Claim) -> Application<'a> {
     app.by_hand = movers.into_iter().rfind(|pod| {
         pod.ended().is_some_and(|ended| {
             let report = Report::of(ended);
-            report.exit_code == 0 && report.outcome.starts_with("restored")
+            // A check ends like a restore, and restores nothing.
+            let is_restore = pod.main_spec().is_some_and(|spec| spec.args.iter().any(|arg| arg == "restore"));
+            is_restore && report.exit_code == 0 && report.outcome.starts_with("restored")
         })
     });
     add_restore(index, &mut app);

@@ -4,6 +4,7 @@ use super::case::Case;
 use super::finding::{Evidence, Finding, Remedy};
 use super::phase::is_of_image;
 use super::scenario::Scenario;
+use super::storage::is_young_pod;
 use super::text::{one_line, quoted};
 use crate::objects::{Claim, ContainerStatus, Pod, condition};
 
@@ -122,7 +123,7 @@ fn sandbox(case: &Case<'_, '_>, pod: &Pod) -> Option<Finding> {
     }
     let uid = &pod.metadata.uid;
     let event = case.index.event(uid, &["FailedCreatePodSandBox", "FailedMount", "FailedAttachVolume"])?;
-    if event.message.contains("no relationship found between node") {
+    if is_young_pod(&event.message) {
         return None;
     }
     let evidence =
@@ -163,6 +164,26 @@ fn image(pod: &Pod, status: &ContainerStatus) -> Option<Finding> {
 }
 
 fn crash(pod: &Pod, status: &ContainerStatus) -> Option<Finding> {
+    if let Some(waiting) = &status.state.waiting
+        && waiting.reason.contains("Container")
+        && waiting.reason != "ContainerCreating"
+    {
+        let text = one_line(&format!("{}: {}", waiting.reason, waiting.message), 400);
+        let cause =
+            "the claim is restored and bound; the node says why it cannot make the application's container";
+        let evidence = Evidence::of(
+            pod,
+            "status.containerStatuses[].state.waiting",
+            text,
+            pod.metadata.creation_timestamp,
+        );
+        return Some(
+            Finding::broken(Scenario::AppFails, cause)
+                .with([evidence])
+                .to_do([Remedy::say("correct what the message names: mostly a Secret or one of its keys")])
+                .then("the node tries again by itself"),
+        );
+    }
     let ended = status.last_state.terminated.as_ref().or(status.state.terminated.as_ref())?;
     if ended.exit_code == 0 && status.restart_count == 0 {
         return None;

@@ -42,7 +42,7 @@ fn place(kustomization: &Kustomization) -> String {
 fn reconcile(kustomization: &Kustomization) -> Remedy {
     let meta = &kustomization.metadata;
     Remedy::run(
-        "then",
+        "let Flux try again at once",
         format!("flux -n {} reconcile kustomization {} --with-source", meta.namespace, meta.name),
     )
 }
@@ -171,7 +171,7 @@ fn apply(kustomization: &Kustomization, said: &Condition) -> Finding {
     } else if message.contains("spec is immutable after creation") {
         (
             "a claim that exists would change, which no claim can; one refused object keeps all others back",
-            "put back in Git what the claim was made with; or stop the application, delete the claim, and let it be restored",
+            "put back in Git what the claim was made with; to make it anew with its newest data: mover/README.md, Recreating a claim later",
         )
     } else if message.contains("no matches for kind") {
         (

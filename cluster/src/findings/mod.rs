@@ -19,7 +19,7 @@ mod text;
 
 use jiff::Timestamp;
 
-use crate::chain::{Application, Index};
+use crate::chain::{Application, Index, TakenFrom};
 use case::Case;
 
 pub use finding::{Evidence, Finding, Remedy, Weight};
@@ -40,6 +40,12 @@ pub struct Diagnosis<'a> {
 }
 
 impl Diagnosis<'_> {
+    /// The snapshot that the claim's data were, or are being, taken from.
+    #[must_use]
+    pub fn taken_from(&self) -> Option<TakenFrom> {
+        self.app.taken_from().filter(|_| self.phase != Phase::Unrestored)
+    }
+
     /// Whether it needs somebody, is on its way, or is done.
     #[must_use]
     pub fn verdict(&self) -> Verdict {

@@ -243,7 +243,7 @@ fn of_pod(pod: &Pod) -> (Phase, Option<Timestamp>) {
         "Succeeded" => return (Phase::Snapshot, created),
         _ => {}
     }
-    let waiting = pod.status.container_statuses.first().and_then(|status| status.state.waiting.as_ref());
+    let waiting = pod.main().and_then(|status| status.state.waiting.as_ref());
     if waiting.is_some_and(|waiting| is_of_image(&waiting.reason)) {
         return (Phase::Image, created);
     }

@@ -57,12 +57,25 @@ pub(super) fn failed(case: &Case<'_, '_>) -> Option<Finding> {
         (Some((report, evidence)), _) => Some(explained(case, &report, evidence).then(next)),
         (None, Some(job)) => {
             let failed = job.status.failed.unwrap_or_default();
-            let evidence = Evidence::of(job, "status.failed", format!("{failed} pods, which are gone"), None);
-            let cause = "movers have failed, and nothing is left that says why";
-            Some(Finding::broken(Scenario::Fails, cause).with([evidence]).to_do([log_of(job)]).then(next))
+            let counted = Evidence::of(job, "status.failed", format!("{failed} pods"), None);
+            let ended = case.app.movers.iter().rev().find_map(|pod| ended_whole(pod));
+            let cause = match ended {
+                Some(_) => "the mover's pod was ended from outside",
+                None => "movers have failed, and nothing is left that says why",
+            };
+            let finding = Finding::broken(Scenario::Fails, cause).with(ended).with([counted]);
+            Some(finding.to_do([log_of(job)]).then(next))
         }
         (None, None) => None,
     }
+}
+
+/// A pod that was ended as a whole, without a word of its container: evicted, or its node shut down.
+fn ended_whole(pod: &Pod) -> Option<Evidence> {
+    let status = &pod.status;
+    let text = one_line(&format!("{}: {}", status.reason, status.message), 400);
+    (status.phase == "Failed" && !status.reason.is_empty())
+        .then(|| Evidence::of(pod, "status.reason", text, None))
 }
 
 fn of_pod(case: &Case<'_, '_>, report: &Report, pod: &Pod) -> Finding {
@@ -73,14 +86,14 @@ fn of_pod(case: &Case<'_, '_>, report: &Report, pod: &Pod) -> Finding {
     let text = format!("exit {}, {what}", report.exit_code);
     let field = "status.containerStatuses[0].state.terminated";
     let evidence = Evidence::of(pod, field, text, at);
-    if reason == "OOMKilled" || (report.exit_code == 137 && report.outcome.is_empty()) {
+    if reason == "OOMKilled" {
         return oom(pod, evidence);
     }
     explained(case, report, evidence)
 }
 
 fn oom(pod: &Pod, evidence: Evidence) -> Finding {
-    let limit = pod.spec.containers.first().and_then(|container| container.memory_limit());
+    let limit = pod.main_spec().and_then(|container| container.memory_limit());
     let limit =
         limit.map(|limit| Evidence::of(pod, "spec.containers[0].resources.limits.memory", limit, None));
     Finding::broken(Scenario::Oom, "the kernel killed the mover: it may use too little memory")
@@ -133,7 +146,10 @@ fn meaning(report: &Report) -> (Scenario, &'static str) {
             "the newest snapshot has lost most of its files: the application may have been backed up empty",
         ),
         (18, _) => (Scenario::RefusedByPolicy, "the settings forbid this restore"),
-        (137, _) => (Scenario::Oom, "the mover was killed"),
+        (137, _) => (
+            Scenario::Fails,
+            "the mover was killed from outside: its node was emptied or went down, or somebody did",
+        ),
         _ => (Scenario::Fails, "the mover fails"),
     }
 }

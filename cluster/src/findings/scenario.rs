@@ -121,6 +121,12 @@ impl Scenario {
         self.row().is_of_restore
     }
 
+    /// Whether a mover has run, and failed.
+    #[must_use]
+    pub fn is_failure(self) -> bool {
+        (Scenario::WrongPassword..=Scenario::Fails).contains(&self)
+    }
+
     /// What the application waits for, in at most five words.
     #[must_use]
     pub fn waits_for(self) -> &'static str {

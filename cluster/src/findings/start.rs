@@ -5,6 +5,7 @@ use super::finding::{Evidence, Finding, Remedy};
 use super::phase::Phase;
 use super::remedies::trigger;
 use super::scenario::Scenario;
+use super::storage::is_young_pod;
 use super::text::one_line;
 use crate::objects::{Deployment, Object, Pod, Snapshot, condition};
 
@@ -245,13 +246,12 @@ pub(super) fn pending(case: &Case<'_, '_>) -> Option<Finding> {
     if let Some(finding) = without.next() {
         return Some(finding);
     }
-    unschedulable(pod).or_else(|| mount(case, pod))
+    unschedulable(pod).or_else(|| container(pod)).or_else(|| mount(case, pod))
 }
 
 fn image(case: &Case<'_, '_>, pod: &Pod) -> Option<Finding> {
-    let status = pod.status.container_statuses.first()?;
-    let waiting = status.state.waiting.as_ref().filter(|_| case.phase == Phase::Image)?;
-    let image = pod.spec.containers.first().map_or("", |container| container.image.as_str());
+    let waiting = pod.main()?.state.waiting.as_ref().filter(|_| case.phase == Phase::Image)?;
+    let image = pod.main_spec().map_or("", |container| container.image.as_str());
     let (namespace, name) = (&pod.metadata.namespace, &pod.metadata.name);
     let text = one_line(&format!("{}: {}", waiting.reason, waiting.message), 600);
     Some(
@@ -271,22 +271,26 @@ fn image(case: &Case<'_, '_>, pod: &Pod) -> Option<Finding> {
 fn unschedulable(pod: &Pod) -> Option<Finding> {
     let said = condition(&pod.status.conditions, "PodScheduled").filter(|said| said.status == "False")?;
     let message = said.message.as_str();
+    // An echo of a claim without a volume, which has been looked at.
+    if message.is_empty()
+        || message.contains("unbound immediate")
+        || message.contains("persistentvolumeclaim")
+    {
+        return None;
+    }
     let (scenario, cause, remedy) = if message.contains("Insufficient") {
         (
-            "resources",
+            Scenario::Resources,
             "no node has as much free as the mover asks for",
             "ask for less in spec.kopia.moverResources, or make room on a node",
         )
-    } else if ["affinity", "selector", "taint"].iter().any(|word| message.contains(word)) {
+    } else {
         (
-            "unschedulable",
+            Scenario::Unschedulable,
             "no node is one that the mover may run on",
             "correct spec.kopia.moverAffinity, or the nodes' labels and taints",
         )
-    } else {
-        return None;
     };
-    let scenario = if scenario == "resources" { Scenario::Resources } else { Scenario::Unschedulable };
     Some(
         Finding::broken(scenario, cause)
             .with([Evidence::of(
@@ -300,10 +304,29 @@ fn unschedulable(pod: &Pod) -> Option<Finding> {
     )
 }
 
+/// The node has the pod, and cannot make its container: a key of a Secret that has gone meanwhile, a path, a command.
+fn container(pod: &Pod) -> Option<Finding> {
+    let waiting = pod.main()?.state.waiting.as_ref()?;
+    if !waiting.reason.contains("Container") || waiting.reason == "ContainerCreating" {
+        return None;
+    }
+    let text = one_line(&format!("{}: {}", waiting.reason, waiting.message), 600);
+    Some(
+        Finding::broken(Scenario::PodRefused, "the node says why it cannot make the mover's container")
+            .with([Evidence::of(
+                pod,
+                "status.containerStatuses[].state.waiting",
+                text,
+                pod.metadata.creation_timestamp,
+            )])
+            .to_do([Remedy::say("correct what the message names: mostly a Secret or one of its keys")])
+            .then("the node tries again by itself"),
+    )
+}
+
 fn mount(case: &Case<'_, '_>, pod: &Pod) -> Option<Finding> {
     let event = case.index.event(&pod.metadata.uid, &["FailedMount", "FailedAttachVolume"])?;
-    // Said for a moment when a pod is younger than what its node knows.
-    if event.message.contains("no relationship found between node") {
+    if is_young_pod(&event.message) {
         return None;
     }
     let node = &pod.spec.node_name;

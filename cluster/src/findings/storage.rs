@@ -36,6 +36,23 @@ impl<'a> Case<'_, 'a> {
         (is_missing && waits && !has_failed).then_some(class)
     }
 
+    /// A claim that names no class, in a cluster that has no default.
+    fn no_default_class(&self, claim: &Claim, scenario: Scenario) -> Option<Finding> {
+        let names_one = claim.spec.storage_class_name.as_deref().is_some_and(|name| !name.is_empty());
+        let said = self.index.event(&claim.metadata.uid, &["FailedBinding"]).filter(|_| !names_one)?;
+        let name = &claim.metadata.name;
+        let cause = format!("the claim {name} names no storage class, and the cluster has no default");
+        Some(
+            Finding::broken(scenario, cause)
+                .with([Evidence::of(claim, "event FailedBinding", one_line(&said.message, 400), said.time())])
+                .to_do([
+                    Remedy::run("see which classes there are", "kubectl get storageclass"),
+                    Remedy::say("make one the default, or name one (VOLSYNC_STORAGECLASS)"),
+                ])
+                .then("as soon as there is a default the claim gets its volume by itself"),
+        )
+    }
+
     /// Why a claim of the restore gets no volume.
     pub(super) fn no_volume(&self, claim: &'a Claim, no_class: Scenario, fails: Scenario) -> Option<Finding> {
         if claim.is_bound() {
@@ -47,6 +64,9 @@ impl<'a> Case<'_, 'a> {
             .map(|e| Evidence::of(claim, "event ProvisioningFailed", one_line(&e.message, 600), e.time()));
         if let Some(class) = self.missing_class(claim) {
             return Some(missing_class(claim, class, no_class).with(said));
+        }
+        if let Some(finding) = self.no_default_class(claim, no_class) {
+            return Some(finding);
         }
         if let Some(class) = self.missing_driver(claim) {
             return Some(missing_driver(claim, class));
@@ -70,6 +90,11 @@ impl<'a> Case<'_, 'a> {
 /// Whether a driver only says that a snapshot is not ready yet: usual once or twice in good runs.
 pub(super) fn is_unready_snapshot(text: &str) -> bool {
     text.contains("is not Ready") || text.contains("not ready to use")
+}
+
+/// Whether a node only says that it does not know yet what a new pod needs: usual for a moment.
+pub(super) fn is_young_pod(text: &str) -> bool {
+    text.contains("no relationship found between node") || text.contains("not registered")
 }
 
 fn missing_class(claim: &Claim, class: &str, scenario: Scenario) -> Finding {

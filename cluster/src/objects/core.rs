@@ -8,6 +8,9 @@ use zeroize::Zeroizing;
 
 use super::meta::{Condition, Meta, condition, nullable, object};
 
+/// The mover's container; others may have been put beside it.
+const MOVER: &str = "kopia";
+
 /// A pod.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
@@ -45,6 +48,9 @@ pub struct Container {
     /// Its image.
     #[serde(deserialize_with = "nullable")]
     pub image: String,
+    /// What it is asked to do.
+    #[serde(deserialize_with = "nullable")]
+    pub args: Vec<String>,
     /// `limits` and `requests` by resource.
     #[serde(deserialize_with = "nullable")]
     pub resources: BTreeMap<String, serde_json::Value>,
@@ -83,6 +89,12 @@ pub struct PodStatus {
     /// `Pending`, `Running`, `Succeeded`, `Failed`, `Unknown`.
     #[serde(deserialize_with = "nullable")]
     pub phase: String,
+    /// Why, in a word, where the whole pod has ended: `Evicted`, …
+    #[serde(deserialize_with = "nullable")]
+    pub reason: String,
+    /// Why, in a sentence.
+    #[serde(deserialize_with = "nullable")]
+    pub message: String,
     /// Scheduled, ready, …
     #[serde(deserialize_with = "nullable")]
     pub conditions: Vec<Condition>,
@@ -170,16 +182,30 @@ impl Pod {
             && self.ended().is_none_or(|ended| self.status.phase != "Running" || ended.exit_code == 0)
     }
 
-    /// How its first container ended, where it has.
+    /// How its main container is: the mover's own, else the first.
     #[must_use]
-    pub fn ended(&self) -> Option<&Terminated> {
-        self.status.container_statuses.first()?.state.terminated.as_ref()
+    pub fn main(&self) -> Option<&ContainerStatus> {
+        let statuses = &self.status.container_statuses;
+        statuses.iter().find(|status| status.name == MOVER).or_else(|| statuses.first())
     }
 
-    /// Since when its first container runs.
+    /// What its main container was asked to be.
+    #[must_use]
+    pub fn main_spec(&self) -> Option<&Container> {
+        let containers = &self.spec.containers;
+        containers.iter().find(|container| container.name == MOVER).or_else(|| containers.first())
+    }
+
+    /// How its main container ended, where it has.
+    #[must_use]
+    pub fn ended(&self) -> Option<&Terminated> {
+        self.main()?.state.terminated.as_ref()
+    }
+
+    /// Since when its main container runs.
     #[must_use]
     pub fn running_since(&self) -> Option<Timestamp> {
-        self.status.container_statuses.first()?.state.running.as_ref()?.started_at
+        self.main()?.state.running.as_ref()?.started_at
     }
 
     /// Whether all of it can be used.

@@ -55,7 +55,7 @@ impl Event {
 
     /// Nearly all normal events tell of what the objects themselves show.
     fn may_be_read(&self) -> bool {
-        self.kind == "Warning"
-            || matches!(self.reason.as_str(), "WaitForFirstConsumer" | "ExternalProvisioning")
+        let told = ["WaitForFirstConsumer", "ExternalProvisioning", "FailedBinding"];
+        self.kind == "Warning" || told.contains(&self.reason.as_str())
     }
 }

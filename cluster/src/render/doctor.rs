@@ -29,7 +29,7 @@ fn restored(one: &Diagnosis<'_>) -> String {
     if one.app.began_empty() {
         return ": there was nothing to restore, it began empty".into();
     }
-    match one.app.taken_from() {
+    match one.taken_from() {
         Some(taken) => format!(": restored from {} of {}", taken.id, taken.time),
         None => String::new(),
     }

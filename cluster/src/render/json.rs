@@ -76,7 +76,7 @@ fn application(one: &Diagnosis<'_>) -> Value {
         "source": app.source.map(|source| source.metadata.name.as_str()),
         "kustomization": app.kustomization.map(|k| format!("{}/{}", k.metadata.namespace, k.metadata.name)),
         "pods": app.pods.iter().map(|pod| pod.metadata.name.as_str()).collect::<Vec<_>>(),
-        "takenFrom": app.taken_from().map(|taken| json!({ "id": taken.id, "time": taken.time })),
+        "takenFrom": one.taken_from().map(|taken| json!({ "id": taken.id, "time": taken.time })),
         "progress": progress,
         "mover": report,
         "findings": one.findings.iter().map(finding).collect::<Vec<_>>(),

@@ -29,22 +29,25 @@ pub fn summary(all: &[Diagnosis<'_>]) -> String {
         let verb = if going.len() == 1 { "restores" } else { "restore" };
         parts.push(format!("{} {verb}{eta}", going.len()));
     }
-    let mut broken: BTreeMap<Phase, Vec<&str>> = BTreeMap::new();
+    let mut broken: BTreeMap<(Phase, &str), Vec<&str>> = BTreeMap::new();
     for one in restores().filter(|one| one.verdict() == Verdict::Broken) {
-        broken.entry(one.phase).or_default().push(&one.app.name);
+        let word = word(one);
+        let first = broken.keys().find(|(_, known)| *known == word).copied();
+        broken.entry(first.unwrap_or((one.phase, word))).or_default().push(&one.app.name);
     }
-    parts.extend(
-        broken.iter().map(|(phase, names)| format!("{} {}: {}", names.len(), word(*phase), list(names))),
-    );
+    parts.extend(broken.iter().map(|((_, word), names)| format!("{} {word}: {}", names.len(), list(names))));
     if !unseen.is_empty() {
         parts.push(format!("{} cannot be judged", unseen.len()));
     }
     parts.join(", ")
 }
 
-/// What is wrong with applications that are broken in this phase.
-fn word(phase: Phase) -> &'static str {
-    match phase {
+/// What is wrong with an application that is broken.
+fn word(one: &Diagnosis<'_>) -> &'static str {
+    if one.findings.first().is_some_and(|finding| finding.scenario.is_failure()) {
+        return "failing";
+    }
+    match one.phase {
         Phase::Git => "not applied",
         Phase::NoDestination => "without a restore",
         Phase::Deleting => "being deleted",

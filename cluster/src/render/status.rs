@@ -39,7 +39,7 @@ pub fn rows(all: &[Diagnosis<'_>], now: Timestamp, columns: Columns) -> String {
 /// The cells of one application.
 #[must_use]
 pub fn row(one: &Diagnosis<'_>, now: Timestamp, columns: Columns) -> Vec<String> {
-    let taken = one.app.taken_from();
+    let taken = one.taken_from();
     let since = one.since.map(|since| age(now, since)).unwrap_or_default();
     let date = date(taken.as_ref(), columns.wide);
     let mut cells = vec![one.app.name.clone(), one.phase.name().to_owned(), since, date, waits_for(one)];
