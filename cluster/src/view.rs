@@ -70,6 +70,9 @@ pub trait Seen: Object {
     fn shelf(view: &mut View) -> &mut Shelf<Self>;
 }
 
+/// What is unseen where the operator's own Deployment may not be listed.
+const OPERATOR_DEPLOYMENTS: &str = "deployments of VolSync's operator";
+
 /// Something that could not be seen, and why.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Unseen {
@@ -93,6 +96,8 @@ macro_rules! view {
             pub missing_groups: BTreeSet<String>,
             /// Kinds that have answered, while the others are still waited for.
             pub answered: BTreeSet<&'static str>,
+            /// Kinds whose newest state is not known at the moment, and why: the last one that was seen stands.
+            pub stale: BTreeMap<&'static str, String>,
             /// Ends of logs, by `NAMESPACE/POD`.
             pub logs: BTreeMap<String, String>,
         }
@@ -176,11 +181,19 @@ impl View {
         !self.unseen.iter().any(|unseen| unseen.resource == kind.plural)
     }
 
-    /// Notes that a kind was listed: what was wrong with it is over.
-    pub fn seen<T: Seen>(&mut self) {
-        self.unseen.retain(|unseen| !unseen.resource.starts_with(T::KIND.plural));
+    /// Notes that a kind answers: what was wrong with it is over. `of` says which part of it, as in [`Unseen::resource`].
+    pub fn seen<T: Seen>(&mut self, of: &str) {
+        self.unseen.retain(|unseen| unseen.resource.strip_prefix(T::KIND.plural) != Some(of));
         self.missing_groups.remove(T::KIND.group);
+        self.stale.remove(T::KIND.plural);
         self.answered.insert(T::KIND.plural);
+    }
+
+    /// Whether VolSync's operator could be looked for: it lives in a namespace of its own.
+    #[must_use]
+    pub fn sees_operator(&self) -> bool {
+        self.sees(Deployment::KIND)
+            && !self.unseen.iter().any(|unseen| unseen.resource == OPERATOR_DEPLOYMENTS)
     }
 
     /// Whether this API group is installed, as far as could be seen.

@@ -58,5 +58,10 @@ pub(super) fn missing_rights(view: &View) -> String {
         let without = crate::render::judged_without(&unseen.resource);
         format!("not seen: {}, so nothing is said about {without} ({})\n", unseen.resource, unseen.why)
     };
-    view.unseen.iter().map(sentence).collect()
+    let stale = view.stale.iter().next().map(|(resource, why)| {
+        let others = view.stale.len() - 1;
+        let more = if others == 0 { String::new() } else { format!(" and {others} other kinds") };
+        format!("not new: the API does not give {resource}{more} at the moment; this is what it said last ({why})\n")
+    });
+    view.unseen.iter().map(sentence).chain(stale).collect()
 }

@@ -21,8 +21,6 @@ use crate::view::View;
 
 /// The shortest time between two drawings.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How long the first lists are waited for before what has come is shown.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(super) async fn run(api: &Api, access: &Access, scope: &Scope, status: &Status) -> Result<u8> {
     let (sender, mut changes) = unbounded_channel::<Change>();
@@ -50,14 +48,12 @@ pub(super) async fn run(api: &Api, access: &Access, scope: &Scope, status: &Stat
     }
 }
 
-/// Waits until every kind has been listed once.
+/// Waits until every kind has been listed once, or has said why not: what has not come must not count as absent.
 async fn first_look(view: &mut View, changes: &mut UnboundedReceiver<Change>) {
-    let until = Instant::now() + PATIENCE;
-    while view.answered.len() < View::KINDS.len() {
-        match timeout_at(until, changes.recv()).await {
-            Ok(Some(change)) => change(view),
-            _ => return,
-        }
+    while view.answered.len() < View::KINDS.len()
+        && let Some(change) = changes.recv().await
+    {
+        change(view);
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) fn operator(case: &Case<'_, '_>) -> Option<Finding> {
     }
     let created = destination.metadata.creation_timestamp?;
     let waits = case.index.view.now.duration_since(created).as_secs();
-    if waits < OPERATOR_SECONDS || !case.index.view.sees(Deployment::KIND) {
+    if waits < OPERATOR_SECONDS || !case.index.view.sees_operator() {
         return None;
     }
     let cause = "VolSync's operator runs, and has not looked at it: it still waits for its caches, is not the leader, or has no right to";
@@ -43,7 +43,7 @@ pub(super) fn operator(case: &Case<'_, '_>) -> Option<Finding> {
 /// No Deployment of the operator, or none of its pods can be used.
 fn no_operator(case: &Case<'_, '_>) -> Option<Finding> {
     let view = case.index.view;
-    if !view.sees(Deployment::KIND) {
+    if !view.sees_operator() {
         return None;
     }
     let Some(deployment) = deployment(case) else {

@@ -66,6 +66,7 @@ impl<T: Seen> Watched<T> {
     async fn run(self, mut api: Api) {
         let mut pause = PAUSES.0;
         let mut version = String::new();
+        let mut was_seen = false;
         while !self.changes.is_closed() {
             let went = if version.is_empty() {
                 self.list(&api, &mut version).await
@@ -73,7 +74,7 @@ impl<T: Seen> Watched<T> {
                 self.follow(&api, &mut version).await
             };
             match went {
-                Ok(()) => pause = PAUSES.0,
+                Ok(()) => (pause, was_seen) = (PAUSES.0, true),
                 Err(ListError::Expired) => version.clear(),
                 Err(e) => {
                     if matches!(e, ListError::Unauthorized) {
@@ -82,7 +83,7 @@ impl<T: Seen> Watched<T> {
                             api = new;
                         }
                     }
-                    self.tell(e);
+                    self.tell(e, was_seen);
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(PAUSES.1);
                 }
@@ -94,7 +95,7 @@ impl<T: Seen> Watched<T> {
     async fn list(&self, api: &Api, version: &mut String) -> Result<(), ListError> {
         let listed = api.list::<T>(self.namespace.as_deref(), self.labels).await?;
         *version = listed.version;
-        let is_part = !self.labels.is_empty();
+        let (is_part, of) = (!self.labels.is_empty(), self.of());
         self.send(Box::new(move |view| {
             let shelf = T::shelf(view);
             if !is_part {
@@ -103,7 +104,7 @@ impl<T: Seen> Watched<T> {
             for object in listed.objects {
                 shelf.put(object);
             }
-            view.seen::<T>();
+            view.seen::<T>(of);
         }));
         Ok(())
     }
@@ -119,6 +120,8 @@ impl<T: Seen> Watched<T> {
         }
         let events = api.client().request_events::<Versioned<T>>(request(&url)?).await.map_err(error)?;
         let mut events = std::pin::pin!(events);
+        let of = self.of();
+        self.send(Box::new(move |view| view.seen::<T>(of)));
         while let Some(event) = events.try_next().await.map_err(error)? {
             match event {
                 WatchEvent::Added(new) | WatchEvent::Modified(new) => {
@@ -137,18 +140,29 @@ impl<T: Seen> Watched<T> {
         Ok(())
     }
 
-    fn tell(&self, e: ListError) {
-        let of = if self.labels.is_empty() { "" } else { " of VolSync's operator" };
-        self.send(Box::new(move |view| match e {
-            ListError::NoSuchGroup => {
-                view.missing_groups.insert(T::KIND.group.to_owned());
-                view.answered.insert(T::KIND.plural);
-            }
-            e => {
-                let resource = format!("{}{of}", T::KIND.plural);
-                view.unseen.retain(|unseen| unseen.resource != resource);
-                view.unseen.insert(Unseen { resource, why: e.to_string() });
-                view.answered.insert(T::KIND.plural);
+    /// Which part of the kind is watched.
+    fn of(&self) -> &'static str {
+        if self.labels.is_empty() { "" } else { " of VolSync's operator" }
+    }
+
+    /// Tells why a kind does not come. What was seen before stays, as the last that is known: an API that restarts has lost
+    /// nothing.
+    fn tell(&self, e: ListError, was_seen: bool) {
+        let of = self.of();
+        self.send(Box::new(move |view| {
+            view.answered.insert(T::KIND.plural);
+            match e {
+                ListError::NoSuchGroup => {
+                    view.missing_groups.insert(T::KIND.group.to_owned());
+                }
+                e if was_seen && !matches!(e, ListError::Forbidden(_)) => {
+                    view.stale.insert(T::KIND.plural, e.to_string());
+                }
+                e => {
+                    let resource = format!("{}{of}", T::KIND.plural);
+                    view.unseen.retain(|unseen| unseen.resource != resource);
+                    view.unseen.insert(Unseen { resource, why: e.to_string() });
+                }
             }
         }));
     }

@@ -110,6 +110,26 @@ fn is_no_wrong_word(one: &Found, with_all: &[Found], kind: &Kind, name: &str) {
 }
 
 #[tokio::test]
+async fn an_operator_that_may_not_be_looked_for_is_not_missing() {
+    for (name, stage) in [("operator", "01"), ("no-secret", "01"), ("snapshot-slow", "01")] {
+        let scenario = Scenario::load(name);
+        let stage = scenario.stage(stage);
+        let server = ApiServer::start().await;
+        server.show_stage(stage);
+        for kind in View::KINDS {
+            server.refuse_cluster_wide(kind.plural);
+        }
+        let (api, _folder) = api(&server).await;
+        let mut seen = look(&api, &Scope::Namespace(name.into())).await.unwrap();
+        seen.now = stage.taken.parse().unwrap();
+        let found = found_in(&seen);
+        assert_eq!(found.len(), 1, "{name}: {found:?}");
+        assert!(!found[0].findings.contains(&"operator"), "{name}: {found:?}");
+        assert!(seen.unseen.iter().any(|unseen| unseen.resource.ends_with("of VolSync's operator")));
+    }
+}
+
+#[tokio::test]
 async fn logs_that_cannot_be_read_are_named() {
     let (seen, _) = without("pods/log", &Scenario::load("media"), "03").await;
     assert!(seen.unseen.iter().any(|unseen| unseen.resource == "pods/log"), "{:?}", seen.unseen);
