@@ -8,6 +8,7 @@ mod case;
 mod finding;
 mod git;
 mod phase;
+mod pod;
 mod populate;
 mod refusal;
 mod remedies;
@@ -88,9 +89,9 @@ fn diagnose_one<'a>(index: &Index<'a>, app: Application<'a>) -> Diagnosis<'a> {
         Phase::Refused => refusal::look(&case),
         Phase::Paused => start::paused(&case),
         Phase::Preparing => start::preparing(&case),
-        Phase::PodRefused => start::pod_refused(&case),
+        Phase::PodRefused => pod::refused(&case),
         Phase::Scheduling | Phase::Image | Phase::Mount => {
-            start::pending(&case).or_else(|| restore::failed(&case))
+            pod::pending(&case).or_else(|| restore::failed(&case))
         }
         Phase::Restoring => restore::running(&case),
         Phase::Pausing => restore::failed(&case),

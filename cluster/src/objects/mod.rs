@@ -6,18 +6,19 @@ mod core;
 mod event;
 mod flux;
 mod meta;
+mod pod;
 mod snapshots;
 mod storage;
 mod volsync;
 mod work;
 
-pub use core::{
-    Claim, ClaimSpec, Container, ContainerState, ContainerStatus, DataSource, Namespace, Node, Pod, PodSpec,
-    PodVolume, Quota, Running, Secret, Terminated, Volume, Waiting,
-};
+pub use core::{Claim, ClaimSpec, DataSource, Namespace, Node, Quota, Secret, Volume};
 pub use event::Event;
 pub use flux::{ExternalSecret, GitRepository, Kustomization};
 pub use meta::{Condition, Kind, Meta, Object, Owner, condition, nullable};
+pub use pod::{
+    Container, ContainerState, ContainerStatus, Pod, PodSpec, PodVolume, Running, Terminated, Waiting,
+};
 pub use snapshots::{Snapshot, SnapshotClass, SnapshotContent, SnapshotStatus};
 pub use storage::{Driver, StorageClass};
 pub use volsync::{Destination, DestinationStatus, Image, KopiaSpec, MoverStatus, Source};

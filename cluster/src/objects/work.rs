@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::core::PodSpec;
 use super::meta::{Condition, Meta, condition, nullable, object};
+use super::pod::PodSpec;
 
 /// A Job.
 #[derive(Debug, Clone, Default, Deserialize)]

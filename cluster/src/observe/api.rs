@@ -169,7 +169,7 @@ impl Api {
     /// One Secret.
     ///
     /// # Errors
-    /// It is not there, or the right is missing.
+    /// The Secret is not there, or the right is missing.
     pub async fn secret(&self, namespace: &str, name: &str) -> Result<Secret, ListError> {
         let url =
             format!("{}/{}", Secret::KIND.path(Some(namespace)), utf8_percent_encode(name, NON_ALPHANUMERIC));

@@ -1,4 +1,4 @@
-//! The same for programs: one document, version 1. Field names in camelCase, times in RFC 3339, units in the name.
+//! Everything that is known, for programs: one document, version 1. Field names in camelCase, times in RFC 3339, units in the name.
 
 use serde_json::{Value, json};
 

@@ -71,10 +71,9 @@ mod tests {
     fn a_line_fits() {
         let row = |cells: &[&str]| cells.iter().map(|&cell| cell.to_owned()).collect::<Vec<_>>();
         let rows = [row(&["A", "WHAT", "B"]), row(&["äö", "a text that is much too long", "x"])];
-        assert_eq!(
-            lay_out(&rows, 1, Some(24)),
-            "A   WHAT             B\näö  a text that is…  x\n".replace("is…", "is …").replace("is …", "is…")
-        );
+        let lines = lay_out(&rows, 1, Some(24));
+        assert_eq!(lines, "A   WHAT               B\näö  a text that is m…  x\n");
+        assert!(lines.lines().all(|line| line.chars().count() <= 24), "{lines}");
         assert_eq!(lay_out(&rows, 1, None).lines().last(), Some("äö  a text that is much too long  x"));
     }
 
