@@ -125,6 +125,17 @@ macro_rules! view {
                 }
                 Ok(())
             }
+
+            /// Takes an object away, in its JSON as [`View::put_json`] takes it.
+            pub fn remove_json(&mut self, object: &serde_json::Value) {
+                let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
+                match object["kind"].as_str().unwrap_or_default() {
+                    $(kind if kind == <$type as Object>::KIND.name => {
+                        self.$field.remove(text("namespace"), text("name"));
+                    })*
+                    _ => {}
+                }
+            }
         }
 
         /// Does something with every kind that a view holds, in one place.

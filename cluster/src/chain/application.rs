@@ -45,7 +45,7 @@ pub struct Application<'a> {
     pub pods: Vec<&'a Pod>,
     /// What makes those pods.
     pub workloads: Vec<&'a Deployment>,
-    /// A finished mover that somebody started by hand on the claim.
+    /// A mover that somebody started by hand on the claim itself.
     pub by_hand: Option<&'a Pod>,
     /// The end of the running mover's log.
     pub log: Option<&'a str>,
@@ -92,16 +92,30 @@ impl<'a> Application<'a> {
         }
     }
 
-    /// The newest pod of the restore.
+    /// The newest pod of the restore that stays, else the newest.
     #[must_use]
     pub fn mover(&self) -> Option<&'a Pod> {
-        self.movers.last().copied()
+        let stays = |pod: &&&Pod| pod.metadata.deletion_timestamp.is_none();
+        self.movers.iter().rfind(stays).or(self.movers.last()).copied()
     }
 
-    /// How the newest mover that has ended did, and its pod.
+    /// How the newest mover that has ended did, and its pod. One that was deleted while it ran has nothing to report.
     #[must_use]
     pub fn report(&self) -> Option<(Report, &'a Pod)> {
-        self.movers.iter().rev().find_map(|pod| Some((Report::of(pod.ended()?), *pod)))
+        self.movers.iter().rev().find_map(|pod| {
+            let report = Report::of(pod.ended()?);
+            let was_deleted = pod.metadata.deletion_timestamp.is_some() && report.outcome.is_empty();
+            (!was_deleted).then_some((report, *pod))
+        })
+    }
+
+    /// Whether a mover that was started by hand has filled the claim.
+    #[must_use]
+    pub fn is_filled_by_hand(&self) -> bool {
+        self.by_hand.and_then(Pod::ended).is_some_and(|ended| {
+            let report = Report::of(ended);
+            report.exit_code == 0 && report.outcome.starts_with("restored")
+        })
     }
 
     /// Whether the claim's volume is known to come from a restore.
@@ -201,14 +215,10 @@ fn of_claim<'a>(index: &Index<'a>, claim: &'a Claim) -> Application<'a> {
     pods.sort_by_key(|pod| pod.metadata.creation_timestamp);
     app.pods = pods;
     app.workloads = index.workloads_of(namespace, &meta.name).to_vec();
-    app.by_hand = movers.into_iter().rfind(|pod| {
-        pod.ended().is_some_and(|ended| {
-            let report = Report::of(ended);
-            // A check ends like a restore, and restores nothing.
-            let is_restore = pod.main_spec().is_some_and(|spec| spec.args.iter().any(|arg| arg == "restore"));
-            is_restore && report.exit_code == 0 && report.outcome.starts_with("restored")
-        })
-    });
+    // A check ends like a restore, and restores nothing.
+    let restores =
+        |pod: &&Pod| pod.main_spec().is_some_and(|spec| spec.args.iter().any(|arg| arg == "restore"));
+    app.by_hand = movers.into_iter().filter(restores).max_by_key(|pod| pod.metadata.creation_timestamp);
     add_restore(index, &mut app);
     app
 }

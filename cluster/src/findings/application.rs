@@ -8,9 +8,17 @@ use super::storage::is_young_pod;
 use super::text::{one_line, quoted};
 use crate::objects::{Claim, ContainerStatus, Pod, condition};
 
+/// How young a claim may be before it means something that nothing fills it.
+const YOUNG_SECONDS: i64 = 10;
+
 /// The claim has a volume that does not come from the restore beside it.
 pub(super) fn unrestored(case: &Case<'_, '_>) -> Option<Finding> {
     let (claim, destination) = (case.app.claim?, case.app.destination?);
+    // By hand, the claim comes a moment before the Job that fills it.
+    let made = claim.metadata.creation_timestamp?;
+    if case.index.view.now.duration_since(made).as_secs() < YOUNG_SECONDS {
+        return None;
+    }
     let (namespace, name) = (&claim.metadata.namespace, &claim.metadata.name);
     let workloads: Vec<&str> = case.app.workloads.iter().map(|w| w.metadata.name.as_str()).collect();
     let stop = workloads.first().map(|workload| {

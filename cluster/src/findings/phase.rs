@@ -161,7 +161,10 @@ fn git_since(app: &Application<'_>) -> Option<Timestamp> {
 /// The claim has its volume: from the restore, by hand, or from nowhere.
 fn bound(view: &View, app: &Application<'_>, claim: &Claim) -> (Phase, Option<Timestamp>) {
     let created = claim.metadata.creation_timestamp;
-    let is_filled = app.is_populated() || app.wanted.is_some() || app.by_hand.is_some();
+    let is_filled = app.is_populated() || app.wanted.is_some() || app.is_filled_by_hand();
+    if let Some(pod) = app.by_hand.filter(|pod| !is_filled && pod.ended().is_none() && pod.is_active()) {
+        return (Phase::Restoring, pod.running_since().or(pod.metadata.creation_timestamp));
+    }
     if !is_filled && app.destination.is_some() {
         return (Phase::Unrestored, created);
     }

@@ -12,6 +12,10 @@ use crate::objects::{Claim, Destination, Image, Object, Snapshot, SnapshotClass}
 const LONGEST_NAME: usize = 63;
 /// How long a snapshot controller may take to look at a new snapshot.
 const CONTROLLER_SECONDS: i64 = 10;
+/// How long a snapshot may take before that is worth a word.
+const SNAPSHOT_SECONDS: i64 = 15;
+/// How long a claim may take to go before that means something.
+const DELETION_SECONDS: i64 = 60;
 const SOURCE_FINALIZER: &str = "snapshot.storage.kubernetes.io/pvc-as-source-protection";
 
 /// The claim names a restore that is not there.
@@ -235,6 +239,10 @@ fn of_snapshot(case: &Case<'_, '_>, destination: &Destination, image: &Image) ->
     if let Some(finding) = snapshot_error(destination, snapshot) {
         return Some(finding);
     }
+    let made = snapshot.metadata.creation_timestamp?;
+    if view.now.duration_since(made).as_secs() < SNAPSHOT_SECONDS {
+        return None;
+    }
     Some(
         Finding::waits(Scenario::SnapshotSlow, "the storage takes its time for the snapshot of the restored volume; some copy it to an object store first")
             .with([Evidence::of(snapshot, "status.readyToUse", "false, without an error", snapshot.metadata.creation_timestamp)])
@@ -304,7 +312,8 @@ pub(super) fn deleting(case: &Case<'_, '_>) -> Option<Finding> {
         case.app.pods.iter().filter(|pod| pod.is_active()).map(|pod| pod.metadata.name.as_str()).collect();
     let evidence =
         Evidence::of(claim, "metadata.finalizers", meta.finalizers.join(", "), meta.deletion_timestamp);
-    let is_held = meta.finalizers.iter().any(|finalizer| finalizer == SOURCE_FINALIZER);
+    // Of a bound claim the snapshot is taken in the end, and the claim goes.
+    let is_held = meta.finalizers.iter().any(|finalizer| finalizer == SOURCE_FINALIZER) && !claim.is_bound();
     if let (true, Some(source)) = (is_held, case.app.source) {
         let name = &source.metadata.name;
         let cause = format!(
@@ -320,15 +329,18 @@ pub(super) fn deleting(case: &Case<'_, '_>) -> Option<Finding> {
                 .then("the claim goes within a second after that; without it never"),
         );
     }
-    let cause = if users.is_empty() {
-        "the claim is being deleted, and its finalizers are not gone yet".to_owned()
-    } else {
-        format!("the claim is being deleted, and these pods still use it: {}", users.join(", "))
-    };
-    Some(
+    let since = case.index.view.now.duration_since(meta.deletion_timestamp?).as_secs();
+    if since < DELETION_SECONDS {
+        return None;
+    }
+    let remedy = [Remedy::say("stop what uses it; see the finalizers")];
+    let next = "the claim goes as soon as nothing holds it";
+    let finding = if users.is_empty() {
+        let cause = "the claim is being deleted, and its finalizers do not go";
         Finding::broken(Scenario::Deleting, cause)
-            .with([evidence])
-            .to_do([Remedy::say("stop what uses it; see the finalizers")])
-            .then("the claim goes as soon as nothing holds it"),
-    )
+    } else {
+        let cause = format!("the claim is being deleted, and these pods still use it: {}", users.join(", "));
+        Finding::waits(Scenario::Deleting, cause)
+    };
+    Some(finding.with([evidence]).to_do(remedy).then(next))
 }

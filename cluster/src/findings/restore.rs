@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::case::Case;
 use super::finding::{Evidence, Finding, Remedy};
+use super::phase::Phase;
 use super::remedies::secret_of;
 use super::scenario::Scenario;
 use super::text::one_line;
@@ -52,7 +53,9 @@ pub(super) fn failed(case: &Case<'_, '_>) -> Option<Finding> {
         return Some(of_pod(case, &report, pod).then(next));
     }
     let before = case.app.destination.and_then(last_failure);
-    let evidence_of_job = case.app.job.filter(|job| job.status.failed.is_some_and(|failed| failed > 0));
+    // A pod that somebody deleted counts as failed, too; the next one may work.
+    let pauses = case.phase == Phase::Pausing;
+    let evidence_of_job = case.app.job.filter(|job| pauses && job.status.failed.is_some_and(|n| n > 0));
     match (before, evidence_of_job) {
         (Some((report, evidence)), _) => Some(explained(case, &report, evidence).then(next)),
         (None, Some(job)) => {

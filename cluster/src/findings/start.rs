@@ -8,6 +8,8 @@ use super::scenario::Scenario;
 use super::text::one_line;
 use crate::objects::{Deployment, Object, Pod, Snapshot};
 
+/// How long an operator may take to start.
+const STARTING_SECONDS: i64 = 30;
 /// How long the operator may take to look at a new object before that means something.
 const OPERATOR_SECONDS: i64 = 60;
 
@@ -20,13 +22,13 @@ pub(super) fn operator(case: &Case<'_, '_>) -> Option<Finding> {
         "empty: the operator has never seen it",
         destination.metadata.creation_timestamp,
     );
+    let created = destination.metadata.creation_timestamp?;
+    let waits = case.index.view.now.duration_since(created).as_secs();
     let finding = no_operator(case).or_else(|| crashing_operator(case));
     if let Some(mut finding) = finding {
         finding.evidence.insert(0, unseen);
         return Some(finding);
     }
-    let created = destination.metadata.creation_timestamp?;
-    let waits = case.index.view.now.duration_since(created).as_secs();
     if waits < OPERATOR_SECONDS || !case.index.view.sees_operator() {
         return None;
     }
@@ -56,6 +58,10 @@ fn no_operator(case: &Case<'_, '_>) -> Option<Finding> {
     }
     let (namespace, name) = (&deployment.metadata.namespace, &deployment.metadata.name);
     let is_off = deployment.is_scaled_to_nothing();
+    let made = case.app.destination.and_then(|destination| destination.metadata.creation_timestamp)?;
+    if !is_off && view.now.duration_since(made).as_secs() < STARTING_SECONDS {
+        return None;
+    }
     let cause = if is_off {
         "VolSync's operator is scaled to nothing"
     } else {

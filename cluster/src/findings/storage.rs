@@ -94,7 +94,8 @@ pub(super) fn is_unready_snapshot(text: &str) -> bool {
 
 /// Whether a node only says that it does not know yet what a new pod needs: usual for a moment.
 pub(super) fn is_young_pod(text: &str) -> bool {
-    text.contains("no relationship found between node") || text.contains("not registered")
+    let usual = ["no relationship found between node", "not registered", "failed to sync", "kube-api-access"];
+    usual.iter().any(|words| text.contains(words))
 }
 
 fn missing_class(claim: &Claim, class: &str, scenario: Scenario) -> Finding {

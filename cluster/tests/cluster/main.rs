@@ -4,6 +4,7 @@
 mod cli;
 mod layers;
 mod load;
+mod moments;
 mod repository;
 mod rights;
 mod scenarios;
