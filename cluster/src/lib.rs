@@ -13,4 +13,5 @@ pub mod findings;
 pub mod objects;
 pub mod observe;
 pub mod render;
+pub mod text;
 pub mod view;

@@ -112,10 +112,19 @@ impl<'a> Application<'a> {
     /// Whether a mover that was started by hand has filled the claim.
     #[must_use]
     pub fn is_filled_by_hand(&self) -> bool {
-        self.by_hand.and_then(Pod::ended).is_some_and(|ended| {
-            let report = Report::of(ended);
-            report.exit_code == 0 && report.outcome.starts_with("restored")
-        })
+        let Some(pod) = self.by_hand else {
+            // The Job may be long gone. What lasts is what the template for this says, or a person.
+            let annotations = self.claim.map(|claim| &claim.metadata.annotations);
+            return annotations.is_some_and(|annotations| {
+                annotations.contains_key("rekopia/filled")
+                    || annotations
+                        .get("kustomize.toolkit.fluxcd.io/reconcile")
+                        .is_some_and(|v| v == "disabled")
+            });
+        };
+        pod.ended()
+            .map(Report::of)
+            .is_some_and(|report| report.exit_code == 0 && report.outcome.starts_with("restored"))
     }
 
     /// Whether the claim's volume is known to come from a restore.

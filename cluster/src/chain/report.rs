@@ -2,13 +2,14 @@
 //!
 //! Outcomes are told apart by exit code and name, never by their sentences: movers of other days word them otherwise.
 
-use serde::Deserialize;
+use jiff::Timestamp;
+use serde_json::Value;
 
 use crate::objects::Terminated;
+use crate::text::one_line;
 
 /// How a mover ended.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Report {
     /// `restored`, `empty`, `wrong-password`, …; empty for another mover.
     pub outcome: String,
@@ -27,11 +28,21 @@ pub struct Report {
 }
 
 impl Report {
-    /// Reads how a container ended; one that says nothing in JSON is known by its exit code alone.
+    /// Reads how a container ended; one that says nothing in JSON is known by its exit code alone. A field that is not what
+    /// it should be costs that field, and not the rest.
     #[must_use]
     pub fn of(ended: &Terminated) -> Self {
-        let said = serde_json::from_str::<Report>(&ended.message).unwrap_or_default();
-        Report { exit_code: ended.exit_code, ..said }
+        let said: Value = serde_json::from_str(&ended.message).unwrap_or_default();
+        let text = |field: &str, most: usize| one_line(said[field].as_str().unwrap_or_default(), most);
+        Report {
+            outcome: text("outcome", 60),
+            exit_code: ended.exit_code,
+            message: text("message", 4096),
+            snapshot: text("snapshot", 200),
+            files: said["files"].as_u64(),
+            bytes: said["bytes"].as_u64(),
+            losses: said["losses"].as_u64().unwrap_or_default(),
+        }
     }
 
     /// Whether the mover found nothing to restore, and that is right.
@@ -68,7 +79,8 @@ impl Progress {
             let (done, all) = field(name)?.split_once('/')?;
             Some((done.parse().ok()?, all.parse().ok()?))
         };
-        let eta_seconds = field("eta").and_then(|eta| eta.parse().ok());
+        // Nobody waits for a month: such a figure only says that nothing is known yet.
+        let eta_seconds = field("eta").and_then(|eta| eta.parse().ok()).filter(|eta| *eta < 30 * 86_400);
         Some(Progress { files: pair("files")?, bytes: pair("bytes")?, eta_seconds })
     }
 }
@@ -83,11 +95,18 @@ pub struct TakenFrom {
 }
 
 impl TakenFrom {
+    /// To the second: nobody chooses a snapshot by less.
+    fn new(id: &str, time: &str) -> Self {
+        let seconds =
+            time.trim().parse::<Timestamp>().map(|time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+        TakenFrom { id: one_line(id, 64), time: seconds.unwrap_or_else(|_| one_line(time, 40)) }
+    }
+
     /// Reads `ID of DATE`.
     #[must_use]
     pub fn of_text(text: &str) -> Option<Self> {
         let (id, time) = text.split_once(" of ")?;
-        (!id.is_empty()).then(|| TakenFrom { id: id.to_owned(), time: time.trim().to_owned() })
+        (!id.is_empty()).then(|| TakenFrom::new(id, time))
     }
 
     /// Finds the chosen snapshot in a log, or in what the operator keeps of one.
@@ -97,7 +116,7 @@ impl TakenFrom {
             if let Some((_, rest)) = line.split_once("Selected snapshot with id: ") {
                 let (id, rest) = rest.split_once(' ')?;
                 let (time, _) = rest.strip_prefix('(')?.split_once([',', ')'])?;
-                return Some(TakenFrom { id: id.to_owned(), time: time.to_owned() });
+                return Some(TakenFrom::new(id, time));
             }
             let (_, rest) = line.split_once(": snapshot ")?;
             TakenFrom::of_text(rest.split_once(',')?.0)
@@ -137,5 +156,9 @@ mod tests {
     fn a_report_is_known_by_its_exit_code_alone() {
         let stock = Terminated { exit_code: 1, message: "tail of a log".into(), ..Terminated::default() };
         assert_eq!(Report::of(&stock), Report { exit_code: 1, ..Report::default() });
+        let odd =
+            r#"{"outcome":"wrong-password\u001b[2J","files":-5,"losses":"x","message":"a\nb","new":{}}"#;
+        let odd = Report::of(&Terminated { exit_code: 12, message: odd.into(), ..Terminated::default() });
+        assert_eq!((odd.outcome.as_str(), odd.message.as_str()), ("wrong-password [2J", "a b"));
     }
 }

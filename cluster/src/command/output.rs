@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, IsTerminal, Write};
 
 use crate::observe::ListError;
+use crate::render::{judged_without, wrap};
 use crate::view::View;
 
 /// A failure with its exit code.
@@ -52,16 +53,27 @@ pub(super) fn width() -> usize {
     size.map(|size| usize::from(size.ws_col)).filter(|width| *width >= 40).unwrap_or(80)
 }
 
-/// What could not be seen, a sentence each.
-pub(super) fn missing_rights(view: &View) -> String {
-    let sentence = |unseen: &crate::view::Unseen| {
-        let without = crate::render::judged_without(&unseen.resource);
-        format!("not seen: {}, so nothing is said about {without} ({})\n", unseen.resource, unseen.why)
-    };
-    let stale = view.stale.iter().next().map(|(resource, why)| {
+/// What could not be seen, and what cannot be judged without it, on at most `width` columns.
+pub(super) fn missing_rights(view: &View, width: usize) -> String {
+    let mut text = String::new();
+    if let Some(first) = view.unseen.iter().next() {
+        let names: Vec<&str> = view.unseen.iter().map(|unseen| unseen.resource.as_str()).collect();
+        let mut without: Vec<&str> =
+            view.unseen.iter().map(|unseen| judged_without(&unseen.resource)).collect();
+        without.sort_unstable();
+        without.dedup();
+        let (names, without) = (names.join(", "), without.join("; "));
+        text.push_str(&wrap(&format!("not seen: {names}"), 0, width));
+        text.push_str(&wrap(&format!("so nothing is said about {without}"), 2, width));
+        text.push_str(&wrap(&format!("the API says: {}", first.why), 2, width));
+    }
+    if let Some((resource, why)) = view.stale.iter().next() {
         let others = view.stale.len() - 1;
         let more = if others == 0 { String::new() } else { format!(" and {others} other kinds") };
-        format!("not new: the API does not give {resource}{more} at the moment; this is what it said last ({why})\n")
-    });
-    view.unseen.iter().map(sentence).chain(stale).collect()
+        let said = format!(
+            "not new: the API does not give {resource}{more} at the moment ({why}); this is what it said last"
+        );
+        text.push_str(&wrap(&said, 0, width));
+    }
+    text
 }

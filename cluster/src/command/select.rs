@@ -4,7 +4,9 @@ use super::arguments::Global;
 use super::exit;
 use super::output::Failure;
 use crate::findings::Diagnosis;
+use crate::objects::{Namespace, Object};
 use crate::observe::Scope;
+use crate::view::View;
 
 /// The scope of a command line.
 pub(super) fn scope(global: &Global, default: &str) -> Scope {
@@ -12,6 +14,15 @@ pub(super) fn scope(global: &Global, default: &str) -> Scope {
         return Scope::All;
     }
     Scope::Namespace(global.namespace.clone().unwrap_or_else(|| default.to_owned()))
+}
+
+/// Refuses a namespace that does not exist, where that can be seen: an empty list says nothing of it.
+pub(super) fn check_namespace(view: &View, scope: &Scope) -> Result<(), Failure> {
+    let Scope::Namespace(name) = scope else { return Ok(()) };
+    if !view.sees(Namespace::KIND) || view.namespaces.get("", name).is_some() {
+        return Ok(());
+    }
+    Err(Failure { code: exit::NOT_FOUND, message: format!("there is no namespace {name}; all: -A") })
 }
 
 /// Keeps the applications of these names; with none, all.

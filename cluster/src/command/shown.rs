@@ -5,9 +5,9 @@ use anyhow::Result;
 use super::arguments::{Output, Status};
 use super::exit;
 use super::output::{is_terminal, missing_rights, width};
-use crate::findings::{Diagnosis, Verdict};
+use crate::findings::{Diagnosis, Verdict, is_blind};
 use crate::observe::Scope;
-use crate::render::{Columns, document, rows, summary};
+use crate::render::{Columns, document, rows, summary, wrap};
 use crate::view::View;
 
 /// What is printed of a view.
@@ -20,22 +20,26 @@ pub(super) fn shown(view: &View, all: &[Diagnosis<'_>], scope: &Scope, status: &
         wide: status.output == Some(Output::Wide),
         width: if is_terminal() { width() } else { 80 },
     };
-    let mut text = format!("{}\n", summary(all));
+    let mut text = wrap(&summary(view, all), 0, columns.width);
     if !all.is_empty() {
         text.push_str(&format!("\n{}", rows(all, view.now, columns)));
     }
-    let missing = missing_rights(view);
+    let missing = missing_rights(view, columns.width);
     if !missing.is_empty() {
         text.push_str(&format!("\n{missing}"));
     }
     Ok(text)
 }
 
-/// 0 fine, 1 broken, 3 still going on.
-pub(super) fn code(all: &[Diagnosis<'_>], asked: bool) -> u8 {
-    match all.iter().map(Diagnosis::verdict).max().filter(|_| asked) {
+/// 0 fine, 1 broken, 3 still going on, or so little could be seen that nothing can be said.
+pub(super) fn code(view: &View, all: &[Diagnosis<'_>], asked: bool) -> u8 {
+    if !asked {
+        return exit::FINE;
+    }
+    match all.iter().map(Diagnosis::verdict).max() {
         Some(Verdict::Broken) => exit::BROKEN,
         Some(Verdict::GoesOn) => exit::GOING_ON,
+        _ if is_blind(view, all) => exit::GOING_ON,
         _ => exit::FINE,
     }
 }

@@ -18,9 +18,10 @@ pub(super) async fn run(global: &Global, status: &Status) -> Result<u8> {
         return watching::run(&api, &access, &scope, status).await;
     }
     let mut view = look(&api, &scope).await.map_err(Failure::from)?;
+    select::check_namespace(&view, &scope)?;
     read_ends(&api, &mut view).await;
     let index = Index::new(&view);
     let all = select::named(diagnose(&index), &status.applications)?;
     print(&shown(&view, &all, &scope, status)?)?;
-    Ok(code(&all, status.exit_code))
+    Ok(code(&view, &all, status.exit_code))
 }

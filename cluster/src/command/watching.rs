@@ -10,12 +10,12 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use super::arguments::{Output, Status};
-use super::output::{is_terminal, print};
+use super::output::{Failure, is_terminal, print};
 use super::select;
 use super::shown::{code, shown};
 use crate::chain::Index;
 use crate::findings::{Diagnosis, Phase, Verdict, diagnose};
-use crate::observe::{Access, Api, Change, Scope, follow, wanted_logs, watch};
+use crate::observe::{Access, Api, Change, ListError, Scope, follow, wanted_logs, watch};
 use crate::render::{Columns, document, row, summary};
 use crate::view::View;
 
@@ -26,7 +26,7 @@ pub(super) async fn run(api: &Api, access: &Access, scope: &Scope, status: &Stat
     let (sender, mut changes) = unbounded_channel::<Change>();
     let _watching = watch(api, access, scope, &sender);
     let mut view = View::default();
-    first_look(&mut view, &mut changes).await;
+    first_look(&mut view, &mut changes).await?;
     let mut logs = Logs { api: api.clone(), followed: BTreeSet::new(), tasks: JoinSet::new() };
     let mut drawn = Drawn::default();
     loop {
@@ -39,7 +39,7 @@ pub(super) async fn run(api: &Api, access: &Access, scope: &Scope, status: &Stat
             let all = all.unwrap_or_default();
             drawn.draw(&view, &all, scope, status)?;
             let is_done = !all.is_empty() && all.iter().all(|one| one.verdict() == Verdict::Fine);
-            is_done.then(|| code(&all, status.exit_code))
+            is_done.then(|| code(&view, &all, status.exit_code))
         };
         if let Some(code) = end {
             return Ok(code);
@@ -49,12 +49,17 @@ pub(super) async fn run(api: &Api, access: &Access, scope: &Scope, status: &Stat
 }
 
 /// Waits until every kind has been listed once, or has said why not: what has not come must not count as absent.
-async fn first_look(view: &mut View, changes: &mut UnboundedReceiver<Change>) {
+async fn first_look(view: &mut View, changes: &mut UnboundedReceiver<Change>) -> Result<(), Failure> {
     while view.answered.len() < View::KINDS.len()
         && let Some(change) = changes.recv().await
     {
         change(view);
     }
+    let refused = ListError::Unauthorized.to_string();
+    if !view.unseen.is_empty() && view.unseen.iter().all(|unseen| unseen.why == refused) {
+        return Err(Failure::from(ListError::Unauthorized));
+    }
+    Ok(())
 }
 
 /// Takes what has changed. On a terminal ages grow, too.
@@ -138,7 +143,7 @@ impl Drawn {
                 self.lines.insert(key, state);
             }
         }
-        let sentence = summary(all);
+        let sentence = summary(view, all);
         if sentence != self.sentence {
             text.push_str(&format!("{sentence}\n"));
             self.sentence = sentence;

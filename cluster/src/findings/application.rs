@@ -3,10 +3,12 @@
 use super::case::Case;
 use super::finding::{Evidence, Finding, Remedy};
 use super::phase::is_of_image;
+use super::restore::node_gone;
 use super::scenario::Scenario;
 use super::storage::is_young_pod;
-use super::text::{one_line, quoted};
+use super::text::quoted;
 use crate::objects::{Claim, ContainerStatus, Pod, condition};
+use crate::text::one_line;
 
 /// How young a claim may be before it means something that nothing fills it.
 const YOUNG_SECONDS: i64 = 10;
@@ -49,7 +51,10 @@ pub(super) fn unrestored(case: &Case<'_, '_>) -> Option<Finding> {
                 claim.metadata.creation_timestamp,
             )])
             .with(volume)
-            .to_do([Remedy::say("if what is on that volume is right, nothing; else:")])
+            .to_do([Remedy::run(
+                "if what is on that volume is right, say so, and this is over; else:",
+                format!("kubectl -n {namespace} annotate pvc {name} rekopia/filled=by-hand"),
+            )])
             .to_do(stop)
             .to_do([
                 Remedy::run(
@@ -65,8 +70,38 @@ pub(super) fn unrestored(case: &Case<'_, '_>) -> Option<Finding> {
 /// Why the application's pod does not run.
 pub(super) fn look(case: &Case<'_, '_>) -> Option<Finding> {
     let mut wanted = case.app.pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
-    let pod = *wanted.rfind(|pod| matches!(pod.status.phase.as_str(), "Pending" | "Running" | ""))?;
-    unschedulable(case, pod).or_else(|| sandbox(case, pod)).or_else(|| container(pod))
+    let is_on_its_way = |pod: &&&Pod| matches!(pod.status.phase.as_str(), "Pending" | "Running" | "");
+    let Some(pod) = wanted.rfind(is_on_its_way).copied() else { return no_pod(case) };
+    node_gone(case, pod)
+        .or_else(|| unschedulable(case, pod))
+        .or_else(|| sandbox(case, pod))
+        .or_else(|| container(pod))
+}
+
+/// A Deployment wants a pod, and gets none.
+fn no_pod(case: &Case<'_, '_>) -> Option<Finding> {
+    let workload = case.app.workloads.iter().find(|workload| !workload.is_scaled_to_nothing())?;
+    let said =
+        condition(&workload.status.conditions, "ReplicaFailure").filter(|said| said.status == "True")?;
+    let (namespace, name) = (&workload.metadata.namespace, &workload.metadata.name);
+    let text = one_line(&format!("{}: {}", said.reason, said.message), 600);
+    Some(
+        Finding::broken(
+            Scenario::AppRefused,
+            "the claim is restored and bound; the cluster does not take the application's pod",
+        )
+        .with([Evidence::of(
+            *workload,
+            "status.conditions[ReplicaFailure].message",
+            text,
+            said.last_transition_time,
+        )])
+        .to_do([Remedy::run(
+            "correct what the message names (a quota, a policy, a service account)",
+            format!("kubectl -n {namespace} describe deployment {name}"),
+        )])
+        .then("it is tried again by itself, with growing pauses"),
+    )
 }
 
 fn unschedulable(case: &Case<'_, '_>, pod: &Pod) -> Option<Finding> {

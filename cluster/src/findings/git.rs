@@ -5,8 +5,8 @@ use super::finding::{Evidence, Finding, Remedy};
 use super::phase::Phase;
 use super::scenario::Scenario;
 use super::text;
-use super::text::one_line;
 use crate::objects::{Condition, GitRepository, Kustomization, Object, condition};
+use crate::text::one_line;
 
 /// How far dependencies are followed.
 const DEEPEST: usize = 16;

@@ -14,6 +14,7 @@ mod refusal;
 mod remedies;
 mod restore;
 mod scenario;
+mod snapshot;
 mod start;
 mod storage;
 mod text;
@@ -21,6 +22,8 @@ mod text;
 use jiff::Timestamp;
 
 use crate::chain::{Application, Index, TakenFrom};
+use crate::objects::{Claim, Destination, Kustomization, Object};
+use crate::view::View;
 use case::Case;
 
 pub use finding::{Evidence, Finding, Remedy, Weight};
@@ -38,13 +41,28 @@ pub struct Diagnosis<'a> {
     pub since: Option<Timestamp>,
     /// What is broken, the first broken link first; none in a good run.
     pub findings: Vec<Finding>,
+    /// Whether something could not be seen that might say more.
+    pub is_limited: bool,
 }
 
 impl Diagnosis<'_> {
     /// The snapshot that the claim's data were, or are being, taken from.
     #[must_use]
     pub fn taken_from(&self) -> Option<TakenFrom> {
-        self.app.taken_from().filter(|_| self.phase != Phase::Unrestored)
+        let has_failed = self.findings.first().is_some_and(|finding| finding.scenario.is_failure());
+        self.app.taken_from().filter(|_| self.phase != Phase::Unrestored && !has_failed)
+    }
+
+    /// What it waits for, in about five words.
+    #[must_use]
+    pub fn waits_for(&self) -> &'static str {
+        let has_volume = self.app.temporary.is_none_or(Claim::is_bound);
+        match (self.findings.first(), self.phase) {
+            (Some(finding), _) => finding.scenario.waits_for(),
+            // A pod that waits for its volume says that it waits for a node.
+            (None, Phase::Scheduling) if !has_volume => Phase::Preparing.waits_for(),
+            (None, phase) => phase.waits_for(),
+        }
     }
 
     /// Whether it needs somebody, is on its way, or is done.
@@ -70,10 +88,30 @@ pub enum Verdict {
     Broken,
 }
 
+/// What tells why a step is not taken.
+const SAYS_WHY: [&str; 9] = [
+    "events",
+    "pods",
+    "jobs",
+    "volumesnapshots",
+    "volumesnapshotclasses",
+    "storageclasses",
+    "csidrivers",
+    "deployments",
+    "deployments of VolSync's operator",
+];
+
 /// Diagnoses all applications of a view, by namespace and name.
 #[must_use]
 pub fn diagnose<'a>(index: &Index<'a>) -> Vec<Diagnosis<'a>> {
     Application::all(index).into_iter().map(|app| diagnose_one(index, app)).collect()
+}
+
+/// Whether so little could be seen that nothing found means nothing.
+#[must_use]
+pub fn is_blind(view: &View, all: &[Diagnosis<'_>]) -> bool {
+    let sees_them = view.sees(Claim::KIND) && view.sees(Destination::KIND);
+    !sees_them || (all.is_empty() && !view.sees(Kustomization::KIND))
 }
 
 fn diagnose_one<'a>(index: &Index<'a>, app: Application<'a>) -> Diagnosis<'a> {
@@ -95,14 +133,19 @@ fn diagnose_one<'a>(index: &Index<'a>, app: Application<'a>) -> Diagnosis<'a> {
         }
         Phase::Restoring => restore::running(&case),
         Phase::Pausing => restore::failed(&case),
-        Phase::Snapshot => populate::snapshot(&case),
+        Phase::Snapshot => snapshot::look(&case),
         Phase::Populating => populate::look(&case),
         Phase::Application => application::look(&case),
         Phase::Unrestored => application::unrestored(&case),
-        Phase::Done | Phase::BackupOnly | Phase::Unseen => None,
+        Phase::Unclaimed => populate::unclaimed(&case),
+        // A new trigger of a claim that has its data: nobody waits for it, and somebody has asked for it.
+        Phase::Done => refusal::look(&case),
+        Phase::BackupOnly | Phase::Unseen => None,
     });
+    findings.extend(populate::no_volsync(&case));
     if findings.is_empty() {
         findings.extend(start::operator_is_gone(&case));
     }
-    Diagnosis { app, phase, since, findings }
+    let is_limited = index.view.unseen.iter().any(|unseen| SAYS_WHY.contains(&unseen.resource.as_str()));
+    Diagnosis { app, phase, since, findings, is_limited }
 }

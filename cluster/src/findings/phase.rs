@@ -43,6 +43,8 @@ pub enum Phase {
     Application,
     /// The claim has a volume that does not come from the restore beside it.
     Unrestored,
+    /// Restored, and no claim asks for it.
+    Unclaimed,
     /// Restored, and used where somebody wants to use it.
     Done,
     /// It is backed up, and nothing restores it.
@@ -73,6 +75,7 @@ impl Phase {
             Phase::Populating => "populating",
             Phase::Application => "application",
             Phase::Unrestored => "unrestored",
+            Phase::Unclaimed => "unclaimed",
             Phase::Done => "done",
             Phase::BackupOnly => "backup-only",
             Phase::Unseen => "unseen",
@@ -100,6 +103,7 @@ impl Phase {
             Phase::Populating => "its volume",
             Phase::Application => "the app's pod",
             Phase::Unrestored => "a claim made anew",
+            Phase::Unclaimed => "a claim",
             Phase::Done | Phase::BackupOnly => "",
             Phase::Unseen => "a right to see it",
         }
@@ -144,7 +148,7 @@ pub fn phase(index: &Index<'_>, app: &Application<'_>) -> (Phase, Option<Timesta
 }
 
 /// Whether a condition says that the operator refuses. Three kinds of message mean nothing, and are gone within a second.
-fn is_refusal(said: &Condition) -> bool {
+pub(super) fn is_refusal(said: &Condition) -> bool {
     let is_noise = said.message.contains("the object has been modified")
         || said.message.contains("unable to update object. Deleting object so it can be recreated")
         || (said.message.contains("persistentvolumeclaims \"volsync-")
@@ -166,10 +170,15 @@ fn bound(view: &View, app: &Application<'_>, claim: &Claim) -> (Phase, Option<Ti
         return (Phase::Restoring, pod.running_since().or(pod.metadata.creation_timestamp));
     }
     if !is_filled && app.destination.is_some() {
-        return (Phase::Unrestored, created);
+        // Only its pod shows a restore by hand.
+        return (if view.sees(Pod::KIND) { Phase::Unrestored } else { Phase::Unseen }, created);
     }
     if !is_filled {
         return (Phase::BackupOnly, created);
+    }
+    // Whether it was restored or began empty, only its restore knows.
+    if app.wanted.is_some() && app.destination.is_none() && !view.sees(Destination::KIND) {
+        return (Phase::Unseen, created);
     }
     let mut wanted = app.pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
     if let Some(pod) = wanted.clone().find(|pod| pod.is_ready()) {
@@ -181,6 +190,9 @@ fn bound(view: &View, app: &Application<'_>, claim: &Claim) -> (Phase, Option<Ti
     match wanted.rfind(is_on_its_way) {
         Some(pod) => (Phase::Application, pod.metadata.creation_timestamp),
         None if !view.sees(Pod::KIND) => (Phase::Unseen, restored.or(created)),
+        None if app.workloads.iter().any(|workload| !workload.is_scaled_to_nothing()) => {
+            (Phase::Application, restored.or(created))
+        }
         None => (Phase::Done, restored.or(created)),
     }
 }
@@ -204,7 +216,7 @@ fn restore(view: &View, app: &Application<'_>, destination: &Destination) -> (Ph
         let since = status.last_sync_time.max(app.claim.and_then(|claim| claim.metadata.creation_timestamp));
         let phase = match app.claim {
             Some(_) => Phase::Populating,
-            None if view.sees(Claim::KIND) => Phase::Done,
+            None if view.sees(Claim::KIND) => Phase::Unclaimed,
             None => Phase::Unseen,
         };
         return (phase, since);

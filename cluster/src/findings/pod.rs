@@ -5,8 +5,8 @@ use super::finding::{Evidence, Finding, Remedy};
 use super::phase::Phase;
 use super::scenario::Scenario;
 use super::storage::is_young_pod;
-use super::text::one_line;
 use crate::objects::{Pod, condition};
+use crate::text::one_line;
 
 /// The Job gets no pod.
 pub(super) fn refused(case: &Case<'_, '_>) -> Option<Finding> {

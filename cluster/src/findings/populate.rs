@@ -2,16 +2,19 @@
 
 use super::case::Case;
 use super::finding::{Evidence, Finding, Remedy};
-use super::remedies::trigger;
+use super::phase::Phase;
+use super::remedies::{trigger, until_trigger};
 use super::scenario::Scenario;
+use super::snapshot::{no_controller, snapshot_error};
 use super::storage::is_unready_snapshot;
-use super::text::{bytes_of, one_line};
-use crate::objects::{Claim, Destination, Image, Object, Snapshot, SnapshotClass};
+use super::text::bytes_of;
+use crate::objects::{Claim, Destination, Image, Object, Snapshot};
+use crate::text::one_line;
 
 /// The longest name of a claim: the operator makes a label of it.
 const LONGEST_NAME: usize = 63;
-/// How long a snapshot controller may take to look at a new snapshot.
-const CONTROLLER_SECONDS: i64 = 10;
+/// How young a claim may be before it means something that its restore is not there.
+const YOUNG_SECONDS: i64 = 10;
 /// How long a snapshot may take before that is worth a word.
 const SNAPSHOT_SECONDS: i64 = 15;
 /// How long a claim may take to go before that means something.
@@ -28,9 +31,14 @@ pub(super) fn no_destination(case: &Case<'_, '_>) -> Option<Finding> {
         let cause = "VolSync is not installed: the cluster knows no ReplicationDestinations";
         let remedy =
             Remedy::say("install VolSync (the fork with Kopia) first, and let the application depend on it");
-        return Some(Finding::broken(Scenario::NoVolsync, cause).with([evidence]).to_do([remedy]));
+        let finding = Finding::broken(Scenario::NoVolsync, cause).with([evidence]).to_do([remedy]);
+        return Some(finding.then(
+            "as soon as it is installed, and the ReplicationDestination is applied, the restore begins",
+        ));
     }
-    if !view.sees(Destination::KIND) {
+    // Objects of one template come one after the other.
+    let made = claim.metadata.creation_timestamp?;
+    if !view.sees(Destination::KIND) || view.now.duration_since(made).as_secs() < YOUNG_SECONDS {
         return None;
     }
     let cause =
@@ -51,78 +59,42 @@ pub(super) fn no_destination(case: &Case<'_, '_>) -> Option<Finding> {
     )
 }
 
-/// The restored volume is being frozen in a snapshot.
-pub(super) fn snapshot(case: &Case<'_, '_>) -> Option<Finding> {
-    let (destination, snapshot) = (case.app.destination?, case.app.snapshot?);
-    if snapshot.status.is_none() {
-        return no_controller(case, snapshot);
-    }
-    let has_content = snapshot.status.as_ref()?.bound_volume_snapshot_content_name.is_some();
-    no_snapshot_class(case, destination, snapshot)
-        .filter(|_| !has_content)
-        .or_else(|| snapshot_error(destination, snapshot))
-}
-
-fn no_controller(case: &Case<'_, '_>, snapshot: &Snapshot) -> Option<Finding> {
-    let created = snapshot.metadata.creation_timestamp?;
-    let waits = case.index.view.now.duration_since(created).as_secs();
-    let finding = Finding::broken(Scenario::NoSnapshotController, "no snapshot controller looks at the snapshot of the restored volume")
-        .with([Evidence::of(snapshot, "status", "empty", Some(created))])
-        .to_do([Remedy::say("install (or look at) the snapshot controller of external-snapshotter: its Deployment is often in kube-system")])
-        .then("within seconds after it runs the restore goes on");
-    (waits >= CONTROLLER_SECONDS).then_some(finding)
-}
-
-fn no_snapshot_class(case: &Case<'_, '_>, destination: &Destination, snapshot: &Snapshot) -> Option<Finding> {
-    let view = case.index.view;
-    let class = snapshot.spec.volume_snapshot_class_name.as_deref();
-    let class = class.or(destination.spec.kopia.as_ref()?.volume_snapshot_class_name.as_deref())?;
-    let said = case.index.event(&snapshot.metadata.uid, &["GetSnapshotClassFailed"]);
-    let is_missing = view.sees(SnapshotClass::KIND) && view.snapshot_classes.get("", class).is_none();
-    if !is_missing && (said.is_none() || view.sees(SnapshotClass::KIND)) {
+/// The cluster knows no ReplicationDestinations any more, and a claim names one.
+pub(super) fn no_volsync(case: &Case<'_, '_>) -> Option<Finding> {
+    let (claim, wanted) = (case.app.claim?, case.app.wanted?);
+    let is_gone = case.app.destination.is_none() && !case.index.view.has_group(Destination::KIND.group);
+    if !is_gone || case.phase == Phase::NoDestination {
         return None;
     }
-    let error = snapshot.status.as_ref().and_then(|status| status.error.as_ref());
-    let error = error.map(|error| {
-        Evidence::of(snapshot, "status.error.message", one_line(&error.message, 400), error.time)
-    });
     let cause =
-        format!("the snapshot of the restored volume asks for the class {class}, which does not exist");
+        "VolSync is not installed: what is restored stays, and nothing is restored or backed up any more";
     Some(
-        Finding::broken(Scenario::NoSnapshotClass, cause)
-            .with(error)
-            .with([Evidence::of(destination, "spec.kopia.volumeSnapshotClassName", class, None)])
-            .to_do([
-                Remedy::run("see which classes there are", "kubectl get volumesnapshotclass"),
-                Remedy::say(format!(
-                    "make the class {class}, or name another (VOLSYNC_SNAPSHOTCLASS): that restores again"
-                )),
-            ])
-            .then("as soon as the class is there the snapshot is taken by itself, within 5 minutes"),
+        Finding::broken(Scenario::NoVolsync, cause)
+            .with([Evidence::of(claim, "spec.dataSourceRef.name", wanted, claim.metadata.creation_timestamp)])
+            .to_do([Remedy::say("install VolSync (the fork with Kopia)")])
+            .then("nothing, until it is installed"),
     )
 }
 
-fn snapshot_error(destination: &Destination, snapshot: &Snapshot) -> Option<Finding> {
-    let error = snapshot.status.as_ref()?.error.as_ref()?;
-    if error.message.contains("the object has been modified") {
-        return None;
-    }
-    let (namespace, name) = (&snapshot.metadata.namespace, &snapshot.metadata.name);
-    let looks_done = destination.is_done().then(|| {
-        Evidence::of(destination, "status.lastManualSync", "the restore counts as done; it is not", None)
-    });
+/// Everything is restored, and there is no claim to fill.
+pub(super) fn unclaimed(case: &Case<'_, '_>) -> Option<Finding> {
+    let destination = case.app.destination?;
+    let status = destination.status.as_ref()?;
+    let image = status.latest_image.as_ref()?;
+    let name = &destination.metadata.name;
     Some(
-        Finding::broken(
-            Scenario::SnapshotFails,
-            "the storage's driver cannot take the snapshot of the restored volume",
+        Finding::waits(
+            Scenario::NoClaim,
+            format!("{name} has restored, and no claim names it in spec.dataSourceRef"),
         )
-        .with([Evidence::of(snapshot, "status.error.message", one_line(&error.message, 600), error.time)])
-        .with(looks_done)
-        .to_do([
-            Remedy::say("look at the storage: room for snapshots, the driver's snapshotter, its logs"),
-            Remedy::run("see what it says", format!("kubectl -n {namespace} describe volumesnapshot {name}")),
-        ])
-        .then("the controllers try again by themselves; the restored data are still in the temporary volume"),
+        .with([Evidence::of(
+            destination,
+            "status.latestImage.name",
+            image.name.as_str(),
+            status.last_sync_time,
+        )])
+        .to_do([Remedy::say("apply the claim; or delete the restore, if nobody needs it any more")])
+        .then("as soon as a claim names it that is filled"),
     )
 }
 
@@ -186,8 +158,17 @@ fn direct(destination: &Destination, image: &Image) -> Finding {
                 None,
             ),
         ])
-        .to_do([Remedy::say("set spec.kopia.copyMethod: Snapshot"), trigger(destination)])
-        .then("nothing: it is not tried again by itself")
+        .to_do([
+            Remedy::run(
+                "set copyMethod: Snapshot (in Git)",
+                format!(
+                    "kubectl -n {} patch replicationdestination {} --type=merge -p '{{\"spec\":{{\"kopia\":{{\"copyMethod\":\"Snapshot\"}}}}}}'",
+                    destination.metadata.namespace, destination.metadata.name
+                ),
+            ),
+            trigger(destination),
+        ])
+        .then(until_trigger(destination))
 }
 
 /// A class that waits for a pod, and no pod that is on its way.
@@ -227,7 +208,7 @@ fn of_snapshot(case: &Case<'_, '_>, destination: &Destination, image: &Image) ->
         let finding = Finding::broken(Scenario::SnapshotGone, cause)
             .with([Evidence::of(destination, "status.latestImage.name", image.name.as_str(), None)])
             .to_do([trigger(destination)])
-            .then("nothing, until the trigger changes");
+            .then(until_trigger(destination));
         return is_gone.then_some(finding);
     };
     if snapshot.status.is_none() {

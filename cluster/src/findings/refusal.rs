@@ -2,10 +2,12 @@
 
 use super::case::Case;
 use super::finding::{Evidence, Finding, Remedy};
+use super::phase::is_refusal;
 use super::remedies::{nudge, secret_of};
 use super::scenario::Scenario;
-use super::text::{one_line, quoted};
+use super::text::quoted;
 use crate::objects::{Condition, Destination, ExternalSecret, condition};
+use crate::text::one_line;
 
 const NEXT: &str = "the operator tries again by itself, at the latest 16 minutes after its last try; any change of \
                     the ReplicationDestination, an annotation too, makes it try at once";
@@ -13,7 +15,7 @@ const NEXT: &str = "the operator tries again by itself, at the latest 16 minutes
 /// Why the operator refuses.
 pub(super) fn look(case: &Case<'_, '_>) -> Option<Finding> {
     let destination = case.app.destination?;
-    let said = destination.synchronizing()?;
+    let said = destination.synchronizing().filter(|said| is_refusal(said))?;
     let message = said.message.as_str();
     let evidence = Evidence::of(
         destination,

@@ -18,11 +18,25 @@ pub(super) fn nudge(destination: &Destination) -> Remedy {
     Remedy::run("so that the operator looks at once", command)
 }
 
+/// What happens by itself to a restore that needs a new trigger.
+pub(super) fn until_trigger(destination: &Destination) -> &'static str {
+    let is_scheduled = destination.spec.trigger.schedule.is_some();
+    if is_scheduled {
+        "the next scheduled restore makes a new one"
+    } else {
+        "nothing, until the trigger changes"
+    }
+}
+
 /// A changed trigger begins a new restore.
 pub(super) fn trigger(destination: &Destination) -> Remedy {
     let meta = &destination.metadata;
-    let old = destination.spec.trigger.manual.as_deref().unwrap_or("restore");
-    let new = format!("{}-again", old.trim_end_matches("-again"));
+    let Some(old) = destination.spec.trigger.manual.as_deref() else {
+        return Remedy::say(
+            "wait for the next scheduled restore, or set spec.trigger.manual in place of the schedule",
+        );
+    };
+    let new = old.strip_suffix("-again").map_or_else(|| format!("{old}-again"), str::to_owned);
     let command = format!(
         "kubectl -n {} patch replicationdestination {} --type=merge -p '{{\"spec\":{{\"trigger\":{{\"manual\":\"{new}\"}}}}}}'",
         meta.namespace, meta.name

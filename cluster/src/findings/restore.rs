@@ -7,9 +7,9 @@ use super::finding::{Evidence, Finding, Remedy};
 use super::phase::Phase;
 use super::remedies::secret_of;
 use super::scenario::Scenario;
-use super::text::one_line;
 use crate::chain::Report;
 use crate::objects::{Destination, Job, Node, Object, Pod, condition};
+use crate::text::one_line;
 
 /// The Job gives up after this many failures, and the operator begins anew.
 const BACKOFF_LIMIT: u32 = 8;
@@ -66,8 +66,11 @@ pub(super) fn failed(case: &Case<'_, '_>) -> Option<Finding> {
                 Some(_) => "the mover's pod was ended from outside",
                 None => "movers have failed, and nothing is left that says why",
             };
+            let was_ended = ended.is_some();
             let finding = Finding::broken(Scenario::Fails, cause).with(ended).with([counted]);
-            Some(finding.to_do([log_of(job)]).then(next))
+            let room =
+                was_ended.then(|| Remedy::say("look at the node: its memory and disk, and who emptied it"));
+            Some(finding.to_do(room).to_do([log_of(job)]).then(next))
         }
         (None, None) => None,
     }
@@ -121,6 +124,12 @@ fn explained(case: &Case<'_, '_>, report: &Report, evidence: Evidence) -> Findin
             one_line(&report.message, 1500),
             None,
         ));
+    }
+    // A stock mover leaves no message: the end of its log is all there is.
+    if let (true, Some(log)) = (report.message.is_empty(), case.app.log) {
+        let last: Vec<&str> = log.lines().rev().filter(|line| !line.trim().is_empty()).take(3).collect();
+        let text = last.into_iter().rev().collect::<Vec<_>>().join(" / ");
+        finding.evidence.push(Evidence::named("the mover's log", "last lines", one_line(&text, 900), None));
     }
     finding.to_do(remedy(case, scenario))
 }
@@ -242,7 +251,7 @@ fn said_in(line: &str) -> Option<Report> {
 }
 
 /// The node does not answer: the pod still says that it runs.
-fn node_gone(case: &Case<'_, '_>, pod: &Pod) -> Option<Finding> {
+pub(super) fn node_gone(case: &Case<'_, '_>, pod: &Pod) -> Option<Finding> {
     let view = case.index.view;
     let name = pod.spec.node_name.as_str();
     let node = view.nodes.get("", name);
@@ -264,7 +273,7 @@ fn node_gone(case: &Case<'_, '_>, pod: &Pod) -> Option<Finding> {
     Some(
         Finding::broken(
             Scenario::NodeGone,
-            format!("the node {name} does not answer; the mover may run on it, or not"),
+            format!("the node {name} does not answer; the pod may run on it, or not"),
         )
         .with([evidence])
         .to_do([Remedy::run("look at the node", format!("kubectl describe node {name}"))])
@@ -275,7 +284,9 @@ fn node_gone(case: &Case<'_, '_>, pod: &Pod) -> Option<Finding> {
 /// When the next mover comes: pauses double from 10 s to 10 min; after the ninth failure the operator begins anew.
 fn next_try(case: &Case<'_, '_>) -> String {
     let Some(job) = case.app.job else { return "the operator makes the next Job by itself".into() };
-    let failed = job.status.failed.unwrap_or_default();
+    // The Job counts a pod a while after it has ended.
+    let ended = case.app.movers.iter().filter(|pod| pod.ended().is_some_and(|ended| ended.exit_code != 0));
+    let failed = job.status.failed.unwrap_or_default().max(u32::try_from(ended.count()).unwrap_or(u32::MAX));
     if let Some(mover) = case.app.mover().filter(|pod| pod.ended().is_none() && pod.is_active()) {
         return format!("the next try is on its way: {}", mover.metadata.name);
     }
@@ -287,10 +298,12 @@ fn next_try(case: &Case<'_, '_>) -> String {
         return "the next mover comes by itself, after a pause of up to 10 minutes".into();
     };
     let seconds = at.duration_since(case.index.view.now).as_secs();
-    if seconds <= 0 {
-        return "the next mover is due now".into();
-    }
-    format!("the next mover comes by itself in about {seconds} s ({failed} of 9 have failed)")
+    let when = match seconds {
+        ..=0 => return "the next mover is due now".into(),
+        1..120 => format!("{seconds} s"),
+        _ => format!("{} min", (seconds + 59) / 60),
+    };
+    format!("the next mover comes by itself in about {when} ({failed} of 9 have failed)")
 }
 
 fn next_at(last: Timestamp, failed: u32) -> Option<Timestamp> {

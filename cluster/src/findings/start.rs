@@ -3,10 +3,10 @@
 use super::case::Case;
 use super::finding::{Evidence, Finding, Remedy};
 use super::phase::Phase;
-use super::remedies::trigger;
+use super::remedies::{trigger, until_trigger};
 use super::scenario::Scenario;
-use super::text::one_line;
 use crate::objects::{Deployment, Object, Pod, Snapshot};
+use crate::text::one_line;
 
 /// How long an operator may take to start.
 const STARTING_SECONDS: i64 = 30;
@@ -184,7 +184,7 @@ pub(super) fn paused(case: &Case<'_, '_>) -> Option<Finding> {
             .with(held)
             .to_do(first)
             .to_do([trigger(destination)])
-            .then("nothing, until the trigger changes"),
+            .then(until_trigger(destination)),
     )
 }
 

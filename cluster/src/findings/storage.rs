@@ -3,8 +3,8 @@
 use super::case::Case;
 use super::finding::{Evidence, Finding, Remedy};
 use super::scenario::Scenario;
-use super::text::one_line;
 use crate::objects::{Claim, Driver, Object, StorageClass};
+use crate::text::one_line;
 
 /// Drivers that are part of Kubernetes, and have no `CSIDriver`.
 const BUILT_IN: &str = "kubernetes.io/";
@@ -31,7 +31,9 @@ impl<'a> Case<'_, 'a> {
             && !provisioner.starts_with(BUILT_IN)
             && view.drivers.get("", provisioner).is_none();
         // A provisioner without CSI has no CSIDriver either; one that has begun to work has said something else.
-        let waits = self.index.event(&claim.metadata.uid, &["ExternalProvisioning"]).is_some();
+        let age = view.now.duration_since(claim.metadata.creation_timestamp?).as_secs();
+        let is_told = self.index.event(&claim.metadata.uid, &["ExternalProvisioning"]).is_some();
+        let waits = (is_told && age >= 30) || age >= 120;
         let has_failed = self.index.event(&claim.metadata.uid, &["ProvisioningFailed"]).is_some();
         (is_missing && waits && !has_failed).then_some(class)
     }
@@ -106,8 +108,8 @@ fn missing_class(claim: &Claim, class: &str, scenario: Scenario) -> Finding {
         Remedy::say("or name another class in spec.kopia.storageClassName: a changed restore begins anew")
     } else {
         Remedy::run(
-            "or make the claim again with another class: the class of a claim cannot be changed",
-            format!("kubectl -n {namespace} delete pvc {name}"),
+            "or make the claim again with another class, which cannot be changed (if it hangs: doctor says what holds it)",
+            format!("kubectl -n {namespace} delete pvc {name} --wait=false"),
         )
     };
     Finding::broken(scenario, cause)
@@ -122,7 +124,10 @@ fn missing_class(claim: &Claim, class: &str, scenario: Scenario) -> Finding {
 
 fn missing_driver(claim: &Claim, class: &StorageClass) -> Finding {
     let (class_name, driver) = (&class.metadata.name, &class.provisioner);
-    let cause = format!("the class {class_name} names the driver {driver}, and no such driver is installed");
+    let cause = format!(
+        "the class {class_name} names the provisioner {driver}: no CSI driver of that name is installed, and no other \
+         provisioner has answered"
+    );
     Finding::broken(Scenario::NoDriver, cause)
         .with([
             Evidence::of(
@@ -135,7 +140,7 @@ fn missing_driver(claim: &Claim, class: &StorageClass) -> Finding {
         ])
         .to_do([
             Remedy::run("see which drivers there are", "kubectl get csidriver"),
-            Remedy::say("install the driver, or correct the class"),
+            Remedy::say("install the driver, see that its provisioner runs, or correct the class"),
         ])
         .then("as soon as the driver is there the claim gets its volume by itself")
 }

@@ -54,18 +54,6 @@ fn unit(suffix: &str) -> Option<(u128, u128)> {
     }
 }
 
-/// One line without control characters, at most about `most` bytes: what stands in a cluster may come from anywhere.
-#[must_use]
-pub(crate) fn one_line(text: &str, most: usize) -> String {
-    let safe = |c: char| if c.is_control() || rekopia::is_directional(c) { ' ' } else { c };
-    let end = text.floor_char_boundary(most);
-    let mut line: String = text[..end].chars().map(safe).collect();
-    if end < text.len() {
-        line.push('…');
-    }
-    line.trim().to_owned()
-}
-
 /// What stands between a text's first quotes.
 pub(super) fn quoted(text: &str) -> Option<&str> {
     text.split('"').nth(1)
@@ -99,11 +87,5 @@ mod tests {
         let at = |seconds| Timestamp::from_second(seconds).unwrap();
         let texts = [5, 119, 120, 7199, 7200, 200_000, -5].map(|seconds| age(at(seconds), at(0)));
         assert_eq!(texts, ["5 s", "119 s", "2 min", "119 min", "2 h", "2 d", "0 s"]);
-    }
-
-    #[test]
-    fn a_line_is_a_line() {
-        assert_eq!(one_line("a\nb\u{1b}[1m", 100), "a b [1m");
-        assert_eq!(one_line("äöü", 3), "ä…");
     }
 }

@@ -66,7 +66,8 @@ impl Meta {
 /// Annotations that hold whole objects are not kept.
 fn annotations<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {
     let mut all: BTreeMap<String, String> = nullable(from)?;
-    all.retain(|key, value| key.starts_with("vol") && value.len() <= 1024);
+    let read = ["vol", "kustomize.toolkit.fluxcd.io/", "rekopia/"];
+    all.retain(|key, value| read.iter().any(|start| key.starts_with(start)) && value.len() <= 1024);
     Ok(all)
 }
 

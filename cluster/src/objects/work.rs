@@ -101,6 +101,9 @@ pub struct Template {
 pub struct DeploymentStatus {
     /// Pods that can be used.
     pub available_replicas: Option<u32>,
+    /// `Available`, `Progressing`, `ReplicaFailure`.
+    #[serde(deserialize_with = "nullable")]
+    pub conditions: Vec<Condition>,
 }
 
 impl Deployment {

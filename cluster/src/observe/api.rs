@@ -16,6 +16,8 @@ use crate::objects::{Kind, Object, Secret};
 
 /// Objects of a page.
 const PAGE: usize = 500;
+/// How long an answer is waited for, with all that the client tries again by itself.
+const PATIENCE: Duration = Duration::from_secs(45);
 /// How often a read is tried when the API is busy or away.
 const TRIES: u32 = 4;
 
@@ -37,6 +39,8 @@ pub enum ListError {
     Unauthorized,
     /// The version that was asked for is too old: list anew.
     Expired,
+    /// No answer came for long.
+    Late(String),
     /// Anything else: the API is away, busy, or answers what cannot be read.
     Other(String),
 }
@@ -44,7 +48,7 @@ pub enum ListError {
 impl std::fmt::Display for ListError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            ListError::Forbidden(why) | ListError::Other(why) => f.write_str(why),
+            ListError::Forbidden(why) | ListError::Late(why) | ListError::Other(why) => f.write_str(why),
             ListError::NoSuchGroup => f.write_str("not installed"),
             ListError::Unauthorized => f.write_str("the cluster does not accept the login; log in again"),
             ListError::Expired => f.write_str("too old a version was asked for"),
@@ -146,6 +150,11 @@ impl Api {
 
     /// A body, without a copy of it. It is never logged: it may be a Secret's.
     pub(super) async fn body(&self, url: &str) -> Result<Bytes, ListError> {
+        let late = || ListError::Late(format!("no answer within {} s: {url}", PATIENCE.as_secs()));
+        tokio::time::timeout(PATIENCE, self.body_at_last(url)).await.map_err(|_| late())?
+    }
+
+    async fn body_at_last(&self, url: &str) -> Result<Bytes, ListError> {
         let answer = self.client.send(request(url)?.map(Body::from)).await.map_err(error)?;
         let code = answer.status();
         let body = answer.into_body().collect().await.map_err(error)?.to_bytes();
@@ -201,7 +210,12 @@ pub(super) fn error(e: kube::Error) -> ListError {
 
 /// An error with what is behind it, on one line.
 fn chain(e: &dyn std::error::Error) -> String {
-    let mut text = e.to_string();
+    // Names of the client's own types help nobody.
+    let bare = |text: String| {
+        let known = ["ServiceError: ", "HyperError: ", "ApiError: "];
+        known.iter().find_map(|name| text.strip_prefix(name)).unwrap_or(&text).to_owned()
+    };
+    let mut text = bare(e.to_string());
     let mut source = e.source();
     while let Some(inner) = source {
         let said = inner.to_string();
@@ -210,6 +224,9 @@ fn chain(e: &dyn std::error::Error) -> String {
             text.push_str(&said);
         }
         source = inner.source();
+    }
+    if text.contains("tcp connect error") || text.contains("dns error") {
+        text.push_str("; check the server in the kubeconfig, and the way to it");
     }
     text
 }

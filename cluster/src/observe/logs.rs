@@ -6,7 +6,8 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::api::{Api, ListError};
 use super::watch::Change;
-use crate::chain::{Application, Index};
+use crate::chain::{Application, Index, Report};
+use crate::objects::Pod;
 use crate::view::{Unseen, View};
 
 /// Lines of a log that are read: the newest progress stands among the last.
@@ -16,12 +17,17 @@ const KEPT: usize = 16 << 10;
 /// Logs at once.
 const AT_ONCE: usize = 8;
 
-/// Pods whose log says something: movers that run, and the operator where a restore was never seen.
+/// Pods whose log says something: movers that run or have failed without a message, and the operator where a restore was never seen.
 #[must_use]
 pub fn wanted(view: &View) -> Vec<(String, String)> {
     let index = Index::new(view);
     let apps = Application::all(&index);
-    let movers = apps.iter().filter_map(Application::mover).filter(|pod| pod.running_since().is_some());
+    let silent = |pod: &&Pod| {
+        let report = pod.ended().map(Report::of);
+        report.is_some_and(|report| report.exit_code != 0 && report.outcome.is_empty())
+    };
+    let says = |pod: &&Pod| pod.running_since().is_some() || silent(pod);
+    let movers = apps.iter().filter_map(Application::mover).filter(says);
     let mut wanted: Vec<_> =
         movers.map(|pod| (pod.metadata.namespace.clone(), pod.metadata.name.clone())).collect();
     if view.destinations.all().any(|destination| destination.status.is_none()) {

@@ -78,7 +78,9 @@ async fn add<T: Seen>(api: &Api, namespace: Option<&str>, labels: &'static str) 
             view.missing_groups.insert(T::KIND.group.to_owned());
         }),
         Err(e @ ListError::Unauthorized) => return Err(e),
-        Err(e @ ListError::Other(_)) if super::api::is_essential(T::KIND) => return Err(e),
+        Err(e @ (ListError::Other(_) | ListError::Late(_))) if super::api::is_essential(T::KIND) => {
+            return Err(e);
+        }
         Err(e) => Box::new(move |view: &mut View| {
             // What is missing of the operator's own is not missing of the applications'.
             let of = if labels.is_empty() { "" } else { " of VolSync's operator" };

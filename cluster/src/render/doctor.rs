@@ -2,27 +2,53 @@
 
 use jiff::Timestamp;
 
+use super::status::how_far;
 use super::table::wrap;
-use crate::findings::{Diagnosis, Evidence, Finding, Verdict, age};
+use crate::findings::{Diagnosis, Evidence, Finding, Phase, Verdict, age};
+
+/// How long a step may take before it needs a word that nothing says why.
+const LONG_SECONDS: i64 = 600;
 
 /// One application, explained on at most `width` columns. Commands are never broken, so that they can be pasted.
 #[must_use]
 pub fn explain(one: &Diagnosis<'_>, now: Timestamp, width: usize) -> String {
     let app = &one.app;
     let since = one.since.map(|since| format!(" since {}", age(now, since))).unwrap_or_default();
-    let mut text = format!("{}/{}: {}{since}", app.namespace, app.name, one.phase.name());
-    match one.verdict() {
-        Verdict::Fine => text.push_str(&format!("; fine{}\n", restored(one))),
+    let head = format!("{}/{}: {}{since}", app.namespace, app.name, one.phase.name());
+    let mut text = match one.verdict() {
+        Verdict::Fine => wrap(&format!("{head}; fine{}", restored(one)), 0, width),
         Verdict::GoesOn if one.findings.is_empty() => {
-            let waits = one.phase.waits_for();
-            text.push_str(&format!("; fine so far, waits for {waits}\n"));
+            wrap(&format!("{head}; {}", on_its_way(one, now)), 0, width)
         }
-        _ => text.push('\n'),
-    }
+        _ => format!("{head}\n"),
+    };
     for finding in &one.findings {
         text.push_str(&explain_finding(finding, now, width));
     }
     text
+}
+
+/// What is said of a step that nothing is known to be wrong with.
+fn on_its_way(one: &Diagnosis<'_>, now: Timestamp) -> String {
+    if one.phase == Phase::Unseen {
+        return "a right is missing without which nothing can be said".into();
+    }
+    if let Some(progress) = one.app.progress().filter(|_| one.phase == Phase::Restoring) {
+        return format!("fine so far: {}", how_far(&progress));
+    }
+    let waits = one.waits_for();
+    if one.is_limited {
+        return format!("waits for {waits}; whether that is right cannot be judged with these rights");
+    }
+    let is_long = one.since.is_some_and(|since| now.duration_since(since).as_secs() >= LONG_SECONDS);
+    if is_long {
+        let namespace = &one.app.namespace;
+        return format!(
+            "waits for {waits}, which is long; nothing says why, and events are kept for an hour only: look at \
+             kubectl -n {namespace} get pods,pvc,jobs,events"
+        );
+    }
+    format!("fine so far, waits for {waits}")
 }
 
 fn restored(one: &Diagnosis<'_>) -> String {

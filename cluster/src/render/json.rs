@@ -15,7 +15,7 @@ pub fn document(view: &View, all: &[Diagnosis<'_>]) -> Value {
         "version": 1,
         "takenAt": view.now.to_string(),
         "summary": {
-            "sentence": summary(all),
+            "sentence": summary(view, all),
             "applications": restores.len(),
             "restored": restores.iter().filter(|one| one.phase.is_restored() && !one.app.began_empty()).count(),
             "empty": restores.iter().filter(|one| one.phase.is_restored() && one.app.began_empty()).count(),
@@ -69,7 +69,7 @@ fn application(one: &Diagnosis<'_>) -> Value {
         "phase": one.phase.name(),
         "since": one.since.map(|since| since.to_string()),
         "verdict": verdict(one.verdict()),
-        "waitsFor": one.findings.first().map_or(one.phase.waits_for(), |finding| finding.scenario.waits_for()),
+        "waitsFor": one.waits_for(),
         "beganEmpty": app.began_empty(),
         "claim": app.claim.map(|claim| json!({ "name": claim.metadata.name, "phase": claim.status.phase })),
         "destination": app.destination.map(|destination| destination.metadata.name.as_str()).or(app.wanted),

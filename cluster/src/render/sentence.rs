@@ -2,18 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use crate::findings::{Diagnosis, Phase, Verdict};
+use crate::findings::{Diagnosis, Phase, Verdict, is_blind};
+use crate::view::View;
 
 /// Names that are listed before the rest is only counted.
 const NAMED: usize = 3;
 
 /// `22 of 25 run on restored data, 2 restore (3 min), 1 refused: paperless`.
 #[must_use]
-pub fn summary(all: &[Diagnosis<'_>]) -> String {
+pub fn summary(view: &View, all: &[Diagnosis<'_>]) -> String {
     let restores = || all.iter().filter(|one| one.phase != Phase::BackupOnly);
     let total = restores().count();
     if total == 0 {
-        return "no claim here is filled by a restore".into();
+        let nothing = if is_blind(view, all) {
+            "rights are missing without which nothing can be said"
+        } else {
+            "no claim here is filled by a restore"
+        };
+        return nothing.into();
     }
     let fine = restores().filter(|one| one.verdict() == Verdict::Fine);
     let (empty, full): (Vec<_>, Vec<_>) = fine.partition(|one| one.app.began_empty());
@@ -23,11 +29,20 @@ pub fn summary(all: &[Diagnosis<'_>]) -> String {
     }
     let going: Vec<_> = restores().filter(|one| one.verdict() == Verdict::GoesOn).collect();
     let (unseen, going): (Vec<_>, Vec<_>) = going.into_iter().partition(|one| one.phase == Phase::Unseen);
+    let (starting, going): (Vec<_>, Vec<_>) = going.into_iter().partition(|one| one.phase.is_restored());
+    let (unclaimed, going): (Vec<_>, Vec<_>) =
+        going.into_iter().partition(|one| one.phase == Phase::Unclaimed);
     if !going.is_empty() {
         let eta = going.iter().filter_map(|one| one.app.progress()?.eta_seconds).max();
         let eta = eta.map(|seconds| format!(" ({})", minutes(seconds))).unwrap_or_default();
         let verb = if going.len() == 1 { "restores" } else { "restore" };
         parts.push(format!("{} {verb}{eta}", going.len()));
+    }
+    if !starting.is_empty() {
+        parts.push(format!("{} start", starting.len()));
+    }
+    if !unclaimed.is_empty() {
+        parts.push(format!("{} without a claim", unclaimed.len()));
     }
     let mut broken: BTreeMap<(Phase, &str), Vec<&str>> = BTreeMap::new();
     for one in restores().filter(|one| one.verdict() == Verdict::Broken) {
@@ -72,7 +87,11 @@ fn list(names: &[&str]) -> String {
 
 /// Seconds for people, rounded up to whole minutes from two on.
 pub(super) fn minutes(seconds: u64) -> String {
-    if seconds < 120 { format!("{seconds} s") } else { format!("{} min", seconds.div_ceil(60)) }
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds.div_ceil(60)),
+        _ => format!("{} h", seconds.div_ceil(3600)),
+    }
 }
 
 /// What cannot be judged as long as a resource cannot be seen.

@@ -60,23 +60,22 @@ pub fn row(one: &Diagnosis<'_>, now: Timestamp, columns: Columns) -> Vec<String>
 
 /// What an application waits for, in about five words; while it restores, how far it is.
 fn waits_for(one: &Diagnosis<'_>) -> String {
-    if let Some(finding) = one.findings.first() {
-        return finding.scenario.waits_for().to_owned();
-    }
-    if let Some(progress) = one.app.progress().filter(|_| one.phase == Phase::Restoring) {
+    if let Some(progress) =
+        one.app.progress().filter(|_| one.phase == Phase::Restoring && one.findings.is_empty())
+    {
         return how_far(&progress);
     }
     match one.phase {
-        Phase::Done if one.app.began_empty() => "nothing; began empty".into(),
-        phase => phase.waits_for().to_owned(),
+        Phase::Done if one.findings.is_empty() && one.app.began_empty() => "nothing; began empty".into(),
+        _ => one.waits_for().to_owned(),
     }
 }
 
-/// `3 min, 12/340 files, 1.0/4.0 MiB`: what is cut off at the end is said least often.
-fn how_far(progress: &Progress) -> String {
+/// `12/340 files, 3 min, 1.0 MiB/4.0 MiB`: what may be cut off stands last.
+pub(super) fn how_far(progress: &Progress) -> String {
     let (files, bytes) = (progress.files, progress.bytes);
     let eta = progress.eta_seconds.map(|seconds| format!("{}, ", minutes(seconds))).unwrap_or_default();
-    format!("{eta}{}/{} files, {}/{}", files.0, files.1, size(bytes.0), size(bytes.1))
+    format!("{}/{} files, {eta}{}/{}", files.0, files.1, size(bytes.0), size(bytes.1))
 }
 
 fn amounts(one: &Diagnosis<'_>) -> (String, String) {

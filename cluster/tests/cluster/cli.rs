@@ -45,7 +45,7 @@ fn a_table_fits_on_a_terminal_of_eighty_columns() {
     let output = cluster.run(&["status", "-A"]);
     let shown = text(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    let first = shown.lines().next().unwrap();
+    let first = shown.lines().take_while(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
     assert!(first.starts_with("2 of 7 run on restored data, 1 began empty"), "{shown}");
     assert!(first.contains("1 refused: gitea") && first.contains("1 without a restore: grafana"), "{shown}");
     for line in shown.lines().skip(1) {
@@ -65,10 +65,11 @@ fn a_table_fits_on_a_terminal_of_eighty_columns() {
 fn one_namespace_shows_no_column_for_it() {
     let cluster = Cluster::of(Scenario::load("fleet").stage("01"));
     let shown = text(&cluster.run(&["status", "-n", "fleet", "-o", "wide"]).stdout);
-    let head = shown.lines().nth(2).unwrap();
+    let head = shown.lines().skip_while(|line| !line.is_empty()).nth(1).unwrap();
     assert!(head.starts_with("APPLICATION  PHASE") && head.contains("KUSTOMIZATION"), "{shown}");
-    let nothing = text(&cluster.run(&["status"]).stdout);
-    assert_eq!(nothing, "no claim here is filled by a restore\n");
+    let nothing = cluster.run(&["status", "-n", "nowhere"]);
+    assert_eq!(nothing.status.code(), Some(13));
+    assert_eq!(text(&nothing.stderr), "error: there is no namespace nowhere; all: -A\n");
 }
 
 #[test]
@@ -145,7 +146,7 @@ fn a_running_mover_has_an_eta() {
     cluster.server.show(&stage.objects, &logs);
     let shown = text(&cluster.run(&["status", "-n", "media", "paperless"]).stdout);
     assert!(shown.starts_with("0 of 1 run on restored data, 1 restores (3 min)\n"), "{shown}");
-    assert!(shown.contains("3 min, 12/340 files"), "{shown}");
+    assert!(shown.contains("12/340 files, 3 min"), "{shown}");
     assert!(shown.contains("2026-11-01"), "{shown}");
     let wide = text(&cluster.run(&["status", "-n", "media", "paperless", "-o", "wide"]).stdout);
     assert!(wide.contains("1.0 MiB/4.0 MiB") && wide.contains("2026-11-01 02:00"), "{wide}");
@@ -195,6 +196,26 @@ fn values_of_secrets_are_shown_by_nothing() {
         assert!(!said.contains("test-token"), "{arguments:?} shows the token");
     }
     assert!(cluster.server.requests().iter().any(|request| request.contains("/secrets/")));
+}
+
+#[test]
+fn an_outcome_cannot_steer_a_terminal() {
+    let scenario = Scenario::load("wrong-password");
+    let stage = scenario.stage("04");
+    let mut objects = stage.objects.clone();
+    let hostile =
+        json!({ "outcome": "wrong\u{1b}[2J\u{9b}x", "message": "a\u{7}b\u{202e}\u{200b}", "files": -5 });
+    for object in objects.iter_mut().filter(|object| object["kind"] == "Pod") {
+        if let Some(ended) = object.pointer_mut("/status/containerStatuses/0/state/terminated") {
+            ended["message"] = hostile.to_string().into();
+        }
+    }
+    let cluster = Cluster::empty();
+    cluster.server.show(&objects, &stage.logs);
+    let shown = text(&cluster.run(&["doctor", "-n", "wrong-password"]).stdout);
+    assert!(shown.contains("exit 12, wrong [2J"), "{shown}");
+    let odd = |c: char| (c.is_control() && c != '\n') || matches!(c, '\u{202e}' | '\u{200b}');
+    assert!(!shown.contains(odd), "{shown:?}");
 }
 
 #[test]

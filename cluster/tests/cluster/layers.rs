@@ -6,9 +6,10 @@ use rekopia_testkit::layers::Table;
 /// Module → what it may name of the crate, from the floor to the roof.
 const TABLE: Table<'_> = &[
     ("objects", ""),
+    ("text", ""),
     ("view", "objects"),
-    ("chain", "objects view"),
-    ("findings", "chain objects view"),
+    ("chain", "objects text view"),
+    ("findings", "chain objects text view"),
     ("render", "chain findings view"),
     ("observe", "chain objects view"),
     ("command", "chain findings objects observe render view"),

@@ -10,4 +10,5 @@ mod rights;
 mod scenarios;
 mod seen;
 mod through;
+mod unlike;
 mod watch;

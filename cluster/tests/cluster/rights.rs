@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use rekopia_cluster::chain::Index;
+use rekopia_cluster::findings::{diagnose, is_blind};
 use rekopia_cluster::objects::Kind;
 use rekopia_cluster::observe::{Scope, look, read_ends};
 use rekopia_cluster::render::judged_without;
@@ -77,6 +79,13 @@ async fn without(resource: &str, scenario: &Scenario, stage: &str) -> (View, Vec
 
 #[tokio::test]
 async fn a_missing_right_is_named_and_never_taken_for_an_absence() {
+    // With nothing to see nothing is fine.
+    let (scenario, stage) = (Scenario::load("media"), "06");
+    for kind in ["persistentvolumeclaims", "replicationdestinations"] {
+        let (seen, _) = without(kind, &scenario, stage).await;
+        let index = Index::new(&seen);
+        assert!(is_blind(&seen, &diagnose(&index)), "{kind}");
+    }
     for (name, stage) in STAGES {
         let scenario = Scenario::load(name);
         let with_all = found(&scenario, scenario.stage(stage));
