@@ -1,4 +1,4 @@
-//! Objects of the core beside pods: claims, volumes, namespaces, nodes, quotas, Secrets.
+//! Objects of the core beside pods: claims, volumes, namespaces, nodes, Secrets.
 
 use std::collections::BTreeMap;
 
@@ -134,15 +134,6 @@ pub struct Conditions {
     #[serde(deserialize_with = "nullable")]
     pub conditions: Vec<Condition>,
 }
-
-/// A quota of a namespace.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub struct Quota {
-    /// Its name.
-    pub metadata: Meta,
-}
-object!(Quota, "ResourceQuota", "quota", "resourcequotas", "", "v1", true);
 
 /// A Secret; its values are wiped when it goes, and are never shown.
 #[derive(Clone, Default, Deserialize)]

@@ -85,12 +85,6 @@ pub struct KustomizationStatus {
     /// `Ready`, `Reconciling`, `Healthy`.
     #[serde(deserialize_with = "nullable")]
     pub conditions: Vec<Condition>,
-    /// What was applied.
-    #[serde(deserialize_with = "nullable")]
-    pub last_applied_revision: String,
-    /// What was tried last.
-    #[serde(deserialize_with = "nullable")]
-    pub last_attempted_revision: String,
     /// What it has applied.
     #[serde(deserialize_with = "nullable")]
     pub inventory: Inventory,

@@ -12,14 +12,14 @@ mod storage;
 mod volsync;
 mod work;
 
-pub use core::{Claim, ClaimSpec, DataSource, Namespace, Node, Quota, Secret, Volume};
+pub use core::{Claim, ClaimSpec, DataSource, Namespace, Node, Secret, Volume};
 pub use event::Event;
 pub use flux::{ExternalSecret, GitRepository, Kustomization};
 pub use meta::{Condition, Kind, Meta, Object, Owner, condition, nullable};
 pub use pod::{
     Container, ContainerState, ContainerStatus, Pod, PodSpec, PodVolume, Running, Terminated, Waiting,
 };
-pub use snapshots::{Snapshot, SnapshotClass, SnapshotContent, SnapshotStatus};
+pub use snapshots::{Snapshot, SnapshotClass, SnapshotStatus};
 pub use storage::{Driver, StorageClass};
 pub use volsync::{Destination, DestinationStatus, Image, KopiaSpec, MoverStatus, Source};
 pub use work::{Deployment, Job};

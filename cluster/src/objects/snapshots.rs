@@ -67,23 +67,6 @@ impl Snapshot {
     }
 }
 
-/// What the storage has of a snapshot.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub struct SnapshotContent {
-    /// Its name.
-    pub metadata: Meta,
-}
-object!(
-    SnapshotContent,
-    "VolumeSnapshotContent",
-    "volumesnapshotcontent",
-    "volumesnapshotcontents",
-    "snapshot.storage.k8s.io",
-    "v1",
-    false
-);
-
 /// A class of snapshots.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]

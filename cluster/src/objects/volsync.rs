@@ -170,8 +170,6 @@ pub struct Source {
     pub metadata: Meta,
     /// What was asked for.
     pub spec: SourceSpec,
-    /// What became of it.
-    pub status: Option<SourceStatus>,
 }
 object!(
     Source,
@@ -192,12 +190,4 @@ pub struct SourceSpec {
     pub source_pvc: String,
     /// Into which repository, for the mover's own reading.
     pub kopia: Value,
-}
-
-/// What became of backups.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct SourceStatus {
-    /// The end of the last one; it proves no backup.
-    pub last_sync_time: Option<Timestamp>,
 }
