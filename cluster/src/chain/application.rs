@@ -109,18 +109,19 @@ impl<'a> Application<'a> {
         })
     }
 
+    /// Whether somebody has said that the claim was filled by hand.
+    #[must_use]
+    pub fn is_said_to_be_filled(&self) -> bool {
+        let annotations = self.claim.map(|claim| &claim.metadata.annotations);
+        annotations.and_then(|all| all.get("rekopia/filled")).is_some_and(|value| value == "by-hand")
+    }
+
     /// Whether a mover that was started by hand has filled the claim.
     #[must_use]
     pub fn is_filled_by_hand(&self) -> bool {
         let Some(pod) = self.by_hand else {
-            // The Job may be long gone. What lasts is what the template for this says, or a person.
-            let annotations = self.claim.map(|claim| &claim.metadata.annotations);
-            return annotations.is_some_and(|annotations| {
-                annotations.contains_key("rekopia/filled")
-                    || annotations
-                        .get("kustomize.toolkit.fluxcd.io/reconcile")
-                        .is_some_and(|v| v == "disabled")
-            });
+            // The Job may be long gone. What lasts is what a person has said.
+            return self.is_said_to_be_filled();
         };
         pod.ended()
             .map(Report::of)

@@ -103,12 +103,12 @@ pub struct Doctor {
     #[arg(long, conflicts_with = "repository")]
     pub no_repository: bool,
     /// The repository's Secret as a manifest (YAML or JSON), instead of asking the cluster for it
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "target", conflicts_with = "no_repository")]
     pub secret_file: Option<PathBuf>,
     /// The repository as the mover takes it (s3://bucket/prefix, filesystem:///path), instead of the Secret's
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", requires = "target", conflicts_with = "no_repository")]
     pub repo: Option<String>,
     /// The repository's password in a file, instead of the Secret's
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "target", conflicts_with = "no_repository")]
     pub password_file: Option<PathBuf>,
 }

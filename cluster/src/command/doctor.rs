@@ -19,6 +19,11 @@ use crate::view::View;
 const AT_ONCE: usize = 4;
 
 pub(super) async fn run(global: &Global, doctor: &Doctor) -> Result<u8> {
+    let mut files = doctor.secret_file.iter().chain(&doctor.password_file);
+    if let Some(path) = files.find(|path| !path.is_file()) {
+        let message = format!("{}: no such file", path.display());
+        return Err(Failure { code: exit::USAGE, message }.into());
+    }
     let api = connect(&global.access()).await;
     let api = api.map_err(|e| Failure { code: exit::USAGE, message: format!("{e:#}") })?;
     let scope = select::scope(global, api.namespace());
@@ -28,7 +33,7 @@ pub(super) async fn run(global: &Global, doctor: &Doctor) -> Result<u8> {
     let index = Index::new(&view);
     let all = diagnose(&index);
     let meant = match &doctor.target {
-        Some(target) => select::target(all, target)?,
+        Some(target) => select::target(&view, all, target)?,
         None => all,
     };
     let looks = !doctor.no_repository && (doctor.repository || doctor.target.is_some());

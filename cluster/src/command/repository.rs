@@ -33,6 +33,12 @@ pub(super) async fn look(api: &Api, app: &Application<'_>, doctor: &Doctor) -> O
     let destination = app.destination?;
     let name = format!("{}/{}", app.namespace, app.name);
     match judge(api, app, destination, doctor).await {
+        // What only the pod has cannot be judged from outside.
+        Ok(judgement)
+            if judgement.outcome == "settings" && judgement.message.contains("only the mover itself") =>
+        {
+            Some(Looked::Not(name, judgement.message))
+        }
         Ok(judgement) => Some(Looked::Judged(name, Box::new(judgement))),
         Err(why) => Some(Looked::Not(name, format!("{why:#}"))),
     }
@@ -103,6 +109,9 @@ fn of_file(path: &Path) -> Result<Values> {
     // What stands in the file must not come into an error.
     let secret: Secret = serde_saphyr::from_str(&text)
         .map_err(|_| anyhow!("{} is no Secret's manifest in YAML or JSON", path.display()))?;
+    if secret.kind != "Secret" {
+        return Err(anyhow!("{} is no Secret", path.display()));
+    }
     values(&secret).with_context(|| format!("{} cannot be read", path.display()))
 }
 

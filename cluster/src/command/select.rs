@@ -3,7 +3,7 @@
 use super::arguments::Global;
 use super::exit;
 use super::output::Failure;
-use crate::findings::Diagnosis;
+use crate::findings::{Diagnosis, is_blind};
 use crate::objects::{Namespace, Object};
 use crate::observe::Scope;
 use crate::view::View;
@@ -26,7 +26,11 @@ pub(super) fn check_namespace(view: &View, scope: &Scope) -> Result<(), Failure>
 }
 
 /// Keeps the applications of these names; with none, all.
-pub(super) fn named<'a>(all: Vec<Diagnosis<'a>>, names: &[String]) -> Result<Vec<Diagnosis<'a>>, Failure> {
+pub(super) fn named<'a>(
+    view: &View,
+    all: Vec<Diagnosis<'a>>,
+    names: &[String],
+) -> Result<Vec<Diagnosis<'a>>, Failure> {
     if names.is_empty() {
         return Ok(all);
     }
@@ -34,7 +38,7 @@ pub(super) fn named<'a>(all: Vec<Diagnosis<'a>>, names: &[String]) -> Result<Vec
         let called: Vec<&Diagnosis<'_>> = all.iter().filter(|one| one.app.is_called(name)).collect();
         let exact = called.iter().any(|one| one.app.name == *name);
         if called.is_empty() {
-            return Err(unknown(name, &all));
+            return Err(unknown(view, name, &all));
         }
         if !exact && called.len() > 1 {
             let names: Vec<&str> = called.iter().map(|one| one.app.name.as_str()).collect();
@@ -48,8 +52,12 @@ pub(super) fn named<'a>(all: Vec<Diagnosis<'a>>, names: &[String]) -> Result<Vec
 }
 
 /// The applications that a target of `doctor` means.
-pub(super) fn target<'a>(all: Vec<Diagnosis<'a>>, target: &str) -> Result<Vec<Diagnosis<'a>>, Failure> {
-    let Some((kind, name)) = target.split_once('/') else { return named(all, &[target.to_owned()]) };
+pub(super) fn target<'a>(
+    view: &View,
+    all: Vec<Diagnosis<'a>>,
+    target: &str,
+) -> Result<Vec<Diagnosis<'a>>, Failure> {
+    let Some((kind, name)) = target.split_once('/') else { return named(view, all, &[target.to_owned()]) };
     let is_meant = |one: &Diagnosis<'_>| match kind {
         "pvc" | "persistentvolumeclaim" | "persistentvolumeclaims" => {
             let own = [one.app.claim, one.app.temporary, one.app.prime].into_iter().flatten();
@@ -69,12 +77,17 @@ pub(super) fn target<'a>(all: Vec<Diagnosis<'a>>, target: &str) -> Result<Vec<Di
         let message = format!("{target}: a target is APP, pvc/NAME, pod/NAME, job/NAME or rd/NAME");
         return Err(Failure { code: exit::USAGE, message });
     }
-    let unknown = unknown(target, &all);
+    let unknown = unknown(view, target, &all);
     let meant: Vec<Diagnosis<'a>> = all.into_iter().filter(is_meant).collect();
     if meant.is_empty() { Err(unknown) } else { Ok(meant) }
 }
 
-fn unknown(name: &str, all: &[Diagnosis<'_>]) -> Failure {
+fn unknown(view: &View, name: &str, all: &[Diagnosis<'_>]) -> Failure {
+    if is_blind(view, all) {
+        let message =
+            format!("{name} cannot be looked up with these rights: claims or restores may not be listed");
+        return Failure { code: exit::GOING_ON, message };
+    }
     let mut names: Vec<&str> = all.iter().map(|one| one.app.name.as_str()).collect();
     names.truncate(10);
     let known = if names.is_empty() {

@@ -21,7 +21,7 @@ pub(super) async fn run(global: &Global, status: &Status) -> Result<u8> {
     select::check_namespace(&view, &scope)?;
     read_ends(&api, &mut view).await;
     let index = Index::new(&view);
-    let all = select::named(diagnose(&index), &status.applications)?;
+    let all = select::named(&view, diagnose(&index), &status.applications)?;
     print(&shown(&view, &all, &scope, status)?)?;
     Ok(code(&view, &all, status.exit_code))
 }

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use super::arguments::{Output, Status};
-use super::output::{Failure, is_terminal, print};
+use super::output::{Failure, is_terminal, missing_rights, print};
 use super::select;
 use super::shown::{code, shown};
 use crate::chain::Index;
@@ -19,6 +19,8 @@ use crate::observe::{Access, Api, Change, ListError, Scope, follow, wanted_logs,
 use crate::render::{Columns, document, row, summary};
 use crate::view::View;
 
+/// How long a login may be refused before the watch gives up: what makes tokens may make another.
+const LOGIN_PATIENCE: Duration = Duration::from_secs(60);
 /// The shortest time between two drawings.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -29,12 +31,14 @@ pub(super) async fn run(api: &Api, access: &Access, scope: &Scope, status: &Stat
     first_look(&mut view, &mut changes).await?;
     let mut logs = Logs { api: api.clone(), followed: BTreeSet::new(), tasks: JoinSet::new() };
     let mut drawn = Drawn::default();
+    let mut refused_since = None;
     loop {
         view.now = Timestamp::now();
+        check_login(&view, &mut refused_since)?;
         logs.follow(&view, &sender);
         let end = {
             let index = Index::new(&view);
-            let all = select::named(diagnose(&index), &status.applications);
+            let all = select::named(&view, diagnose(&index), &status.applications);
             // An application that is named may still be on its way from Git.
             let all = all.unwrap_or_default();
             drawn.draw(&view, &all, scope, status)?;
@@ -55,11 +59,23 @@ async fn first_look(view: &mut View, changes: &mut UnboundedReceiver<Change>) ->
     {
         change(view);
     }
-    let refused = ListError::Unauthorized.to_string();
-    if !view.unseen.is_empty() && view.unseen.iter().all(|unseen| unseen.why == refused) {
-        return Err(Failure::from(ListError::Unauthorized));
+    // What is missing for want of a right is shown; without an answer there is nothing to show.
+    let unanswered = view.unseen.iter().find(|unseen| !unseen.why.contains("forbidden"));
+    if let Some(unseen) = unanswered.filter(|_| view.unseen.len() > 1) {
+        return Err(Failure::from(ListError::Other(unseen.why.clone())));
     }
     Ok(())
+}
+
+/// A login that has ended, and that nothing renews, ends the watch.
+fn check_login(view: &View, since: &mut Option<Instant>) -> Result<(), Failure> {
+    let refused = ListError::Unauthorized.to_string();
+    if !view.stale.values().any(|why| *why == refused) {
+        *since = None;
+        return Ok(());
+    }
+    let began = *since.get_or_insert_with(Instant::now);
+    if began.elapsed() >= LOGIN_PATIENCE { Err(Failure::from(ListError::Unauthorized)) } else { Ok(()) }
 }
 
 /// Takes what has changed. On a terminal ages grow, too.
@@ -98,6 +114,7 @@ struct Drawn {
     screen: String,
     lines: BTreeMap<(String, String), (Phase, Vec<String>)>,
     sentence: String,
+    missing: String,
 }
 
 impl Drawn {
@@ -142,6 +159,11 @@ impl Drawn {
                 text.push_str(&format!("{time}  {}\n", cells.join("  ")));
                 self.lines.insert(key, state);
             }
+        }
+        let missing = missing_rights(view, 80);
+        if missing != self.missing {
+            text.push_str(&missing);
+            self.missing = missing;
         }
         let sentence = summary(view, all);
         if sentence != self.sentence {

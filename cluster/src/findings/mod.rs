@@ -50,17 +50,21 @@ impl Diagnosis<'_> {
     #[must_use]
     pub fn taken_from(&self) -> Option<TakenFrom> {
         let has_failed = self.findings.first().is_some_and(|finding| finding.scenario.is_failure());
-        self.app.taken_from().filter(|_| self.phase != Phase::Unrestored && !has_failed)
+        // What somebody has filled by hand may come from anywhere.
+        let is_unknown = self.app.by_hand.is_none() && self.app.is_said_to_be_filled();
+        self.app.taken_from().filter(|_| self.phase != Phase::Unrestored && !has_failed && !is_unknown)
     }
 
     /// What it waits for, in about five words.
     #[must_use]
     pub fn waits_for(&self) -> &'static str {
         let has_volume = self.app.temporary.is_none_or(Claim::is_bound);
+        let runs = self.app.pods.iter().any(|pod| pod.running_since().is_some());
         match (self.findings.first(), self.phase) {
             (Some(finding), _) => finding.scenario.waits_for(),
             // A pod that waits for its volume says that it waits for a node.
             (None, Phase::Scheduling) if !has_volume => Phase::Preparing.waits_for(),
+            (None, Phase::Application) if runs => "the app to be ready",
             (None, phase) => phase.waits_for(),
         }
     }
@@ -139,7 +143,7 @@ fn diagnose_one<'a>(index: &Index<'a>, app: Application<'a>) -> Diagnosis<'a> {
         Phase::Unrestored => application::unrestored(&case),
         Phase::Unclaimed => populate::unclaimed(&case),
         // A new trigger of a claim that has its data: nobody waits for it, and somebody has asked for it.
-        Phase::Done => refusal::look(&case),
+        Phase::Done => refusal::look(&case).or_else(|| restore::failed_again(&case)),
         Phase::BackupOnly | Phase::Unseen => None,
     });
     findings.extend(populate::no_volsync(&case));

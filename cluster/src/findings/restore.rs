@@ -45,6 +45,13 @@ fn debugged(destination: &Destination) -> Option<Finding> {
     )
 }
 
+/// A new restore beside what runs already has failed.
+pub(super) fn failed_again(case: &Case<'_, '_>) -> Option<Finding> {
+    // Of a claim that was filled in another way the restore beside it goes on for nobody.
+    let is_asked_for = |destination: &&Destination| case.app.wanted.is_some() && !destination.is_done();
+    case.app.destination.filter(is_asked_for).and_then(|_| failed(case))
+}
+
 /// The last mover that has ended has failed.
 pub(super) fn failed(case: &Case<'_, '_>) -> Option<Finding> {
     let next = next_try(case);

@@ -33,6 +33,11 @@ impl<'a> Case<'_, 'a> {
         // A provisioner without CSI has no CSIDriver either; one that has begun to work has said something else.
         let age = view.now.duration_since(claim.metadata.creation_timestamp?).as_secs();
         let is_told = self.index.event(&claim.metadata.uid, &["ExternalProvisioning"]).is_some();
+        // A provisioner without CSI has answered.
+        let answer = self.index.event(&claim.metadata.uid, &["Provisioning"]);
+        if answer.is_some_and(|event| event.message.contains("is provisioning volume")) {
+            return None;
+        }
         let waits = (is_told && age >= 30) || age >= 120;
         let has_failed = self.index.event(&claim.metadata.uid, &["ProvisioningFailed"]).is_some();
         (is_missing && waits && !has_failed).then_some(class)

@@ -139,6 +139,9 @@ pub struct Conditions {
 #[derive(Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Secret {
+    /// `Secret`, in manifests that people write.
+    #[serde(deserialize_with = "nullable")]
+    pub kind: String,
     /// Its name.
     pub metadata: Meta,
     /// Values in Base64, by key.

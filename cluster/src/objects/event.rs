@@ -55,7 +55,7 @@ impl Event {
 
     /// Nearly all normal events tell of what the objects themselves show.
     fn may_be_read(&self) -> bool {
-        let told = ["WaitForFirstConsumer", "ExternalProvisioning", "FailedBinding"];
+        let told = ["WaitForFirstConsumer", "ExternalProvisioning", "FailedBinding", "Provisioning"];
         self.kind == "Warning" || told.contains(&self.reason.as_str())
     }
 }

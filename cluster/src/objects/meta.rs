@@ -66,7 +66,7 @@ impl Meta {
 /// Annotations that hold whole objects are not kept.
 fn annotations<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {
     let mut all: BTreeMap<String, String> = nullable(from)?;
-    let read = ["vol", "kustomize.toolkit.fluxcd.io/", "rekopia/"];
+    let read = ["vol", "rekopia/"];
     all.retain(|key, value| read.iter().any(|start| key.starts_with(start)) && value.len() <= 1024);
     Ok(all)
 }

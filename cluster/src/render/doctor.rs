@@ -40,18 +40,24 @@ fn on_its_way(one: &Diagnosis<'_>, now: Timestamp) -> String {
     if one.is_limited {
         return format!("waits for {waits}; whether that is right cannot be judged with these rights");
     }
-    let is_long = one.since.is_some_and(|since| now.duration_since(since).as_secs() >= LONG_SECONDS);
-    if is_long {
-        let namespace = &one.app.namespace;
+    if is_long(one, now) {
         return format!(
-            "waits for {waits}, which is long; nothing says why, and events are kept for an hour only: look at \
-             kubectl -n {namespace} get pods,pvc,jobs,events"
+            "waits for {waits}, which is long; nothing says why, and events are kept for an hour only: look at"
         );
     }
     format!("fine so far, waits for {waits}")
 }
 
+/// Whether a step lasts longer than it should; a restore takes as long as it takes.
+fn is_long(one: &Diagnosis<'_>, now: Timestamp) -> bool {
+    let lasts = one.since.is_some_and(|since| now.duration_since(since).as_secs() >= LONG_SECONDS);
+    lasts && !matches!(one.phase, Phase::Restoring | Phase::Unseen)
+}
+
 fn restored(one: &Diagnosis<'_>) -> String {
+    if one.app.by_hand.is_none() && one.app.is_said_to_be_filled() {
+        return ": filled by hand, as its annotation says".into();
+    }
     if one.app.began_empty() {
         return ": there was nothing to restore, it began empty".into();
     }
@@ -84,7 +90,8 @@ fn explain_finding(finding: &Finding, now: Timestamp, width: usize) -> String {
 
 fn seen(evidence: &Evidence, now: Timestamp, width: usize) -> String {
     let since = evidence.since.map(|since| format!(" ({} ago)", age(now, since))).unwrap_or_default();
-    let place = format!("Seen: {} {}{since}:", evidence.object, evidence.field);
+    let place = format!("Seen: {} {}", evidence.object, evidence.field);
+    let place = format!("{}{since}:", place.trim_end());
     let mut text = wrap(&place, 4, width);
     text.push_str(&wrap(&evidence.text, 6, width));
     text

@@ -70,7 +70,8 @@ fn word(one: &Diagnosis<'_>) -> &'static str {
         Phase::Refused => "refused",
         Phase::Paused => "held",
         Phase::Restoring | Phase::Pausing => "failing",
-        Phase::Application | Phase::Done => "restored and not running",
+        Phase::Done => "running, with a new restore that is broken",
+        Phase::Application => "restored and not running",
         Phase::Unrestored => "not restored",
         _ => "stuck",
     }

@@ -44,8 +44,9 @@ fn a_restore_without_a_claim_is_not_an_application_on_restored_data() {
 #[test]
 fn a_claim_that_was_filled_by_hand_long_ago_is_right() {
     let no_job = |object: &mut Value| object["kind"] != "Job" && !is(object, "Pod", "paperless-manual");
-    let view = changed("break-glass", "04", no_job);
-    assert_eq!(first(&view), ("done", vec![], Verdict::Fine));
+    let mut view = changed("break-glass", "04", no_job);
+    view.now += jiff::SignedDuration::from_mins(5);
+    assert_eq!(first(&view).0, "unrestored");
     let view = changed("bound", "01", |object| {
         if is(object, "PersistentVolumeClaim", "paperless") {
             object["metadata"]["annotations"]["rekopia/filled"] = "by-hand".into();
@@ -53,6 +54,8 @@ fn a_claim_that_was_filled_by_hand_long_ago_is_right() {
         true
     });
     assert_eq!(first(&view), ("done", vec![], Verdict::Fine));
+    let index = Index::new(&view);
+    assert_eq!(diagnose(&index)[0].taken_from(), None);
 }
 
 #[test]
