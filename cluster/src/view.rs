@@ -64,14 +64,22 @@ impl<T: Object> Shelf<T> {
     }
 }
 
+impl Unseen {
+    /// Whether it is the operator's own objects of this kind.
+    #[must_use]
+    pub fn is_of_operator(&self, kind: Kind) -> bool {
+        self.resource.strip_prefix(kind.plural) == Some(OF_OPERATOR)
+    }
+}
+
 /// A kind of objects that a view holds.
 pub trait Seen: Object {
     /// Those of this kind.
     fn shelf(view: &mut View) -> &mut Shelf<Self>;
 }
 
-/// What is unseen where the operator's own Deployment may not be listed.
-const OPERATOR_DEPLOYMENTS: &str = "deployments of VolSync's operator";
+/// What stands behind a kind in [`Unseen::resource`] when only the operator's own objects are meant.
+pub const OF_OPERATOR: &str = " of VolSync's operator";
 
 /// Something that could not be seen, and why.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -204,7 +212,7 @@ impl View {
     #[must_use]
     pub fn sees_operator(&self) -> bool {
         self.sees(Deployment::KIND)
-            && !self.unseen.iter().any(|unseen| unseen.resource == OPERATOR_DEPLOYMENTS)
+            && !self.unseen.iter().any(|unseen| unseen.is_of_operator(Deployment::KIND))
     }
 
     /// Whether this API group is installed, as far as could be seen.

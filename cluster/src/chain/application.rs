@@ -99,6 +99,17 @@ impl<'a> Application<'a> {
         self.movers.iter().rfind(stays).or(self.movers.last()).copied()
     }
 
+    /// The application's pods that stay, oldest first.
+    pub fn staying_pods(&self) -> impl DoubleEndedIterator<Item = &'a Pod> {
+        self.pods.iter().copied().filter(|pod| pod.metadata.deletion_timestamp.is_none())
+    }
+
+    /// The newest pod of the application that stays and has not ended.
+    #[must_use]
+    pub fn newest_pod(&self) -> Option<&'a Pod> {
+        self.staying_pods().rfind(|pod| matches!(pod.status.phase.as_str(), "Pending" | "Running" | ""))
+    }
+
     /// How the newest mover that has ended did, and its pod. One that was deleted while it ran has nothing to report.
     #[must_use]
     pub fn report(&self) -> Option<(Report, &'a Pod)> {

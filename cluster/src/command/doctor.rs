@@ -5,7 +5,7 @@ use futures::StreamExt;
 use serde_json::json;
 
 use super::arguments::{Doctor, Global, Output};
-use super::output::{Failure, is_terminal, missing_rights, print, width};
+use super::output::{Failure, missing_rights, print, width};
 use super::repository::{self, Looked};
 use super::shown::code;
 use super::{exit, select};
@@ -45,7 +45,7 @@ pub(super) async fn run(global: &Global, doctor: &Doctor) -> Result<u8> {
         document["exitCode"] = json!(code(&view, &meant, true));
         print(&format!("{}\n", serde_json::to_string_pretty(&document)?))?;
     } else {
-        let width = if is_terminal() { width() } else { 80 };
+        let width = width();
         print(&text(&view, &meant, &looked, doctor, width))?;
         print(&missing_rights(&view, width))?;
     }

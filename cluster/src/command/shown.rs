@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::arguments::{Output, Status};
 use super::exit;
-use super::output::{is_terminal, missing_rights, width};
+use super::output::{missing_rights, width};
 use crate::findings::{Diagnosis, Verdict, is_blind};
 use crate::observe::Scope;
 use crate::render::{Columns, document, rows, summary, wrap};
@@ -18,7 +18,7 @@ pub(super) fn shown(view: &View, all: &[Diagnosis<'_>], scope: &Scope, status: &
     let columns = Columns {
         namespace: *scope == Scope::All,
         wide: status.output == Some(Output::Wide),
-        width: if is_terminal() { width() } else { 80 },
+        width: width(),
     };
     let mut text = wrap(&summary(view, all), 0, columns.width);
     if !all.is_empty() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use jiff::Timestamp;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
@@ -35,10 +35,11 @@ pub(super) async fn run(api: &Api, access: &Access, scope: &Scope, status: &Stat
     loop {
         view.now = Timestamp::now();
         check_login(&view, &mut refused_since)?;
-        logs.follow(&view, &sender);
         let end = {
             let index = Index::new(&view);
-            let all = select::named(&view, diagnose(&index), &status.applications);
+            let all = diagnose(&index);
+            logs.follow(&view, &all, &sender);
+            let all = select::named(&view, all, &status.applications);
             // An application that is named may still be on its way from Git.
             let all = all.unwrap_or_default();
             drawn.draw(&view, &all, scope, status)?;
@@ -99,8 +100,8 @@ struct Logs {
 }
 
 impl Logs {
-    fn follow(&mut self, view: &View, changes: &tokio::sync::mpsc::UnboundedSender<Change>) {
-        for (namespace, pod) in wanted_logs(view) {
+    fn follow(&mut self, view: &View, all: &[Diagnosis<'_>], changes: &UnboundedSender<Change>) {
+        for (namespace, pod) in wanted_logs(view, all.iter().map(|one| &one.app)) {
             if self.followed.insert((namespace.clone(), pod.clone())) {
                 self.tasks.spawn(follow(self.api.clone(), namespace, pod, changes.clone()));
             }

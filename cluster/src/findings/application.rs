@@ -17,8 +17,7 @@ const YOUNG_SECONDS: i64 = 10;
 pub(super) fn unrestored(case: &Case<'_, '_>) -> Option<Finding> {
     let (claim, destination) = (case.app.claim?, case.app.destination?);
     // By hand, the claim comes a moment before the Job that fills it.
-    let made = claim.metadata.creation_timestamp?;
-    if case.index.view.now.duration_since(made).as_secs() < YOUNG_SECONDS {
+    if case.age(claim.metadata.creation_timestamp)? < YOUNG_SECONDS {
         return None;
     }
     let (namespace, name) = (&claim.metadata.namespace, &claim.metadata.name);
@@ -69,9 +68,7 @@ pub(super) fn unrestored(case: &Case<'_, '_>) -> Option<Finding> {
 
 /// Why the application's pod does not run.
 pub(super) fn look(case: &Case<'_, '_>) -> Option<Finding> {
-    let mut wanted = case.app.pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
-    let is_on_its_way = |pod: &&&Pod| matches!(pod.status.phase.as_str(), "Pending" | "Running" | "");
-    let Some(pod) = wanted.rfind(is_on_its_way).copied() else { return no_pod(case) };
+    let Some(pod) = case.app.newest_pod() else { return no_pod(case) };
     node_gone(case, pod)
         .or_else(|| unschedulable(case, pod))
         .or_else(|| sandbox(case, pod))
@@ -169,8 +166,7 @@ fn sandbox(case: &Case<'_, '_>, pod: &Pod) -> Option<Finding> {
     if is_young_pod(&event.message) {
         return None;
     }
-    let evidence =
-        Evidence::of(pod, &format!("event {}", event.reason), one_line(&event.message, 600), event.time());
+    let evidence = Evidence::event(pod, event, 600);
     let finding = if event.reason == "FailedCreatePodSandBox" {
         let cause = "the claim is restored and bound; the application's pod gets no network: an attachment or a plugin is missing";
         Finding::broken(Scenario::Multus, cause).to_do([Remedy::say(
@@ -207,10 +203,7 @@ fn image(pod: &Pod, status: &ContainerStatus) -> Option<Finding> {
 }
 
 fn crash(pod: &Pod, status: &ContainerStatus) -> Option<Finding> {
-    if let Some(waiting) = &status.state.waiting
-        && waiting.reason.contains("Container")
-        && waiting.reason != "ContainerCreating"
-    {
+    if let Some(waiting) = status.cannot_be_made() {
         let text = one_line(&format!("{}: {}", waiting.reason, waiting.message), 400);
         let cause =
             "the claim is restored and bound; the node says why it cannot make the application's container";

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 
 use super::scenario::Scenario;
-use crate::objects::Object;
+use crate::objects::{Event, Object};
+use crate::text::one_line;
 
 /// A broken link of a chain.
 #[derive(Debug, Clone)]
@@ -49,6 +50,11 @@ impl Evidence {
     pub fn of<T: Object>(object: &T, field: &str, text: impl Into<String>, since: Option<Timestamp>) -> Self {
         let (kind, name) = (T::KIND.name, &object.meta().name);
         Evidence::named(&format!("{kind}/{name}"), field, text, since)
+    }
+
+    /// What an event says of an object, cut to about `most` bytes.
+    pub fn event<T: Object>(object: &T, event: &Event, most: usize) -> Self {
+        Evidence::of(object, &format!("event {}", event.reason), one_line(&event.message, most), event.time())
     }
 
     /// Something that shows at an object of this name.

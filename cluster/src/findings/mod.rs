@@ -22,8 +22,8 @@ mod text;
 use jiff::Timestamp;
 
 use crate::chain::{Application, Index, TakenFrom};
-use crate::objects::{Claim, Destination, Kustomization, Object};
-use crate::view::View;
+use crate::objects::{Claim, Deployment, Destination, Kustomization, Object};
+use crate::view::{Unseen, View};
 use case::Case;
 
 pub use finding::{Evidence, Finding, Remedy, Weight};
@@ -93,7 +93,7 @@ pub enum Verdict {
 }
 
 /// What tells why a step is not taken.
-const SAYS_WHY: [&str; 9] = [
+const SAYS_WHY: [&str; 8] = [
     "events",
     "pods",
     "jobs",
@@ -102,7 +102,6 @@ const SAYS_WHY: [&str; 9] = [
     "storageclasses",
     "csidrivers",
     "deployments",
-    "deployments of VolSync's operator",
 ];
 
 /// Diagnoses all applications of a view, by namespace and name.
@@ -150,6 +149,9 @@ fn diagnose_one<'a>(index: &Index<'a>, app: Application<'a>) -> Diagnosis<'a> {
     if findings.is_empty() {
         findings.extend(start::operator_is_gone(&case));
     }
-    let is_limited = index.view.unseen.iter().any(|unseen| SAYS_WHY.contains(&unseen.resource.as_str()));
+    let says_why = |unseen: &Unseen| {
+        SAYS_WHY.contains(&unseen.resource.as_str()) || unseen.is_of_operator(Deployment::KIND)
+    };
+    let is_limited = index.view.unseen.iter().any(says_why);
     Diagnosis { app, phase, since, findings, is_limited }
 }

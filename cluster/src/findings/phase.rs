@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::text::is_conflict;
 use crate::chain::{Application, Index};
 use crate::objects::{Claim, Condition, Destination, Job, Object, Pod, Snapshot, condition};
 use crate::view::View;
@@ -149,7 +150,7 @@ pub fn phase(index: &Index<'_>, app: &Application<'_>) -> (Phase, Option<Timesta
 
 /// Whether a condition says that the operator refuses. Three kinds of message mean nothing, and are gone within a second.
 pub(super) fn is_refusal(said: &Condition) -> bool {
-    let is_noise = said.message.contains("the object has been modified")
+    let is_noise = is_conflict(&said.message)
         || said.message.contains("unable to update object. Deleting object so it can be recreated")
         || (said.message.contains("persistentvolumeclaims \"volsync-")
             && said.message.ends_with("not found"));
@@ -180,14 +181,12 @@ fn bound(view: &View, app: &Application<'_>, claim: &Claim) -> (Phase, Option<Ti
     if app.wanted.is_some() && app.destination.is_none() && !view.sees(Destination::KIND) {
         return (Phase::Unseen, created);
     }
-    let mut wanted = app.pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
-    if let Some(pod) = wanted.clone().find(|pod| pod.is_ready()) {
+    if let Some(pod) = app.staying_pods().find(|pod| pod.is_ready()) {
         let since = condition(&pod.status.conditions, "Ready").and_then(|ready| ready.last_transition_time);
         return (Phase::Done, since);
     }
     let restored = app.destination.and_then(|rd| rd.status.as_ref()).and_then(|status| status.last_sync_time);
-    let is_on_its_way = |pod: &&&Pod| matches!(pod.status.phase.as_str(), "Pending" | "Running" | "");
-    match wanted.rfind(is_on_its_way) {
+    match app.newest_pod() {
         Some(pod) => (Phase::Application, pod.metadata.creation_timestamp),
         None if !view.sees(Pod::KIND) => (Phase::Unseen, restored.or(created)),
         None if app.workloads.iter().any(|workload| !workload.is_scaled_to_nothing()) => {

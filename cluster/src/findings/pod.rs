@@ -1,8 +1,11 @@
 //! The mover's pod is refused, or is there and does not run (cluster-objects §4.1).
 
+use serde_json::json;
+
 use super::case::Case;
 use super::finding::{Evidence, Finding, Remedy};
 use super::phase::Phase;
+use super::remedies::patch;
 use super::scenario::Scenario;
 use super::storage::is_young_pod;
 use crate::objects::{Pod, condition};
@@ -27,7 +30,7 @@ pub(super) fn refused(case: &Case<'_, '_>) -> Option<Finding> {
         Finding::broken(Scenario::PodRefused, "the cluster says why it does not take the mover's pod")
             .to_do([Remedy::say("correct what the message names")])
     };
-    let evidence = Evidence::of(job, "event FailedCreate", one_line(&event.message, 700), event.time());
+    let evidence = Evidence::event(job, event, 700);
     let mut finding = finding.then(next);
     finding.evidence.insert(0, evidence);
     Some(finding)
@@ -39,20 +42,18 @@ fn restricted(case: &Case<'_, '_>) -> Finding {
         let level = found.metadata.labels.get("pod-security.kubernetes.io/enforce")?;
         Some(Evidence::of(found, "metadata.labels[pod-security.kubernetes.io/enforce]", level.as_str(), None))
     });
-    let patch = "{\"spec\":{\"kopia\":{\"moverSecurityContext\":{\"runAsNonRoot\":true,\"seccompProfile\":{\"type\":\"RuntimeDefault\"}}}}}";
-    let patch = case.app.destination.map(|destination| {
-        let command = format!(
-            "kubectl -n {namespace} patch replicationdestination {} --type=merge -p '{patch}'",
-            destination.metadata.name
-        );
-        Remedy::run("give the mover what the namespace asks for (moverSecurityContext in Git)", command)
+    let context = json!({ "runAsNonRoot": true, "seccompProfile": { "type": "RuntimeDefault" } });
+    let spec = json!({ "kopia": { "moverSecurityContext": context } });
+    let remedy = case.app.destination.map(|destination| {
+        let what = "give the mover what the namespace asks for (moverSecurityContext in Git)";
+        Remedy::run(what, patch(destination, &spec))
     });
     Finding::broken(
         Scenario::Restricted,
         "the namespace enforces a Pod Security Standard that the mover's pod does not meet",
     )
     .with(label)
-    .to_do(patch)
+    .to_do(remedy)
 }
 
 /// The mover's pod is there, and does not run.
@@ -126,10 +127,7 @@ fn unschedulable(pod: &Pod) -> Option<Finding> {
 
 /// The node has the pod, and cannot make its container: a key of a Secret that has gone meanwhile, a path, a command.
 fn container(pod: &Pod) -> Option<Finding> {
-    let waiting = pod.main()?.state.waiting.as_ref()?;
-    if !waiting.reason.contains("Container") || waiting.reason == "ContainerCreating" {
-        return None;
-    }
+    let waiting = pod.main()?.cannot_be_made()?;
     let text = one_line(&format!("{}: {}", waiting.reason, waiting.message), 600);
     Some(
         Finding::broken(Scenario::PodRefused, "the node says why it cannot make the mover's container")
@@ -152,12 +150,7 @@ fn mount(case: &Case<'_, '_>, pod: &Pod) -> Option<Finding> {
     let node = &pod.spec.node_name;
     Some(
         Finding::broken(Scenario::MountFails, format!("the node {node} cannot mount a volume of the mover"))
-            .with([Evidence::of(
-                pod,
-                &format!("event {}", event.reason),
-                one_line(&event.message, 600),
-                event.time(),
-            )])
+            .with([Evidence::event(pod, event, 600)])
             .to_do([
                 Remedy::say(format!("look at the storage driver's pod on the node {node}")),
                 Remedy::run(

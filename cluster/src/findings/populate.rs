@@ -1,15 +1,16 @@
 //! Restored, and the claim is Pending (cluster-objects §4.4).
 
+use serde_json::json;
+
 use super::case::Case;
 use super::finding::{Evidence, Finding, Remedy};
 use super::phase::Phase;
-use super::remedies::{trigger, until_trigger};
+use super::remedies::{patch, trigger, until_trigger};
 use super::scenario::Scenario;
 use super::snapshot::{no_controller, snapshot_error};
 use super::storage::is_unready_snapshot;
-use super::text::bytes_of;
+use super::text::{bytes_of, is_conflict};
 use crate::objects::{Claim, Destination, Image, Object, Snapshot};
-use crate::text::one_line;
 
 /// The longest name of a claim: the operator makes a label of it.
 const LONGEST_NAME: usize = 63;
@@ -37,8 +38,8 @@ pub(super) fn no_destination(case: &Case<'_, '_>) -> Option<Finding> {
         ));
     }
     // Objects of one template come one after the other.
-    let made = claim.metadata.creation_timestamp?;
-    if !view.sees(Destination::KIND) || view.now.duration_since(made).as_secs() < YOUNG_SECONDS {
+    let age = case.age(claim.metadata.creation_timestamp)?;
+    if !view.sees(Destination::KIND) || age < YOUNG_SECONDS {
         return None;
     }
     let cause =
@@ -161,10 +162,7 @@ fn direct(destination: &Destination, image: &Image) -> Finding {
         .to_do([
             Remedy::run(
                 "set copyMethod: Snapshot (in Git)",
-                format!(
-                    "kubectl -n {} patch replicationdestination {} --type=merge -p '{{\"spec\":{{\"kopia\":{{\"copyMethod\":\"Snapshot\"}}}}}}'",
-                    destination.metadata.namespace, destination.metadata.name
-                ),
+                patch(destination, &json!({ "kopia": { "copyMethod": "Snapshot" } })),
             ),
             trigger(destination),
         ])
@@ -220,8 +218,7 @@ fn of_snapshot(case: &Case<'_, '_>, destination: &Destination, image: &Image) ->
     if let Some(finding) = snapshot_error(destination, snapshot) {
         return Some(finding);
     }
-    let made = snapshot.metadata.creation_timestamp?;
-    if view.now.duration_since(made).as_secs() < SNAPSHOT_SECONDS {
+    if case.age(snapshot.metadata.creation_timestamp)? < SNAPSHOT_SECONDS {
         return None;
     }
     Some(
@@ -236,10 +233,7 @@ fn of_snapshot(case: &Case<'_, '_>, destination: &Destination, image: &Image) ->
 fn of_prime(case: &Case<'_, '_>, claim: &Claim) -> Option<Finding> {
     let sizes = too_small(claim, case.app.snapshot);
     let sizes = sizes.map(Vec::from);
-    let said = case.app.prime.and_then(|prime| {
-        let event = case.index.event(&prime.metadata.uid, &["ProvisioningFailed"])?;
-        Some(Evidence::of(prime, "event ProvisioningFailed", one_line(&event.message, 600), event.time()))
-    });
+    let said = case.app.prime.and_then(|prime| case.provisioning_failed(prime));
     // The driver says it, too, where the snapshot itself cannot be seen.
     let is_said = said.as_ref().is_some_and(|said| said.text.contains("is less than the size"));
     if sizes.is_some() || is_said {
@@ -259,11 +253,8 @@ fn of_prime(case: &Case<'_, '_>, claim: &Claim) -> Option<Finding> {
                 .then("the driver is asked again by itself, and refuses each time"),
         );
     }
-    let is_noise = |text: &str| {
-        is_unready_snapshot(text)
-            || text.contains("the object has been modified")
-            || text.contains("bound incorrectly")
-    };
+    let is_noise =
+        |text: &str| is_unready_snapshot(text) || is_conflict(text) || text.contains("bound incorrectly");
     let said = said.filter(|evidence| !is_noise(&evidence.text))?;
     Some(
         Finding::broken(Scenario::PopulateFails, "the storage's driver says why it cannot make a volume of the snapshot")
@@ -310,8 +301,7 @@ pub(super) fn deleting(case: &Case<'_, '_>) -> Option<Finding> {
                 .then("the claim goes within a second after that; without it never"),
         );
     }
-    let since = case.index.view.now.duration_since(meta.deletion_timestamp?).as_secs();
-    if since < DELETION_SECONDS {
+    if case.age(meta.deletion_timestamp)? < DELETION_SECONDS {
         return None;
     }
     let remedy = [Remedy::say("stop what uses it; see the finalizers")];

@@ -1,5 +1,7 @@
 //! Remedies that several rules name.
 
+use serde_json::{Value, json};
+
 use super::finding::Remedy;
 use crate::objects::Destination;
 
@@ -18,6 +20,16 @@ pub(super) fn nudge(destination: &Destination) -> Remedy {
     Remedy::run("so that the operator looks at once", command)
 }
 
+/// A command that changes these fields of a restore's `spec`.
+pub(super) fn patch(destination: &Destination, spec: &Value) -> String {
+    let meta = &destination.metadata;
+    let patch = json!({ "spec": spec });
+    format!(
+        "kubectl -n {} patch replicationdestination {} --type=merge -p '{patch}'",
+        meta.namespace, meta.name
+    )
+}
+
 /// What happens by itself to a restore that needs a new trigger.
 pub(super) fn until_trigger(destination: &Destination) -> &'static str {
     let is_scheduled = destination.spec.trigger.schedule.is_some();
@@ -30,16 +42,12 @@ pub(super) fn until_trigger(destination: &Destination) -> &'static str {
 
 /// A changed trigger begins a new restore.
 pub(super) fn trigger(destination: &Destination) -> Remedy {
-    let meta = &destination.metadata;
     let Some(old) = destination.spec.trigger.manual.as_deref() else {
         return Remedy::say(
             "wait for the next scheduled restore, or set spec.trigger.manual in place of the schedule",
         );
     };
     let new = old.strip_suffix("-again").map_or_else(|| format!("{old}-again"), str::to_owned);
-    let command = format!(
-        "kubectl -n {} patch replicationdestination {} --type=merge -p '{{\"spec\":{{\"trigger\":{{\"manual\":\"{new}\"}}}}}}'",
-        meta.namespace, meta.name
-    );
+    let command = patch(destination, &json!({ "trigger": { "manual": new } }));
     Remedy::run("change the trigger (VOLSYNC_RESTORE_ID in Git): that begins a new restore", command)
 }

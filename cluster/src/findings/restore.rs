@@ -274,7 +274,7 @@ pub(super) fn node_gone(case: &Case<'_, '_>, pod: &Pod) -> Option<Finding> {
     let by_event = || {
         let event = case.index.event(&pod.metadata.uid, &["NodeNotReady"])?;
         let still = !view.sees(Node::KIND) && !pod.is_ready();
-        still.then(|| Evidence::of(pod, "event NodeNotReady", one_line(&event.message, 200), event.time()))
+        still.then(|| Evidence::event(pod, event, 200))
     };
     let evidence = by_node.or_else(by_event)?;
     Some(

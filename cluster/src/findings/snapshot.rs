@@ -3,6 +3,7 @@
 use super::case::Case;
 use super::finding::{Evidence, Finding, Remedy};
 use super::scenario::Scenario;
+use super::text::is_conflict;
 use crate::objects::{Destination, Object, Snapshot, SnapshotClass};
 use crate::text::one_line;
 
@@ -22,10 +23,10 @@ pub(super) fn look(case: &Case<'_, '_>) -> Option<Finding> {
 }
 
 pub(super) fn no_controller(case: &Case<'_, '_>, snapshot: &Snapshot) -> Option<Finding> {
-    let created = snapshot.metadata.creation_timestamp?;
-    let waits = case.index.view.now.duration_since(created).as_secs();
+    let created = snapshot.metadata.creation_timestamp;
+    let waits = case.age(created)?;
     let finding = Finding::broken(Scenario::NoSnapshotController, "no snapshot controller looks at the snapshot of the restored volume")
-        .with([Evidence::of(snapshot, "status", "empty", Some(created))])
+        .with([Evidence::of(snapshot, "status", "empty", created)])
         .to_do([Remedy::say("install (or look at) the snapshot controller of external-snapshotter: its Deployment is often in kube-system")])
         .then("within seconds after it runs the restore goes on");
     (waits >= CONTROLLER_SECONDS).then_some(finding)
@@ -62,7 +63,7 @@ fn no_snapshot_class(case: &Case<'_, '_>, destination: &Destination, snapshot: &
 
 pub(super) fn snapshot_error(destination: &Destination, snapshot: &Snapshot) -> Option<Finding> {
     let error = snapshot.status.as_ref()?.error.as_ref()?;
-    if error.message.contains("the object has been modified") {
+    if is_conflict(&error.message) {
         return None;
     }
     let (namespace, name) = (&snapshot.metadata.namespace, &snapshot.metadata.name);

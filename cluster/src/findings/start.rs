@@ -1,9 +1,11 @@
 //! The restore does not start (cluster-objects §4.1).
 
+use serde_json::json;
+
 use super::case::Case;
 use super::finding::{Evidence, Finding, Remedy};
 use super::phase::Phase;
-use super::remedies::{trigger, until_trigger};
+use super::remedies::{patch, trigger, until_trigger};
 use super::scenario::Scenario;
 use crate::objects::{Deployment, Object, Pod, Snapshot};
 use crate::text::one_line;
@@ -22,8 +24,7 @@ pub(super) fn operator(case: &Case<'_, '_>) -> Option<Finding> {
         "empty: the operator has never seen it",
         destination.metadata.creation_timestamp,
     );
-    let created = destination.metadata.creation_timestamp?;
-    let waits = case.index.view.now.duration_since(created).as_secs();
+    let waits = case.age(destination.metadata.creation_timestamp)?;
     let finding = no_operator(case).or_else(|| crashing_operator(case));
     if let Some(mut finding) = finding {
         finding.evidence.insert(0, unseen);
@@ -58,8 +59,8 @@ fn no_operator(case: &Case<'_, '_>) -> Option<Finding> {
     }
     let (namespace, name) = (&deployment.metadata.namespace, &deployment.metadata.name);
     let is_off = deployment.is_scaled_to_nothing();
-    let made = case.app.destination.and_then(|destination| destination.metadata.creation_timestamp)?;
-    if !is_off && view.now.duration_since(made).as_secs() < STARTING_SECONDS {
+    let waits = case.age(case.app.destination?.metadata.creation_timestamp)?;
+    if !is_off && waits < STARTING_SECONDS {
         return None;
     }
     let cause = if is_off {
@@ -159,12 +160,10 @@ pub(super) fn paused(case: &Case<'_, '_>) -> Option<Finding> {
     let status = destination.status.as_ref()?;
     let is_held = destination.spec.paused;
     let first = is_held.then(|| {
-        let meta = &destination.metadata;
-        let command = format!(
-            "kubectl -n {} patch replicationdestination {} --type=merge -p '{{\"spec\":{{\"paused\":false}}}}'",
-            meta.namespace, meta.name
-        );
-        Remedy::run("let it go on (take spec.paused away in Git)", command)
+        Remedy::run(
+            "let it go on (take spec.paused away in Git)",
+            patch(destination, &json!({ "paused": false })),
+        )
     });
     let cause = "the restore was held with spec.paused before it had restored anything; the operator counts that as done, and \
                  does nothing more for this trigger";

@@ -3,8 +3,8 @@
 use super::case::Case;
 use super::finding::{Evidence, Finding, Remedy};
 use super::scenario::Scenario;
+use super::text::is_conflict;
 use crate::objects::{Claim, Driver, Object, StorageClass};
-use crate::text::one_line;
 
 /// Drivers that are part of Kubernetes, and have no `CSIDriver`.
 const BUILT_IN: &str = "kubernetes.io/";
@@ -30,17 +30,20 @@ impl<'a> Case<'_, 'a> {
         let is_missing = view.sees(Driver::KIND)
             && !provisioner.starts_with(BUILT_IN)
             && view.drivers.get("", provisioner).is_none();
-        // A provisioner without CSI has no CSIDriver either; one that has begun to work has said something else.
-        let age = view.now.duration_since(claim.metadata.creation_timestamp?).as_secs();
-        let is_told = self.index.event(&claim.metadata.uid, &["ExternalProvisioning"]).is_some();
-        // A provisioner without CSI has answered.
-        let answer = self.index.event(&claim.metadata.uid, &["Provisioning"]);
-        if answer.is_some_and(|event| event.message.contains("is provisioning volume")) {
-            return None;
-        }
-        let waits = (is_told && age >= 30) || age >= 120;
-        let has_failed = self.index.event(&claim.metadata.uid, &["ProvisioningFailed"]).is_some();
-        (is_missing && waits && !has_failed).then_some(class)
+        let said = |reason: &str| self.index.event(&claim.metadata.uid, &[reason]);
+        let age = self.age(claim.metadata.creation_timestamp)?;
+        let waits = (said("ExternalProvisioning").is_some() && age >= 30) || age >= 120;
+        // A provisioner without CSI has no CSIDriver either; one that works has answered.
+        let works =
+            said("Provisioning").is_some_and(|event| event.message.contains("is provisioning volume"));
+        let answers = works || said("ProvisioningFailed").is_some();
+        (is_missing && waits && !answers).then_some(class)
+    }
+
+    /// What the storage's driver has said last of a claim that it made no volume for.
+    pub(super) fn provisioning_failed(&self, claim: &Claim) -> Option<Evidence> {
+        let event = self.index.event(&claim.metadata.uid, &["ProvisioningFailed"])?;
+        Some(Evidence::event(claim, event, 600))
     }
 
     /// A claim that names no class, in a cluster that has no default.
@@ -51,7 +54,7 @@ impl<'a> Case<'_, 'a> {
         let cause = format!("the claim {name} names no storage class, and the cluster has no default");
         Some(
             Finding::broken(scenario, cause)
-                .with([Evidence::of(claim, "event FailedBinding", one_line(&said.message, 400), said.time())])
+                .with([Evidence::event(claim, said, 400)])
                 .to_do([
                     Remedy::run("see which classes there are", "kubectl get storageclass"),
                     Remedy::say("make one the default, or name one (VOLSYNC_STORAGECLASS)"),
@@ -66,9 +69,7 @@ impl<'a> Case<'_, 'a> {
             return None;
         }
         let (namespace, name) = (&claim.metadata.namespace, &claim.metadata.name);
-        let said = self.index.event(&claim.metadata.uid, &["ProvisioningFailed"]);
-        let said = said
-            .map(|e| Evidence::of(claim, "event ProvisioningFailed", one_line(&e.message, 600), e.time()));
+        let said = self.provisioning_failed(claim);
         if let Some(class) = self.missing_class(claim) {
             return Some(missing_class(claim, class, no_class).with(said));
         }
@@ -78,8 +79,7 @@ impl<'a> Case<'_, 'a> {
         if let Some(class) = self.missing_driver(claim) {
             return Some(missing_driver(claim, class));
         }
-        let is_noise =
-            |text: &str| text.contains("the object has been modified") || is_unready_snapshot(text);
+        let is_noise = |text: &str| is_conflict(text) || is_unready_snapshot(text);
         let said = said.filter(|evidence| !is_noise(&evidence.text))?;
         let cause = format!("the storage's driver says why it cannot make the volume of the claim {name}");
         Some(

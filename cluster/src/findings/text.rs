@@ -54,6 +54,11 @@ fn unit(suffix: &str) -> Option<(u128, u128)> {
     }
 }
 
+/// Whether two programs only wrote an object at the same moment: usual, and tried again at once.
+pub(super) fn is_conflict(text: &str) -> bool {
+    text.contains("the object has been modified")
+}
+
 /// What stands between a text's first quotes.
 pub(super) fn quoted(text: &str) -> Option<&str> {
     text.split('"').nth(1)

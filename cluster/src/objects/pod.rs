@@ -173,6 +173,15 @@ pub struct Terminated {
     pub finished_at: Option<Timestamp>,
 }
 
+impl ContainerStatus {
+    /// Why its node cannot make it: mostly a Secret or a key that is not there.
+    #[must_use]
+    pub fn cannot_be_made(&self) -> Option<&Waiting> {
+        let is_one = |why: &&Waiting| why.reason.contains("Container") && why.reason != "ContainerCreating";
+        self.state.waiting.as_ref().filter(is_one)
+    }
+}
+
 impl Pod {
     /// Whether it still has something to do.
     #[must_use]

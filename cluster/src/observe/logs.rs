@@ -19,15 +19,16 @@ const AT_ONCE: usize = 8;
 
 /// Pods whose log says something: movers that run or have failed without a message, and the operator where a restore was never seen.
 #[must_use]
-pub fn wanted(view: &View) -> Vec<(String, String)> {
-    let index = Index::new(view);
-    let apps = Application::all(&index);
+pub fn wanted<'i, 'a: 'i>(
+    view: &View,
+    apps: impl Iterator<Item = &'i Application<'a>>,
+) -> Vec<(String, String)> {
     let silent = |pod: &&Pod| {
         let report = pod.ended().map(Report::of);
         report.is_some_and(|report| report.exit_code != 0 && report.outcome.is_empty())
     };
     let says = |pod: &&Pod| pod.running_since().is_some() || silent(pod);
-    let movers = apps.iter().filter_map(Application::mover).filter(says);
+    let movers = apps.filter_map(Application::mover).filter(says);
     let mut wanted: Vec<_> =
         movers.map(|pod| (pod.metadata.namespace.clone(), pod.metadata.name.clone())).collect();
     if view.destinations.all().any(|destination| destination.status.is_none()) {
@@ -39,7 +40,7 @@ pub fn wanted(view: &View) -> Vec<(String, String)> {
 
 /// Reads the ends of the logs that say something into the view: one request for each.
 pub async fn read_ends(api: &Api, view: &mut View) {
-    let wanted = wanted(view);
+    let wanted = wanted(view, Application::all(&Index::new(view)).iter());
     let read = wanted.into_iter().map(|(namespace, pod)| async move {
         let text = api.body(&url(&namespace, &pod, false)).await;
         (format!("{namespace}/{pod}"), text)

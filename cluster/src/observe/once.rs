@@ -6,7 +6,12 @@ use jiff::Timestamp;
 
 use super::api::{Api, ListError};
 use crate::objects::{Deployment, Object, Pod};
-use crate::view::{Seen, Unseen, View, for_each_kind};
+use crate::view::{OF_OPERATOR, Seen, Unseen, View, for_each_kind};
+
+/// Which part of a kind these labels choose, as in [`Unseen::resource`].
+pub(super) fn part(labels: &str) -> &'static str {
+    if labels.is_empty() { "" } else { OF_OPERATOR }
+}
 
 /// What the operator's own objects are labelled with.
 pub(super) const OPERATOR: &str = "app.kubernetes.io/name=volsync";
@@ -83,7 +88,7 @@ async fn add<T: Seen>(api: &Api, namespace: Option<&str>, labels: &'static str) 
         }
         Err(e) => Box::new(move |view: &mut View| {
             // What is missing of the operator's own is not missing of the applications'.
-            let of = if labels.is_empty() { "" } else { " of VolSync's operator" };
+            let of = part(labels);
             view.unseen.insert(Unseen { resource: format!("{}{of}", T::KIND.plural), why: e.to_string() });
         }),
     })

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::access::{Access, connect};
 use super::api::{Api, ListError, error, request};
-use super::once::{OPERATOR, Scope};
+use super::once::{OPERATOR, Scope, part};
 use crate::objects::{Deployment, Object, Pod};
 use crate::view::{Seen, Unseen, View, for_each_kind};
 
@@ -95,7 +95,7 @@ impl<T: Seen> Watched<T> {
     async fn list(&self, api: &Api, version: &mut String) -> Result<(), ListError> {
         let listed = api.list::<T>(self.namespace.as_deref(), self.labels).await?;
         *version = listed.version;
-        let (is_part, of) = (!self.labels.is_empty(), self.of());
+        let (is_part, of) = (!self.labels.is_empty(), part(self.labels));
         self.send(Box::new(move |view| {
             let shelf = T::shelf(view);
             if !is_part {
@@ -120,7 +120,7 @@ impl<T: Seen> Watched<T> {
         }
         let events = api.client().request_events::<Versioned<T>>(request(&url)?).await.map_err(error)?;
         let mut events = std::pin::pin!(events);
-        let of = self.of();
+        let of = part(self.labels);
         self.send(Box::new(move |view| view.seen::<T>(of)));
         while let Some(event) = events.try_next().await.map_err(error)? {
             match event {
@@ -140,15 +140,10 @@ impl<T: Seen> Watched<T> {
         Ok(())
     }
 
-    /// Which part of the kind is watched.
-    fn of(&self) -> &'static str {
-        if self.labels.is_empty() { "" } else { " of VolSync's operator" }
-    }
-
     /// Tells why a kind does not come. What was seen before stays, as the last that is known: an API that restarts has lost
     /// nothing.
     fn tell(&self, e: ListError, was_seen: bool) {
-        let of = self.of();
+        let of = part(self.labels);
         self.send(Box::new(move |view| {
             view.answered.insert(T::KIND.plural);
             match e {

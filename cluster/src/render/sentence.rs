@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::findings::{Diagnosis, Phase, Verdict, is_blind};
-use crate::view::View;
+use crate::view::{OF_OPERATOR, View};
 
 /// Names that are listed before the rest is only counted.
 const NAMED: usize = 3;
@@ -101,7 +101,7 @@ pub fn judged_without(resource: &str) -> &'static str {
     let kind = resource.split([' ', '/']).next().unwrap_or_default();
     match (kind, resource) {
         (_, "pods/log") => "how far a restore is, and what the operator's log says",
-        (_, resource) if resource.ends_with("of VolSync's operator") => "whether VolSync's operator runs",
+        (_, resource) if resource.ends_with(OF_OPERATOR) => "whether VolSync's operator runs",
         ("pods", _) => "whether movers and applications run, and why a restore fails",
         ("persistentvolumeclaims", _) => "which applications there are, and whether their claims are filled",
         ("replicationdestinations", _) => "where a restore stands",
