@@ -87,7 +87,7 @@ pub(crate) struct Args {
     pub(crate) options: String,
     /// Append the table to this file
     #[arg(long)]
-    table: Option<PathBuf>,
+    pub(crate) table: Option<PathBuf>,
 }
 
 /// Runs everyone in turn, round after round.
@@ -132,7 +132,7 @@ fn line(program: &str, sample: &Sample) -> serde_json::Value {
 }
 
 /// What was measured, in one line: `fresh: small, tmpfs to ext4, synced; 5 runs each`.
-fn title(args: &Args) -> Result<String> {
+pub(crate) fn title(args: &Args) -> Result<String> {
     let mut what = match args.scenario {
         Scenario::Fresh => "fresh",
         Scenario::InPlace if args.overwrite == Overwrite::Always => "in place, everything read",

@@ -135,7 +135,7 @@ impl<'a> Contest<'a> {
     }
 
     /// The state before an in-place restore: the source tree with a hundredth changed, on the disk.
-    fn disturb(&self, target: &Path, round: usize) -> Result<()> {
+    pub(crate) fn disturb(&self, target: &Path, round: usize) -> Result<()> {
         if !target.exists() {
             let status = Command::new("cp").arg("-a").arg(&self.source).arg(target).status()?;
             ensure!(status.success(), "cp ended with {status}");

@@ -5,6 +5,8 @@ mod check;
 mod compare;
 mod contest;
 mod corpora;
+mod estimate;
+mod fleet;
 mod floor;
 mod micro;
 mod mover;
@@ -13,6 +15,7 @@ mod proof;
 mod raw;
 mod s3;
 mod scale;
+mod stock;
 mod table;
 mod tools;
 
@@ -43,6 +46,10 @@ enum Command {
     Compare(Box<compare::Args>),
     /// Time the mover and VolSync's stock script in turn on one repository
     Mover(mover::Args),
+    /// Time many movers at once, and as many stock scripts
+    Fleet(fleet::Args),
+    /// Compare what a dry run foresees with what the restore then takes
+    Estimate(Box<estimate::Args>),
     /// Time the single steps of a restore
     Micro(micro::Args),
     /// Time what the machine can do at best with the names and sizes of a corpus
@@ -66,6 +73,8 @@ fn main() -> Result<()> {
         Command::Generate { shape, out, kopia } => corpora::generate(&shape, &out, kopia.as_deref()),
         Command::Compare(args) => compare::run(&args),
         Command::Mover(args) => mover::run(&args),
+        Command::Fleet(args) => fleet::run(&args),
+        Command::Estimate(args) => estimate::run(&args),
         Command::Micro(args) => micro::run(&args),
         Command::Floor(args) => floor::run(&args),
         Command::Scale { files, dir, rekopia } => scale::scale(files, dir, &rekopia),

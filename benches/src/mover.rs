@@ -3,13 +3,12 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
 use crate::check::equal_trees;
-use crate::corpora::PASSWORD;
 use crate::process::{Run, median, timed};
+use crate::stock;
 use crate::table::{self, Sample};
 
 #[derive(clap::Args)]
@@ -52,16 +51,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     fs::create_dir_all(args.dir.join("bin"))?;
     let dir = fs::canonicalize(&args.dir)?;
     let corpus = fs::canonicalize(&args.corpus)?;
-    // The script calls it by its name.
-    let kopia = dir.join("bin/kopia");
-    let _ = fs::remove_file(&kopia);
-    std::os::unix::fs::symlink(fs::canonicalize(&args.kopia)?, &kopia)?;
-    // Every run of it leaves a log in the repository.
+    stock::name_kopia(&dir, &args.kopia)?;
     let copy = dir.join("stock-repository");
-    if !copy.exists() {
-        let status = Command::new("cp").arg("-a").arg(corpus.join("kopia")).arg(&copy).status()?;
-        ensure!(status.success(), "cp ended with {status}");
-    }
+    stock::copy(&corpus.join("kopia"), &copy)?;
     let programs = [("rekopia-mover", OURS, corpus.join("kopia")), ("stock", STOCK, copy)];
     let mut rows: Vec<(&str, Vec<Sample>)> = programs.iter().map(|(name, ..)| (*name, Vec::new())).collect();
     for round in 0..args.runs {
@@ -95,31 +87,16 @@ fn restore(args: &Args, dir: &Path, corpus: &Path, script: &str, repository: &Pa
         }
         fs::create_dir_all(folder)?;
     }
-    let mut path = dir.join("bin").into_os_string();
-    path.push(":");
-    path.push(std::env::var_os("PATH").unwrap_or_default());
     let mut url = OsString::from("filesystem://");
     url.push(repository);
-    let text = |text: &str| OsString::from(text);
-    let environment: Vec<(String, OsString)> = [
-        ("PATH", path),
+    let mut environment = stock::environment(dir, dir);
+    let own = [
         ("MOVER", fs::canonicalize(&args.mover).context("no mover; build it")?.into()),
         ("STOCK", fs::canonicalize(&args.stock)?.into()),
-        ("DATA_DIR", volume.clone().into()),
-        ("KOPIA_CACHE_DIR", cache.into()),
         ("KOPIA_REPOSITORY", url),
-        ("KOPIA_PASSWORD", text(PASSWORD)),
-        ("KOPIA_OVERRIDE_USERNAME", text("bench")),
-        ("KOPIA_OVERRIDE_HOSTNAME", text("host")),
-        // Elsewhere than in a pod the script would look for the folder of the volume.
-        ("KOPIA_SOURCE_PATH_OVERRIDE", text("/data")),
-        ("KOPIA_DISCOVER_SNAPSHOTS", text("true")),
-        ("KOPIA_CACHE_CAPACITY_BYTES", text("8589934592")),
-        ("PRIVILEGED_MOVER", text("1")),
-        ("HOME", text("/")),
-    ]
-    .map(|(name, value)| (name.to_owned(), value))
-    .into();
+        ("HOME", "/".into()),
+    ];
+    environment.extend(own.map(|(name, value)| (name.to_owned(), value)));
     let run = timed(script, &environment, dir, None)?;
     // Kopia gives directories the newest time below them.
     equal_trees(&corpus.join("source"), &volume, script == OURS)?;

@@ -28,6 +28,12 @@ pub(crate) struct S3Args {
 }
 
 impl S3Args {
+    /// A link of this round trip time, as fast as the machine.
+    pub(crate) fn far(rtt: &str) -> Result<Self> {
+        let rtt = duration(rtt).map_err(anyhow::Error::msg)?;
+        Ok(S3Args { s3: true, rtt, per_connection: None, tls: false })
+    }
+
     /// For headings: `S3, 30 ms, 50 MB/s per connection, TLS`.
     pub(crate) fn title(&self) -> String {
         let mut title = format!("S3, {} ms", self.rtt.as_millis());
@@ -67,6 +73,11 @@ impl Remote {
             std::fs::write(&path, pem).map(|()| path)
         });
         Ok(Remote { far, ca: ca.transpose()?, _runtime: runtime })
+    }
+
+    /// `127.0.0.1:port`
+    pub(crate) fn endpoint(&self) -> &str {
+        &self.far.endpoint
     }
 
     /// What went over the link since the last call.

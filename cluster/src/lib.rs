@@ -10,6 +10,9 @@
 pub mod chain;
 pub mod command;
 pub mod findings;
+pub mod forecast;
+pub mod git;
+pub mod inventory;
 pub mod objects;
 pub mod observe;
 pub mod render;

@@ -1,12 +1,14 @@
 //! The mover's `check`, outside of the cluster: what it would do with an application's own settings.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
-use rekopia::{Cancel, human_size};
+use rekopia::{Cancel, Pace, Repository, human_size};
 
 use crate::config;
 use crate::env::Env;
-use crate::findings::{Choice, Findings};
+use crate::findings::{Choice, Findings, Plan};
+use crate::log::Log;
 use crate::outcome::{LONGEST_LINE, Outcome};
 use crate::outside;
 use crate::run;
@@ -27,7 +29,7 @@ pub struct Volume {
 /// What the mover would do with the settings of an application, in its own words.
 ///
 /// No text holds a secret, a control character or a line break.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Judgement {
     /// The exit code of the restore job.
     pub exit_code: u8,
@@ -47,6 +49,8 @@ pub struct Judgement {
     pub identities: Vec<String>,
     /// What does not keep the restore from ending well, and should be known.
     pub warnings: Vec<String>,
+    /// What a restore of that snapshot would need; `None` where none would begin.
+    pub plan: Option<Plan>,
 }
 
 /// Says what the mover would do with the variables of a restore job.
@@ -60,13 +64,57 @@ pub struct Judgement {
 ///
 /// Needs a runtime with I/O and time ([`rekopia::start_runtime`]). `cancel` ends it within moments (`stopped`, exit 143).
 pub async fn check(variables: BTreeMap<String, String>, volume: &Volume, cancel: &Cancel) -> Judgement {
+    judged(variables, volume, None, None, cancel).await
+}
+
+/// Says of several restores of one repository what [`check`](fn@check) says, and how long each would take
+/// ([`Plan::estimate`]), as `pace` tells.
+///
+/// The repository is opened once, as the first of them reaches it. Volumes are taken to be as fast as memory, and the
+/// machine to be like this one.
+pub async fn plan(
+    restores: Vec<(BTreeMap<String, String>, Volume)>,
+    pace: Option<Pace>,
+    cancel: &Cancel,
+) -> Vec<Judgement> {
+    let pace = pace.map(|pace| Pace { disk: false, ..pace });
+    let opened = match restores.first() {
+        Some((variables, _)) if restores.len() > 1 => opened(variables, cancel).await,
+        _ => None,
+    };
+    let mut judgements = Vec::with_capacity(restores.len());
+    for (variables, volume) in restores {
+        judgements.push(judged(variables, &volume, pace, opened.as_ref(), cancel).await);
+    }
+    judgements
+}
+
+/// A repository, and how long it took to open it.
+type Opened = (Repository, Duration);
+
+/// Opens the repository of these variables; `None`: each restore is to say itself why it cannot.
+async fn opened(variables: &BTreeMap<String, String>, cancel: &Cancel) -> Option<Opened> {
+    let scratch = outside::scratch().ok()?;
+    let config = outside::config(variables, &scratch).ok()?;
+    let (began, log) = (Instant::now(), Log::default());
+    let opened = cancel.run_until_cancelled(run::open(&config, &log, false)).await?;
+    Some((opened.ok()?, began.elapsed()))
+}
+
+async fn judged(
+    variables: BTreeMap<String, String>,
+    volume: &Volume,
+    pace: Option<Pace>,
+    opened: Option<&Opened>,
+    cancel: &Cancel,
+) -> Judgement {
     let mut findings = Findings::default();
-    let outcome = match Scratch::new() {
-        Ok(scratch) => in_scratch(&variables, &scratch, volume, cancel, &mut findings).await,
-        Err(e) => {
-            let what = format!("cannot make a temporary folder: {e}; check TMPDIR");
-            Outcome::failed(1, "internal", what)
+    let outcome = match outside::scratch() {
+        // A mover's whole work: too large to lie in another future.
+        Ok(scratch) => {
+            Box::pin(in_scratch(&variables, &scratch, (volume, pace, opened), cancel, &mut findings)).await
         }
+        Err(refused) => refused,
     };
     Judgement::of(&outcome, findings, variables)
 }
@@ -74,7 +122,7 @@ pub async fn check(variables: BTreeMap<String, String>, volume: &Volume, cancel:
 async fn in_scratch(
     variables: &BTreeMap<String, String>,
     scratch: &Scratch,
-    volume: &Volume,
+    (volume, pace, opened): (&Volume, Option<Pace>, Option<&Opened>),
     cancel: &Cancel,
     findings: &mut Findings,
 ) -> Outcome {
@@ -86,7 +134,11 @@ async fn in_scratch(
     let capacity = volume.capacity_bytes.filter(|_| !config.options.sparse);
     // The room in the temporary folder says nothing about the volume's: that way nobody asks for it.
     config.options.sparse = true;
-    let outcome = run::restore(&config, cancel, findings).await;
+    config.options.pace = pace;
+    let outcome = match opened.filter(|_| !config.settings.salvage) {
+        Some((repository, took)) => run::restore_opened(repository, &config, *took, cancel, findings).await,
+        None => run::restore(&config, cancel, findings).await,
+    };
     match (capacity, &findings.chosen) {
         (Some(capacity), Some(chosen)) if outcome.exit_code() == 0 => {
             lack_of_room(chosen, capacity).unwrap_or(outcome)
@@ -112,7 +164,12 @@ fn lack_of_room(chosen: &Choice, capacity: u64) -> Option<Outcome> {
 }
 
 impl Judgement {
-    fn of(outcome: &Outcome, findings: Findings, variables: BTreeMap<String, String>) -> Self {
+    /// How it ended in one line: outcome, exit code, why.
+    pub fn sentence(&self) -> String {
+        format!("{} (exit {}): {}", self.outcome, self.exit_code, self.message)
+    }
+
+    pub(crate) fn of(outcome: &Outcome, findings: Findings, variables: BTreeMap<String, String>) -> Self {
         let secrets = Secrets::of(&variables);
         // Hidden first: of a secret that is cut, a part would be left.
         let shown = |text: &str, most: usize| one_line(&secrets.hidden(text), most);
@@ -138,6 +195,7 @@ impl Judgement {
             snapshot: findings.chosen,
             identities: findings.identities.iter().map(|identity| tidy(identity)).collect(),
             warnings: warnings.iter().map(|warning| tidy(warning)).collect(),
+            plan: outcome.done().and_then(|done| Plan::of(&done.report, &done.times.0)),
         }
     }
 }

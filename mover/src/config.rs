@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
-use rekopia::{AsOf, Password, RestoreOptions, Selection, Source};
+use rekopia::{AsOf, Password, Receipting, RestoreOptions, Selection, Source};
 
 use crate::env::Env;
 use crate::outcome::{Outcome, termination_log};
@@ -135,11 +135,14 @@ pub(crate) fn source(env: &Env) -> Source {
 
 /// How to restore, before the arguments say more.
 fn options(env: &Env, settings: &Settings, operation: Operation) -> RestoreOptions {
+    let restores = operation == Operation::Restore;
     RestoreOptions {
         delete_extra: env.flag("KOPIA_ENABLE_FILE_DELETION"),
         memory_bytes: settings.memory.unwrap_or_else(rekopia::memory_bytes),
         parallel: settings.parallel.unwrap_or(0).into(),
         verify: settings.verify,
+        // Of what is not restored there is none.
+        receipt: if restores { settings.receipt.clone() } else { Receipting::Off },
         max_delete: settings.max_delete,
         delete_first: settings.delete_first,
         dry_run: operation == Operation::Check,

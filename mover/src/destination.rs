@@ -250,6 +250,15 @@ impl Object {
     }
 }
 
+/// Names under which identity the ReplicationSource `name` in `namespace` backs up, by its object `spec.kopia`, as the
+/// operator makes it: `user@host:/path`.
+pub fn backup_identity(namespace: &str, name: &str, spec_kopia: &Value) -> String {
+    let text = |member: &str| spec_kopia[member].as_str().filter(|text| !text.is_empty());
+    let user = text("username").map_or_else(|| username(name), str::to_owned);
+    let host = text("hostname").map_or_else(|| hostname(namespace, name), str::to_owned);
+    format!("{user}@{host}:{}", text("sourcePathOverride").unwrap_or("/data"))
+}
+
 /// A document in which a member that is null is one that is not there.
 fn without_nulls(value: Value) -> Value {
     match value {

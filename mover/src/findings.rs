@@ -1,6 +1,6 @@
 //! What a run finds out on its way to the outcome, for whoever asks for more than the outcome.
 
-use rekopia::Snapshot;
+use rekopia::{Estimate, Report, Snapshot};
 
 /// A snapshot that the mover chooses, with the totals that it records.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +13,45 @@ pub struct Choice {
     pub files: u64,
     /// Bytes of those files.
     pub bytes: u64,
+}
+
+/// What a restore would need.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// Regular files.
+    pub files: u64,
+    /// Folders.
+    pub directories: u64,
+    /// Bytes of the files.
+    pub bytes: u64,
+    /// Requests for parts of packs.
+    pub requests: u64,
+    /// Bytes of those parts.
+    pub fetched_bytes: u64,
+    /// Packs that they are in.
+    pub packs: u64,
+    /// What opening the repository and choosing the snapshot took, in seconds.
+    pub opening_seconds: f64,
+    /// How long the rest would take, where that was asked for and could be found out.
+    pub estimate: Option<Estimate>,
+}
+
+impl Plan {
+    /// What a dry run has found; `times` are its parts.
+    pub(crate) fn of(report: &Report, times: &[(&'static str, f64)]) -> Option<Self> {
+        let planned = report.planned.as_ref()?;
+        let opening = times.iter().filter(|(what, _)| matches!(*what, "open" | "select"));
+        Some(Plan {
+            files: report.files,
+            directories: report.directories,
+            bytes: report.bytes,
+            requests: planned.requests,
+            fetched_bytes: planned.bytes,
+            packs: planned.packs,
+            opening_seconds: opening.map(|(_, seconds)| seconds).sum(),
+            estimate: planned.estimate,
+        })
+    }
 }
 
 /// What was found out until the run ended, whichever way it did.

@@ -2,7 +2,8 @@
 //!
 //! The program `rekopia-mover` is a thin shell around this library. Other programs ask it what the mover would do:
 //! [`Destination`] and [`job_variables`] make the environment of a restore job, [`with_contents`] puts the contents of
-//! mounted files into it, and [`check`](fn@check) says how the job would end.
+//! mounted files into it, [`check`](fn@check) says how the job would end, [`plan`](fn@plan) how long it would take, and
+//! [`catalogue`](fn@catalogue) what its repository holds.
 //!
 //! Environment (`env`) → checked configuration (`config`) → engine (`run`) → outcome (`outcome`).
 
@@ -11,6 +12,7 @@
 
 mod arguments;
 mod backend;
+mod catalogue;
 mod check;
 mod choice;
 mod config;
@@ -24,6 +26,7 @@ mod outcome;
 mod outside;
 #[doc(hidden)]
 pub mod program;
+mod receipt;
 mod recorded;
 mod run;
 mod say;
@@ -33,6 +36,7 @@ mod settings;
 mod signals;
 mod verdict;
 
-pub use check::{Judgement, Volume, check};
-pub use destination::{Destination, job_variables, with_contents};
-pub use findings::Choice;
+pub use catalogue::{Backups, Catalogue, catalogue, restore_identity};
+pub use check::{Judgement, Volume, check, plan};
+pub use destination::{Destination, backup_identity, job_variables, with_contents};
+pub use findings::{Choice, Plan};

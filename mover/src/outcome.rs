@@ -254,6 +254,9 @@ impl Outcome {
             document["losses"] = json!(r.failed);
             document["fidelity"] = json!(r.unset_attributes);
             document["undeleted"] = json!(r.undeleted);
+            if let Some(tree) = &r.tree {
+                document["treeHash"] = json!(tree.hash);
+            }
             let first = r.failures.iter().take(5).map(|f| json!(one_line(&f.path, longest.min(200))));
             document["firstLosses"] = first.collect();
             document["recordedErrors"] = json!(done.recorded.count);

@@ -27,6 +27,17 @@ const AUTHORITIES: [&str; 2] = ["CUSTOM_CA", "KOPIA_CUSTOM_CA"];
 const INSIDE: &str =
     "only the mover itself, started in the cluster with the argument `check`, can tell what it would do";
 
+/// A temporary folder for what a check writes.
+///
+/// # Errors
+/// It cannot be made (exit 1).
+pub(crate) fn scratch() -> Result<Scratch, Outcome> {
+    Scratch::new().map_err(|e| {
+        let what = format!("cannot make a temporary folder: {e}; check TMPDIR");
+        Outcome::failed(1, "internal", what)
+    })
+}
+
 /// The configuration of a check in `scratch`: an empty volume, an empty cache. Authorities may be given as text.
 ///
 /// # Errors

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rekopia::{
     Cancel, Error, ErrorKind, Observer, OpenOptions, Reference, Repository, RestoreOptions, Selection,
@@ -16,6 +16,7 @@ use crate::config::{Config, Operation};
 use crate::findings::{Findings, when};
 use crate::log::Log;
 use crate::outcome::{Done, Outcome, stoppable};
+use crate::receipt::receipt;
 use crate::recorded::Recorded;
 use crate::say::{one_line, say};
 use crate::verdict::{failure, judge};
@@ -36,7 +37,13 @@ pub(crate) async fn restore(config: &Config, cancel: &Cancel, findings: &mut Fin
 
 async fn attempt(config: &Config, cancel: &Cancel, salvage: bool, findings: &mut Findings) -> Outcome {
     *findings = Findings::default();
-    match restore_inner(config, cancel, salvage, findings).await {
+    let ended = restore_inner(config, cancel, salvage, findings).await;
+    outcome_of(ended, config, cancel).await
+}
+
+/// What an error of the engine means for the job.
+async fn outcome_of(ended: rekopia::Result<Outcome>, config: &Config, cancel: &Cancel) -> Outcome {
+    match ended {
         Ok(outcome) => outcome,
         Err(e) => stoppable(cancel, failure(config, &e)).await,
     }
@@ -114,17 +121,42 @@ async fn restore_inner(
     let opened = cancel.run_until_cancelled(open(config, &log, salvage)).await;
     let Some(repository) = opened.transpose()? else { return Ok(Outcome::Stopped(None)) };
     log.took("open", began.elapsed());
+    restore_from(&repository, config, &log, cancel, salvage, findings).await
+}
+
+/// Restores from a repository that is open, which took so long; see [`restore`].
+pub(crate) async fn restore_opened(
+    repository: &Repository,
+    config: &Config,
+    opening: Duration,
+    cancel: &Cancel,
+    findings: &mut Findings,
+) -> Outcome {
+    let log = Arc::new(Log::default());
+    log.took("open", opening);
+    let ended = restore_from(repository, config, &log, cancel, false, findings).await;
+    outcome_of(ended, config, cancel).await.with_way_out()
+}
+
+async fn restore_from(
+    repository: &Repository,
+    config: &Config,
+    log: &Arc<Log>,
+    cancel: &Cancel,
+    salvage: bool,
+    findings: &mut Findings,
+) -> rekopia::Result<Outcome> {
     findings.repository = Some(repository.info().unique_id.clone());
-    if let Some(refused) = wrong_repository(config, &repository) {
+    if let Some(refused) = wrong_repository(config, repository) {
         return Ok(refused);
     }
     let began = Instant::now();
     let listed = cancel.run_until_cancelled(repository.snapshots()).await;
     let Some(snapshots) = listed.transpose()? else { return Ok(Outcome::Stopped(None)) };
-    let selecting = select(config, &repository, &snapshots, salvage, findings);
+    let selecting = select(config, repository, &snapshots, salvage, findings);
     let selected = cancel.run_until_cancelled(selecting).await;
     let Some(selected) = selected.transpose()? else { return Ok(Outcome::Stopped(None)) };
-    let (chosen, warnings) = match selected {
+    let (chosen, mut warnings) = match selected {
         Ok(selected) => selected,
         Err(outcome) => return Ok(outcome),
     };
@@ -139,12 +171,13 @@ async fn restore_inner(
     log.took("select", began.elapsed());
     let began = Instant::now();
     let options = RestoreOptions { cancel: cancel.clone(), ..config.options.clone() };
-    let watching = Arc::clone(&log) as Arc<dyn Observer>;
+    let watching = Arc::clone(log) as Arc<dyn Observer>;
     let report = repository.restore(&from, &config.data_dir, &options, watching).await?;
     // What is told is what the pod asked in all.
     let report = report.with_traffic(repository.traffic());
     log.took("restore", began.elapsed());
     say(&format!("INFO: TIMING: {}", log.times().sentence()));
+    warnings.extend(receipt(repository, &from, &options, &report));
     let done = Done {
         repository: repository.info().unique_id.clone(),
         snapshot: format!("{id} of {}", when(chosen.start_ns)),

@@ -1,6 +1,6 @@
 //! The policy's settings: member `rekopia` of `KOPIA_MANUAL_CONFIG`, scoped per identity, and `REKOPIA_*` variables.
 
-use rekopia::DeleteLimit;
+use rekopia::{DeleteLimit, Receipting};
 use serde_json::{Map, Value};
 
 use crate::env::Env;
@@ -28,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) max_delete: Option<DeleteLimit>,
     /// `deleteFirst`: old may go before new is written, where both do not fit.
     pub(crate) delete_first: bool,
+    /// `receipt`: what was restored is read back and hashed, and a receipt of it written.
+    pub(crate) receipt: Receipting,
     /// `repositoryUniqueID`: only this repository will do.
     pub(crate) repository_unique_id: Option<String>,
     /// `memory`, in bytes.
@@ -50,6 +52,7 @@ const MEMBERS: &[&str] = &[
     "onDamage",
     "maxDelete",
     "deleteFirst",
+    "receipt",
     "repositoryUniqueID",
     "memory",
     "parallel",
@@ -142,6 +145,7 @@ impl Settings {
                 self.max_delete = Some(limit.ok_or("it is neither a number of entries nor \"N%\"")?);
             }
             "deleteFirst" => self.delete_first = flag(value)?,
+            "receipt" => self.receipt = receipt(value)?,
             "repositoryUniqueID" => {
                 let id = value.as_str().filter(|t| !t.is_empty() && t.bytes().all(|b| b.is_ascii_hexdigit()));
                 self.repository_unique_id = Some(id.ok_or("it is not hexadecimal")?.to_ascii_lowercase());
@@ -179,6 +183,15 @@ fn flag(value: &Value) -> Result<bool, String> {
         (_, Some("true")) => Ok(true),
         (_, Some("false")) => Ok(false),
         _ => Err(format!("{value} is neither true nor false")),
+    }
+}
+
+fn receipt(value: &Value) -> Result<Receipting, String> {
+    match value.as_str() {
+        Some("off") => Ok(Receipting::Off),
+        Some("digest") => Ok(Receipting::Digest),
+        Some(path) if path.starts_with('/') && !path.ends_with('/') => Ok(Receipting::File(path.into())),
+        _ => Err(format!("{value} is neither \"off\" nor \"digest\" nor the absolute path of a file")),
     }
 }
 
@@ -227,6 +240,9 @@ mod tests {
             (r#"{"rekopia":{"maxDelete":-1}}"#, "maxDelete"),
             (r#"{"rekopia":{"deleteFirst":"perhaps"}}"#, "deleteFirst"),
             (r#"{"rekopia":{"onErrors":"fail"}}"#, "onErrors"),
+            (r#"{"rekopia":{"receipt":true}}"#, "receipt"),
+            (r#"{"rekopia":{"receipt":"receipt.json"}}"#, "receipt"),
+            (r#"{"rekopia":{"receipt":"/receipts/"}}"#, "receipt"),
         ] {
             let error = manual(json).unwrap_err();
             assert!(error.contains(part), "{json}: {error}");
@@ -245,6 +261,14 @@ mod tests {
             manual(r#"{"rekopia":{"maxDelete":7}}"#).unwrap().max_delete,
             Some(DeleteLimit::Entries(7))
         );
+    }
+
+    #[test]
+    fn receipts_have_their_setting() {
+        assert_eq!(manual(r#"{"rekopia":{"receipt":"digest"}}"#).unwrap().receipt, Receipting::Digest);
+        assert_eq!(manual(r#"{"rekopia":{}}"#).unwrap().receipt, Receipting::Off);
+        let variable = Settings::read(&Env::of(&[("REKOPIA_RECEIPT", "/a/b")]), "app@ns").unwrap();
+        assert_eq!(variable.receipt, Receipting::File("/a/b".into()));
     }
 
     #[test]

@@ -190,7 +190,13 @@ mod tests {
 
     fn fail(report: &mut Report, kind: ErrorKind) {
         report.failed += 1;
-        report.failures.push(Failure { path: "db/a".into(), kind, message: "why".into(), mixed: false });
+        report.failures.push(Failure {
+            path: "db/a".into(),
+            kind,
+            message: "why".into(),
+            mixed: false,
+            differs: Vec::new(),
+        });
     }
 
     #[test]

@@ -17,17 +17,19 @@ const TABLE: Table<'_> = &[
     ("backend", "env say"),
     ("signals", "say"),
     ("recorded", "say"),
+    ("receipt", "say"),
     ("outcome", "env recorded say signals"),
     ("config", "arguments backend env outcome say settings"),
     ("log", "outcome say"),
     ("choice", "config findings identity outcome recorded say"),
     ("verdict", "config env outcome recorded say"),
-    ("run", "choice config findings log outcome recorded say verdict"),
+    ("run", "choice config findings log outcome receipt recorded say verdict"),
     ("handover", "config env log outcome run say verdict"),
     ("outside", "config env outcome scratch"),
-    ("check", "config env findings outcome outside run say scratch secrets"),
+    ("check", "config env findings log outcome outside run say scratch secrets"),
+    ("catalogue", "check config env findings identity log outcome outside recorded run say verdict"),
     ("program", "config env findings handover outcome run say signals"),
-    ("", "check destination findings"),
+    ("", "catalogue check destination findings"),
 ];
 
 rekopia_testkit::layers_of_this_crate!(TABLE);

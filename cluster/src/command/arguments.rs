@@ -51,6 +51,10 @@ pub enum Command {
     Status(Status),
     /// Explains what is broken, and what to do
     Doctor(Doctor),
+    /// Lists what is configured, backed up and restored, before it is needed
+    Inventory(Inventory),
+    /// Tells what restores would read, how much room they need, how long they take
+    Plan(Plan),
     /// Prints completions for a shell
     Completions {
         /// Which shell
@@ -111,4 +115,105 @@ pub struct Doctor {
     /// The repository's password in a file, instead of the Secret's
     #[arg(long, value_name = "FILE", requires = "target", conflicts_with = "no_repository")]
     pub password_file: Option<PathBuf>,
+}
+
+/// Where applications are known from, and how their repositories are reached.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Known {
+    /// A checkout of what Flux applies: its Kustomizations are rendered
+    #[arg(long, value_name = "DIR", conflicts_with = "rendered")]
+    pub git: Option<PathBuf>,
+    /// Rendered manifests: a file, a folder, or - for standard input
+    #[arg(short = 'f', long, value_name = "PATH")]
+    pub rendered: Option<PathBuf>,
+    /// What renders --git: itself, `kustomize`, or the latter where the former cannot
+    #[arg(long, value_name = "HOW", value_enum, default_value = "auto", requires = "git")]
+    pub renderer: Renderer,
+    /// Asks no cluster [default: only where there is none, and --git or -f is given]
+    #[arg(long)]
+    pub no_cluster: bool,
+    /// A repository's Secret as a manifest (YAML or JSON), for all applications
+    #[arg(long, value_name = "FILE")]
+    pub secret_file: Option<PathBuf>,
+    /// The repository of all applications, as the mover takes it (s3://bucket/prefix,
+    /// filesystem:///path), instead of their Secrets'
+    #[arg(long, value_name = "URL")]
+    pub repo: Option<String>,
+    /// The repository's password in a file, instead of their Secrets'
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+}
+
+/// What renders a tree.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Renderer {
+    /// Itself; where that cannot do all, `kustomize` or `kubectl kustomize` if it is there
+    #[default]
+    Auto,
+    /// Itself
+    Own,
+    /// `kustomize`, else `kubectl kustomize`
+    Kustomize,
+}
+
+/// What `inventory` shows.
+#[derive(Debug, Clone, Default, Args)]
+#[command(
+    after_long_help = "Applications of all namespaces, unless one is named. Ends with 0; with --exit-code 1 where something is to be remarked."
+)]
+pub struct Inventory {
+    /// Where from
+    #[command(flatten)]
+    pub known: Known,
+    /// Looks into no repository, and reads no Secret
+    #[arg(long, conflicts_with_all = ["repo", "secret_file", "password_file"])]
+    pub no_repository: bool,
+    /// As JSON or as a table in Markdown
+    #[arg(short, long, value_name = "FORM", value_enum)]
+    pub output: Option<Form>,
+    /// Ends with 1 where something is to be remarked
+    #[arg(long)]
+    pub exit_code: bool,
+}
+
+/// In which form an inventory is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Form {
+    /// One document
+    Json,
+    /// A table for a runbook
+    Markdown,
+}
+
+/// What `plan` tells.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Plan {
+    /// Only these: a claim's name, or that of its restore or backups [default: all of the namespace]
+    #[arg(value_name = "APP", conflicts_with = "all")]
+    pub applications: Vec<String>,
+    /// Those of all namespaces
+    #[arg(long, conflicts_with = "namespace")]
+    pub all: bool,
+    /// Where from
+    #[command(flatten)]
+    pub known: Known,
+    /// Tells how long they take over a link of this speed that all share (100MB/s, 1Gbit/s)
+    #[arg(long, value_name = "RATE", value_parser = rekopia::parse_link)]
+    pub link: Option<u64>,
+    /// Tells how long they take, by reading at most 64 MiB of each
+    #[arg(long)]
+    pub probe: bool,
+    /// How many run at once [default: all, as VolSync does]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub at_once: Option<u32>,
+    /// As JSON
+    #[arg(short, long, value_name = "FORM", value_enum)]
+    pub output: Option<PlanForm>,
+}
+
+/// In which form a plan is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PlanForm {
+    /// One document
+    Json,
 }

@@ -19,11 +19,7 @@ use crate::view::View;
 const AT_ONCE: usize = 4;
 
 pub(super) async fn run(global: &Global, doctor: &Doctor) -> Result<u8> {
-    let mut files = doctor.secret_file.iter().chain(&doctor.password_file);
-    if let Some(path) = files.find(|path| !path.is_file()) {
-        let message = format!("{}: no such file", path.display());
-        return Err(Failure { code: exit::USAGE, message }.into());
-    }
+    doctor.given().check()?;
     let api = connect(&global.access()).await;
     let api = api.map_err(|e| Failure { code: exit::USAGE, message: format!("{e:#}") })?;
     let scope = select::scope(global, api.namespace());

@@ -4,7 +4,10 @@ pub mod arguments;
 mod doctor;
 pub mod exit;
 mod generate;
+mod inventory;
+mod known;
 mod output;
+mod plan;
 mod repository;
 mod select;
 mod shown;
@@ -24,6 +27,8 @@ pub async fn run(arguments: Arguments) -> Result<u8> {
     match &arguments.command {
         Command::Status(status) => status::run(&arguments.global, status).await,
         Command::Doctor(doctor) => Box::pin(doctor::run(&arguments.global, doctor)).await,
+        Command::Inventory(inventory) => Box::pin(inventory::run(&arguments.global, inventory)).await,
+        Command::Plan(plan) => Box::pin(plan::run(&arguments.global, plan)).await,
         Command::Completions { shell } => generate::completions(*shell),
         Command::Man => generate::man(),
     }

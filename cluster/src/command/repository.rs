@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::arguments::Doctor;
+use super::exit;
+use super::output::Failure;
 use crate::chain::Application;
 use crate::findings::bytes_of;
 use crate::objects::Secret;
@@ -18,7 +20,7 @@ use crate::observe::{Api, ListError};
 use crate::render::wrap;
 
 /// Values of a Secret, by key.
-type Values = BTreeMap<String, String>;
+pub(super) type Values = BTreeMap<String, String>;
 
 /// What a look into a repository has given.
 pub(super) enum Looked {
@@ -50,43 +52,154 @@ async fn judge(
     destination: &crate::objects::Destination,
     doctor: &Doctor,
 ) -> Result<Judgement> {
-    let kopia = destination.spec.kopia.as_ref().context("the restore names no Kopia repository")?;
-    let meta = &destination.metadata;
-    let restore = Destination::new(&meta.namespace, &meta.name, &kopia.raw).map_err(|why| anyhow!(why))?;
-    let restore = match app.source.filter(|_| restore.source().is_some()) {
-        Some(source) => restore.with_source(&source.spec.kopia),
-        None => restore,
-    };
-    let secret = secret(api, &meta.namespace, restore.repository(), doctor).await?;
-    let ca = custom_ca(api, &meta.namespace, &kopia.raw).await;
-    let mut variables = with_contents(job_variables(&restore, &secret), &secret, ca.as_deref());
-    if let Some(repo) = &doctor.repo {
-        variables.insert("KOPIA_REPOSITORY".into(), repo.clone());
-    }
-    if let Some(path) = &doctor.password_file {
-        let password =
-            std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        variables.insert("KOPIA_PASSWORD".into(), password.trim_end_matches(['\n', '\r']).to_owned());
-    }
-    let capacity = app.temporary.and_then(|claim| claim.request()).or(kopia.capacity.as_deref());
-    let capacity_bytes = capacity.and_then(bytes_of).and_then(|bytes| u64::try_from(bytes).ok());
-    let (volume, cancel) = (Volume { capacity_bytes }, Cancel::new());
+    let given = doctor.given();
+    let variables = of_restore(&Secrets::of(Some(api)), destination, app.source, &given).await?;
+    let capacity = app.temporary.and_then(|claim| claim.request()).or(destination.capacity());
+    let (volume, cancel) = (Volume { capacity_bytes: bytes(capacity) }, Cancel::new());
     // A mover's whole work: too large to lie in another future.
     let checked: BoxFuture<'_, Judgement> = Box::pin(check(variables, &volume, &cancel));
     Ok(checked.await)
 }
 
-/// The Secret's values: of a file, of the cluster, or none where the command line says all.
-async fn secret(api: &Api, namespace: &str, name: Option<&str>, doctor: &Doctor) -> Result<Values> {
-    if let Some(path) = &doctor.secret_file {
+/// Bytes of a quantity.
+pub(super) fn bytes(quantity: Option<&str>) -> Option<u64> {
+    quantity.and_then(bytes_of).and_then(|bytes| u64::try_from(bytes).ok())
+}
+
+/// What a person gives instead of the Secret in the cluster.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Given<'a> {
+    pub(super) secret_file: Option<&'a Path>,
+    pub(super) repo: Option<&'a str>,
+    pub(super) password_file: Option<&'a Path>,
+}
+
+impl Given<'_> {
+    /// Refuses files that are not there.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        let mut files = self.secret_file.into_iter().chain(self.password_file);
+        match files.find(|path| !path.is_file()) {
+            Some(path) => {
+                let message = format!("{}: no such file", path.display());
+                Err(Failure { code: exit::USAGE, message })
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Doctor {
+    /// What a person gives instead of the Secret.
+    pub(super) fn given(&self) -> Given<'_> {
+        Given {
+            secret_file: self.secret_file.as_deref(),
+            repo: self.repo.as_deref(),
+            password_file: self.password_file.as_deref(),
+        }
+    }
+}
+
+/// Where Secrets come from: of Git in clear text, else of the cluster.
+#[derive(Default)]
+pub(super) struct Secrets<'a> {
+    pub(super) api: Option<&'a Api>,
+    pub(super) of_git: BTreeMap<(String, String), Values>,
+}
+
+impl<'a> Secrets<'a> {
+    pub(super) fn of(api: Option<&'a Api>) -> Self {
+        Secrets { api, of_git: BTreeMap::new() }
+    }
+}
+
+/// The variables of the restore job of a `ReplicationDestination`, with contents in place of files.
+pub(super) async fn of_restore(
+    secrets: &Secrets<'_>,
+    destination: &crate::objects::Destination,
+    source: Option<&crate::objects::Source>,
+    given: &Given<'_>,
+) -> Result<Values> {
+    let kopia = destination.spec.kopia.as_ref().context("the restore names no Kopia repository")?;
+    let meta = &destination.metadata;
+    let restore = Destination::new(&meta.namespace, &meta.name, &kopia.raw).map_err(|why| anyhow!(why))?;
+    let restore = match source.filter(|_| restore.source().is_some()) {
+        Some(source) => restore.with_source(&source.spec.kopia),
+        None => restore,
+    };
+    variables(secrets, &meta.namespace, &restore, &kopia.raw, given).await
+}
+
+/// The same for one that would restore what a `ReplicationSource` backs up.
+pub(super) async fn of_backup(
+    secrets: &Secrets<'_>,
+    source: &crate::objects::Source,
+    given: &Given<'_>,
+) -> Result<Values> {
+    let meta = &source.metadata;
+    let mut kopia = source.spec.kopia.clone();
+    // One of them alone is right for backups, and says nothing about where they go.
+    if let Some(members) = kopia.as_object_mut() {
+        members.remove("username");
+        members.remove("hostname");
+    }
+    let restore = Destination::new(&meta.namespace, &meta.name, &kopia).map_err(|why| anyhow!(why))?;
+    variables(secrets, &meta.namespace, &restore, &kopia, given).await
+}
+
+/// The same for whoever is asked for nothing but the repository that the command line names.
+pub(super) async fn of_nobody(given: &Given<'_>) -> Result<Values> {
+    let nothing = json!({});
+    let restore = Destination::new("nobody", "nobody", &nothing).map_err(|why| anyhow!(why))?;
+    variables(&Secrets::default(), "", &restore, &nothing, given).await
+}
+
+async fn variables(
+    secrets: &Secrets<'_>,
+    namespace: &str,
+    restore: &Destination,
+    kopia: &Value,
+    given: &Given<'_>,
+) -> Result<Values> {
+    let secret = secret(secrets, namespace, restore.repository(), given).await?;
+    let ca = custom_ca(secrets, namespace, kopia).await;
+    let mut variables = with_contents(job_variables(restore, &secret), &secret, ca.as_deref());
+    if let Some(repo) = given.repo {
+        variables.insert("KOPIA_REPOSITORY".into(), repo.to_owned());
+    }
+    if let Some(path) = given.password_file {
+        let password =
+            std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        variables.insert("KOPIA_PASSWORD".into(), password.trim_end_matches(['\n', '\r']).to_owned());
+    }
+    Ok(variables)
+}
+
+/// The Secret's values: of a file, of Git, of the cluster, or none where the command line says all.
+async fn secret(
+    secrets: &Secrets<'_>,
+    namespace: &str,
+    name: Option<&str>,
+    given: &Given<'_>,
+) -> Result<Values> {
+    if let Some(path) = given.secret_file {
         return of_file(path);
     }
-    if doctor.repo.is_some() && doctor.password_file.is_some() {
+    if given.repo.is_some() && given.password_file.is_some() {
         return Ok(from_environment());
     }
     let name = name.context("the restore names no Secret")?;
+    let in_git = secrets.of_git.get(&(namespace.to_owned(), name.to_owned()));
+    let Some(api) = secrets.api else {
+        return in_git.cloned().with_context(|| {
+            format!(
+                "the Secret {name} in {namespace} is not in clear text in Git, and there is no cluster to ask: name \
+                 --secret-file, or --repo and --password-file"
+            )
+        });
+    };
     match api.secret(namespace, name).await {
         Ok(secret) => values(&secret).with_context(|| format!("the Secret {name} cannot be read")),
+        Err(_) if in_git.is_some() => Ok(in_git.cloned().unwrap_or_default()),
         Err(ListError::Forbidden(_)) => Err(anyhow!(
             "the right to get the Secret {name} in {namespace} is missing, so nothing is said about the repository: give \
              it with a Role (cluster/README.md), or name --secret-file"
@@ -94,6 +207,27 @@ async fn secret(api: &Api, namespace: &str, name: Option<&str>, doctor: &Doctor)
         Err(ListError::Other(why)) => Err(anyhow!("the Secret {name} in {namespace} is not there: {why}")),
         Err(e) => Err(anyhow!("the Secret {name} in {namespace} cannot be read: {e}")),
     }
+}
+
+/// What leads to the repository, without whose snapshots are asked for.
+pub(super) fn place(variables: &Values) -> Values {
+    const ASKED: [&str; 8] = [
+        "KOPIA_OVERRIDE_",
+        "KOPIA_SOURCE_PATH_OVERRIDE",
+        "KOPIA_RESTORE_AS_OF",
+        "KOPIA_PREVIOUS",
+        "KOPIA_SHALLOW",
+        "KOPIA_ENABLE_FILE_DELETION",
+        "KOPIA_ADDITIONAL_ARGS",
+        "KOPIA_CACHE_CAPACITY_BYTES",
+    ];
+    let leads =
+        |name: &str| !ASKED.iter().any(|asked| name.starts_with(asked)) && !name.ends_with("_SIZE_LIMIT_MB");
+    variables
+        .iter()
+        .filter(|(name, _)| leads(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 /// The keys of clouds that a person has set for other programs.
@@ -115,7 +249,7 @@ fn of_file(path: &Path) -> Result<Values> {
     values(&secret).with_context(|| format!("{} cannot be read", path.display()))
 }
 
-fn values(secret: &Secret) -> Result<Values> {
+pub(super) fn values(secret: &Secret) -> Result<Values> {
     use base64::Engine;
     let mut values = Values::new();
     for (key, text) in &secret.data {
@@ -130,9 +264,9 @@ fn values(secret: &Secret) -> Result<Values> {
 }
 
 /// The certificate that `customCA` names, where it may be read.
-async fn custom_ca(api: &Api, namespace: &str, kopia: &Value) -> Option<String> {
+async fn custom_ca(secrets: &Secrets<'_>, namespace: &str, kopia: &Value) -> Option<String> {
     let named = &kopia["customCA"];
-    let secret = api.secret(namespace, named["secretName"].as_str()?).await.ok()?;
+    let secret = secrets.api?.secret(namespace, named["secretName"].as_str()?).await.ok()?;
     values(&secret).ok()?.remove(named["key"].as_str().unwrap_or("ca.crt"))
 }
 

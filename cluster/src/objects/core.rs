@@ -41,8 +41,18 @@ pub struct ClaimSpec {
 #[serde(default)]
 pub struct Resources {
     /// `storage` → quantity.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "quantities")]
     pub requests: BTreeMap<String, String>,
+}
+
+/// Quantities by name; in manifests that people write they may be numbers.
+fn quantities<'de, D: serde::Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let values: BTreeMap<String, serde_json::Value> = nullable(from)?;
+    let text = |value: serde_json::Value| match value {
+        serde_json::Value::String(text) => text,
+        value => value.to_string(),
+    };
+    Ok(values.into_iter().map(|(name, value)| (name, text(value))).collect())
 }
 
 /// What fills a claim.

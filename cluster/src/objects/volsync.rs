@@ -83,7 +83,7 @@ impl TryFrom<Value> for KopiaSpec {
             username: text("username"),
             hostname: text("hostname"),
             volume_snapshot_class_name: text("volumeSnapshotClassName"),
-            capacity: text("capacity"),
+            capacity: text("capacity").or_else(|| raw["capacity"].as_u64().map(|bytes| bytes.to_string())),
             copy_method: text("copyMethod"),
             raw,
         })
@@ -151,6 +151,12 @@ impl Destination {
         condition(&self.status.as_ref()?.conditions, "Synchronizing")
     }
 
+    /// The size of the volume that the mover fills, as a quantity.
+    #[must_use]
+    pub fn capacity(&self) -> Option<&str> {
+        self.spec.kopia.as_ref()?.capacity.as_deref()
+    }
+
     /// Whether the trigger has run.
     #[must_use]
     pub fn is_done(&self) -> bool {
@@ -188,6 +194,19 @@ pub struct SourceSpec {
     /// The claim that is backed up.
     #[serde(rename = "sourcePVC", deserialize_with = "nullable")]
     pub source_pvc: String,
+    /// When they are to run.
+    #[serde(deserialize_with = "nullable")]
+    pub trigger: Trigger,
+    /// Whether they are held.
+    pub paused: bool,
     /// Into which repository, for the mover's own reading.
     pub kopia: Value,
+}
+
+impl Source {
+    /// Whether it backs up into a Kopia repository.
+    #[must_use]
+    pub fn is_kopia(&self) -> bool {
+        self.spec.kopia.is_object()
+    }
 }

@@ -33,7 +33,7 @@ pub fn rows(all: &[Diagnosis<'_>], now: Timestamp, columns: Columns) -> String {
     let mut rows = vec![heads.into_iter().map(str::to_owned).collect::<Vec<_>>()];
     rows.extend(all.iter().map(|one| row(one, now, columns)));
     let width = (!columns.wide).then_some(columns.width);
-    lay_out(&rows, WAITS + usize::from(columns.namespace), width)
+    lay_out(&rows, &[WAITS + usize::from(columns.namespace)], width)
 }
 
 /// The cells of one application.

@@ -5,14 +5,17 @@ use rekopia_testkit::layers::Table;
 
 /// Module → what it may name of the crate, from the floor to the roof.
 const TABLE: Table<'_> = &[
+    ("git", ""),
+    ("forecast", ""),
     ("objects", ""),
     ("text", ""),
     ("view", "objects"),
     ("chain", "objects text view"),
     ("findings", "chain objects text view"),
-    ("render", "chain findings view"),
+    ("inventory", "chain findings objects view"),
+    ("render", "chain findings forecast inventory text view"),
     ("observe", "chain objects view"),
-    ("command", "chain findings objects observe render view"),
+    ("command", "chain findings forecast git inventory objects observe render text view"),
     ("", ""),
 ];
 

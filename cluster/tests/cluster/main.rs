@@ -2,9 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 
 mod cli;
+mod git;
+mod git_limits;
+mod inventory;
 mod layers;
 mod load;
 mod moments;
+mod plan;
+mod remarks;
 mod repository;
 mod rights;
 mod scenarios;

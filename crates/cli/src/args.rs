@@ -6,6 +6,13 @@ use rekopia_blob::settings::{control_character, trimmed, unquoted};
 
 use clap::{Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueEnum};
 
+mod verify;
+mod which;
+
+pub(crate) use verify::Verify;
+use which::{ATTRIBUTES, OUTPUT, REPOSITORY, SALVAGE, TARGET, WHAT};
+pub(crate) use which::{Tags, Which};
+
 /// Restore files from Kopia repositories, without Kopia.
 #[derive(Debug, Parser)]
 #[command(name = "rekopia", version, max_term_width = 80, arg_required_else_help = true)]
@@ -58,7 +65,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) parallel: Option<u16>,
     /// Bytes per second to receive at most; 0: no limit
-    #[arg(long, global = true, value_name = "RATE", value_parser = crate::text::parse_size)]
+    #[arg(long, global = true, value_name = "RATE", value_parser = crate::text::parse_rate)]
     pub(crate) limit_download: Option<u64>,
     /// Threads that decode and write
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
@@ -83,14 +90,6 @@ pub(crate) struct Global {
     #[arg(long, global = true, help_heading = OUTPUT)]
     pub(crate) no_progress: bool,
 }
-
-/// The groups of options, in every command.
-const WHAT: &str = "What to read";
-const TARGET: &str = "Target";
-const ATTRIBUTES: &str = "Attributes";
-const REPOSITORY: &str = "Repository";
-const SALVAGE: &str = "Damaged repositories";
-const OUTPUT: &str = "Output";
 
 impl Args {
     /// What was typed, then what `variable` gives. An empty variable is an unset one.
@@ -148,7 +147,7 @@ pub(crate) enum Command {
     /// Restore a snapshot, a directory or a file
     Restore(Box<Restore>),
     /// Read and authenticate everything, without writing
-    Verify(Verify),
+    Verify(Box<Verify>),
     /// What this repository is
     Status,
     /// What is wrong with this repository
@@ -160,35 +159,6 @@ pub(crate) enum Command {
     },
     /// The manual page, in troff
     Man,
-}
-
-/// What to look at. A reference is a snapshot ID (or a unique prefix of at least
-/// 8 digits), an object ID, user@host:/path, user@host or "latest"; each may be
-/// followed by /sub/path.
-#[derive(Debug, ClapArgs)]
-#[command(next_help_heading = WHAT)]
-pub(crate) struct Which {
-    /// The newest snapshot that started at or before this time, which includes
-    /// what it leaves out: 2026-11-01 the whole day. Also "2 days ago", oldest
-    #[arg(long, value_name = "TIME", alias = "snapshot-time")]
-    pub(crate) as_of: Option<String>,
-    /// This many complete snapshots before the newest
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) previous: usize,
-    /// Allow incomplete snapshots
-    #[arg(long)]
-    pub(crate) incomplete: bool,
-    #[command(flatten)]
-    pub(crate) tags: Tags,
-}
-
-/// Which snapshots count.
-#[derive(Debug, ClapArgs)]
-#[command(next_help_heading = WHAT)]
-pub(crate) struct Tags {
-    /// Only snapshots with this tag; several: with all of them
-    #[arg(long, value_name = "KEY[:VALUE]", alias = "tags", value_parser = crate::text::parse_tag)]
-    pub(crate) tag: Vec<(String, Option<String>)>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -222,21 +192,6 @@ pub(crate) struct Cat {
     pub(crate) reference: String,
     #[command(flatten)]
     pub(crate) which: Which,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct Verify {
-    /// What to read; everything of every source's newest snapshot when left out
-    #[arg(value_name = "REF")]
-    pub(crate) reference: Option<String>,
-    #[command(flatten)]
-    pub(crate) which: Which,
-    /// Also recompute the keyed hash of every content
-    #[arg(long, help_heading = WHAT)]
-    pub(crate) hash: bool,
-    /// Every snapshot, not only the newest of each source
-    #[arg(long, conflicts_with = "reference", help_heading = WHAT)]
-    pub(crate) all: bool,
 }
 
 /// What to do with files that exist.
@@ -285,9 +240,16 @@ pub(crate) struct Restore {
     /// Not entries that match
     #[arg(long, value_name = "GLOB", help_heading = WHAT)]
     pub(crate) exclude: Vec<String>,
-    /// Show what would be done: files, bytes, packs, requests
+    /// Show what would be done: files, bytes, packs, requests, room
     #[arg(long, help_heading = TARGET)]
     pub(crate) dry_run: bool,
+    /// With --dry-run: also how long it would take over a link of this speed
+    /// (100MB/s, 1Gbit/s)
+    #[arg(long, value_name = "RATE", requires = "dry_run", value_parser = rekopia::parse_link, help_heading = TARGET)]
+    pub(crate) link: Option<u64>,
+    /// With --dry-run: also how long it would take, by reading at most 64 MiB
+    #[arg(long, requires = "dry_run", help_heading = TARGET)]
+    pub(crate) probe: bool,
     /// What to do with files that exist
     #[arg(long, value_enum, default_value = "always", help_heading = TARGET)]
     pub(crate) overwrite: OverwriteArg,
@@ -359,8 +321,9 @@ pub(crate) struct Restore {
     /// Every entry and failure as a line of JSON
     #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     pub(crate) report: Option<PathBuf>,
-    /// The final report as JSON, written when the restore is complete
-    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
+    /// Read what was restored back, hash it, and write a receipt that `verify
+    /// --receipt` can check later, without the repository
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run", help_heading = OUTPUT)]
     pub(crate) receipt: Option<PathBuf>,
 }
 

@@ -74,6 +74,12 @@ impl Work {
                     add(3, format!("{} left", text::whole_duration(seconds)));
                 }
             }
+            Some(p) if self.phase == Phase::Listing => {
+                add(1, text::count(p.entries, "directory"));
+                if p.failures > 0 {
+                    add(2, format!("{} failed", p.failures));
+                }
+            }
             Some(p) => {
                 if p.total_bytes > 0 {
                     add(BAR_RANK, " ".repeat(BARS[BARS.len() - 1]));
@@ -84,7 +90,10 @@ impl Work {
                         add(3, format!("{} left", text::whole_duration(seconds)));
                     }
                 }
-                add(5, format!("{} of {}", p.files, text::count(p.total_files, "file")));
+                // Where contents are read for many files at once, nobody knows which of these are done.
+                if p.total_files > 0 || p.total_bytes == 0 {
+                    add(5, format!("{} of {}", p.files, text::count(p.total_files, "file")));
+                }
                 if p.failures > 0 {
                     add(2, format!("{} failed", p.failures));
                 }

@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     fn failed(kind: ErrorKind) -> rekopia::Failure {
-        rekopia::Failure { path: "x".into(), kind, message: String::new(), mixed: false }
+        rekopia::Failure { path: "x".into(), kind, message: String::new(), mixed: false, differs: Vec::new() }
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod command;
 mod connect;
 mod consent;
 mod exit;
+mod metrics;
 mod progress;
 mod say;
 mod signals;

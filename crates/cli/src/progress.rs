@@ -118,6 +118,10 @@ impl Observer for Display {
             }
             Event::Progress(p) => self.state().progress = Some(p),
             Event::Warning { message } if !self.quiet => say(&format!("warning: {}", text::line(&message))),
+            Event::Differs { path, message, .. } => {
+                let path = text::printable(if path.is_empty() { "." } else { &path });
+                say(&format!("differs: {path}: {}", text::line(&message)));
+            }
             Event::Failed { path, message } => {
                 let path = text::printable(if path.is_empty() { "." } else { &path });
                 say(&format!("failed: {path}: {}", text::line(&message)));

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use rekopia::{Deletion, Planned, Remark, Report};
+use rekopia::{Bound, Deletion, EndedBy, Estimate, Planned, Remark, Report, Verified};
 use serde_json::{Value, json};
 
 use crate::args::Global;
@@ -18,6 +18,8 @@ pub(crate) enum Job {
     DryRun,
     /// A verification.
     Verify,
+    /// A tree against a snapshot.
+    Compare,
 }
 
 /// How many names of one kind are shown.
@@ -59,14 +61,22 @@ fn done(report: &Report, job: Job) -> String {
     let verb = match job {
         Job::Restore => "Restored",
         Job::DryRun => "Would restore",
+        // Not all that was walked through was read.
+        Job::Verify if report.verified.as_ref().is_some_and(|v| v.presence || v.ended_by.is_some()) => {
+            "Looked through"
+        }
         Job::Verify => "Verified",
+        Job::Compare => "Equal are",
     };
     // What was left alone as asked is not restored.
     let files = count(report.files.saturating_sub(report.skipped_files), "file");
     let links = count(report.symlinks.saturating_sub(report.skipped_symlinks), "symbolic link");
     let dirs = count(report.directories, "directory");
-    let seconds = text::duration(report.seconds);
-    let mut line = format!("{verb} {files}, {dirs} and {links} ({}) in {seconds}", text::size(report.bytes));
+    let mut line = format!("{verb} {files}, {dirs} and {links} ({})", text::size(report.bytes));
+    // How long it takes to find out is not how long it would take.
+    if job != Job::DryRun {
+        line.push_str(&format!(" in {}", text::duration(report.seconds)));
+    }
     if report.bytes > 0 && report.seconds > 0.0 && job != Job::DryRun {
         line.push_str(&format!(" ({}/s)", text::size((report.bytes as f64 / report.seconds) as u64)));
     }
@@ -124,6 +134,7 @@ fn stages(report: &Report) -> Vec<String> {
 
 fn rest(report: &Report, job: Job) -> Vec<String> {
     let mut lines = report.planned.as_ref().map(planned).unwrap_or_default();
+    lines.extend(report.verified.iter().flat_map(verified));
     lines.extend(report.warnings.iter().map(|warning| format!("warning: {}", text::line(warning))));
     let incomplete = |remark: &Remark| format!("incomplete: {}", remarked(remark));
     lines.extend(report.incomplete.iter().map(incomplete));
@@ -149,6 +160,10 @@ fn rest(report: &Report, job: Job) -> Vec<String> {
             Job::Verify => {
                 format!("{} {word} cannot be read in full (named above).", report.failed)
             }
+            Job::Compare => {
+                let (word, s) = if report.failed == 1 { ("entry", "s") } else { ("entries", "") };
+                format!("{} {word} differ{s} (named above).", report.failed)
+            }
             _ => format!("{} {word} {are} NOT as in the snapshot (named above).", report.failed),
         });
     }
@@ -171,10 +186,73 @@ fn rest(report: &Report, job: Job) -> Vec<String> {
     lines
 }
 
+/// How much of what several trees need was looked at, and which of them are not whole.
+fn verified(set: &Verified) -> Vec<String> {
+    let (trees, contents) = (count(set.trees, "snapshot"), count(set.needed_contents, "content"));
+    let mut lines =
+        vec![format!("{trees} need{} {} in {contents}.", s(set.trees), text::size(set.needed_bytes))];
+    let why = match set.ended_by {
+        _ if set.presence => Some("Listed are"),
+        Some(EndedBy::Time) => Some("When the time was over this run had read"),
+        Some(_) => Some("This run has read"),
+        None => None,
+    };
+    if let Some(why) = why {
+        let right = set.read_bytes.saturating_sub(set.damaged_bytes);
+        lines.push(format!("{why} {}.", part(right, set.needed_bytes)));
+    }
+    if let Some(since) = set.covered_since.filter(|_| set.covered_bytes != set.read_bytes || why.is_some()) {
+        let when = crate::time::show(since.saturating_mul(1_000_000_000), &jiff::tz::TimeZone::system());
+        lines.push(format!(
+            "Covered: {}, the oldest of it on {when}.",
+            part(set.covered_bytes, set.needed_bytes)
+        ));
+    }
+    if set.damaged_contents > 0 {
+        let (contents, bytes) = (count(set.damaged_contents, "content"), text::size(set.damaged_bytes));
+        let percent = shown_percent(set.readable_percent());
+        lines.push(format!("{percent} of what was read is readable: {contents} ({bytes}) cannot be read."));
+    }
+    let zone = jiff::tz::TimeZone::system();
+    lines.extend(set.affected.iter().take(SHOWN).map(|tree| {
+        let when = match tree.start_ns {
+            0 => String::new(),
+            ns => format!(" of {}", crate::time::show(ns, &zone)),
+        };
+        let (entries, source) = (count(tree.entries, "entry"), text::printable(&tree.source));
+        format!("affected: {source} {}{when}: {entries}", tree.id)
+    }));
+    lines.extend(more(set.affected_trees, set.affected.len().min(SHOWN)));
+    lines
+}
+
+fn s(n: u64) -> &'static str {
+    if n == 1 { "s" } else { "" }
+}
+
+/// `480.0 MB of 12.0 GB (4.0 %)`
+fn part(bytes: u64, of: u64) -> String {
+    let percent = if of == 0 { 100.0 } else { bytes as f64 * 100.0 / of as f64 };
+    format!("{} of {} ({})", text::size(bytes), text::size(of), shown_percent(percent))
+}
+
+/// Only all of it is 100 %, and only nothing is 0 %.
+fn shown_percent(percent: f64) -> String {
+    match percent {
+        100.0 => "100 %".into(),
+        0.0 => "0 %".into(),
+        _ => format!("{:.1} %", percent.clamp(0.1, 99.9)),
+    }
+}
+
 fn planned(planned: &Planned) -> Vec<String> {
     let (requests, packs) = (count(planned.requests, "request"), count(planned.packs, "pack"));
     let bytes = text::size(planned.bytes);
     let mut lines = vec![format!("It would read {bytes} in {requests} from {packs}; nothing was written.")];
+    let free = planned.available_bytes.map(|free| format!(", where {} are free", text::size(free)));
+    let room = text::size(planned.room_bytes);
+    lines.push(format!("It needs {room} of room in the target{}.", free.unwrap_or_default()));
+    lines.extend(planned.estimate.as_ref().map(takes));
     if planned.changed > 0 {
         lines.push(format!("It would change {}:", count(planned.changed, "existing entry")));
         let shown = planned.first_changed.iter().take(SHOWN);
@@ -190,6 +268,22 @@ fn planned(planned: &Planned) -> Vec<String> {
         lines.extend(names(&planned.deletion));
     }
     lines
+}
+
+/// How long it would take, and what for.
+fn takes(estimate: &Estimate) -> String {
+    let rate = |bytes: u64| match bytes {
+        0 => String::new(),
+        bytes => format!(", {}/s", text::size(bytes)),
+    };
+    let most = match estimate.bound {
+        Bound::Link => format!("bytes from the storage{}", rate(estimate.link_bytes_per_second)),
+        Bound::Requests => "answers of the storage".into(),
+        Bound::Walk => "listings and comparing".into(),
+        Bound::Processor => "decoding and writing".into(),
+        Bound::Disk => format!("the target's disk{}", rate(estimate.disk_bytes_per_second)),
+    };
+    format!("It would take about {}, most of it for {most}.", text::duration(estimate.seconds))
 }
 
 /// `12 of the 340 entries in the target`

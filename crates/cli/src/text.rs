@@ -4,29 +4,7 @@ use std::borrow::Cow;
 
 use rekopia::OwnerPolicy;
 pub(crate) use rekopia::human_size as size;
-
-/// `80MiB`, `1.5G`, `4096`: bytes; decimal and binary units.
-pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "kib" | "k" => 1 << 10,
-        "mib" | "m" => 1 << 20,
-        "gib" | "g" => 1 << 30,
-        "kb" => 1_000,
-        "mb" => 1_000_000,
-        "gb" => 1_000_000_000,
-        _ => return Err(format!("{unit:?} is not a unit of size; take KiB, MiB or GiB")),
-    };
-    let value: f64 = number.parse().map_err(|_| format!("{text:?} is not a size such as 80MiB"))?;
-    let bytes = value * factor as f64;
-    if bytes.is_finite() && (0.0..1e18).contains(&bytes) {
-        Ok(bytes as u64)
-    } else {
-        Err("out of range".into())
-    }
-}
+pub(crate) use rekopia::{parse_rate, parse_size};
 
 /// `KEY` or `KEY:VALUE`.
 pub(crate) fn parse_tag(text: &str) -> Result<(String, Option<String>), String> {
@@ -140,16 +118,6 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes() {
-        assert_eq!(parse_size("80MiB"), Ok(80 << 20));
-        assert_eq!(parse_size("1.5g"), Ok(3 << 29));
-        assert_eq!(parse_size("4096"), Ok(4096));
-        assert!(parse_size("many").is_err() && parse_size("5 parsecs").is_err());
-        assert_eq!(size(899), "899 B");
-        assert_eq!(size(1_234_567), "1.2 MB");
-    }
 
     #[test]
     fn modes_counts_and_durations() {

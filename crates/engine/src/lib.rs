@@ -34,21 +34,30 @@
 //! # }
 //! ```
 
+mod differs;
 mod doctor;
 mod error;
+mod hashing;
 mod limits;
 mod observer;
+mod receipt;
 mod repository;
 mod restore;
 mod sink;
 mod text;
+mod verify;
 
 pub use rekopia_blob as blob;
 
+pub use differs::Differs;
 pub use doctor::{Examination, ExaminationOptions, Finding, FindingKind, examine};
 pub use error::{Error, ErrorKind, Missing, Result};
 pub use limits::{index_memory_bytes, memory_bytes, off_first_thread, raise_open_files, start_runtime};
 pub use observer::{Cancel, Event, Observer, Phase, Progress, Silent};
+pub use receipt::{
+    Receipt, ReceiptCheck, ReceiptDifference, ReceiptDirectory, ReceiptLoss, ReceiptOptions, ReceiptRemark,
+    ReceiptSnapshot,
+};
 pub use rekopia_format::directory::{DirectorySummary, Entry, EntryKind};
 pub use rekopia_format::snapshot::{Snapshot, Source};
 pub use rekopia_format::{BlobId, ContentId, ManifestId, ObjectId};
@@ -60,8 +69,11 @@ pub use repository::snapshots::{Selection, Snapshots};
 pub use repository::unindexed::Unindexed;
 pub use repository::{OpenOptions, Password, Repository, RepositoryInfo, Traffic};
 pub use restore::{
-    Consent, DeleteLimit, Deletion, Failure, OnError, Overwrite, OwnerPolicy, Planned, RefuseExisting,
-    Remark, Report, RestoreOptions, StageTimes, SyncMode, VerifyOptions,
+    AffectedTree, Bound, Consent, DeleteLimit, Deletion, EndedBy, Estimate, Failure, OnError, Overwrite,
+    OwnerPolicy, Pace, Planned, Receipting, RefuseExisting, Remark, Report, RestoreOptions, StageTimes,
+    SyncMode, Verified, VerifyOptions,
 };
-pub use sink::clear_incomplete_mark;
-pub use text::{human_size, is_directional};
+pub use sink::{DirectoryDigest, TreeDigest};
+pub use sink::{clear_incomplete_mark, put_file};
+pub use text::{human_size, is_directional, parse_link, parse_rate, parse_size};
+pub use verify::{Coverage, SetOptions};

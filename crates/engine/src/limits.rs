@@ -111,6 +111,11 @@ fn threads_to_be_had() -> usize {
     before
 }
 
+/// Threads that this process can run at once.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(2, |n| n.get())
+}
+
 fn limit() -> Option<u64> {
     let own = std::fs::read_to_string("/proc/self/cgroup").ok()?;
     // "0::/path" is the unified hierarchy; "n:memory:/path" the old one.

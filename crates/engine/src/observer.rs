@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use tokio::sync::Notify;
 
+use crate::differs::Differs;
+
 /// Something that happened. New kinds may be added at any time.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
@@ -35,7 +37,7 @@ pub enum Event {
     },
     /// A part of the work that nothing else tells the time of is done.
     Took {
-        /// Which part: `key derivation`, `sync`.
+        /// Which part: `key derivation`, `hash`, `sync`.
         what: &'static str,
         /// How long it took.
         seconds: f64,
@@ -49,15 +51,26 @@ pub enum Event {
         /// Why.
         message: String,
     },
+    /// One entry on the disk differs from the snapshot's.
+    Differs {
+        /// The entry, relative to the target.
+        path: String,
+        /// What is there, and what should be.
+        message: String,
+        /// The same for programs.
+        differs: Vec<Differs>,
+    },
 }
 
 /// The parts of the work, in the order in which a command goes through those that it has.
 ///
 /// | command | phases |
 /// | --- | --- |
-/// | restore | opening, comparing, restoring, deleting, re-reading, syncing |
-/// | the same as a dry run | opening, comparing, planning |
-/// | verification | opening, verifying |
+/// | restore | opening, comparing, restoring, deleting, re-reading, hashing, syncing |
+/// | the same as a dry run | opening, comparing, planning, probing |
+/// | verification of one tree | opening, verifying |
+/// | verification of several | opening, listing, verifying |
+/// | verification of a receipt | hashing |
 /// | any of them, salvaging | opening, scanning, then as above |
 ///
 /// Where there is no room for old and new together, deleting comes before restoring.
@@ -72,6 +85,8 @@ pub enum Phase {
     Comparing,
     /// A dry run finds out what would be read and changed.
     Planning,
+    /// A dry run reads some of the data that is needed, and sees how fast the target is.
+    Probing,
     /// File data is read and written.
     Restoring,
     /// What the snapshot does not have is removed.
@@ -79,8 +94,12 @@ pub enum Phase {
     /// What was restored is read back from the disk.
     #[serde(rename = "re-reading")]
     Rereading,
+    /// What stands in the target is read and hashed, for a receipt.
+    Hashing,
     /// The file system is told to write everything to its disk.
     Syncing,
+    /// Directories are read, each once; entries of the progress are directories.
+    Listing,
     /// File data is read and not written.
     Verifying,
 }
@@ -93,10 +112,13 @@ impl Phase {
             Phase::Scanning => "scanning",
             Phase::Comparing => "comparing",
             Phase::Planning => "planning",
+            Phase::Probing => "probing",
             Phase::Restoring => "restoring",
             Phase::Deleting => "deleting",
             Phase::Rereading => "re-reading",
+            Phase::Hashing => "hashing",
             Phase::Syncing => "syncing",
+            Phase::Listing => "listing",
             Phase::Verifying => "verifying",
         }
     }
@@ -276,11 +298,13 @@ mod tests {
     #[test]
     fn events_name_phases_as_people_see_them() {
         use Phase::{
-            Comparing, Deleting, Opening, Planning, Rereading, Restoring, Scanning, Syncing, Verifying,
+            Comparing, Deleting, Listing, Opening, Planning, Probing, Rereading, Restoring, Scanning,
+            Syncing, Verifying,
         };
-        for phase in
-            [Opening, Scanning, Comparing, Planning, Restoring, Deleting, Rereading, Syncing, Verifying]
-        {
+        for phase in [
+            Opening, Scanning, Comparing, Planning, Probing, Restoring, Deleting, Rereading, Syncing,
+            Listing, Verifying,
+        ] {
             let event = serde_json::to_value(Event::Phase { phase }).unwrap();
             assert_eq!(event, serde_json::json!({"event": "phase", "phase": phase.name()}));
         }

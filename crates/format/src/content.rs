@@ -157,12 +157,13 @@ impl ContentOpener {
         Ok(plain)
     }
 
-    /// Whether `plaintext` is what `id` names.
+    /// Whether `plaintext` is what `id` names. Of an ID that comes from an index only the end of the hash is known
+    /// (§3.3): that is compared.
     ///
     /// # Errors
     /// [`Error::Hash`].
     pub fn verify_hash(&self, id: &ContentId, plaintext: &[u8]) -> Result<(), Error> {
-        if *self.hash.hash(plaintext) == *id.hash() { Ok(()) } else { Err(Error::Hash) }
+        if id.names(&self.hash.hash(plaintext)) { Ok(()) } else { Err(Error::Hash) }
     }
 
     /// The hash that names contents.

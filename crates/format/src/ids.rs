@@ -118,6 +118,13 @@ impl ContentId {
         let hash = self.hash();
         hash.get(hash.len().saturating_sub(16)..).unwrap_or_default()
     }
+
+    /// Whether `hash`, the whole hash of a plaintext, is the one that this ID names. An ID that holds the end of a hash
+    /// only, as lookups do, names every hash with that end.
+    pub fn names(&self, hash: &[u8]) -> bool {
+        let own = self.hash();
+        hash.ends_with(own) && own.len() >= hash.len().min(16)
+    }
 }
 
 impl fmt::Display for ContentId {

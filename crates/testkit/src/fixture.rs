@@ -64,8 +64,8 @@ impl Fixture {
     pub fn all() -> Vec<Fixture> {
         let entries = std::fs::read_dir(testdata()).expect("testdata is part of the project");
         let mut dirs: Vec<PathBuf> = entries.map(|e| e.unwrap().path()).filter(|p| p.is_dir()).collect();
-        // The only folder there that is no repository.
-        dirs.retain(|dir| !dir.ends_with("cluster"));
+        // The folders there that are no repository.
+        dirs.retain(|dir| !dir.ends_with("cluster") && !dir.ends_with("git"));
         dirs.sort();
         dirs.iter().map(|dir| Self::at(dir)).collect()
     }

@@ -18,6 +18,7 @@ mod outside;
 mod owners;
 mod place;
 mod process;
+mod receipt;
 mod scarce;
 mod selection;
 mod settings;

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use rekopia::Cancel;
-use rekopia_mover::{Destination, Judgement, Volume, check, job_variables, with_contents};
+use rekopia_mover::{
+    Destination, Judgement, Volume, backup_identity, catalogue, check, job_variables, plan, restore_identity,
+    with_contents,
+};
 use rekopia_testkit::server::s3::{ACCESS_KEY, SECRET_KEY};
 use rekopia_testkit::server::tls::AUTHORITY;
 use serde_json::json;
@@ -76,6 +79,57 @@ fn a_restore_is_foreseen() {
         "{}",
         judgement.message
     );
+}
+
+/// Several restores of one repository: each has the numbers and the end that it has alone.
+#[test]
+fn what_restores_need_is_told_before_they_run() {
+    let settings = ["app", "fresh", "subsec", "app"].map(|user| with(&[("KOPIA_OVERRIDE_USERNAME", user)]));
+    let runtime = rekopia::start_runtime().unwrap();
+    let pace = rekopia::Pace { link: Some(1_000), ..Default::default() };
+    let together = settings.iter().map(|of| (of.clone(), Volume::default())).collect();
+    let cancel = Cancel::new();
+    let all = runtime.block_on(plan(together, Some(pace), &cancel));
+    let outcomes: Vec<&str> = all.iter().map(|one| one.outcome.as_str()).collect();
+    assert_eq!(outcomes, ["restored", "empty", "restored", "restored"]);
+    for (one, settings) in all.iter().zip(settings) {
+        let alone = runtime.block_on(plan(vec![(settings.clone(), Volume::default())], None, &cancel));
+        let numbers = |judged: &Judgement| {
+            judged
+                .plan
+                .as_ref()
+                .map(|plan| (plan.files, plan.bytes, plan.requests, plan.fetched_bytes, plan.packs))
+        };
+        assert_eq!(numbers(one), numbers(&alone[0]));
+        assert_eq!((&one.outcome, &one.snapshot), (&alone[0].outcome, &alone[0].snapshot));
+        if let Some(plan) = &one.plan {
+            assert!(plan.estimate.unwrap().seconds >= plan.fetched_bytes as f64 / 1000.0, "{plan:?}");
+        }
+    }
+    let wrong = with(&[("KOPIA_PASSWORD", "no")]);
+    let both = vec![(wrong.clone(), Volume::default()), (wrong, Volume::default())];
+    let refused = runtime.block_on(plan(both, None, &cancel));
+    assert!(refused.iter().all(|one| one.outcome == "wrong-password" && one.plan.is_none()), "{refused:?}");
+}
+
+#[test]
+fn a_repository_tells_what_it_holds() {
+    let runtime = rekopia::start_runtime().unwrap();
+    let cancel = Cancel::new();
+    let held = runtime.block_on(catalogue(with(&[]), &cancel)).unwrap();
+    assert_eq!(restore_identity(&with(&[])), "app@ns:/data");
+    let app = &held.sources["app@ns:/data"];
+    assert!(app.complete > 0 && app.newest.as_ref().unwrap().files == 7, "{app:?}");
+    assert!(held.sources["inc@ns:/data"].incomplete > 0 && held.doubt.is_none(), "{held:?}");
+    let refused = runtime.block_on(catalogue(with(&[("KOPIA_PASSWORD", "no")]), &cancel)).unwrap_err();
+    assert_eq!((refused.exit_code, refused.outcome.as_str()), (12, "wrong-password"));
+    for (kopia, identity) in [
+        (json!({}), "app@ns:/data"),
+        (json!({ "username": "u" }), "u@ns:/data"),
+        (json!({ "username": "u", "hostname": "h", "sourcePathOverride": "/x" }), "u@h:/x"),
+    ] {
+        assert_eq!(backup_identity("ns", "app", &kopia), identity);
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod doctor;
 mod generate;
 mod ls;
 mod original;
+mod receipt;
 mod restore;
 mod snapshots;
 mod status;

@@ -2,17 +2,18 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use rekopia::{
-    Cancel, ErrorKind, Observer, OnError, Overwrite, OwnerPolicy, RefuseExisting, Report, Repository,
-    Resolved, RestoreOptions, SyncMode,
+    Cancel, ErrorKind, Observer, OnError, Overwrite, OwnerPolicy, Pace, Receipting, RefuseExisting,
+    Repository, Resolved, RestoreOptions, SyncMode,
 };
-use serde_json::json;
 
 use super::caution::caution;
 use super::choice::resolve;
 use super::original::original;
+use super::receipt;
 use crate::args::{Global, OnErrorArg, OverwriteArg, Restore, SyncArg};
 use crate::consent::consent;
 use crate::exit::CommandError;
@@ -24,6 +25,8 @@ use crate::{connect, exit, text};
 
 pub(super) async fn run(global: &Global, args: &Restore, cancel: &Cancel) -> Result<u8> {
     check(args)?;
+    receipt::check_name(args.receipt.as_deref(), args.report.as_deref())?;
+    let began = Instant::now();
     let observer: Arc<dyn Observer> = Display::new(global, true);
     let (repository, from, target) = stoppable(cancel, find(global, args, &observer)).await?;
     let kept = global.salvage_index.as_deref().and_then(|path| path.canonicalize().ok());
@@ -33,9 +36,6 @@ pub(super) async fn run(global: &Global, args: &Restore, cancel: &Cancel) -> Res
             CommandError::usage("--salvage-index names the same file as --report or --receipt").into()
         );
     }
-    if let Some(path) = &args.receipt {
-        repository.check_outside(path)?;
-    }
     if !global.quiet && !global.json {
         announce(args, &from, &target);
     }
@@ -43,8 +43,9 @@ pub(super) async fn run(global: &Global, args: &Restore, cancel: &Cancel) -> Res
     let mut options = options(global, args, cancel.clone());
     options.consent = consent(global, args, cancel);
     options.protected = connect::files(global)?;
-    options.protected.extend([&args.report, &args.receipt].into_iter().flatten().cloned());
-    let report = match repository.restore(&from, &target, &options, observer).await {
+    options.protected.extend(args.report.clone());
+    let opened = began.elapsed().as_secs_f64();
+    let mut report = match repository.restore(&from, &target, &options, observer).await {
         // Asked to stop at the question: that is no answer.
         Err(e) if e.kind() == ErrorKind::Refused && cancel.is_cancelled() => {
             return Err(anyhow::Error::from(e).context(exit::Stopped));
@@ -52,15 +53,21 @@ pub(super) async fn run(global: &Global, args: &Restore, cancel: &Cancel) -> Res
         // What is told is what the command asked in all.
         restored => restored?.with_traffic(repository.traffic()),
     };
+    // And what it would take in all.
+    if let Some(estimate) = report.planned.as_mut().and_then(|planned| planned.estimate.as_mut()) {
+        estimate.seconds += opened;
+    }
     let mut code = exit::code_of_report(&report);
-    if let Some(path) = args.receipt.as_deref().filter(|_| code == 0)
-        && let Err(e) = write_receipt(path, &repository, &from, &report)
-    {
-        say(&format!("rekopia: {}", exit::one_line(&e)));
-        code = exit::FAILURE;
+    let ended = code;
+    if let Some(path) = &args.receipt {
+        code = receipt::write(path, &repository, &from, &options, &report, code);
     }
     let job = if args.dry_run { Job::DryRun } else { Job::Restore };
-    exit::code_after_output(code, summary::print(global, &report, job, code, Vec::from_iter(recorded)))
+    let printed = summary::print(global, &report, job, code, Vec::from_iter(recorded));
+    if let Some(path) = args.receipt.as_deref().filter(|_| code == ended) {
+        receipt::announce(global, path, &report, code);
+    }
+    exit::code_after_output(code, printed)
 }
 
 /// Opens the repository and finds what is to be restored, and where to.
@@ -127,17 +134,6 @@ fn announce(args: &Restore, from: &Resolved, target: &Path) {
     say(&format!("{verb} {} to {target}", text::line(&what)));
 }
 
-fn write_receipt(path: &Path, repository: &Repository, from: &Resolved, report: &Report) -> Result<()> {
-    let receipt = serde_json::to_vec_pretty(&json!({
-        "repository": repository.info().unique_id,
-        "snapshot": from.snapshot.as_ref().map(|s| s.id.as_str().to_owned()),
-        "source": from.snapshot.as_ref().map(|s| s.source.to_string()),
-        "subPath": from.sub_path,
-        "report": report,
-    }))?;
-    std::fs::write(path, receipt).with_context(|| format!("cannot write the receipt {}", path.display()))
-}
-
 fn options(global: &Global, args: &Restore, cancel: Cancel) -> RestoreOptions {
     let mut options = RestoreOptions {
         overwrite: match args.overwrite {
@@ -168,8 +164,10 @@ fn options(global: &Global, args: &Restore, cancel: Cancel) -> RestoreOptions {
         fill_holes: args.fill_holes.is_some(),
         sparse: args.sparse,
         verify: args.verify,
+        receipt: args.receipt.clone().map_or(Receipting::Off, Receipting::File),
         sync: if args.sync == SyncArg::None { SyncMode::None } else { SyncMode::End },
         dry_run: args.dry_run,
+        pace: pace(global, args),
         parallel: global.parallel.unwrap_or(0).into(),
         threads: global.threads.unwrap_or(0).into(),
         report_file: args.report.clone(),
@@ -178,4 +176,11 @@ fn options(global: &Global, args: &Restore, cancel: Cancel) -> RestoreOptions {
     };
     options.memory_bytes = global.memory.unwrap_or_else(rekopia::memory_bytes);
     options
+}
+
+/// How the time of a dry run is to be found out.
+fn pace(global: &Global, args: &Restore) -> Option<Pace> {
+    let limit = global.limit_download.filter(|limit| *limit > 0);
+    let link = [args.link, limit].into_iter().flatten().min();
+    (args.link.is_some() || args.probe).then_some(Pace { link, probe: args.probe, disk: true })
 }

@@ -1,26 +1,68 @@
 //! Reads and authenticates without writing.
 
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use rekopia::{
-    Cancel, Error, ErrorKind, Event, Failure, Missing, Observer, Reference, Report, Repository, Selection,
-    Snapshot, VerifyOptions,
+    AsOf, Cancel, Coverage, Error, Event, Failure, Missing, Observer, Report, Repository, Resolved,
+    RestoreOptions, Selection, SetOptions, Snapshot, VerifyOptions,
 };
 
 use serde_json::Value;
 
 use super::caution::caution;
 use super::choice::{resolve, selection};
+use super::receipt;
 use crate::args::{Global, Verify};
 use crate::exit::{self, CommandError};
+use crate::metrics as outcome;
 use crate::progress::Display;
 use crate::signals::stoppable;
 use crate::summary::{self, Job};
 
 pub(super) async fn run(global: &Global, args: &Verify, cancel: &Cancel) -> Result<u8> {
+    if let (Some(receipt), Some(target)) = (&args.receipt, &args.against) {
+        return receipt::check(global, receipt, target, cancel).await;
+    }
+    let began = jiff::Timestamp::now();
+    let mut metrics = args.part.metrics.clone();
+    if metrics.is_some() && metrics == args.part.state {
+        return Err(CommandError::usage("--metrics and --state name one file").into());
+    }
+    let ended = verify(global, args, &mut metrics, cancel).await;
+    if let Some(path) = &metrics {
+        let (code, report) = match &ended {
+            Ok((code, report, _)) => (*code, Some(report)),
+            Err(e) => (exit::code_of(e), None),
+        };
+        let written = rekopia::put_file(path, outcome::of(path, began, code, report).as_bytes());
+        if let Err(e) = written.with_context(|| format!("cannot write the metrics {}", path.display())) {
+            // Whoever watches the file must not take an old one for a new one.
+            return Err(ended.err().unwrap_or(e));
+        }
+    }
+    let (code, report, recorded) = ended?;
+    let job = if args.against.is_some() { Job::Compare } else { Job::Verify };
+    exit::code_after_output(code, summary::print(global, &report, job, code, recorded))
+}
+
+/// What was found out, with the exit code and the errors that the snapshots recorded. Metrics that would lie in the
+/// repository are not written.
+async fn verify(
+    global: &Global,
+    args: &Verify,
+    metrics: &mut Option<PathBuf>,
+    cancel: &Cancel,
+) -> Result<(u8, Report, Vec<Value>)> {
     let observer: Arc<dyn Observer> = Display::new(global, true);
     let repository = stoppable(cancel, crate::connect::open(global, &observer)).await?;
+    if let Some(Err(e)) = metrics.as_deref().map(|path| repository.check_outside(path)) {
+        *metrics = None;
+        return Err(e.into());
+    }
+    args.part.state.as_deref().map_or(Ok(()), |path| repository.check_outside(path))?;
     let options = VerifyOptions {
         hash: args.hash,
         memory_bytes: global.memory.unwrap_or_else(rekopia::memory_bytes),
@@ -29,91 +71,165 @@ pub(super) async fn run(global: &Global, args: &Verify, cancel: &Cancel) -> Resu
         cancel: cancel.clone(),
     };
     let mut recorded = Vec::new();
-    let mut total = match &args.reference {
-        Some(reference) => {
-            let resolving = resolve(&repository, global, reference, &args.which);
-            let one = stoppable(cancel, resolving).await?;
+    let found = match (args.reference.as_slice(), &args.against) {
+        ([reference], Some(against)) => {
+            let one = stoppable(cancel, resolve(&repository, global, reference, &args.which)).await?;
+            repository.compare(&one, against, &compared(args, &options), observer).await?
+        }
+        (_, Some(_)) => return Err(CommandError::usage("--against compares with one REF").into()),
+        ([reference], None) if !args.part.is_asked_for() => {
+            let one = stoppable(cancel, resolve(&repository, global, reference, &args.which)).await?;
             recorded.extend(one.snapshot.as_ref().and_then(|s| caution(s, observer.as_ref())));
             repository.verify(&one, &options, observer).await?
         }
-        None => every(&repository, global, args, &options, &observer, &mut recorded).await?,
+        (references, None) => {
+            let (trees, mut total) = match references {
+                [] => every(&repository, global, args, cancel, &observer).await?,
+                references => {
+                    let mut trees = Vec::new();
+                    for reference in references {
+                        let resolving = resolve(&repository, global, reference, &args.which);
+                        trees.push(stoppable(cancel, resolving).await?);
+                    }
+                    (trees, Report::of_verification())
+                }
+            };
+            let snapshots = trees.iter().filter_map(|tree| tree.snapshot.as_ref());
+            recorded.extend(snapshots.filter_map(|snapshot| caution(snapshot, observer.as_ref())));
+            total.add(set(&repository, args, options, &trees, &observer).await?);
+            total
+        }
     };
     // What is told is what the command asked in all.
-    total = total.with_traffic(repository.traffic());
-    total.cancelled |= cancel.is_cancelled();
-    let code = exit::code_of_report(&total);
-    exit::code_after_output(code, summary::print(global, &total, Job::Verify, code, recorded))
+    let mut found = found.with_traffic(repository.traffic());
+    found.cancelled |= cancel.is_cancelled();
+    Ok((exit::code_of_report(&found), found, recorded))
 }
 
-/// Verifies every source's newest snapshot, or with `--all` every snapshot. One that cannot be read at all is a failure
-/// among others: the rest is looked at all the same.
+/// A state that is longer is none: about ten million packs.
+const LONGEST: u64 = 1 << 30;
+
+/// How a tree is compared.
+fn compared(args: &Verify, options: &VerifyOptions) -> RestoreOptions {
+    RestoreOptions {
+        include: args.include.clone(),
+        exclude: args.exclude.clone(),
+        owner: args.owner,
+        modes: !args.no_mode,
+        times: !args.no_times,
+        memory_bytes: options.memory_bytes,
+        cancel: options.cancel.clone(),
+        ..RestoreOptions::default()
+    }
+}
+
+/// Verifies trees together; what was right is written to the state, however the run ends.
+async fn set(
+    repository: &Repository,
+    args: &Verify,
+    verify: VerifyOptions,
+    trees: &[Resolved],
+    observer: &Arc<dyn Observer>,
+) -> Result<Report> {
+    let part = &args.part;
+    let id = &repository.info().unique_id;
+    let mut coverage =
+        part.state.as_deref().map_or_else(|| Ok(Coverage::default()), |path| state(path, id))?;
+    let options = SetOptions {
+        verify,
+        presence: part.presence,
+        sample: part.sample,
+        max_bytes: part.max_bytes,
+        max_time: part.max_time,
+        now: jiff::Timestamp::now().as_second(),
+    };
+    let report = repository.verify_set(trees, &options, &mut coverage, Arc::clone(observer)).await?;
+    if let Some(path) = &part.state {
+        let written = rekopia::put_file(path, &coverage.to_json(id));
+        written.with_context(|| format!("cannot write the state {}", path.display()))?;
+    }
+    Ok(report)
+}
+
+/// What earlier runs have read; nothing, where there was none.
+fn state(path: &Path, repository: &str) -> Result<Coverage> {
+    let read = || {
+        // Nobody waits for a pipe, or reads a device to its end.
+        if !std::fs::metadata(path)?.is_file() {
+            return Err(std::io::Error::other("it is not a file"));
+        }
+        let mut json = Vec::new();
+        std::fs::File::open(path)?.take(LONGEST).read_to_end(&mut json)?;
+        Ok(json)
+    };
+    match read() {
+        Ok(json) => Coverage::from_json(&json, repository).with_context(|| {
+            format!("the state {} cannot be used (to begin anew, remove it)", path.display())
+        }),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Coverage::default()),
+        Err(e) => Err(e).with_context(|| format!("cannot read the state {}", path.display())),
+    }
+}
+
+/// Every source's newest snapshot, with `--all` every snapshot, with `--since` those since then; and a report of those
+/// that cannot be read at all: the rest is looked at all the same.
 async fn every(
     repository: &Repository,
     global: &Global,
     args: &Verify,
-    options: &VerifyOptions,
+    cancel: &Cancel,
     observer: &Arc<dyn Observer>,
-    recorded: &mut Vec<Value>,
-) -> Result<Report> {
-    let snapshots = stoppable(&options.cancel, async { Ok(repository.snapshots().await?) }).await?;
+) -> Result<(Vec<Resolved>, Report)> {
+    let since = args.since.as_deref().map(|text| AsOf::parse_since(text, &jiff::Zoned::now())).transpose()?;
+    let snapshots = stoppable(cancel, async { Ok(repository.snapshots().await?) }).await?;
     let selection = selection(global, &args.which)?;
     let mut wanted: Vec<&Snapshot> = Vec::new();
     for mut of_source in snapshots.by_source().into_values() {
         of_source.retain(|s| selection.has_tags(s));
-        if args.all { wanted.extend(of_source) } else { wanted.extend(selection.choose(&of_source)) }
+        match since {
+            Some(since) => wanted.extend(of_source.into_iter().filter(|s| s.start_ns >= since)),
+            None if args.all => wanted.extend(of_source),
+            None => wanted.extend(selection.choose(&of_source)),
+        }
     }
     let has_damage = !snapshots.damage().is_empty();
     if !has_damage && !wanted.iter().any(|s| args.which.incomplete || s.incomplete.is_none()) {
         let missing = (!snapshots.all().is_empty()).then_some(Missing::Snapshot);
-        return Err(CommandError::not_found(nothing(snapshots.all(), &selection), missing).into());
+        let nothing = nothing(snapshots.all(), &selection, since);
+        return Err(CommandError::not_found(nothing, missing).into());
     }
     let mut total = Report::of_verification();
     for e in snapshots.damage() {
         unreadable(&mut total, "the index".into(), e, observer);
     }
+    let mut trees = Vec::new();
     for snapshot in wanted {
-        recorded.extend(caution(snapshot, observer.as_ref()));
-        match one(repository, snapshot, args, options, observer).await {
-            Ok(report) => total.add(report),
-            Err(e) if e.kind() == ErrorKind::Corrupt => {
-                unreadable(&mut total, format!("{} {}", snapshot.source, snapshot.id), &e, observer);
-            }
-            Err(e) => return Err(e.into()),
-        }
-        if options.cancel.is_cancelled() {
-            break;
+        match Resolved::root_of(snapshot) {
+            Ok(root) => trees.push(root),
+            Err(e) => unreadable(&mut total, format!("{} {}", snapshot.source, snapshot.id), &e, observer),
         }
     }
-    Ok(total)
-}
-
-async fn one(
-    repository: &Repository,
-    snapshot: &Snapshot,
-    args: &Verify,
-    options: &VerifyOptions,
-    observer: &Arc<dyn Observer>,
-) -> rekopia::Result<Report> {
-    let root = Reference::of_id(snapshot.id.as_str());
-    let selection = Selection { incomplete: args.which.incomplete, ..Selection::default() };
-    let resolving = options.cancel.run_until_cancelled(repository.resolve(&root, &selection)).await;
-    let Some(resolved) = resolving.transpose()? else {
-        let mut stopped = Report::of_verification();
-        stopped.cancelled = true;
-        return Ok(stopped);
-    };
-    repository.verify(&resolved, options, Arc::clone(observer)).await
+    Ok((trees, total))
 }
 
 fn unreadable(total: &mut Report, path: String, e: &Error, observer: &Arc<dyn Observer>) {
     observer.event(Event::Failed { path: path.clone(), message: e.chain() });
     total.failed += 1;
-    total.failures.push(Failure { path, kind: e.kind(), message: e.chain(), mixed: false });
+    total.failures.push(Failure {
+        path,
+        kind: e.kind(),
+        message: e.chain(),
+        mixed: false,
+        differs: Vec::new(),
+    });
 }
 
-fn nothing(all: &[Snapshot], selection: &Selection) -> String {
+fn nothing(all: &[Snapshot], selection: &Selection, since: Option<i64>) -> String {
     if !all.is_empty() && !all.iter().any(|s| selection.has_tags(s)) {
         return "there is nothing to verify: no snapshot has these tags".into();
+    }
+    if !all.is_empty() && since.is_some_and(|since| all.iter().all(|s| s.start_ns < since)) {
+        return "there is nothing to verify: no snapshot was taken since then".into();
     }
     match all.iter().filter(|s| s.incomplete.is_some()).count() {
         0 if all.is_empty() => "there is nothing to verify: the repository has no snapshots".into(),

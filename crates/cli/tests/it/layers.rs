@@ -7,16 +7,19 @@ use rekopia_testkit::layers::Table;
 const TABLE: Table<'_> = &[
     ("text", ""),
     ("time", ""),
-    ("args", "text"),
+    ("args::which", "text"),
+    ("args::verify", "args::which text"),
+    ("args", "args text"),
     ("bar", "text"),
     ("say", "text"),
     ("exit", "say text"),
     ("progress", "args bar say text"),
-    ("summary", "args say text"),
+    ("summary", "args say text time"),
+    ("metrics", ""),
     ("connect", "args exit say"),
     ("consent", "args say summary"),
     ("signals", "exit say"),
-    ("command", "args connect consent exit progress say signals summary text time"),
+    ("command", "args connect consent exit metrics progress say signals summary text time"),
     ("", "args command exit say signals"),
 ];
 

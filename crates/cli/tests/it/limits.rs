@@ -70,7 +70,7 @@ fn few_threads_are_enough_or_are_named() {
             for (command, args) in [
                 ("restore", &["restore", place.id()][..]),
                 ("mirror", &["restore", "--delete-extra", "--yes", place.id()]),
-                ("verify", &["verify", "--hash", place.id()]),
+                ("verify", &["verify", "--hash", "--all"]),
                 ("ls", &["ls", "-r", place.id()]),
             ] {
                 let what = format!("{command} from {repo} with {limit} processes");

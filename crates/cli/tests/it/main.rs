@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 
 use rekopia_testkit::fixture::testdata;
 
+mod against;
 mod cache;
 mod cli;
 mod clouds;
@@ -16,6 +17,7 @@ mod consent;
 mod costs;
 mod errors;
 mod faults;
+mod foreseen;
 mod hints;
 mod index;
 mod layers;
@@ -25,10 +27,12 @@ mod passing;
 mod past;
 mod progress;
 mod rclone;
+mod receipt;
 mod renewal;
 mod s3;
 mod salvage;
 mod selection;
+mod set;
 mod settings;
 mod sftp;
 mod stopping;

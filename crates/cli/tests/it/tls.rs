@@ -53,7 +53,7 @@ fn runtime() -> tokio::runtime::Runtime {
 
 fn url(proxy: &Faulty, options: &str) -> String {
     let port = proxy.address.rsplit(':').next().unwrap();
-    format!("s3://bucket?endpoint=https://localhost:{port}&region=us-east-1{options}")
+    format!("s3://bucket?endpoint=https://127.0.0.1:{port}&region=us-east-1{options}")
 }
 
 fn write(dir: &Path, name: &str, text: &str) -> String {
@@ -72,11 +72,11 @@ fn only_certificates_of_known_authorities_are_believed() {
     server.upload(&testdata().join("quickstart/repo"), "bucket", "");
     let front = |identity: Identity| runtime.block_on(Faulty::start_tls(&server.endpoint, identity.config));
 
-    let good = front(known.identity("localhost", LATER));
+    let good = front(known.identity("127.0.0.1", LATER));
     accepted(&["--repo", &url(&good, &format!("&ca={ca}"))]);
     accepted(&["--repo", &url(&good, "&insecure")]);
     let storage = format!(
-        r#"{{"storage":{{"type":"s3","config":{{"bucket":"bucket","endpoint":"localhost:{}","region":"us-east-1",
+        r#"{{"storage":{{"type":"s3","config":{{"bucket":"bucket","endpoint":"127.0.0.1:{}","region":"us-east-1",
         "rootCA":"{}"}}}},"hostname":"h","username":"u"}}"#,
         good.address.rsplit(':').next().unwrap(),
         base64::prelude::BASE64_STANDARD.encode(&known.pem)
@@ -94,7 +94,7 @@ fn only_certificates_of_known_authorities_are_believed() {
     let no_pem = write(dir.path(), "no.pem", "this is no certificate");
     refused(&["--repo", &url(&good, &format!("&ca={no_pem}"))], 2, &["not PEM"]);
 
-    let expired = front(known.identity("localhost", 2021));
+    let expired = front(known.identity("127.0.0.1", 2021));
     refused(&["--repo", &url(&expired, &format!("&ca={ca}"))], 15, &["not trusted", "expired"]);
     let elsewhere = front(known.identity("elsewhere.example", LATER));
     refused(

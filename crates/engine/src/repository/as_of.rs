@@ -45,10 +45,32 @@ impl AsOf {
                     kopia_ago(parts, today).map_or_else(|| Err(unknown(text)), |d| day(Ok(d)))
                 }
                 (_, Some(span)) => ago(span, now).map(AsOf::Until).ok_or_else(|| unknown(text)),
-                _ => absolute(text, zone).map(AsOf::Until).map_err(|wrong| match wrong {
-                    Wrong::Zone(name) => unknown_zone(text, name),
-                    Wrong::Text => unknown(text),
-                }),
+                _ => absolute(text, zone, Side::Last).map(AsOf::Until).map_err(|wrong| wrong.error(text)),
+            },
+        }
+    }
+
+    /// Reads a time as [`parse`](Self::parse) does, and gives the first instant that it includes, in nanoseconds since 1970:
+    /// `2026-11` is the beginning of that month.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Usage`] for what is not understood to its last character, and for what is no time: `latest`, `oldest`.
+    pub fn parse_since(text: &str, now: &Zoned) -> Result<i64> {
+        let (text, zone, today) = (text.trim(), now.time_zone(), now.date());
+        let begin = |day: std::result::Result<Date, jiff::Error>| {
+            let day = day.map_err(|_| unknown(text))?;
+            Ok(local_first(day.to_datetime(Time::MIN), zone))
+        };
+        match text {
+            "now" => Ok(nanos(now.timestamp())),
+            "today" => begin(Ok(today)),
+            "yesterday" => begin(today.yesterday()),
+            "last-month" => begin(today.first_of_month().yesterday().map(Date::first_of_month)),
+            "last-year" => begin(today.first_of_year().yesterday().map(Date::first_of_year)),
+            _ => match (text.strip_suffix("-ago"), text.strip_suffix(" ago")) {
+                (Some(parts), _) => begin(Ok(kopia_ago(parts, today).ok_or_else(|| unknown(text))?)),
+                (_, Some(span)) => ago(span, now).ok_or_else(|| unknown(text)),
+                _ => absolute(text, zone, Side::First).map_err(|wrong| wrong.error(text)),
             },
         }
     }
@@ -61,7 +83,7 @@ impl AsOf {
     /// # Errors
     /// [`ErrorKind::Usage`] for what is not understood to its last character.
     pub fn parse_absolute(text: &str, zone: &TimeZone) -> Result<Self> {
-        absolute(text.trim(), zone).map(AsOf::Until).map_err(|wrong| match wrong {
+        absolute(text.trim(), zone, Side::Last).map(AsOf::Until).map_err(|wrong| match wrong {
             Wrong::Zone(name) => unknown_zone(text, name),
             Wrong::Text => {
                 let what = format!("{text:?} is not a time such as 2026-11-01 or 2026-11-01T12:00:00Z");
@@ -89,53 +111,80 @@ enum Wrong<'a> {
     Zone(&'a str),
 }
 
-fn absolute<'a>(text: &'a str, zone: &TimeZone) -> std::result::Result<i64, Wrong<'a>> {
+/// The first or the last instant that a time includes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    First,
+    Last,
+}
+
+impl Wrong<'_> {
+    fn error(&self, text: &str) -> Error {
+        match self {
+            Wrong::Zone(name) => unknown_zone(text, name),
+            Wrong::Text => unknown(text),
+        }
+    }
+}
+
+fn absolute<'a>(text: &'a str, zone: &TimeZone, side: Side) -> std::result::Result<i64, Wrong<'a>> {
     let mut rest = text;
-    let (last, has_hour) = clock(&mut rest).ok_or(Wrong::Text)?;
+    let (first, last, has_hour) = clock(&mut rest).ok_or(Wrong::Text)?;
+    let at = if side == Side::First { first } else { last };
     let suffix = rest.strip_prefix(' ').unwrap_or(rest);
     match suffix {
-        "" if rest.is_empty() => Ok(local(last, zone)),
-        "Z" | "z" => Ok(at_offset(last, Offset::UTC)),
+        "" if rest.is_empty() && side == Side::First => Ok(local_first(at, zone)),
+        "" if rest.is_empty() => Ok(local(at, zone)),
+        "Z" | "z" => Ok(at_offset(at, Offset::UTC)),
         _ => match offset(suffix).filter(|_| has_hour) {
-            Some(offset) => Ok(at_offset(last, offset)),
-            None => named(last, suffix, zone).ok_or(Wrong::Zone(suffix)),
+            Some(offset) => Ok(at_offset(at, offset)),
+            None => named(at, suffix, zone).ok_or(Wrong::Zone(suffix)),
         },
     }
 }
 
-/// Reads date and time; gives the last nanosecond that they include, and whether they had an hour.
-fn clock(rest: &mut &str) -> Option<(DateTime, bool)> {
+/// Reads date and time; gives the first and the last nanosecond that they include, and whether they had an hour.
+fn clock(rest: &mut &str) -> Option<(DateTime, DateTime, bool)> {
+    let days = |first: Date, last: Date| (first.to_datetime(Time::MIN), end_of(last), false);
     let year = i16::try_from(number(rest, 4, 4)?).ok()?;
     if !eat(rest, &['-']) {
-        return Some((end_of(Date::new(year, 12, 31).ok()?), false));
+        return Some(days(Date::new(year, 1, 1).ok()?, Date::new(year, 12, 31).ok()?));
     }
     let month = i8::try_from(number(rest, 1, 2)?).ok()?;
     if !eat(rest, &['-']) {
-        return Some((end_of(Date::new(year, month, 1).ok()?.last_of_month()), false));
+        let first = Date::new(year, month, 1).ok()?;
+        return Some(days(first, first.last_of_month()));
     }
     let date = Date::new(year, month, i8::try_from(number(rest, 1, 2)?).ok()?).ok()?;
     // A space may also stand before a zone.
     let hour_follows =
         rest.strip_prefix(['T', 't', ' ']).is_some_and(|r| r.starts_with(|c: char| c.is_ascii_digit()));
     if !hour_follows {
-        return Some((end_of(date), false));
+        return Some(days(date, date));
     }
     eat(rest, &['T', 't', ' ']);
-    let (mut minute, mut second, mut fraction) = (59, 59, 999_999_999);
+    let (mut minute, mut second, mut fraction) = (0..=59, 0..=59, 0..=999_999_999);
     let hour = i8::try_from(number(rest, 1, 2)?).ok()?;
     if eat(rest, &[':']) {
-        minute = i8::try_from(number(rest, 2, 2)?).ok()?;
+        minute = one(i8::try_from(number(rest, 2, 2)?).ok()?);
         if eat(rest, &[':']) {
-            second = i8::try_from(number(rest, 2, 2)?).ok()?;
+            second = one(i8::try_from(number(rest, 2, 2)?).ok()?);
             if eat(rest, &['.']) {
                 let digits = rest.len();
                 let value = number(rest, 1, 9)?;
                 let unit = 10_i32.pow(u32::try_from(9 - (digits - rest.len())).ok()?);
-                fraction = i32::try_from(value).ok()? * unit + (unit - 1);
+                let first = i32::try_from(value).ok()? * unit;
+                fraction = first..=first + (unit - 1);
             }
         }
     }
-    Some((date.to_datetime(Time::new(hour, minute, second, fraction).ok()?), true))
+    let first = Time::new(hour, *minute.start(), *second.start(), *fraction.start()).ok()?;
+    let last = Time::new(hour, *minute.end(), *second.end(), *fraction.end()).ok()?;
+    Some((date.to_datetime(first), date.to_datetime(last), true))
+}
+
+fn one(n: i8) -> std::ops::RangeInclusive<i8> {
+    n..=n
 }
 
 /// Takes the digits at the beginning, when there are this many.
@@ -206,6 +255,15 @@ fn local(last: DateTime, zone: &TimeZone) -> i64 {
             let change = instant.ok().and_then(|instant| zone.following(instant).next());
             change.map_or(before, |change| nanos(change.timestamp()) - 1)
         }
+    }
+}
+
+/// The first instant at which the clocks of `zone` showed `first` or a later time.
+fn local_first(first: DateTime, zone: &TimeZone) -> i64 {
+    match zone.to_ambiguous_timestamp(first).offset() {
+        AmbiguousOffset::Unambiguous { offset } => at_offset(first, offset),
+        AmbiguousOffset::Fold { before, .. } => at_offset(first, before),
+        AmbiguousOffset::Gap { .. } => local(first, zone).saturating_add(1),
     }
 }
 

@@ -26,6 +26,8 @@ pub(crate) struct Contents {
     pub(crate) traffic: Arc<TrafficCounters>,
     pub(crate) blocks: Arc<MetadataBlocks>,
     pub(crate) repairs: Arc<Repairs>,
+    /// Whether the keyed hash of what is read here is compared, too: then nothing that is read can contain itself.
+    pub(crate) hashes: bool,
 }
 
 /// Plaintext bytes that are decoded where they are asked for: that takes some microseconds.
@@ -134,8 +136,8 @@ impl Contents {
         };
         let ids: Vec<ContentId> = wanted.iter().map(|(_, id)| *id).collect();
         let plain: u64 = wanted.iter().map(|(location, _)| u64::from(location.packed.original_len)).sum();
-        let (opener, repairs) = (Arc::clone(&self.opener), Arc::clone(&self.repairs));
-        let decode = move || decoded(&opener, &repairs, &name, start, &bytes, wanted);
+        let own = self.clone();
+        let decode = move || own.decoded(&name, start, &bytes, wanted);
         // A chain of small directories would spend its time between threads.
         if plain <= INLINE {
             return decode();
@@ -157,33 +159,37 @@ impl Contents {
         }
         results
     }
-}
 
-/// The contents in `bytes`, which begin `start` bytes into the pack.
-fn decoded(
-    opener: &ContentOpener,
-    repairs: &Repairs,
-    pack: &BlobId,
-    start: u64,
-    bytes: &[u8],
-    wanted: Vec<(Location, ContentId)>,
-) -> Vec<(ContentId, Result<Vec<u8>>)> {
-    let (mut decoder, mut out) = (Decoder::default(), Vec::new());
-    let mut results = Vec::with_capacity(wanted.len());
-    // Opening decrypts in place, which would spoil overlapping ranges: each content gets its own copy.
-    let mut own = Vec::new();
-    for (location, id) in wanted {
-        let range = location.range();
-        let slice = &bytes[(range.start - start) as usize..(range.end - start) as usize];
-        own.clear();
-        own.extend_from_slice(slice);
-        let mut damaged = 0;
-        let packed = &location.packed;
-        let opened = opener.open_and_count(&id, packed, &mut own, &mut decoder, &mut out, &mut damaged);
-        repairs.note(pack, damaged);
-        results.push((id, opened.map(<[u8]>::to_vec).map_err(|e| corrupt(e, &id).in_pack(pack))));
+    /// The contents in `bytes`, which begin `start` bytes into the pack.
+    fn decoded(
+        &self,
+        pack: &BlobId,
+        start: u64,
+        bytes: &[u8],
+        wanted: Vec<(Location, ContentId)>,
+    ) -> Vec<(ContentId, Result<Vec<u8>>)> {
+        let (mut decoder, mut out) = (Decoder::default(), Vec::new());
+        let mut results = Vec::with_capacity(wanted.len());
+        // Opening decrypts in place, which would spoil overlapping ranges: each content gets its own copy.
+        let mut own = Vec::new();
+        for (location, id) in wanted {
+            let range = location.range();
+            let slice = &bytes[(range.start - start) as usize..(range.end - start) as usize];
+            own.clear();
+            own.extend_from_slice(slice);
+            let mut damaged = 0;
+            let packed = &location.packed;
+            let opened =
+                self.opener.open_and_count(&id, packed, &mut own, &mut decoder, &mut out, &mut damaged);
+            self.repairs.note(pack, damaged);
+            let checked = opened.and_then(|plain| match self.hashes {
+                true => self.opener.verify_hash(&id, plain).map(|()| plain),
+                false => Ok(plain),
+            });
+            results.push((id, checked.map(<[u8]>::to_vec).map_err(|e| corrupt(e, &id).in_pack(pack))));
+        }
+        results
     }
-    results
 }
 
 /// A content that does not decode.

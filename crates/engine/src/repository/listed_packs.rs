@@ -7,7 +7,7 @@ use rekopia_format::{BlobId, ContentId, ObjectId};
 
 use super::Repository;
 use super::contents::{Contents, missing};
-use super::index::{ContentIndex, Location, PackIdx};
+use super::index::{ContentIndex, Location};
 use super::objects::{Slice, SliceReader};
 use super::read_ahead::ReadAhead;
 use crate::error::{Error, Result};
@@ -100,5 +100,5 @@ impl ListedPacks {
 }
 
 fn numbers(index: &ContentIndex) -> HashMap<&BlobId, usize> {
-    (0..index.pack_count()).filter_map(|n| Some((index.pack(PackIdx(u32::try_from(n).ok()?)), n))).collect()
+    index.packs().iter().zip(0..).collect()
 }

@@ -102,6 +102,7 @@ impl Repository {
             traffic,
             blocks: Arc::default(),
             repairs: opened.repairs,
+            hashes: false,
         };
         let (contents, snapshots) = (RwLock::new(contents), tokio::sync::Mutex::new(None));
         let index_limit = options.index_limit();
@@ -267,7 +268,7 @@ fn info_of(blobs: &Arc<dyn BlobReader>, opened: &Opened) -> RepositoryInfo {
         retention_mode: retention.map(|r| r.mode.clone()),
         index_blobs: loaded.blobs,
         contents: loaded.index.len() as u64,
-        packs: loaded.index.pack_count() as u64,
+        packs: loaded.index.packs().len() as u64,
         index_bytes: loaded.index.bytes(),
         index_file_bytes: loaded.index.file_bytes(),
     }

@@ -53,6 +53,21 @@ pub struct Resolved {
     pub notes: Vec<String>,
 }
 
+impl Resolved {
+    /// The root of a snapshot.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] when it has none.
+    pub fn root_of(snapshot: &Snapshot) -> Result<Self> {
+        let entry = snapshot.root.clone().ok_or_else(|| {
+            let what = format!("snapshot {} has no root: its manifest is damaged", snapshot.id);
+            Error::new(ErrorKind::Corrupt, what)
+        })?;
+        let (sub_path, notes) = (String::new(), Vec::new());
+        Ok(Resolved { entry, has_attributes: true, snapshot: Some(snapshot.clone()), sub_path, notes })
+    }
+}
+
 impl Reference {
     /// Reads `<id>`, `<user@host:/path>`, `<user@host>`, `latest` or `/path`, each followed by `/sub/path` where that
     /// can be told apart.

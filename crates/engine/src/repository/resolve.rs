@@ -187,12 +187,8 @@ impl Repository {
         if let Some(exact) =
             by_id.iter().find(|s| s.id.as_str() == id).or(by_id.first().filter(|_| by_id.len() == 1))
         {
-            let root = exact.root.clone();
-            let root = root.ok_or_else(|| {
-                let what = format!("snapshot {} has no root: its manifest is damaged", exact.id);
-                Error::new(ErrorKind::Corrupt, what)
-            })?;
-            return Ok((Root::Entry(root), Some((*exact).clone())));
+            let root = Resolved::root_of(exact)?;
+            return Ok((Root::Entry(root.entry), root.snapshot));
         }
         if by_id.len() > 1 {
             let names: Vec<&str> = by_id.iter().map(|s| s.id.as_str()).collect();
@@ -225,7 +221,12 @@ impl Repository {
     }
 
     /// Goes down from the tree `id`; says whether there was anything to go down.
-    async fn descend(&self, id: &str, mut entry: Entry, names: &[String]) -> Result<(Entry, bool)> {
+    pub(crate) async fn descend(
+        &self,
+        id: &str,
+        mut entry: Entry,
+        names: &[String],
+    ) -> Result<(Entry, bool)> {
         let (mut parent, mut so_far) = (id.to_owned(), String::new());
         for (depth, name) in names.iter().enumerate() {
             so_far = format!("{so_far}/{name}");

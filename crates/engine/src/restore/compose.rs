@@ -14,12 +14,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::destination::Destination;
-use super::options::{RestoreOptions, VerifyOptions};
+use super::options::{Receipting, RestoreOptions, VerifyOptions};
 use super::prepared::Prepared;
 use super::report::Report;
 use super::run::{Run, Start};
 use super::tree::Tree;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::observer::{Cancel, Event, Observer, Phase};
 use crate::repository::Repository;
 use crate::repository::reference::Resolved;
@@ -49,10 +49,16 @@ impl Repository {
     ) -> Result<Report> {
         let start = Start::now(self);
         observer.event(Event::Phase { phase: Phase::Comparing });
-        let Some(proven) = options.cancel.run_until_cancelled(self.prove_root(&from.entry)).await else {
+        if !self.is_root_proven(from, &options.cancel).await? {
             return Ok(start.report_of_nothing(self));
-        };
-        proven?;
+        }
+        if let Receipting::File(path) = &options.receipt {
+            let checking = self.check_place(from, target, path);
+            let Some(checked) = options.cancel.run_until_cancelled(checking).await else {
+                return Ok(start.report_of_nothing(self));
+            };
+            checked?;
+        }
         let run = Run::begin(self, from, options, observer, start)?;
         let stages = async {
             match options.dry_run {
@@ -64,6 +70,43 @@ impl Repository {
             Err(e) if e.kind() == ErrorKind::Cancelled => Ok(run.report()),
             done => done,
         }
+    }
+
+    /// Compares what is at `target` with what `from` names, and changes neither.
+    ///
+    /// Every entry that differs is a failure of the report, with [`Failure::differs`](super::Failure::differs); then
+    /// [`Report::exit_kind`] is [`ErrorKind::Incomplete`]. Of the options count `include`, `exclude`, `owner`, `modes`, `times`,
+    /// `max_depth`, `memory_bytes`, `report_file` and `cancel`. What is stored is read only where its hash says nothing about
+    /// the bytes on the disk: objects that were compressed as a whole.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] when the root cannot be read; [`ErrorKind::Destination`] when the target cannot be looked at or
+    /// is not there; [`ErrorKind::Usage`].
+    pub async fn compare(
+        &self,
+        from: &Resolved,
+        target: &Path,
+        options: &RestoreOptions,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Report> {
+        let start = Start::now(self);
+        observer.event(Event::Phase { phase: Phase::Rereading });
+        if !self.is_root_proven(from, &options.cancel).await? {
+            return Ok(Report { verification: true, ..start.report_of_nothing(self) });
+        }
+        if std::fs::symlink_metadata(target).is_err() {
+            let what = format!("{} is not there: nothing to compare with", target.display());
+            return Err(Error::new(ErrorKind::Destination, what));
+        }
+        let run = Run::begin(self, from, options, observer, start)?;
+        let (view, name) = Prepared::look(&run, target)?.view()?;
+        let tree = run.tree(&view, name.as_ref())?;
+        let ended = Stopping::new(&run.state.stop, run.against(view, tree)).await;
+        match ended {
+            Err(e) if e.kind() == ErrorKind::Cancelled => {}
+            ended => ended?,
+        }
+        Ok(Report { verification: true, ..run.report() })
     }
 
     /// Reads and authenticates everything that `from` names, without writing.
@@ -79,10 +122,9 @@ impl Repository {
         let start = Start::now(self);
         observer.event(Event::Phase { phase: Phase::Verifying });
         let options = options.of_a_run();
-        let Some(proven) = options.cancel.run_until_cancelled(self.prove_root(&from.entry)).await else {
+        if !self.is_root_proven(from, &options.cancel).await? {
             return Ok(Report { verification: true, ..start.report_of_nothing(self) });
-        };
-        proven?;
+        }
         let run = Run::begin(self, from, &options, observer, start)?;
         let tree = Tree::new(from, DirNode::root(None), None)?;
         let stages = async {
@@ -91,6 +133,39 @@ impl Repository {
         };
         Stopping::new(&run.state.stop, stages).await;
         Ok(Report { verification: true, ..run.report() })
+    }
+
+    /// Refuses a receipt in the place of an entry that is to be restored.
+    async fn check_place(&self, from: &Resolved, target: &Path, receipt: &Path) -> Result<()> {
+        // Of what is not there yet the nearest folder above is.
+        let whole = |path: &Path| {
+            let path = std::path::absolute(path).ok()?;
+            let there = path.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)))?;
+            Some(there.1.join(path.strip_prefix(there.0).ok()?))
+        };
+        let (Some(target), Some(receipt)) = (whole(target), whole(receipt)) else { return Ok(()) };
+        let Ok(below) = receipt.strip_prefix(&target) else { return Ok(()) };
+        let names: Option<Vec<String>> = below.iter().map(|name| name.to_str().map(str::to_owned)).collect();
+        let Some(names) = names else { return Ok(()) };
+        match self.descend("", from.entry.clone(), &names).await {
+            Ok(_) => {
+                let what = format!(
+                    "{} is the place of an entry of the snapshot, not of a receipt",
+                    receipt.display()
+                );
+                Err(Error::new(ErrorKind::Usage, what))
+            }
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+            // What cannot be read is told by the restore itself.
+            Err(e) if e.kind() == ErrorKind::Corrupt => Ok(()),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Reads the root's listing, before anything else; false when the run was stopped meanwhile.
+    async fn is_root_proven(&self, from: &Resolved, cancel: &Cancel) -> Result<bool> {
+        let proven = cancel.run_until_cancelled(self.prove_root(&from.entry)).await;
+        proven.transpose().map(|proven| proven.is_some())
     }
 }
 
@@ -106,12 +181,12 @@ impl Run<'_> {
                 return Ok(self.report());
             }
         };
-        Ok(opened.pass().await?.tidy().await.compare().await.settle().await)
+        Ok(opened.pass().await?.tidy().await.compare().await.hash().await.settle().await)
     }
 
     /// Decides as a restore to `target` would, and fetches no file data.
     async fn plan(&self, target: &Path) -> Result<Report> {
-        self.ledger.begin_plan();
+        self.ledger.begin_plan(self.options.pace.is_some_and(|pace| pace.probe));
         Prepared::look(self, target)?.prove_with_packs().await?.plan().await
     }
 }

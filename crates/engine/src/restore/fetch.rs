@@ -32,8 +32,8 @@ pub(crate) struct Target {
 
 /// The bytes of a pack read, with the credit that pays for them.
 #[derive(Debug)]
-pub(crate) struct PackBytes {
-    pub(crate) read: PackRead<Target>,
+pub(crate) struct PackBytes<T = Target> {
+    pub(crate) read: PackRead<T>,
     pub(crate) bytes: Vec<u8>,
     pub(crate) pool: BufferPool,
     _credit: Credit,
@@ -41,39 +41,59 @@ pub(crate) struct PackBytes {
 
 /// What fetch gives to the workers.
 #[derive(Debug)]
-pub(crate) enum Fetched {
-    Bytes(PackBytes),
+pub(crate) enum Fetched<T = Target> {
+    Bytes(PackBytes<T>),
     /// The range cannot be read; `gone` when the pack is not there, which a fresh index may explain.
     Lost {
-        contents: Vec<WantedContent<Target>>,
+        contents: Vec<WantedContent<T>>,
         gone: bool,
         error: Arc<BlobError>,
         pack: rekopia_blob::BlobId,
     },
 }
 
-impl PackBytes {
-    /// Gives the buffer back, and with it the credit.
-    pub(crate) fn recycle(mut self) {
+impl<T> PackBytes<T> {
+    /// Gives each content with its stored bytes, which may be decrypted where they are; `None`: the read is shorter than its
+    /// range. Then the buffer goes back, and with it the credit.
+    pub(crate) fn each(mut self, mut each: impl FnMut(WantedContent<T>, Option<&mut [u8]>)) {
+        let start = self.read.range.start;
+        let mut contents = std::mem::take(&mut self.read.contents).into_iter().peekable();
+        let mut own = Vec::new();
+        while let Some(content) = contents.next() {
+            let range = content.location.range();
+            let (from, to) = ((range.start - start) as usize, (range.end - start) as usize);
+            let stored = self.bytes.get_mut(from..to);
+            // Where two contents overlap, the first gets a copy of its own.
+            let overlaps = contents.peek().is_some_and(|next| next.location.range().start < range.end);
+            let stored = match stored {
+                Some(stored) if overlaps => {
+                    own.clear();
+                    own.extend_from_slice(stored);
+                    Some(&mut own[..])
+                }
+                stored => stored,
+            };
+            each(content, stored);
+        }
         self.pool.give(std::mem::take(&mut self.bytes));
     }
 }
 
 /// Sends the requests of `reads` as credits and the limit of requests in flight allow, until the plan ends. Dropping the
 /// future drops what is in flight.
-pub(crate) async fn fetch(
+pub(crate) async fn fetch<T>(
     contents: &Contents,
-    mut reads: mpsc::Receiver<PackRead<Target>>,
+    mut reads: mpsc::Receiver<PackRead<T>>,
     credits: &Credits,
     costs: &CostModel,
     clock: &Clock,
-    out: impl Fn(Fetched),
+    out: impl Fn(Fetched<T>),
 ) {
     let pool = BufferPool::new(costs.idle_bytes());
     let mut flying = FuturesUnordered::new();
     let mut open = true;
     // The next read; what is behind it stays in the plan until its bytes are paid for.
-    let mut next: Option<(PackRead<Target>, Instant)> = None;
+    let mut next: Option<(PackRead<T>, Instant)> = None;
     while open || next.is_some() || !flying.is_empty() {
         let cost = next.as_ref().map_or(0, |(read, _)| read.cost());
         tokio::select! {
@@ -99,13 +119,13 @@ pub(crate) async fn fetch(
     }
 }
 
-async fn read_one(
+async fn read_one<T>(
     contents: &Contents,
     costs: &CostModel,
-    read: PackRead<Target>,
+    read: PackRead<T>,
     pool: BufferPool,
     credit: Credit,
-) -> Vec<Fetched> {
+) -> Vec<Fetched<T>> {
     let pack = contents.index.pack(read.pack).clone();
     let buffer = pool.take((read.range.end - read.range.start) as usize);
     // The runtime's clock, which also says when a window goes out early.
@@ -138,14 +158,14 @@ async fn read_one(
     }
 }
 
-fn lost(contents: Vec<WantedContent<Target>>, error: BlobError, pack: &rekopia_blob::BlobId) -> Fetched {
+fn lost<T>(contents: Vec<WantedContent<T>>, error: BlobError, pack: &rekopia_blob::BlobId) -> Fetched<T> {
     let gone = error.is_not_found();
     Fetched::Lost { contents, gone, error: Arc::new(error), pack: pack.clone() }
 }
 
 /// The failure of every target of a lost content.
-pub(crate) fn lost_error(
-    content: &WantedContent<Target>,
+pub(crate) fn lost_error<T>(
+    content: &WantedContent<T>,
     error: &BlobError,
     pack: &rekopia_blob::BlobId,
 ) -> Error {

@@ -80,7 +80,10 @@ impl Finisher {
         while done.one_done() {
             if done.node.is_wanted() && !self.state.stop.is_cancelled() {
                 match self.destination.target().map_or(Ok(Vec::new()), |sink| sink.finish_dir(&done.node)) {
-                    Err(e) if e.is_kept() => Ledger::add(&self.ledger.skipped, 1),
+                    Err(e) if e.is_kept() => {
+                        Ledger::add(&self.ledger.skipped, 1);
+                        self.ledger.unrestored.note(|| done.path());
+                    }
                     Err(e) if e.is_protected() => self.ledger.protect(&done.path()),
                     Ok(issues) => {
                         Ledger::add(&self.ledger.directories, u64::from(done.counts()));

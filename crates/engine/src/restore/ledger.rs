@@ -12,8 +12,13 @@ use rekopia_format::entry_name::EntryName;
 use serde_json::json;
 
 use super::clock::Clock;
+use super::differs::Differences;
+use super::estimate::Estimate;
+use super::plan::PackRead;
 use super::report::{Deletion, Failure, Planned, Remark, Report};
+use super::sample::Sample;
 use super::slot::{FileSlot, Folder, SlotKind};
+use super::unrestored::Unrestored;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sink::Attributes;
 
@@ -52,6 +57,7 @@ pub(crate) struct Ledger {
     pub(crate) lost_bytes: AtomicU64,
     /// Damaged files, where somebody wants to know what is left of them.
     lost: Option<Mutex<Vec<Lost>>>,
+    pub(crate) unrestored: Unrestored,
 }
 
 /// A file of which something is damaged.
@@ -84,6 +90,8 @@ struct Lists {
     /// Of a dry run alone.
     planned: Option<Planned>,
     packs: HashSet<u32>,
+    /// Some of the reads of a dry run, for a probe.
+    sample: Option<Sample>,
 }
 
 impl Ledger {
@@ -105,7 +113,18 @@ impl Ledger {
     /// Counts a failed entry, keeps it if there is room, and logs it.
     pub(crate) fn fail(&self, path: String, error: &Error, mixed: bool) -> Failure {
         let message = if mixed { format!("left half-changed: {}", error.chain()) } else { error.chain() };
-        let failure = Failure { path, kind: error.kind(), message, mixed };
+        self.enter(Failure { path, kind: error.kind(), message, mixed, differs: Vec::new() })
+    }
+
+    /// Counts an entry that differs, keeps it if there is room, and logs it.
+    pub(crate) fn differ(&self, path: String, differences: &Differences) -> Failure {
+        let (message, differs) = (differences.sentence(), differences.kinds.clone());
+        self.enter(Failure { path, kind: ErrorKind::Incomplete, message, mixed: false, differs })
+    }
+
+    fn enter(&self, failure: Failure) -> Failure {
+        let mixed = failure.mixed;
+        self.unrestored.note(|| failure.path.clone());
         Ledger::add(&self.failed, 1);
         self.with(|l| {
             // However much of the repository is damaged, trouble at the target must show.
@@ -226,24 +245,49 @@ impl Ledger {
     /// Counts an entry that is kept because this run needs it.
     pub(crate) fn protect(&self, path: &str) {
         Ledger::add(&self.protected, 1);
+        self.unrestored.note(|| path.to_owned());
         self.warn(format!("{path} is needed by this run and stays as it is"));
     }
 
-    /// The run is a dry run: its report says what would be done.
-    pub(crate) fn begin_plan(&self) {
+    /// The run is a dry run: its report says what would be done. `samples`: some of the reads are kept.
+    pub(crate) fn begin_plan(&self, samples: bool) {
         self.with(|l| {
             l.planned.get_or_insert_default();
+            l.sample = samples.then(Sample::default);
         });
     }
 
     /// Counts a pack read of a dry run.
-    pub(crate) fn plan(&self, pack: u32, bytes: u64) {
+    pub(crate) fn plan<T>(&self, read: &PackRead<T>) {
         self.with(|l| {
-            l.packs.insert(pack);
+            l.packs.insert(read.pack.0);
             let planned = l.planned.get_or_insert_default();
             planned.requests += 1;
-            planned.bytes += bytes;
+            planned.bytes += read.range.end - read.range.start;
+            if let Some(sample) = &mut l.sample {
+                sample.take(read);
+            }
         });
+    }
+
+    /// The reads that were kept.
+    pub(crate) fn take_sample(&self) -> Option<Sample> {
+        let mut taken = None;
+        self.with(|l| taken = l.sample.take());
+        taken
+    }
+
+    /// Takes note of the room that a dry run's target needs, and has.
+    pub(crate) fn would_need(&self, room_bytes: u64, available_bytes: Option<u64>) {
+        self.with(|l| {
+            let planned = l.planned.get_or_insert_default();
+            (planned.room_bytes, planned.available_bytes) = (room_bytes, available_bytes);
+        });
+    }
+
+    /// Takes note of the time that a restore would take.
+    pub(crate) fn would_take(&self, estimate: Estimate) {
+        self.with(|l| l.planned.get_or_insert_default().estimate = Some(estimate));
     }
 
     /// Counts an existing entry that a dry run would change, or perhaps change.

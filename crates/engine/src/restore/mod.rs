@@ -11,7 +11,7 @@
 //!         for each content in it, on a worker thread: decrypt and decompress         decode
 //!             for each file that wants it: write it at its place                     write
 //!                 the last one gives the file its attributes, and its directory      finish
-//! delete what is extra, close what was opened, compare, sync, report                 passed, tidied
+//! delete what is extra, close what was opened, compare, hash, sync, report           passed, tidied
 //! ```
 //!
 //! The unit is a pack read, not a file: what lies together is read together, whichever files want it, and a content that
@@ -42,52 +42,64 @@
 //! - Between the proof and the change the target or the storage may change. Then the entry fails; what was there before
 //!   stays, or comes back.
 
-mod clock;
+mod against;
+pub(crate) mod clock;
 mod compare_disk;
 mod compose;
-mod cost;
-mod credits;
-mod decode;
+pub(crate) mod cost;
+pub(crate) mod credits;
+pub(crate) mod decode;
 mod delete_extra;
 mod destination;
+mod differs;
+mod digest_target;
+mod estimate;
+mod estimated;
 mod extras;
-mod fetch;
+pub(crate) mod fetch;
 mod filter;
 mod finish;
-mod ledger;
+pub(crate) mod ledger;
 mod losses;
 mod names;
-mod options;
-mod pass;
+pub(crate) mod options;
+mod others;
+pub(crate) mod pass;
 mod passed;
-mod plan;
+pub(crate) mod plan;
 mod prepared;
+mod probe;
 mod proof;
 mod prove;
 mod proven;
 mod reconcile;
-mod report;
-mod run;
+pub(crate) mod report;
+pub(crate) mod run;
 mod run_state;
+mod sample;
 mod sinks;
 mod slot;
 mod survey;
-mod ticker;
+pub(crate) mod ticker;
 mod tidied;
 mod tree;
-mod verify_source;
+mod unrestored;
+pub(crate) mod verified;
+pub(crate) mod verify_source;
 mod verify_target;
 mod walk;
 mod walked;
 mod walking;
 mod window;
-mod worker_threads;
+pub(crate) mod worker_threads;
 mod workers;
 mod write;
 
 pub use clock::StageTimes;
+pub use estimate::{Bound, Estimate};
 pub use options::{
-    Consent, DeleteLimit, OnError, Overwrite, OwnerPolicy, RefuseExisting, RestoreOptions, SyncMode,
-    VerifyOptions,
+    Consent, DeleteLimit, OnError, Overwrite, OwnerPolicy, Pace, Receipting, RefuseExisting, RestoreOptions,
+    SyncMode, VerifyOptions,
 };
 pub use report::{Deletion, Failure, Planned, Remark, Report};
+pub use verified::{AffectedTree, EndedBy, Verified};

@@ -151,6 +151,31 @@ impl fmt::Debug for Consent {
     }
 }
 
+/// What the time that a dry run tells is calculated from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pace {
+    /// Bytes per second that come from the storage at most; `None`: no limit is known.
+    pub link: Option<u64>,
+    /// Reads at most 64 MiB of the data that is needed, to see how fast it comes.
+    pub probe: bool,
+    /// Writes at most 64 MiB into files without a name on the target's file system, which are gone at once, to see how fast
+    /// its disk takes them. Without it the target is taken to be as fast as memory.
+    pub disk: bool,
+}
+
+/// Whether what was restored is read back and hashed, for a receipt (docs/receipt.md).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Receipting {
+    /// It is not.
+    #[default]
+    Off,
+    /// The digest is in the report ([`Report::tree`](super::Report::tree)), and no file is written.
+    Digest,
+    /// The digest is in the report, and the program will write a receipt there ([`Receipt::write`](crate::Receipt::write)).
+    /// That file is protected, and where it lies in the target the digest leaves it out.
+    File(PathBuf),
+}
+
 /// How to restore. All fields have sensible defaults.
 #[derive(Debug, Clone)]
 pub struct RestoreOptions {
@@ -192,11 +217,15 @@ pub struct RestoreOptions {
     pub verify: bool,
     /// Also recompute the keyed hash of every content that is read.
     pub hash: bool,
+    /// Read what stands in the target back after the restore and hash it, for a receipt.
+    pub receipt: Receipting,
     /// Durability.
     pub sync: SyncMode,
     /// Writes nothing and reports what would be done ([`Report::planned`](super::Report::planned)): decides as a restore
     /// would, hashes what exists and fetches no file data.
     pub dry_run: bool,
+    /// The dry run also tells how long the restore would take ([`Planned::estimate`](super::Planned::estimate)).
+    pub pace: Option<Pace>,
     /// Directory levels to restore below the root; deeper ones are left out. `None`: all.
     pub max_depth: Option<usize>,
     /// Bytes for pack data, plaintext, listings and the plan.
@@ -234,8 +263,10 @@ impl Default for RestoreOptions {
             sparse: false,
             verify: false,
             hash: false,
+            receipt: Receipting::Off,
             sync: SyncMode::default(),
             dry_run: false,
+            pace: None,
             max_depth: None,
             memory_bytes: 80 << 20,
             parallel: 0,

@@ -26,6 +26,7 @@ use super::worker_threads::WorkerThreads;
 use super::workers::{Again, Job, WindowPermit, Workers};
 use super::write::Writer;
 use crate::error::{Error, Result};
+use crate::limits::cores;
 use crate::repository::Repository;
 use crate::repository::contents::Contents;
 use crate::repository::listed_packs::ListedPacks;
@@ -56,7 +57,7 @@ impl Pass<'_> {
             Some(packs) => packs.contents.clone(),
             None => self.repository.contents(),
         };
-        let costs = self.costs(&contents);
+        let costs = costs(self.options, &contents);
         let (walking, walked) = start_walk(
             &contents,
             self.options,
@@ -119,7 +120,8 @@ impl Pass<'_> {
     ) -> Result<Again> {
         let workers = Arc::new(self.workers(contents, unfinished, may_retry));
         let (jobs, queue) = crossbeam_channel::unbounded();
-        let threads = WorkerThreads::start(self.threads(), &workers, queue);
+        let writes = self.destination.written().is_some();
+        let threads = WorkerThreads::start(threads(self.options, writes), &workers, queue);
 
         let credits = Credits::new(costs.flying_bytes());
         let (reads, planned) = mpsc::channel(QUEUED_READS);
@@ -158,7 +160,7 @@ impl Pass<'_> {
     async fn end(
         &self,
         feeding: impl FusedFuture<Output = ()> + Unpin,
-        threads: WorkerThreads,
+        threads: WorkerThreads<Workers>,
         workers: &Arc<Workers>,
     ) -> Option<bool> {
         let ending = async {
@@ -207,32 +209,25 @@ impl Pass<'_> {
         }
     }
 
-    /// How many threads there are to be.
-    fn threads(&self) -> usize {
-        match self.options.threads {
-            // One more than cores where a write may wait.
-            0 => {
-                let cores = std::thread::available_parallelism().map_or(2, |n| n.get());
-                cores + usize::from(self.destination.written().is_some())
-            }
-            n => n,
-        }
-    }
-
     /// Waits until the run is to stop, and passes the caller's wish on to the stages.
     async fn stopped(&self) {
         self.options.cancel.also(&self.state.stop).cancelled().await;
         self.state.stop.cancel();
     }
+}
 
-    fn costs(&self, contents: &Contents) -> CostModel {
-        CostModel::new(contents.blobs.profile(), self.data_bytes(), self.options.parallel)
+/// How many threads there are to be in a pass that writes, or only reads.
+pub(super) fn threads(options: &RestoreOptions, writes: bool) -> usize {
+    match options.threads {
+        // One more than cores where a write may wait.
+        0 => cores() + usize::from(writes),
+        n => n,
     }
+}
 
-    /// Bytes of the budget for packs.
-    fn data_bytes(&self) -> u64 {
-        self.options.memory_bytes / 8 * 5
-    }
+/// What requests cost, within the part of the budget that is for packs.
+pub(super) fn costs(options: &RestoreOptions, contents: &Contents) -> CostModel {
+    CostModel::new(contents.blobs.profile(), options.memory_bytes / 8 * 5, options.parallel)
 }
 
 /// What was wanted and not found, at the places that a fresh index names.

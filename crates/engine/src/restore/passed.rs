@@ -84,6 +84,6 @@ impl<'a> Passed<'a> {
         }
         let removed = sink.removals.take();
         ledger.removed(removed.entries, removed.remaining, removed.remaining_count);
-        Tidied { run, sink, name }
+        Tidied { run, sink, name, digest: None }
     }
 }

@@ -7,7 +7,7 @@ use rekopia_format::directory::EntryKind;
 use rekopia_format::entry_name::EntryName;
 
 use super::filter::Filter;
-use super::options::Overwrite;
+use super::options::{Overwrite, Receipting};
 use super::prove::{PacksListed, Question};
 use super::proven::Proven;
 use super::run::Run;
@@ -45,7 +45,10 @@ impl<'a> Prepared<'a> {
         };
         Filter::new(&options.include, &options.exclude)?;
         let root_attributes = (is_dir && from.has_attributes).then(|| attributes(&from.entry));
-        let protected: Vec<_> = options.protected.iter().chain(&options.report_file).cloned().collect();
+        let mut protected: Vec<_> = options.protected.iter().chain(&options.report_file).cloned().collect();
+        if let Receipting::File(path) = &options.receipt {
+            protected.push(path.clone());
+        }
         let folder = repository.folder();
         let open = |options| {
             let mut sink = Sink::open(root, root_attributes, options)?;
@@ -57,6 +60,16 @@ impl<'a> Prepared<'a> {
             sink.set_mark(mark(from));
         }
         Ok(Prepared { run, target, sinks: Sinks { sink: Arc::new(sink), view, name } })
+    }
+
+    /// The target, only to be looked at, and what a file or link is called there.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub(super) fn view(self) -> Result<(Arc<Sink>, Option<EntryName>)> {
+        let Sinks { view, name, .. } = self.sinks;
+        view.begin()?;
+        Ok((view, name))
     }
 
     /// Finds out what has to be known before anything that exists is changed.

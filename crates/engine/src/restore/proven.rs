@@ -1,7 +1,10 @@
 //! The second stage: what can be known was found out, and the target is as it was.
 
+use std::sync::Arc;
+
 use super::delete_extra::count_kept;
 use super::destination::Destination;
+use super::estimated::Watch;
 use super::extras::refused;
 use super::passed::Opened;
 use super::proof::Proof;
@@ -56,11 +59,17 @@ impl<'a> Proven<'a> {
         ledger.would_delete(deletion);
         run.state.enter(Phase::Planning);
         let tree = run.tree(&sinks.view, sinks.name.as_ref())?;
-        run.pass(tree, proof.packs.clone(), Destination::Compared(sinks.view)).await;
+        let watch = Watch::start(run, &sinks);
+        run.pass(tree, proof.packs.clone(), Destination::Compared(Arc::clone(&sinks.view))).await;
+        let passed = watch.stop();
         if let Some((_, error)) = proof.doubt.as_ref().filter(|_| deletes) {
             count_kept(ledger, &proof.extras.deletion, &error.chain());
         }
         run.check_matches()?;
+        ledger.would_need(needed(run, &sinks, &proof), sinks.view.available_bytes()?);
+        if let Some(pace) = run.options.pace.filter(|_| run.went_well()) {
+            run.estimate(pace, passed, &sinks).await;
+        }
         Ok(run.report())
     }
 
@@ -117,13 +126,7 @@ fn lack_of_room(run: &Run<'_>, sinks: &Sinks, proof: &Proof) -> Result<Option<St
     if run.options.sparse {
         return Ok(None);
     }
-    let needed = match sinks.view.is_fresh() {
-        true if run.options.takes_all() && sinks.name.is_none() => {
-            let entry = &run.from.entry;
-            entry.summary.as_ref().map_or(entry.size, |summary| summary.size)
-        }
-        _ => proof.absent_bytes,
-    };
+    let needed = needed(run, sinks, proof);
     let Some(available) = sinks.view.available_bytes()?.filter(|available| needed > *available) else {
         return Ok(None);
     };
@@ -133,4 +136,15 @@ fn lack_of_room(run: &Run<'_>, sinks: &Sinks, proof: &Proof) -> Result<Option<St
         return Err(Error::new(ErrorKind::Destination, what));
     }
     Ok(Some(what))
+}
+
+/// A lower bound of what is needed, in bytes: the files that the target does not have.
+fn needed(run: &Run<'_>, sinks: &Sinks, proof: &Proof) -> u64 {
+    match sinks.view.is_fresh() {
+        true if run.options.takes_all() && sinks.name.is_none() => {
+            let entry = &run.from.entry;
+            entry.summary.as_ref().map_or(entry.size, |summary| summary.size)
+        }
+        _ => proof.absent_bytes,
+    }
 }

@@ -12,6 +12,7 @@ use super::run_state::RunState;
 use super::slot::{FileSlot, SlotKind};
 use super::walked::Walked;
 use crate::error::Error;
+use crate::limits::cores;
 use crate::repository::objects::Slice;
 use crate::sink::{Existing, ExistingKind, Sink, Want};
 
@@ -41,7 +42,7 @@ impl Reconcile {
         ledger: Arc<Ledger>,
         state: Arc<RunState>,
     ) -> Self {
-        let threads = std::thread::available_parallelism().map_or(2, |n| n.get());
+        let threads = cores();
         Reconcile { sink, opener, overwrite: options.overwrite, ledger, state, threads }
     }
 

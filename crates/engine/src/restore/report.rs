@@ -3,8 +3,12 @@
 use serde::Serialize;
 
 use super::clock::StageTimes;
-use crate::error::ErrorKind;
+use super::estimate::Estimate;
+use super::verified::Verified;
+use crate::differs::Differs;
+use crate::error::{Error, ErrorKind};
 use crate::repository::Traffic;
+use crate::sink::TreeDigest;
 
 /// One entry that is not as the snapshot has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -18,6 +22,17 @@ pub struct Failure {
     /// The existing file could not be brought back to what it was.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub mixed: bool,
+    /// What differs, where a tree was compared.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub differs: Vec<Differs>,
+}
+
+impl Failure {
+    /// What ended a whole run.
+    pub(crate) fn of_a_run(e: &Error) -> Self {
+        let (path, message) = (String::new(), e.chain());
+        Failure { path, kind: e.kind(), message, mixed: false, differs: Vec::new() }
+    }
 }
 
 /// An attribute that could not be set, or another thing to know about an entry that was restored.
@@ -98,12 +113,23 @@ pub struct Report {
     /// What a dry run would have asked of the storage.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub planned: Option<Planned>,
+    /// What a verification of several trees found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verified: Option<Verified>,
+    /// The digest of what stands in the target after the restore, where it was asked for
+    /// ([`receipt`](super::RestoreOptions::receipt)); in JSON the hash alone, as `treeHash`.
+    #[serde(rename = "treeHash", serialize_with = "hash_alone", skip_serializing_if = "Option::is_none")]
+    pub tree: Option<TreeDigest>,
     /// What ended the run before everything was tried.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fatal: Option<Failure>,
     /// Whether the run only read: nothing was to be restored.
     #[serde(skip)]
     pub(crate) verification: bool,
+}
+
+fn hash_alone<S: serde::Serializer>(tree: &Option<TreeDigest>, serializer: S) -> Result<S::Ok, S::Error> {
+    tree.as_ref().map(|tree| &tree.hash).serialize(serializer)
 }
 
 /// What a restore with `delete_extra` is about to delete.
@@ -120,7 +146,7 @@ pub struct Deletion {
 }
 
 /// What a dry run would have asked of the storage and done to the target.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Planned {
     /// Requests for pack ranges.
     pub requests: u64,
@@ -128,6 +154,14 @@ pub struct Planned {
     pub bytes: u64,
     /// Packs that they are in.
     pub packs: u64,
+    /// Bytes that the target needs for what it does not have; holes count.
+    pub room_bytes: u64,
+    /// Bytes that are free in the target, where its file system can say so reliably.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub available_bytes: Option<u64>,
+    /// How long the restore would take, where that was asked for and could be found out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub estimate: Option<Estimate>,
     /// Existing files and links that would become something else, or get other attributes.
     pub changed: u64,
     /// The first of them.
@@ -201,6 +235,7 @@ impl Report {
         self.left_over.extend(other.left_over);
         self.warnings.extend(other.warnings);
         self.cancelled |= other.cancelled;
+        self.verified = self.verified.take().or(other.verified);
         self.fatal = self.fatal.take().or(other.fatal);
     }
 

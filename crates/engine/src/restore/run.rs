@@ -9,13 +9,14 @@ use rekopia_format::entry_name::EntryName;
 
 use super::destination::Destination;
 use super::ledger::Ledger;
-use super::options::RestoreOptions;
+use super::options::{Receipting, RestoreOptions};
 use super::pass::Pass;
 use super::report::Report;
 use super::run_state::RunState;
 use super::ticker::{Known, Ticker};
 use super::tree::Tree;
-use crate::error::{Error, Missing, Result};
+use super::unrestored::Unrestored;
+use crate::error::{Error, ErrorKind, Missing, Result};
 use crate::observer::Observer;
 use crate::repository::listed_packs::ListedPacks;
 use crate::repository::reference::Resolved;
@@ -37,13 +38,13 @@ pub(super) struct Run<'a> {
 
 /// When a run began, and what had been asked of the storage by then.
 #[derive(Clone, Copy)]
-pub(super) struct Start {
+pub(crate) struct Start {
     at: Instant,
     traffic: Traffic,
 }
 
 impl Start {
-    pub(super) fn now(repository: &Repository) -> Self {
+    pub(crate) fn now(repository: &Repository) -> Self {
         Start { at: Instant::now(), traffic: repository.traffic() }
     }
 
@@ -54,7 +55,7 @@ impl Start {
     }
 
     /// Fills in what the run took; what opening the repository cost is no part of it.
-    fn measured(self, repository: &Repository, report: Report) -> Report {
+    pub(crate) fn measured(self, repository: &Repository, report: Report) -> Report {
         let mut report = report.with_traffic(repository.traffic().since(self.traffic));
         report.latency_seconds = repository.usage().latency_us as f64 / 1e6;
         report.seconds = self.at.elapsed().as_secs_f64();
@@ -66,7 +67,7 @@ impl<'a> Run<'a> {
     /// Opens the ledger; nothing of the target is touched.
     ///
     /// # Errors
-    /// When the report file cannot be created.
+    /// When the report file cannot be created, a file would lie in the repository, or a dry run is to be hashed.
     pub(super) fn begin(
         repository: &'a Repository,
         from: &'a Resolved,
@@ -77,7 +78,19 @@ impl<'a> Run<'a> {
         if let Some(path) = &options.report_file {
             repository.check_outside(path)?;
         }
-        let ledger = Arc::new(Ledger::open(options.report_file.as_deref(), options.fill_holes)?);
+        if let Receipting::File(path) = &options.receipt {
+            repository.check_outside(path)?;
+        }
+        let hashes = options.receipt != Receipting::Off;
+        if hashes && options.dry_run {
+            return Err(Error::new(
+                ErrorKind::Usage,
+                "a dry run restores nothing that a receipt could be of",
+            ));
+        }
+        let mut ledger = Ledger::open(options.report_file.as_deref(), options.fill_holes)?;
+        ledger.unrestored = Unrestored::new(hashes);
+        let ledger = Arc::new(ledger);
         let state = Arc::new(RunState::new(options.on_error, observer));
         Ok(Run { repository, from, options, ledger, state, start })
     }
@@ -92,13 +105,18 @@ impl<'a> Run<'a> {
             ledger: Arc::clone(&self.ledger),
             state: Arc::clone(&self.state),
         };
-        let known = if self.options.takes_all() { Known::all(self.from) } else { Known::default() };
-        let ticker = Ticker::start(self.repository, &self.ledger, &self.state.observer, known);
+        let ticker = self.ticker();
         let ran = pass.run(tree).await;
         ticker.stop();
         if let Err(e) = ran {
             self.state.abort(&e);
         }
+    }
+
+    /// Tells how far the run is, until it is stopped.
+    pub(super) fn ticker(&self) -> Ticker {
+        let known = if self.options.takes_all() { Known::all(self.from) } else { Known::default() };
+        Ticker::start(self.repository, &self.ledger, &self.state.observer, known)
     }
 
     /// What is to be restored into `sink`, with countdowns of its own; a file or link is called `name` there.
@@ -111,6 +129,11 @@ impl<'a> Run<'a> {
             node.only_if_used();
         }
         Tree::new(self.from, node, name.cloned())
+    }
+
+    /// Wall time since it began, in seconds.
+    pub(super) fn seconds(&self) -> f64 {
+        self.start.at.elapsed().as_secs_f64()
     }
 
     /// Whether nothing has failed so far.
@@ -146,12 +169,14 @@ impl<'a> Run<'a> {
         report.cancelled = self.options.cancel.is_cancelled();
         report.fatal = self.state.fatal();
         report.salvaged = self.repository.is_salvaged();
-        for (pack, shards) in self.repository.repairs().into_iter().take(REPAIRED_SHOWN) {
-            let what = format!(
-                "error correction repaired damaged shards of {pack} ({shards}): the storage is failing"
-            );
-            report.warnings.push(what);
-        }
+        report.warnings.extend(repairs(self.repository));
         report
     }
+}
+
+/// What to say of packs of which error correction repaired something.
+pub(crate) fn repairs(repository: &Repository) -> impl Iterator<Item = String> {
+    repository.repairs().into_iter().take(REPAIRED_SHOWN).map(|(pack, shards)| {
+        format!("error correction repaired damaged shards of {pack} ({shards}): the storage is failing")
+    })
 }

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::differs::Differences;
 use super::ledger::Ledger;
 use super::options::OnError;
 use super::report::Failure;
@@ -43,9 +44,16 @@ impl RunState {
         }
     }
 
+    /// Enters an entry that differs from the snapshot's. That ends nothing.
+    pub(crate) fn differs(&self, ledger: &Ledger, path: String, differences: &Differences) {
+        let Failure { path, message, differs, .. } = ledger.differ(path, differences);
+        self.observer.event(Event::Differs { path, message, differs });
+    }
+
     /// Ends the run for a reason that no entry has.
     pub(crate) fn abort(&self, error: &Error) {
-        self.end(Failure { path: String::new(), kind: error.kind(), message: error.chain(), mixed: false });
+        let (kind, message) = (error.kind(), error.chain());
+        self.end(Failure { path: String::new(), kind, message, mixed: false, differs: Vec::new() });
     }
 
     /// Why the run ended early, if it did.

@@ -16,7 +16,7 @@ const TICK: Duration = Duration::from_millis(200);
 
 /// What a run is about to do, before the walk has found it; zero where that is not known.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Known {
+pub(crate) struct Known {
     entries: u64,
     files: u64,
     bytes: u64,
@@ -24,7 +24,7 @@ pub(super) struct Known {
 
 impl Known {
     /// All that `from` names.
-    pub(super) fn all(from: &Resolved) -> Self {
+    pub(crate) fn all(from: &Resolved) -> Self {
         let Some(s) = &from.entry.summary else {
             let is_file = from.entry.kind == EntryKind::File;
             return Known { entries: 1, files: is_file.into(), bytes: from.entry.size };
@@ -35,11 +35,11 @@ impl Known {
 }
 
 /// Sends progress a few times a second until it is stopped.
-pub(super) struct Ticker(tokio::task::JoinHandle<()>);
+pub(crate) struct Ticker(tokio::task::JoinHandle<()>);
 
 impl Ticker {
     /// `known`: what all of the tree is, where all of it is wanted and that is recorded.
-    pub(super) fn start(
+    pub(crate) fn start(
         repository: &Repository,
         ledger: &Arc<Ledger>,
         observer: &Arc<dyn Observer>,
@@ -73,7 +73,7 @@ impl Ticker {
     }
 
     /// Ends the events.
-    pub(super) fn stop(self) {
+    pub(crate) fn stop(self) {
         drop(self);
     }
 }

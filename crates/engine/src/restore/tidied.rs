@@ -6,19 +6,22 @@ use std::time::Instant;
 use rekopia_format::entry_name::EntryName;
 
 use super::clock::Stage;
-use super::options::SyncMode;
+use super::digest_target::digest_target;
+use super::options::{Receipting, SyncMode};
+use super::pass::MODES_CLOSE;
 use super::report::Report;
 use super::run::Run;
 use super::verify_target::verify_target;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::observer::{Event, Phase};
-use crate::sink::Sink;
+use crate::sink::{Sink, TreeDigest};
 
 /// A run that changes nothing any more.
 pub(super) struct Tidied<'a> {
     pub(super) run: &'a Run<'a>,
     pub(super) sink: Arc<Sink>,
     pub(super) name: Option<EntryName>,
+    pub(super) digest: Option<TreeDigest>,
 }
 
 impl Tidied<'_> {
@@ -35,8 +38,29 @@ impl Tidied<'_> {
         self
     }
 
+    /// Hashes what stands in the target, where that is wanted.
+    pub(super) async fn hash(mut self) -> Self {
+        let run = self.run;
+        if run.options.receipt != Receipting::Off && run.state.fatal().is_none() {
+            let began = Instant::now();
+            let hashing = digest_target(run, &self.sink, self.name.as_ref());
+            match run.options.cancel.run_with_grace(MODES_CLOSE, hashing).await {
+                Some(Ok(digest)) => {
+                    let seconds = began.elapsed().as_secs_f64();
+                    run.state.observer.event(Event::Took { what: "hash", seconds });
+                    self.digest = Some(digest);
+                }
+                Some(Err(e)) if e.kind() != ErrorKind::Cancelled => {
+                    run.state.abort(&Error::new(e.kind(), "no receipt can be made").because(e));
+                }
+                _ => {}
+            }
+        }
+        self
+    }
+
     async fn read_back(&self) -> Result<()> {
-        let Tidied { run, sink, name } = self;
+        let Tidied { run, sink, name, .. } = self;
         let tree = run.tree(sink, name.as_ref())?;
         verify_target(run.repository, sink, tree, run.options, &run.ledger, &run.state).await
     }
@@ -53,7 +77,7 @@ impl Tidied<'_> {
         if run.went_well() && run.ledger.report().exit_kind().is_none() {
             self.sink.clear_mark();
         }
-        run.report()
+        Report { tree: self.digest, ..run.report() }
     }
 
     async fn sync(&self) {

@@ -62,9 +62,10 @@ impl Planner<'_> {
         loop {
             let next = match tokio::time::timeout(self.costs.patience(), walked.recv()).await {
                 Ok(next) => next,
-                // The walk is behind: what there is keeps fetch busy meanwhile.
+                // The walk is behind: what there is keeps fetch busy meanwhile. A dry run fetches nothing, and is to be the
+                // same each time.
                 Err(_) => {
-                    if self.reads.capacity() == self.reads.max_capacity() {
+                    if !self.is_dry() && self.reads.capacity() == self.reads.max_capacity() {
                         self.dispatch(EARLY_GAP).await;
                     }
                     walked.recv().await
@@ -190,6 +191,11 @@ impl Planner<'_> {
         }
     }
 
+    /// Whether what is planned is only counted.
+    fn is_dry(&self) -> bool {
+        self.destination.compared().is_some()
+    }
+
     /// Plans the window; `gap` limits what is read along.
     async fn dispatch(&mut self, gap: u64) {
         let slices = std::mem::take(&mut self.window);
@@ -200,10 +206,10 @@ impl Planner<'_> {
         let started = Instant::now();
         let reads = plan(slices, PlanOptions { gap: options.gap.min(gap), ..options });
         self.ledger.clock.add(Stage::Plan, started);
-        let is_dry = self.destination.compared().is_some();
+        let is_dry = self.is_dry();
         for read in reads {
             if is_dry {
-                self.ledger.plan(read.pack.0, read.range.end - read.range.start);
+                self.ledger.plan(&read);
                 let _ = self.jobs.send(Job::Planned(read));
             } else if self.reads.send(read).await.is_err() {
                 return;

@@ -11,25 +11,32 @@ use std::time::Duration;
 use crossbeam_channel::Receiver;
 use tokio::sync::mpsc;
 
-use super::workers::{Job, Workers};
+/// What the threads of a pass do with what they are given.
+pub(crate) trait Work: Send + Sync + 'static {
+    /// What they are given.
+    type Job: Send + 'static;
+
+    /// Does what the queue gives, until it ends.
+    fn work(&self, queue: impl IntoIterator<Item = Self::Job>);
+}
 
 /// Threads that work until their queue closes.
-pub(crate) struct WorkerThreads {
-    workers: Arc<Workers>,
+pub(crate) struct WorkerThreads<W: Work> {
+    workers: Arc<W>,
     threads: Vec<JoinHandle<()>>,
     /// Closes when the last thread ends.
     ended: mpsc::Receiver<Infallible>,
     /// The queue, where there is no thread.
-    queue: Option<Receiver<Job>>,
+    queue: Option<Receiver<W::Job>>,
     panicked: AtomicBool,
 }
 
 /// How often the queue is looked at where there is no thread.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 
-impl WorkerThreads {
+impl<W: Work> WorkerThreads<W> {
     /// Starts as many threads as are wanted, or as can be had.
-    pub(crate) fn start(wanted: usize, workers: &Arc<Workers>, queue: Receiver<Job>) -> Self {
+    pub(crate) fn start(wanted: usize, workers: &Arc<W>, queue: Receiver<W::Job>) -> Self {
         let (running, ended) = mpsc::channel(1);
         let mut threads = Vec::with_capacity(wanted);
         for i in 0..wanted {
@@ -76,7 +83,7 @@ impl WorkerThreads {
         joined == 0 && !self.panicked.load(Ordering::Relaxed)
     }
 
-    fn work_off(&self, queue: &Receiver<Job>) {
+    fn work_off(&self, queue: &Receiver<W::Job>) {
         let work = AssertUnwindSafe(|| self.workers.work(queue.try_iter()));
         if std::panic::catch_unwind(work).is_err() {
             self.panicked.store(true, Ordering::Relaxed);

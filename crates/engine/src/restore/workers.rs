@@ -14,6 +14,7 @@ use super::ledger::Ledger;
 use super::plan::{PackRead, WantedContent};
 use super::slot::{FileSlot, Folder};
 use super::verify_source::Verifier;
+use super::worker_threads::Work;
 use super::write::Writer;
 use crate::error::{Error, Result};
 use crate::repository::contents::{Contents, corrupt};
@@ -94,9 +95,11 @@ struct Hashed {
 /// Contents that are tried once more at most; more is damage.
 const MAX_AGAIN: usize = 1 << 20;
 
-impl Workers {
-    /// Does what the queue gives, until it ends. When the run is stopped nothing is decoded or written any more.
-    pub(crate) fn work(&self, queue: impl IntoIterator<Item = Job>) {
+impl Work for Workers {
+    type Job = Job;
+
+    /// When the run is stopped nothing is decoded or written any more.
+    fn work(&self, queue: impl IntoIterator<Item = Job>) {
         let mut decoder = ContentDecoder::default();
         // What is written is written from where it was decoded, so that it must be known to be right by then.
         let mut verifier = (self.hash && self.writer.destination.written().is_none())
@@ -134,54 +137,44 @@ impl Workers {
             clock.add(Stage::Decode, free);
         }
     }
+}
 
+impl Workers {
     fn write_all(
         &self,
-        mut bytes: PackBytes,
+        bytes: PackBytes,
         decoder: &mut ContentDecoder,
         mut verifier: Option<&mut Verifier<'_, Hashed>>,
     ) {
-        let start = bytes.read.range.start;
         let pack = bytes.read.pack;
-        let mut contents = std::mem::take(&mut bytes.read.contents).into_iter().peekable();
-        let mut own = Vec::new();
         let clock = &*self.writer.ledger.clock;
         let mut started = Instant::now();
-        while let Some(content) = contents.next() {
-            let range = content.location.range();
-            let (from, to) = ((range.start - start) as usize, (range.end - start) as usize);
-            // Opening decrypts in place; where two contents overlap, the first gets a copy of its own.
-            let overlaps = contents.peek().is_some_and(|next| next.location.range().start < range.end);
-            let Some(stored) = bytes.bytes.get_mut(from..to) else {
-                self.lost(content, false, |_| Error::internal("a read is shorter than its range"));
-                continue;
+        bytes.each(|content, stored| {
+            let Some(stored) = stored else {
+                return self.lost(content, false, |_| Error::internal("a read is shorter than its range"));
             };
-            let stored = if overlaps {
-                own.clear();
-                own.extend_from_slice(stored);
-                &mut own[..]
-            } else {
-                stored
-            };
-            Ledger::add(&self.writer.ledger.needed_bytes, to.saturating_sub(from) as u64);
+            Ledger::add(&self.writer.ledger.needed_bytes, stored.len() as u64);
+            let whole = content.targets.first().filter(|target| target.compressed).map(|target| target.len);
             // An object-level stream is not what the id names.
             let verifier = verifier.as_mut().filter(|_| !content.targets.iter().any(|t| t.compressed));
             let hash = self.hash && verifier.is_none();
             let mut damaged = 0;
-            let decoded = decoder.decode(&self.contents.opener, &content, stored, hash, &mut damaged);
+            let (id, packed) = (&content.content, &content.location.packed);
+            let decoded =
+                decoder.decode(&self.contents.opener, id, packed, whole, stored, hash, &mut damaged);
+            let decoded = decoded.map(|decoded| decoded.object.unwrap_or(decoded.content));
             self.contents.repairs.note(self.contents.index.pack(pack), damaged);
             if let (Ok(plain), Some(verifier)) = (&decoded, verifier) {
                 let (id, len) = (content.content, plain.len());
                 let hashed = Hashed { content, pack, len };
                 verifier.push(id, plain, hashed, |hashed, is_right| self.verified(&hashed, is_right));
                 started = clock.add(Stage::Decode, started);
-                continue;
+                return;
             }
             started = clock.add(Stage::Decode, started);
             self.deliver(&content, pack, decoded);
             started = clock.add(Stage::Write, started);
-        }
-        bytes.recycle();
+        });
     }
 
     /// Gives a content to all that want it.

@@ -113,6 +113,7 @@ impl Writer {
         }
         if slot.left_alone.load(Relaxed) {
             self.ledger.skip(slot.kind == SlotKind::File);
+            self.ledger.unrestored.note(|| slot.path());
             return Ok((bytes, Vec::new()));
         }
         let issues = match writing {

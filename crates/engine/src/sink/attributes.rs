@@ -40,7 +40,7 @@ pub(crate) struct AttributePolicy {
 
 impl AttributePolicy {
     /// The owner that something is to have; `None`: whoever it is.
-    pub(super) fn owner_of(&self, wanted: &Attributes) -> Option<(u32, u32)> {
+    pub(crate) fn owner_of(&self, wanted: &Attributes) -> Option<(u32, u32)> {
         match self.owner {
             OwnerPolicy::Keep => Some((wanted.uid, wanted.gid)),
             OwnerPolicy::Set { uid, gid } => Some((uid, gid)),

@@ -12,12 +12,19 @@ use super::existing::{Existing, ExistingKind};
 use super::node::DirNode;
 use super::state::Sink;
 use super::swallowed::{Done, Kind};
+use crate::text::shown_time;
 
 impl Sink {
     /// What is at `name` now; `None`: nothing.
     pub(crate) fn found(&self, node: &Arc<DirNode>, name: &EntryName) -> Result<Option<Existing>, SinkError> {
         let stat = self.stat_in(node, name.as_str())?;
         Ok(stat.map(|stat| Existing::of(&stat)))
+    }
+
+    /// What the root is like now.
+    pub(crate) fn found_root(&self) -> Result<Attributes, SinkError> {
+        let stat = rustix::fs::fstat(&self.dir(&self.root)?.fd);
+        stat.map(|stat| Attributes::of(&stat)).map_err(|e| SinkError::sys("looking at", "", e))
     }
 
     /// Attributes of a file or link that are not as wanted, one sentence each. Left out is what the file system is known
@@ -113,14 +120,9 @@ impl Sink {
             && !refused.time
             && !counted(Done { mtime_ns: Some(wanted.mtime_ns), ..Done::default() })
         {
-            let (is, was) = (time(found.mtime_ns), time(wanted.mtime_ns));
+            let (is, was) = (shown_time(found.mtime_ns), shown_time(wanted.mtime_ns));
             messages.push(format!("the modification time is {is} instead of {was}"));
         }
         messages
     }
-}
-
-fn time(ns: i64) -> String {
-    jiff::Timestamp::from_nanosecond(i128::from(ns))
-        .map_or_else(|_| format!("{ns} ns"), |time| time.to_string())
 }

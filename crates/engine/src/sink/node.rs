@@ -73,6 +73,11 @@ impl DirNode {
         Arc::new(DirNode::new(None, None, attributes))
     }
 
+    /// Its name in the directory above; `None` for the root.
+    pub(crate) fn entry_name(&self) -> Option<&EntryName> {
+        self.name.as_ref()
+    }
+
     /// A directory in `parent`.
     pub(crate) fn child(parent: &Arc<DirNode>, name: EntryName, attributes: Attributes) -> Arc<Self> {
         Arc::new(DirNode::new(Some(Arc::clone(parent)), Some(name), Some(attributes)))
@@ -106,6 +111,11 @@ impl DirNode {
     /// Whether the directory exists for itself, or something was restored in it.
     pub(crate) fn is_wanted(&self) -> bool {
         self.wanted.load(Ordering::Relaxed) || self.is_opened()
+    }
+
+    /// Whether the directory exists for itself, whatever is restored in it.
+    pub(crate) fn is_for_itself(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed)
     }
 
     /// Every entry of its listing is known.

@@ -18,10 +18,15 @@ impl Sink {
     }
 }
 
+/// The nearest directory of `target` that exists.
+pub(super) fn existing(target: &Path) -> &Path {
+    let existing = target.ancestors().find(|p| p.exists()).unwrap_or(Path::new("."));
+    if existing.as_os_str().is_empty() { Path::new(".") } else { existing }
+}
+
 /// Bytes available in the nearest existing directory of `target`; `None` where the number says little.
 fn available_bytes(target: &Path) -> Result<Option<u64>, SinkError> {
-    let existing = target.ancestors().find(|p| p.exists()).unwrap_or(Path::new("."));
-    let existing = if existing.as_os_str().is_empty() { Path::new(".") } else { existing };
+    let existing = existing(target);
     let shown = existing.to_string_lossy();
     let vfs =
         rustix::fs::statvfs(existing).map_err(|e| SinkError::sys("asking for the space of", &shown, e))?;

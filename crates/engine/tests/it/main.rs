@@ -2,12 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 
+mod against;
 mod bad_index;
 mod boundaries;
 mod cost;
 mod damage;
 mod doctor;
 mod ends;
+mod estimate;
 mod exit_codes;
 mod far;
 mod fuse;
@@ -20,9 +22,13 @@ mod matrix;
 mod mirror;
 mod mounted;
 mod overwrite;
+mod receipt;
+mod receipt_around;
 mod reference;
 mod replaced;
 mod salvage;
+mod set;
+mod set_runs;
 mod shapes;
 mod support;
 mod target;

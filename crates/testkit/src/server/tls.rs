@@ -8,13 +8,13 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-/// The certificate of `localhost`, PEM: whoever trusts it is content. It and its key are for tests only.
+/// The certificate of `localhost` and 127.0.0.1, PEM: whoever trusts it is content. It and its key are for tests only.
 pub const AUTHORITY: &str = include_str!("../../data/localhost.crt");
 const KEY: &str = include_str!("../../data/localhost.key");
 
 /// A running front; it ends with the runtime that it was started on.
 pub struct TlsFront {
-    /// `localhost:port`
+    /// `127.0.0.1:port`: a system without a file of hosts knows no names.
     pub endpoint: String,
 }
 
@@ -30,7 +30,7 @@ impl TlsFront {
             ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certificate], key).unwrap();
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = format!("localhost:{}", listener.local_addr().unwrap().port());
+        let endpoint = format!("127.0.0.1:{}", listener.local_addr().unwrap().port());
         let plain = plain.to_owned();
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {

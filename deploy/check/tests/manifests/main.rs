@@ -1,15 +1,14 @@
 //! The manifests in `deploy/` build, take their variables, and have only fields that exist.
 
-mod flux;
-mod kustomize;
 mod restricted;
 mod schema;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use rekopia_cluster::git::{Variables, build, documents, substitute};
 use schema::Fields;
-use serde_yaml_ng::Value;
+use serde_json::Value;
 
 /// Without these nothing works; all others have a default.
 const REQUIRED: [(&str, &str); 5] = [
@@ -31,15 +30,29 @@ fn deploy() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// As Flux does: each resource is built, written as YAML (which drops the author's quotes), substituted, read again.
+/// The resources of a folder as Flux applies them: nothing may be left over, and nothing be built but by what is known.
 fn apply(folder: &str, variables: &BTreeMap<&str, &str>) -> Result<Vec<Value>, String> {
-    kustomize::build(&deploy().join(folder))?
-        .iter()
-        .map(|resource| {
-            let text = serde_yaml_ng::to_string(resource).map_err(|e| e.to_string())?;
-            serde_yaml_ng::from_str(&flux::substitute(&text, variables)?).map_err(|e| format!("{e}: {text}"))
-        })
-        .collect()
+    let variables: Variables = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    let mut resources = built(folder)?;
+    for resource in &mut resources {
+        if let Some(left) = substitute(resource, &variables).first() {
+            return Err(format!("{}: {}: {}", left.field, left.expression, left.why));
+        }
+    }
+    Ok(resources)
+}
+
+fn built(folder: &str) -> Result<Vec<Value>, String> {
+    let rendered = build(&deploy(), folder).map_err(|e| e.to_string())?;
+    match rendered.notes.first() {
+        Some(note) => Err(format!("{}: {}", note.file.display(), note.sentence)),
+        None => Ok(rendered.objects),
+    }
+}
+
+fn read(file: &str) -> Vec<Value> {
+    let text = std::fs::read_to_string(deploy().join(file)).unwrap_or_else(|e| panic!("{file}: {e}"));
+    documents(&text).unwrap_or_else(|e| panic!("{file}: {e}"))
 }
 
 fn required() -> BTreeMap<&'static str, &'static str> {
@@ -87,7 +100,7 @@ fn everything_builds_and_has_only_fields_that_exist() {
         );
     }
     for file in ["policy/kyverno.yaml", "policy/mutatingadmissionpolicy.yaml"] {
-        for document in kustomize::documents(&deploy().join(file)).unwrap_or_else(|e| panic!("{e}")) {
+        for document in read(file) {
             assert_eq!(fields.faults(&document), Vec::<String>::new(), "{file}");
         }
     }
@@ -116,13 +129,13 @@ fn a_missing_required_variable_is_an_error_and_the_others_have_defaults() {
         let mut variables = required();
         variables.remove(name);
         let error = apply("example", &variables).err().unwrap_or_default();
-        assert!(error.contains(&format!("{name} has no value")), "{name}: {error:?}");
+        assert!(error.contains(&format!("${{{name}")), "{name}: {error:?}");
     }
     // The readme lists every variable that occurs.
     let readme = std::fs::read_to_string(deploy().join("README.md")).unwrap_or_default();
     for folder in ["example", "example-secret", "break-glass", "maintenance"] {
-        for resource in kustomize::build(&deploy().join(folder)).unwrap_or_else(|e| panic!("{e}")) {
-            let text = serde_yaml_ng::to_string(&resource).unwrap_or_default();
+        for resource in built(folder).unwrap_or_else(|e| panic!("{e}")) {
+            let text = resource.to_string();
             for piece in text.split("${").skip(1) {
                 let name: String =
                     piece.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
@@ -149,7 +162,7 @@ fn the_parts_fit_together() {
         let check =
             &one(&resources, "CronJob")["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0];
         let user =
-            check["env"].as_sequence().into_iter().flatten().find(|v| v["name"] == "KOPIA_OVERRIDE_USERNAME");
+            check["env"].as_array().into_iter().flatten().find(|v| v["name"] == "KOPIA_OVERRIDE_USERNAME");
         assert_eq!(user.map(|v| &v["value"]), Some(&source["metadata"]["name"]));
         // All read one Secret.
         let secret = match folder {
@@ -194,28 +207,25 @@ fn variables_reach_their_places() {
 
 #[test]
 fn the_example_for_flux_gives_every_required_variable() {
-    let document = &kustomize::documents(&deploy().join("example/flux-kustomization.yaml"))
-        .unwrap_or_else(|e| panic!("{e}"))[0];
+    let document = &read("example/flux-kustomization.yaml")[0];
     let given = &document["spec"]["postBuild"]["substitute"];
     let variables: BTreeMap<_, _> = given
-        .as_mapping()
+        .as_object()
         .into_iter()
         .flatten()
-        .filter_map(|(name, value)| Some((name.as_str()?, value.as_str()?)))
+        .filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)))
         .collect();
     assert!(apply("example", &variables).is_ok(), "{:?}", apply("example", &variables));
 }
 
 #[test]
 fn policies_touch_pods_of_restores_and_nothing_else() {
-    let kyverno =
-        &kustomize::documents(&deploy().join("policy/kyverno.yaml")).unwrap_or_else(|e| panic!("{e}"))[0];
+    let kyverno = &read("policy/kyverno.yaml")[0];
     assert_eq!(kyverno["metadata"]["annotations"]["pod-policies.kyverno.io/autogen-controllers"], "none");
     let resources = &kyverno["spec"]["rules"][0]["match"]["any"][0]["resources"];
     assert_eq!(resources["kinds"], Value::from(vec!["Pod"]));
     assert_eq!(resources["selector"]["matchLabels"]["batch.kubernetes.io/job-name"], "volsync-dst-*");
-    let policies = kustomize::documents(&deploy().join("policy/mutatingadmissionpolicy.yaml"))
-        .unwrap_or_else(|e| panic!("{e}"));
+    let policies = read("policy/mutatingadmissionpolicy.yaml");
     let spec = &policies[0]["spec"];
     assert_eq!(spec["matchConstraints"]["resourceRules"][0]["resources"], Value::from(vec!["pods"]));
     assert!(
@@ -225,6 +235,6 @@ fn policies_touch_pods_of_restores_and_nothing_else() {
     );
     assert_eq!(policies[1]["spec"]["policyName"], policies[0]["metadata"]["name"]);
     // The cluster-wide value is the overlay: the restore-only image would break every backup.
-    let helm = &kustomize::documents(&deploy().join("helm/values.yaml")).unwrap_or_else(|e| panic!("{e}"))[0];
+    let helm = &read("helm/values.yaml")[0];
     assert_eq!(helm["kopia"]["image"], "rekopia-mover-overlay:TAG");
 }

@@ -1,6 +1,6 @@
 //! The rules of the Pod Security Standard `restricted`, for every pod that the manifests make or have made.
 
-use serde_yaml_ng::Value;
+use serde_json::{Value, json};
 
 use crate::{apply, required};
 
@@ -22,13 +22,13 @@ fn faults(pod: &Value) -> Vec<String> {
         "projected",
         "secret",
     ];
-    for volume in pod["volumes"].as_sequence().into_iter().flatten() {
-        let kinds = volume.as_mapping().into_iter().flat_map(|m| m.keys()).filter_map(Value::as_str);
+    for volume in pod["volumes"].as_array().into_iter().flatten() {
+        let kinds = volume.as_object().into_iter().flat_map(|m| m.keys()).map(String::as_str);
         faults.extend(kinds.filter(|k| *k != "name" && !VOLUMES.contains(k)).map(|k| format!("volume {k}")));
     }
     let of_pod = &pod["securityContext"];
     for list in ["initContainers", "containers", "ephemeralContainers"] {
-        for container in pod[list].as_sequence().into_iter().flatten() {
+        for container in pod[list].as_array().into_iter().flatten() {
             let own = &container["securityContext"];
             let name = container["name"].as_str().unwrap_or_default();
             let mut fault = |what: &str| faults.push(format!("{name}: {what}"));
@@ -38,15 +38,15 @@ fn faults(pod: &Value) -> Vec<String> {
             if own["allowPrivilegeEscalation"] != false {
                 fault("allowPrivilegeEscalation");
             }
-            let dropped = own["capabilities"]["drop"].as_sequence();
+            let dropped = own["capabilities"]["drop"].as_array();
             if !dropped.is_some_and(|all| all.iter().any(|c| c == "ALL")) {
                 fault("capabilities are not dropped");
             }
-            let added = own["capabilities"]["add"].as_sequence().into_iter().flatten();
+            let added = own["capabilities"]["add"].as_array().into_iter().flatten();
             if added.into_iter().any(|c| c != "NET_BIND_SERVICE") {
                 fault("capabilities are added");
             }
-            if container["ports"].as_sequence().into_iter().flatten().any(|p| !p["hostPort"].is_null()) {
+            if container["ports"].as_array().into_iter().flatten().any(|p| !p["hostPort"].is_null()) {
                 fault("hostPort");
             }
             for (field, what) in user_faults(of_pod, own) {
@@ -80,11 +80,10 @@ fn pods(resource: &Value) -> Vec<Value> {
         Some("Job") => vec![resource["spec"]["template"]["spec"].clone()],
         Some("CronJob") => vec![resource["spec"]["jobTemplate"]["spec"]["template"]["spec"].clone()],
         Some("ReplicationDestination" | "ReplicationSource") => {
-            let mut pod: Value = serde_yaml_ng::from_str(
-                "containers: [{name: kopia, securityContext: {allowPrivilegeEscalation: false, \
-                 privileged: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}}]",
-            )
-            .unwrap_or_else(|e| panic!("{e}"));
+            let mut pod = json!({ "containers": [{ "name": "kopia", "securityContext": {
+                "allowPrivilegeEscalation": false, "privileged": false, "readOnlyRootFilesystem": true,
+                "capabilities": { "drop": ["ALL"] },
+            } }] });
             pod["securityContext"] = resource["spec"]["kopia"]["moverSecurityContext"].clone();
             vec![pod]
         }

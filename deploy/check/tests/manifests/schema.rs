@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_yaml_ng::Value;
+use serde_json::Value;
 
 /// Kind → path → type.
 pub(crate) struct Fields(BTreeMap<&'static str, BTreeMap<&'static str, &'static str>>);
@@ -34,8 +34,8 @@ impl Fields {
         if object["metadata"]["name"].as_str().is_none_or(str::is_empty) {
             faults.push(format!("{kind}: no name"));
         }
-        for (key, value) in object.as_mapping().into_iter().flatten() {
-            match key.as_str().unwrap_or_default() {
+        for (key, value) in object.as_object().into_iter().flatten() {
+            match key.as_str() {
                 "apiVersion" | "kind" => {}
                 "metadata" => metadata(kind, value, &mut faults),
                 key => check(fields, kind, key, value, &mut faults),
@@ -46,11 +46,11 @@ impl Fields {
 }
 
 fn metadata(kind: &str, value: &Value, faults: &mut Vec<String>) {
-    for (key, value) in value.as_mapping().into_iter().flatten() {
-        let good = match key.as_str().unwrap_or_default() {
+    for (key, value) in value.as_object().into_iter().flatten() {
+        let good = match key.as_str() {
             "name" | "namespace" => value.is_string(),
             "labels" | "annotations" => {
-                value.as_mapping().is_some_and(|map| map.values().all(Value::is_string))
+                value.as_object().is_some_and(|map| map.values().all(Value::is_string))
             }
             _ => false,
         };
@@ -67,21 +67,21 @@ fn check(fields: &BTreeMap<&str, &str>, kind: &str, path: &str, value: &Value, f
     };
     let good = match *expected {
         "any" => return,
-        "object" => value.is_mapping(),
-        "list" => value.is_sequence(),
+        "object" => value.is_object(),
+        "list" => value.is_array(),
         "string" => value.as_str().is_some_and(|text| !text.is_empty() || path.ends_with("apiGroups[]")),
         "int" => value.is_i64() || value.is_u64(),
-        "bool" => value.is_bool(),
+        "bool" => value.is_boolean(),
         "quantity" => value.as_str().is_some_and(is_quantity) || value.is_u64(),
         other => panic!("fields.txt: type {other}"),
     };
     if !good {
         faults.push(format!("{kind}: {path} is not of type {expected}: {value:?}"));
     }
-    for (key, below) in value.as_mapping().into_iter().flatten() {
-        check(fields, kind, &format!("{path}.{}", key.as_str().unwrap_or_default()), below, faults);
+    for (key, below) in value.as_object().into_iter().flatten() {
+        check(fields, kind, &format!("{path}.{}", key.as_str()), below, faults);
     }
-    for below in value.as_sequence().into_iter().flatten() {
+    for below in value.as_array().into_iter().flatten() {
         check(fields, kind, &format!("{path}[]"), below, faults);
     }
 }

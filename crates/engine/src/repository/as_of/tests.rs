@@ -215,3 +215,33 @@ proptest! {
         let _ = AsOf::parse(&text, &now());
     }
 }
+
+#[test]
+fn since_is_the_beginning_of_the_named_unit() {
+    let at = |text: &str, zone: &str| {
+        let now = now().with_time_zone(self::zone(zone));
+        Timestamp::from_nanosecond(AsOf::parse_since(text, &now).unwrap().into()).unwrap().to_string()
+    };
+    for (text, first) in [
+        ("2026", "2026-01-01T00:00:00Z"),
+        ("2026-11", "2026-11-01T00:00:00Z"),
+        ("2026-11-03", "2026-11-03T00:00:00Z"),
+        ("2026-11-03 12", "2026-11-03T12:00:00Z"),
+        ("2026-11-03T12:30", "2026-11-03T12:30:00Z"),
+        ("2026-11-03T12:30:05.5Z", "2026-11-03T12:30:05.5Z"),
+        ("2026-11-03T12:30+02:00", "2026-11-03T10:30:00Z"),
+    ] {
+        assert_eq!(at(text, "UTC"), first, "{text}");
+    }
+    // Clocks go forward over 02:30, and show it twice in autumn: the first instant counts.
+    assert_eq!(at("2026-03-29T02:30", BERLIN), "2026-03-29T01:00:00Z");
+    assert_eq!(at("2026-10-25T02:30", BERLIN), "2026-10-25T00:30:00Z");
+    for relative in ["today", "yesterday", "last-month", "last-year", "3d-ago", "2 hours ago", "now"] {
+        let first = AsOf::parse_since(relative, &now()).unwrap();
+        let AsOf::Until(last) = AsOf::parse(relative, &now()).unwrap() else { panic!("{relative}") };
+        assert!(first <= last, "{relative}");
+    }
+    for wrong in ["latest", "oldest", "", "2026-13"] {
+        assert_eq!(AsOf::parse_since(wrong, &now()).unwrap_err().kind(), ErrorKind::Usage, "{wrong}");
+    }
+}

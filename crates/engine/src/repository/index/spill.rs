@@ -99,8 +99,8 @@ impl SortedFile {
         Ok(())
     }
 
-    /// The record with this key among those of a range.
-    pub(super) fn search(&self, records: Range<usize>, key: Key) -> io::Result<Option<Record>> {
+    /// The record with this key among those of a range, with its number.
+    pub(super) fn search(&self, records: Range<usize>, key: Key) -> io::Result<Option<(usize, Record)>> {
         let Range { mut start, end } = records;
         let mut end = end.min(self.len);
         // So many share their first bits only in an index that somebody has made up.
@@ -111,7 +111,7 @@ impl SortedFile {
             let record = Record::from_bytes(&bytes);
             match record.key().cmp(&key) {
                 Ordering::Less => start = middle + 1,
-                Ordering::Equal => return Ok(Some(record)),
+                Ordering::Equal => return Ok(Some((middle, record))),
                 Ordering::Greater => end = middle,
             }
         }
@@ -120,7 +120,7 @@ impl SortedFile {
         self.file.read_exact_at(bytes, (start * Record::BYTES) as u64)?;
         let found = bytes.as_chunks().0;
         let place = found.binary_search_by_key(&key, |bytes| Record::from_bytes(bytes).key());
-        Ok(place.ok().map(|place| Record::from_bytes(&found[place])))
+        Ok(place.ok().map(|place| (start + place, Record::from_bytes(&found[place]))))
     }
 }
 

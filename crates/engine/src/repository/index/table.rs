@@ -42,16 +42,54 @@ impl ContentIndex {
     /// # Errors
     /// [`ErrorKind::Storage`] when the table is in a file that cannot be read.
     pub(crate) fn find(&self, id: &ContentId) -> Result<Option<Location>> {
+        Ok(self.place(id)?.map(|(_, location)| location))
+    }
+
+    /// The number of `id` in the table, from 0 in its order, and where it is.
+    ///
+    /// # Errors
+    /// Those of [`find`](Self::find).
+    pub(crate) fn place(&self, id: &ContentId) -> Result<Option<(u32, Location)>> {
         let key = key_of(id);
         let range = self.fanout.find(key.0);
         let found = match &self.records {
             Records::Memory(records) => {
-                let candidates = records.get(range).unwrap_or_default();
-                candidates.binary_search_by_key(&key, Record::key).ok().map(|i| candidates[i])
+                let candidates = records.get(range.clone()).unwrap_or_default();
+                let found = candidates.binary_search_by_key(&key, Record::key).ok();
+                found.map(|i| (range.start + i, candidates[i]))
             }
             Records::File { sorted, .. } => sorted.search(range, key).map_err(unread)?,
         };
-        Ok(found.and_then(|record| record.location(&self.compressions)))
+        let placed = |(n, record): (usize, Record)| {
+            Some((u32::try_from(n).ok()?, record.location(&self.compressions)?))
+        };
+        Ok(found.and_then(placed))
+    }
+
+    /// Gives the contents whose number `wants`, in the order of the table, with their numbers. The IDs are those of lookups.
+    ///
+    /// # Errors
+    /// Those of [`find`](Self::find).
+    pub(crate) fn each(
+        &self,
+        wants: impl Fn(u32) -> bool,
+        mut each: impl FnMut(u32, ContentId, Location),
+    ) -> Result<()> {
+        let mut number = 0;
+        let mut look = |record: &Record| {
+            if wants(number)
+                && let Ok(id) = ContentId::new(record.prefix(), &record.tail)
+                && let Some(location) = record.location(&self.compressions)
+            {
+                each(number, id, location);
+            }
+            number += 1;
+        };
+        match &self.records {
+            Records::Memory(records) => records.iter().for_each(&mut look),
+            Records::File { sorted, .. } => sorted.for_each(&mut look).map_err(unread)?,
+        }
+        Ok(())
     }
 
     /// The name of a pack that a [`Location`] of this index points to.
@@ -71,9 +109,9 @@ impl ContentIndex {
         }
     }
 
-    /// How many packs the entries name.
-    pub(crate) fn pack_count(&self) -> usize {
-        self.packs.len()
+    /// The packs that the entries name, by number.
+    pub(crate) fn packs(&self) -> &[BlobId] {
+        &self.packs
     }
 
     /// The packs that index blobs name; all others are named by their own indexes alone.

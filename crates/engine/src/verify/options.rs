@@ -1,0 +1,22 @@
+//! How several trees are verified.
+
+use std::time::Duration;
+
+use crate::restore::options::VerifyOptions;
+
+/// How several trees are verified, and how much of them.
+#[derive(Debug, Clone, Default)]
+pub struct SetOptions {
+    /// As of one tree.
+    pub verify: VerifyOptions,
+    /// Reads no file data: packs are looked up in a listing, whether they are there and long enough.
+    pub presence: bool,
+    /// Reads only this part of all needed bytes, from 0 to 1: first what was never read, then what was read longest ago.
+    pub sample: Option<f64>,
+    /// Reads no more file data than this, in bytes of packs.
+    pub max_bytes: Option<u64>,
+    /// Asks for nothing more after this time.
+    pub max_time: Option<Duration>,
+    /// What is written down as the time of what is read: seconds since 1970.
+    pub now: i64,
+}
