@@ -224,14 +224,14 @@ mod tests {
     async fn open(corpus: &Path) -> Repository {
         let blobs = rekopia::blob::connect(&rekopia::blob::Settings::path(corpus.join("kopia"))).await;
         let password = Password::new(PASSWORD);
-        Repository::open(blobs.unwrap(), &password, &OpenOptions::default(), &Silent).await.unwrap()
+        Repository::open(blobs.unwrap(), &password, &OpenOptions::default(), Arc::new(Silent)).await.unwrap()
     }
 
     async fn restore(repository: &Repository, previous: usize, target: &Path) {
-        let selection = Selection { previous, ..Selection::default() };
+        let selection = Selection::default().previous(previous);
         let reference = Reference::parse("bench@host:/data").unwrap();
         let from = repository.resolve(&reference, &selection).await.unwrap();
-        let options = RestoreOptions { sync: SyncMode::None, ..RestoreOptions::default() };
+        let options = RestoreOptions::default().sync(SyncMode::None);
         let report = repository.restore(&from, target, &options, Arc::new(Silent)).await.unwrap();
         assert!(report.is_complete(), "{:?}", report.failures());
     }

@@ -209,10 +209,10 @@ mod tests {
 
             let password = Password::new(PASSWORD);
             let repository =
-                Repository::open(blobs, &password, &OpenOptions::default(), &Silent).await.unwrap();
+                Repository::open(blobs, &password, &OpenOptions::default(), Arc::new(Silent)).await.unwrap();
             let reference = Reference::parse("bench@host:/data").unwrap();
             let from = repository.resolve(&reference, &Selection::default()).await.unwrap();
-            let options = RestoreOptions { sync: SyncMode::None, ..RestoreOptions::default() };
+            let options = RestoreOptions::default().sync(SyncMode::None);
             let target = setting.dir.path().join("target");
             let report = repository.restore(&from, &target, &options, Arc::new(Silent)).await.unwrap();
             assert!(report.is_complete(), "{:?}", report.failures());

@@ -71,23 +71,19 @@ pub(crate) fn read(env: &Env) -> Result<Settings, String> {
 }
 
 fn b2(env: &Env, bucket: &str) -> B2Settings {
-    B2Settings {
-        bucket: bucket.to_owned(),
-        key_id: text(env, &["B2_ACCOUNT_ID"]),
-        key: secret(env, &["B2_APPLICATION_KEY"]),
-        ca_file: custom_ca(env),
-        ..B2Settings::default()
-    }
+    B2Settings::default()
+        .bucket(bucket.to_owned())
+        .key_id(text(env, &["B2_ACCOUNT_ID"]))
+        .key(secret(env, &["B2_APPLICATION_KEY"]))
+        .ca_file(custom_ca(env))
 }
 
 fn webdav(env: &Env, url: &str) -> WebdavSettings {
-    WebdavSettings {
-        url: url.to_owned(),
-        username: text(env, &["WEBDAV_USERNAME"]),
-        password: secret(env, &["WEBDAV_PASSWORD"]),
-        ca_file: custom_ca(env),
-        ..WebdavSettings::default()
-    }
+    WebdavSettings::default()
+        .url(url.to_owned())
+        .username(text(env, &["WEBDAV_USERNAME"]))
+        .password(secret(env, &["WEBDAV_PASSWORD"]))
+        .ca_file(custom_ca(env))
 }
 
 fn checked_path(path: &str) -> Result<Settings, String> {
@@ -197,42 +193,42 @@ fn s3(env: &Env, repository: &str) -> Result<S3Settings, String> {
         Some((scheme, bare)) => (bare, scheme.eq_ignore_ascii_case("http")),
         None => (endpoint, false),
     };
-    Ok(S3Settings {
-        bucket: bucket.to_owned(),
-        prefix: prefix(rest)?,
-        endpoint: endpoint.trim_end_matches('/').to_owned(),
-        do_not_use_tls: plain || env.flag("KOPIA_S3_DISABLE_TLS") || env.flag("AWS_S3_DISABLE_TLS"),
-        ca_file: custom_ca(env),
-        access_key_id: text(env, &["AWS_ACCESS_KEY_ID"]),
-        secret_access_key: secret(env, &["AWS_SECRET_ACCESS_KEY"]),
-        session_token: secret(env, &["AWS_SESSION_TOKEN"]),
-        region: text(env, &["AWS_REGION", "AWS_DEFAULT_REGION"]),
-        ..S3Settings::default()
-    })
+    Ok(S3Settings::default()
+        .bucket(bucket.to_owned())
+        .prefix(prefix(rest)?)
+        .endpoint(endpoint.trim_end_matches('/').to_owned())
+        .do_not_use_tls(plain || env.flag("KOPIA_S3_DISABLE_TLS") || env.flag("AWS_S3_DISABLE_TLS"))
+        .ca_file(custom_ca(env))
+        .access_key_id(text(env, &["AWS_ACCESS_KEY_ID"]))
+        .secret_access_key(secret(env, &["AWS_SECRET_ACCESS_KEY"]))
+        .session_token(secret(env, &["AWS_SESSION_TOKEN"]))
+        .region(text(env, &["AWS_REGION", "AWS_DEFAULT_REGION"])))
 }
 
 fn azure(env: &Env, container: &str) -> AzureSettings {
-    AzureSettings {
-        container: container.to_owned(),
-        storage_account: text(
+    AzureSettings::default()
+        .container(container.to_owned())
+        .storage_account(text(
             env,
             &["KOPIA_AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_ACCOUNT", "AZURE_ACCOUNT_NAME"],
-        ),
-        storage_key: secret(env, &["KOPIA_AZURE_STORAGE_KEY", "AZURE_STORAGE_KEY", "AZURE_ACCOUNT_KEY"]),
-        sas_token: secret(env, &["AZURE_STORAGE_SAS_TOKEN", "AZURE_ACCOUNT_SAS"]),
-        storage_domain: match env.text("AZURE_ENDPOINT_SUFFIX") {
+        ))
+        .storage_key(secret(env, &["KOPIA_AZURE_STORAGE_KEY", "AZURE_STORAGE_KEY", "AZURE_ACCOUNT_KEY"]))
+        .sas_token(secret(env, &["AZURE_STORAGE_SAS_TOKEN", "AZURE_ACCOUNT_SAS"]))
+        .storage_domain(match env.text("AZURE_ENDPOINT_SUFFIX") {
             Some(suffix) => format!("blob.{}", suffix.trim_start_matches('.')),
             None => String::new(),
-        },
-        ca_file: custom_ca(env),
-        ..AzureSettings::default()
-    }
+        })
+        .ca_file(custom_ca(env))
 }
 
 fn gcs(env: &Env, bucket: &str) -> GcsSettings {
     let (credentials_file, credentials) = path_or_contents(env.text("GOOGLE_APPLICATION_CREDENTIALS"));
     let (bucket, ca_file) = (bucket.to_owned(), custom_ca(env));
-    GcsSettings { bucket, credentials_file, credentials, ca_file, ..GcsSettings::default() }
+    GcsSettings::default()
+        .bucket(bucket)
+        .credentials_file(credentials_file)
+        .credentials(credentials)
+        .ca_file(ca_file)
 }
 
 fn sftp(env: &Env, host: &str) -> Result<SftpSettings, String> {
@@ -246,18 +242,16 @@ fn sftp(env: &Env, host: &str) -> Result<SftpSettings, String> {
         false => (String::new(), known_hosts),
     };
     let known_hosts_data = env.text("SFTP_KNOWN_HOSTS_DATA").map_or(lines, str::to_owned);
-    Ok(SftpSettings {
-        host: host.to_owned(),
-        port: port.parse().map_err(|_| format!("SFTP_PORT: {port:?} is not a port"))?,
-        path: path.to_owned(),
-        username: text(env, &["SFTP_USERNAME"]),
-        password: secret(env, &["SFTP_PASSWORD"]),
-        keyfile,
-        key_data,
-        known_hosts_file,
-        known_hosts_data,
-        ..SftpSettings::default()
-    })
+    Ok(SftpSettings::default()
+        .host(host.to_owned())
+        .port(port.parse().map_err(|_| format!("SFTP_PORT: {port:?} is not a port"))?)
+        .path(path.to_owned())
+        .username(text(env, &["SFTP_USERNAME"]))
+        .password(secret(env, &["SFTP_PASSWORD"]))
+        .keyfile(keyfile)
+        .key_data(key_data)
+        .known_hosts_file(known_hosts_file)
+        .known_hosts_data(known_hosts_data))
 }
 
 fn rclone(env: &Env, remote: &str) -> RcloneSettings {
@@ -267,13 +261,11 @@ fn rclone(env: &Env, remote: &str) -> RcloneSettings {
         Some(contents) => (None, Secret::new(contents)),
         None => (None, Secret::default()),
     };
-    RcloneSettings {
-        remote_path: remote.to_owned(),
-        rclone_exe: text(env, &["RCLONE_EXE"]),
-        rclone_args: path.map(|path| vec![format!("--config={path}")]),
-        embedded_config: contents,
-        ..RcloneSettings::default()
-    }
+    RcloneSettings::default()
+        .remote_path(remote.to_owned())
+        .rclone_exe(text(env, &["RCLONE_EXE"]))
+        .rclone_args(path.map(|path| vec![format!("--config={path}")]))
+        .embedded_config(contents)
 }
 
 /// Lower-case letters, digits, `.` and `-`, 3 to 63 of them, alphanumeric at both ends, no address.

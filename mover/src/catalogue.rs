@@ -1,6 +1,7 @@
 //! What a repository holds, source by source, for whoever takes stock.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rekopia::{Cancel, Snapshot, Snapshots, Source};
 
@@ -70,7 +71,7 @@ pub fn restore_identity(variables: &BTreeMap<String, String>) -> String {
 async fn read(variables: &BTreeMap<String, String>, cancel: &Cancel) -> Result<Catalogue, Outcome> {
     let scratch = outside::scratch()?;
     let config = outside::config(variables, &scratch)?;
-    let log = Log::default();
+    let log = Arc::new(Log::default());
     let reading = async {
         let repository = open(&config, &log, false).await?;
         if let Some(refused) = wrong_repository(&config, &repository) {
@@ -92,7 +93,7 @@ fn taken_stock(repository: &str, snapshots: &Snapshots) -> Catalogue {
         of_source.entry(&snapshot.source).or_default().push(snapshot);
     }
     let named = |(source, mut own): (&Source, Vec<&Snapshot>)| {
-        own.sort_by_key(|snapshot| snapshot.start_ns);
+        own.sort_by_key(|snapshot| snapshot.start.unix_nanos());
         (one_line(&source.to_string(), 300), backups(&own))
     };
     Catalogue {
@@ -110,10 +111,11 @@ fn backups(own: &[&Snapshot]) -> Backups {
         Backups { complete: complete.len(), incomplete: own.len() - complete.len(), ..Backups::default() };
     if let Some(newest) = complete.last() {
         backups.newest = Some(Choice::of(newest));
-        backups.ended = crate::findings::when(newest.end_ns);
+        backups.ended = crate::findings::when(newest.end.unix_nanos());
         backups.errors = Recorded::of(newest).count;
         // How long ago does not matter to whoever takes stock.
-        backups.fuller = identity::shrunk(newest, own, newest.start_ns).map(|shrunk| Choice::of(shrunk.good));
+        backups.fuller =
+            identity::shrunk(newest, own, newest.start.unix_nanos()).map(|shrunk| Choice::of(shrunk.good));
     }
     backups
 }

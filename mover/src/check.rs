@@ -1,6 +1,7 @@
 //! The mover's `check`, outside of the cluster: what it would do with an application's own settings.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rekopia::{Cancel, Pace, Repository, human_size};
@@ -77,7 +78,7 @@ pub async fn plan(
     pace: Option<Pace>,
     cancel: &Cancel,
 ) -> Vec<Judgement> {
-    let pace = pace.map(|pace| Pace { disk: false, ..pace });
+    let pace = pace.map(|pace| pace.disk(false));
     let opened = match restores.first() {
         Some((variables, _)) if restores.len() > 1 => opened(variables, cancel).await,
         _ => None,
@@ -96,7 +97,7 @@ type Opened = (Repository, Duration);
 async fn opened(variables: &BTreeMap<String, String>, cancel: &Cancel) -> Option<Opened> {
     let scratch = outside::scratch().ok()?;
     let config = outside::config(variables, &scratch).ok()?;
-    let (began, log) = (Instant::now(), Log::default());
+    let (began, log) = (Instant::now(), Arc::new(Log::default()));
     let opened = cancel.run_until_cancelled(run::open(&config, &log, false)).await?;
     Some((opened.ok()?, began.elapsed()))
 }

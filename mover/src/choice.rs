@@ -32,21 +32,23 @@ pub(crate) fn choose<'a>(
         return Err(Box::new(nothing(config, snapshots, unique, &mut findings.identities)));
     }
     let passed_over = selection.passed_over.clone();
-    let newest = Selection { passed_over, ..Selection::default() }.choose(&own);
+    let newest = Selection::default().passed_over(passed_over).choose(&own);
     let Some(chosen) = selection.choose(&own) else {
         return Err(Box::new(no_match(source, &own)));
     };
     findings.chosen = Some(Choice::of(chosen));
-    for skipped in own.iter().filter(|s| s.start_ns > chosen.start_ns && s.incomplete.is_some()) {
+    for skipped in
+        own.iter().filter(|s| s.start.unix_nanos() > chosen.start.unix_nanos() && s.incomplete.is_some())
+    {
         let why = skipped.incomplete.as_deref().unwrap_or_default();
-        let (why, when) = (one_line(why, 100), when(skipped.start_ns));
+        let (why, when) = (one_line(why, 100), when(skipped.start.unix_nanos()));
         let what = format!("skipping the incomplete snapshot {} of {when} ({why})", skipped.id);
         say(&format!("WARN: {what}"));
         findings.warnings.push(what);
     }
     let now = i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX);
-    if chosen.start_ns > now.saturating_add(CLOCKS_DIFFER) {
-        let when = when(chosen.start_ns);
+    if chosen.start.unix_nanos() > now.saturating_add(CLOCKS_DIFFER) {
+        let when = when(chosen.start.unix_nanos());
         warnings
             .push(format!("snapshot {} is dated in the future, {when}: a clock was or is wrong", chosen.id));
     }
@@ -55,11 +57,11 @@ pub(crate) fn choose<'a>(
         && newest.is_some_and(|n| n.id == chosen.id)
         && let Some(shrunk) = identity::shrunk(chosen, &own, now)
     {
-        let instant = when(shrunk.good.start_ns);
+        let instant = when(shrunk.good.start.unix_nanos());
         let what = format!(
             "snapshot {} of {} has lost most of what {} of {instant} had",
             chosen.id,
-            when(chosen.start_ns),
+            when(chosen.start.unix_nanos()),
             shrunk.good.id
         );
         if shrunk.recent && !config.settings.accept_shrunk {
@@ -85,7 +87,7 @@ fn no_match(source: &Source, own: &[&Snapshot]) -> Outcome {
         );
         return Outcome::failed(13, "no-such-snapshot", what);
     }
-    let oldest = own.first().map_or_else(String::new, |s| when(s.start_ns));
+    let oldest = own.first().map_or_else(String::new, |s| when(s.start.unix_nanos()));
     let what = format!(
         "no snapshot of {source} matches: {complete} complete of {} exist, the oldest of {oldest}; \
          correct restoreAsOf or previous",
@@ -105,7 +107,7 @@ fn recorded_errors(config: &Config, chosen: &Snapshot) -> Result<Option<String>,
     let what = format!(
         "snapshot {} of {} recorded {} errors when it was taken{named}",
         chosen.id,
-        when(chosen.start_ns),
+        when(chosen.start.unix_nanos()),
         recorded.count
     );
     for line in &recorded.lines {
@@ -126,11 +128,11 @@ fn nothing(config: &Config, snapshots: &Snapshots, unique: &str, named: &mut Vec
     let mut meant: Vec<&Snapshot> = misses.near;
     meant.extend(misses.orphaned);
     let listed = |snapshot: &&Snapshot| {
-        let time = jiff::Timestamp::from_nanosecond(snapshot.end_ns.into()).unwrap_or_default();
+        let time = jiff::Timestamp::from_nanosecond(snapshot.end.unix_nanos().into()).unwrap_or_default();
         one_line(&format!("{} {}", snapshot.source, time.strftime("%Y-%m-%d %H:%M:%S")), 120)
     };
     if !meant.is_empty() && !config.settings.ignore_near_miss {
-        meant.sort_by_key(|s| s.start_ns);
+        meant.sort_by_key(|s| s.start.unix_nanos());
         let from = meant.len().saturating_sub(4);
         let mut details: Vec<String> = meant[from..].iter().map(listed).collect();
         details.push(format!("No snapshots found for {source}"));

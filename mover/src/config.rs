@@ -2,8 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use jiff::tz::TimeZone;
-use rekopia::{AsOf, Password, Receipting, RestoreOptions, Selection, Source};
+use rekopia::{AsOf, Password, Receipting, RestoreOptions, Selection, Source, Zone};
 
 use crate::env::Env;
 use crate::outcome::{Outcome, termination_log};
@@ -136,18 +135,16 @@ pub(crate) fn source(env: &Env) -> Source {
 /// How to restore, before the arguments say more.
 fn options(env: &Env, settings: &Settings, operation: Operation) -> RestoreOptions {
     let restores = operation == Operation::Restore;
-    RestoreOptions {
-        delete_extra: env.flag("KOPIA_ENABLE_FILE_DELETION"),
-        memory_bytes: settings.memory.unwrap_or_else(rekopia::memory_bytes),
-        parallel: settings.parallel.unwrap_or(0).into(),
-        verify: settings.verify,
+    RestoreOptions::default()
+        .delete_extra(env.flag("KOPIA_ENABLE_FILE_DELETION"))
+        .memory_bytes(settings.memory.unwrap_or_else(rekopia::memory_bytes))
+        .parallel(settings.parallel.unwrap_or(0).into())
+        .verify(settings.verify)
         // Of what is not restored there is none.
-        receipt: if restores { settings.receipt.clone() } else { Receipting::Off },
-        max_delete: settings.max_delete,
-        delete_first: settings.delete_first,
-        dry_run: operation == Operation::Check,
-        ..RestoreOptions::default()
-    }
+        .receipt(if restores { settings.receipt.clone() } else { Receipting::Off })
+        .max_delete(settings.max_delete)
+        .delete_first(settings.delete_first)
+        .dry_run(operation == Operation::Check)
 }
 
 /// The files of further certificate authorities.
@@ -205,10 +202,10 @@ fn selection(env: &Env) -> Result<(Selection, bool), String> {
     }
     // No relative forms: a Job may run again days later, and it has to choose the same.
     let as_of = env.text("KOPIA_RESTORE_AS_OF").map(|text| {
-        AsOf::parse_absolute(text, &TimeZone::system()).map_err(|e| format!("KOPIA_RESTORE_AS_OF: {e}"))
+        AsOf::parse_absolute(text, &Zone::system()).map_err(|e| format!("KOPIA_RESTORE_AS_OF: {e}"))
     });
     let as_of = as_of.transpose()?;
     let previous = previous.unwrap_or(0);
     let chosen = as_of.is_some() || previous > 0;
-    Ok((Selection { previous, ..as_of.unwrap_or(AsOf::Latest).selection() }, chosen))
+    Ok((as_of.unwrap_or(AsOf::Latest).selection().previous(previous), chosen))
 }

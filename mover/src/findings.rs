@@ -74,7 +74,7 @@ impl Choice {
         let totals = root.and_then(|root| root.summary.as_ref()).map(|summary| (summary.files, summary.size));
         // A snapshot of a single file has no summary.
         let (files, bytes) = totals.or_else(|| root.map(|root| (1, root.size))).unwrap_or_default();
-        Choice { id: snapshot.id.to_string(), start: when(snapshot.start_ns), files, bytes }
+        Choice { id: snapshot.id.to_string(), start: when(snapshot.start.unix_nanos()), files, bytes }
     }
 }
 

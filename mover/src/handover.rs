@@ -2,12 +2,12 @@
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::sync::Arc;
 
 use rekopia::Error;
 
 use crate::config::Config;
 use crate::env::Env;
-use crate::log::Log;
 use crate::outcome::Outcome;
 use crate::run;
 use crate::say::say;
@@ -23,7 +23,7 @@ pub(crate) async fn before(config: &Config) -> Outcome {
         );
         return Outcome::failed(2, "no-stock-script", what);
     }
-    match run::open(config, &Log::default(), false).await {
+    match run::open(config, &Arc::default(), false).await {
         Ok(repository) => match repository.index_damage().first() {
             // What writes next must not take what is hidden for what is not there.
             Some(damage) => failure(config, damage).await,

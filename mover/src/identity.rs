@@ -18,11 +18,11 @@ pub(crate) struct Misses<'a> {
 
 /// Looks through all snapshots of a repository that has none of `wanted`.
 pub(crate) fn misses<'a>(all: &'a [Snapshot], wanted: &Source) -> Misses<'a> {
-    let newest_of_all = all.iter().map(|s| s.start_ns).max().unwrap_or(0);
+    let newest_of_all = all.iter().map(|s| s.start.unix_nanos()).max().unwrap_or(0);
     let mut newest: Vec<&Snapshot> = Vec::new();
     for snapshot in all {
         match newest.iter_mut().find(|s| s.source == snapshot.source) {
-            Some(known) if known.start_ns < snapshot.start_ns => *known = snapshot,
+            Some(known) if known.start.unix_nanos() < snapshot.start.unix_nanos() => *known = snapshot,
             Some(_) => {}
             None => newest.push(snapshot),
         }
@@ -33,7 +33,7 @@ pub(crate) fn misses<'a>(all: &'a [Snapshot], wanted: &Source) -> Misses<'a> {
         if source.host == wanted.host && fold(&source.user) == fold(&wanted.user) {
             misses.near.push(snapshot);
         } else if source.user == wanted.user && source.path == wanted.path {
-            let orphaned = snapshot.start_ns < newest_of_all.saturating_sub(48 * HOUR);
+            let orphaned = snapshot.start.unix_nanos() < newest_of_all.saturating_sub(48 * HOUR);
             if orphaned { misses.orphaned.push(snapshot) } else { misses.elsewhere.push(snapshot) }
         }
     }
@@ -50,7 +50,7 @@ pub(crate) fn related<'a>(all: &'a [Snapshot], wanted: &Source) -> Vec<&'a Sourc
         };
         let user = &s.source.user;
         let begins_alike = joined(user, &wanted.user) || joined(&wanted.user, user);
-        (!begins_alike, std::cmp::Reverse(s.start_ns))
+        (!begins_alike, std::cmp::Reverse(s.start.unix_nanos()))
     });
     let mut sources: Vec<&Source> = Vec::new();
     for snapshot in related {
@@ -93,8 +93,8 @@ pub(crate) fn shrunk<'a>(chosen: &Snapshot, candidates: &[&'a Snapshot], now_ns:
         return None;
     }
     let good = complete.iter().rev().find(|s| !small(s))?;
-    let first_small = complete.iter().find(|s| s.start_ns > good.start_ns)?;
-    Some(Shrunk { good, recent: now_ns - first_small.start_ns < 14 * 24 * HOUR })
+    let first_small = complete.iter().find(|s| s.start.unix_nanos() > good.start.unix_nanos())?;
+    Some(Shrunk { good, recent: now_ns - first_small.start.unix_nanos() < 14 * 24 * HOUR })
 }
 
 /// Bytes and files, where the snapshot's root records them.

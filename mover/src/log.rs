@@ -75,8 +75,7 @@ mod tests {
 
     #[test]
     fn progress_is_one_line_of_fields() {
-        let mut progress =
-            Progress { files: 12, total_files: 340, bytes: 5, total_bytes: 4096, ..Progress::default() };
+        let mut progress = Progress::default().files(12).total_files(340).bytes(5).total_bytes(4096);
         assert_eq!(progress_line(&progress), "INFO: PROGRESS files=12/340 bytes=5/4096 rate=0 eta=?");
         (progress.bytes_per_second, progress.eta_seconds) = (1000, Some(4));
         let line = progress_line(&progress);

@@ -354,10 +354,10 @@ mod tests {
     fn a_check_says_what_would_change_and_go() {
         let mut report = Report::default();
         let first = vec!["old".to_owned(), "x".repeat(30_000_000)];
-        let deletion = rekopia::Deletion { entries: 12, first, of: 40, before_writing: true };
+        let deletion = rekopia::Deletion::default().entries(12).first(first).of(40).before_writing(true);
         let first_changed = vec!["a".into()];
         report.planned =
-            Some(rekopia::Planned { changed: 3, first_changed, deletion, ..rekopia::Planned::default() });
+            Some(rekopia::Planned::default().changed(3).first_changed(first_changed).deletion(deletion));
         report.protected = 2;
         let (repository, snapshot) = (String::new(), String::new());
         let (times, warnings) = (Times::default(), Vec::new());

@@ -54,16 +54,14 @@ async fn outcome_of(ended: rekopia::Result<Outcome>, config: &Config, cancel: &C
 const IN_FLIGHT: usize = 8;
 
 /// Opens the repository; an error names the place.
-pub(crate) async fn open(config: &Config, log: &Log, salvage: bool) -> rekopia::Result<Repository> {
+pub(crate) async fn open(config: &Config, log: &Arc<Log>, salvage: bool) -> rekopia::Result<Repository> {
     let in_flight = if config.options.parallel > 0 { config.options.parallel } else { IN_FLIGHT };
-    let limits = LayerOptions { in_flight: Some(in_flight), ..LayerOptions::default() };
-    let options = OpenOptions {
-        ignore_upgrade_lock: true,
-        index_memory_bytes: rekopia::index_memory_bytes(),
-        index_dir: config.cache_dir.clone(),
-        salvage,
-        ..OpenOptions::default()
-    };
+    let limits = LayerOptions::default().in_flight(Some(in_flight));
+    let options = OpenOptions::default()
+        .ignore_upgrade_lock(true)
+        .index_memory_bytes(rekopia::index_memory_bytes())
+        .index_dir(config.cache_dir.clone())
+        .salvage(salvage);
     let mut opened = open_at(config, &config.storage, &limits, &options, log).await;
     if opened.as_ref().is_err_and(|e| e.is_from_storage(BlobErrorKind::Denied))
         && let Some(storage) = config.storage.with_trimmed_password()
@@ -83,15 +81,15 @@ async fn open_at(
     storage: &rekopia_blob::Settings,
     limits: &LayerOptions,
     options: &OpenOptions,
-    log: &Log,
+    log: &Arc<Log>,
 ) -> rekopia::Result<Repository> {
     let blobs = rekopia_blob::connect_with(storage, limits).await;
     let blobs = blobs.map_err(|e| Error::from_storage(e, "cannot reach the repository"))?;
-    let opened = Repository::open(blobs.clone(), &config.password, options, log).await;
+    let opened = Repository::open(blobs.clone(), &config.password, options, Arc::clone(log) as _).await;
     match (opened, &config.raw_password) {
         (Err(e), Some(raw)) if e.kind() == ErrorKind::InvalidPassword => {
             say("INFO: the password does not fit; trying it with the white space around it");
-            Repository::open(blobs, raw, options, log).await
+            Repository::open(blobs, raw, options, Arc::clone(log) as _).await
         }
         (opened, _) => opened,
     }
@@ -162,7 +160,7 @@ async fn restore_from(
     };
     let id = chosen.id.to_string();
     let source = one_line(&chosen.source.to_string(), 300);
-    say(&format!("INFO: Selected snapshot with id: {id} ({}, {source})", when(chosen.start_ns)));
+    say(&format!("INFO: Selected snapshot with id: {id} ({}, {source})", when(chosen.start.unix_nanos())));
     say(&format!("INFO: {} MiB of memory for data in flight", config.options.memory_bytes >> 20));
     let reference = Reference::of_id(id.clone());
     let selection = Selection::default();
@@ -170,7 +168,7 @@ async fn restore_from(
     let Some(from) = resolved.transpose()? else { return Ok(Outcome::Stopped(None)) };
     log.took("select", began.elapsed());
     let began = Instant::now();
-    let options = RestoreOptions { cancel: cancel.clone(), ..config.options.clone() };
+    let options = config.options.clone().cancel(cancel.clone());
     let watching = Arc::clone(log) as Arc<dyn Observer>;
     let report = repository.restore(&from, &config.data_dir, &options, watching).await?;
     // What is told is what the pod asked in all.
@@ -180,7 +178,7 @@ async fn restore_from(
     warnings.extend(receipt(repository, &from, &options, &report));
     let done = Done {
         repository: repository.info().unique_id.clone(),
-        snapshot: format!("{id} of {}", when(chosen.start_ns)),
+        snapshot: format!("{id} of {}", when(chosen.start.unix_nanos())),
         dry: config.operation == Operation::Check,
         times: log.times(),
         warnings,
@@ -262,7 +260,11 @@ async fn beyond(
     }
     let unindexed = repository.unindexed().await?;
     let Some(packs) = unindexed.counted() else { return Ok(None) };
-    let own = unindexed.snapshots().iter().filter(|s| s.source == config.source).max_by_key(|s| s.start_ns);
+    let own = unindexed
+        .snapshots()
+        .iter()
+        .filter(|s| s.source == config.source)
+        .max_by_key(|s| s.start.unix_nanos());
     let what = match (own, unindexed.unreadable().first()) {
         (Some(s), _) => format!(
             "{packs}, one holds snapshot {} of {}: index blobs are missing; salvage reads it",

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use globset::GlobSetBuilder;
-use rekopia::{Error, ErrorKind, Report};
+use rekopia::{Error, ErrorKind, Hint, Report};
 use rekopia_blob::BlobErrorKind;
 
 use crate::config::{Config, Operation};
@@ -20,7 +20,7 @@ pub(crate) fn judge(config: &Config, mut done: Done) -> Outcome {
         return Outcome::Stopped(Some(Box::new(done)));
     }
     if let Some(fatal) = &done.report.fatal {
-        let message = with_remedy(kind, failed_line(fatal, 400));
+        let message = with_remedy(kind, None, failed_line(fatal, 400));
         return failed(kind, name(kind), message, done);
     }
     done.warnings.extend(undeleted(&done.report));
@@ -43,7 +43,7 @@ fn missing(report: &Report) -> String {
     let cause = report.failures.first().map(|f| format!(": {}", failed_line(f, 300))).unwrap_or_default();
     let message = format!("{} entries are not as in the snapshot{cause}", report.failed);
     match report.failures.iter().find(|f| f.kind != ErrorKind::Corrupt) {
-        Some(other) => with_remedy(other.kind, message),
+        Some(other) => with_remedy(other.kind, None, message),
         None => format!("{message}; repair the cause, or set onMissing: accept"),
     }
 }
@@ -82,9 +82,9 @@ pub(crate) async fn failure(config: &Config, e: &Error) -> Outcome {
         ErrorKind::NoRepository => no_repository(config, &one_line(&message, 200), place_is_missing(e)).await,
         ErrorKind::InvalidPassword => {
             let message = format!("invalid repository password, or a damaged format blob: {message}");
-            Outcome::failed(kind.exit_code(), name(kind), with_remedy(kind, message))
+            Outcome::failed(kind.exit_code(), name(kind), with_remedy(kind, e.hint(), message))
         }
-        _ => Outcome::failed(kind.exit_code(), name(kind), with_remedy(kind, message)),
+        _ => Outcome::failed(kind.exit_code(), name(kind), with_remedy(kind, e.hint(), message)),
     }
 }
 
@@ -121,10 +121,9 @@ async fn no_repository(config: &Config, message: &str, place_is_missing: bool) -
 }
 
 /// What a person can do comes last: the operator keeps the end.
-fn with_remedy(kind: ErrorKind, message: String) -> String {
+fn with_remedy(kind: ErrorKind, hint: Option<&Hint>, message: String) -> String {
     let remedy = match kind {
-        // The engine's words for room that only deleting first would make.
-        ErrorKind::Destination if message.contains("before anything is written, which was not allowed") => {
+        ErrorKind::Destination if hint == Some(&Hint::DeleteFirst) => {
             "take a larger volume, or set deleteFirst: true"
         }
         ErrorKind::InvalidPassword => "check KOPIA_PASSWORD in the Secret",
@@ -190,13 +189,7 @@ mod tests {
 
     fn fail(report: &mut Report, kind: ErrorKind) {
         report.failed += 1;
-        report.failures.push(Failure {
-            path: "db/a".into(),
-            kind,
-            message: "why".into(),
-            mixed: false,
-            differs: Vec::new(),
-        });
+        report.failures.push(Failure::new("db/a", kind, "why"));
     }
 
     #[test]
@@ -220,7 +213,7 @@ mod tests {
     fn what_could_not_be_deleted_is_a_warning() {
         let remains = |report: &mut Report| {
             report.undeleted = 7;
-            let path = |n| Remark { path: format!("old/{n}"), message: "operation not permitted".into() };
+            let path = |n| Remark::new(format!("old/{n}"), "operation not permitted");
             report.remaining = (0..7).map(path).collect();
         };
         let Outcome::Restored(done) = judged(&[], remains) else { panic!() };
@@ -240,11 +233,9 @@ mod tests {
 
     #[test]
     fn the_setting_that_allows_it_is_quoted() {
-        let room =
-            "there would be room if extras were deleted before anything is written, which was not allowed";
-        let message = with_remedy(ErrorKind::Destination, room.into());
+        let message = with_remedy(ErrorKind::Destination, Some(&Hint::DeleteFirst), "no room".into());
         assert!(message.ends_with("or set deleteFirst: true"), "{message}");
-        assert!(!with_remedy(ErrorKind::Destination, "no space left".into()).contains("deleteFirst"));
+        assert!(!with_remedy(ErrorKind::Destination, None, "no space left".into()).contains("deleteFirst"));
     }
 
     #[test]

@@ -31,10 +31,8 @@ pub(super) fn reading(steps: &mut Steps, entries: u64, dir: &Path) -> Result<()>
     }
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let in_memory = OpenOptions::default();
-    let in_file = |entries: u64| OpenOptions {
-        index_memory_bytes: entries * 36 / 16,
-        index_dir: Some(dir.to_owned()),
-        ..OpenOptions::default()
+    let in_file = |entries: u64| {
+        OpenOptions::default().index_memory_bytes(entries * 36 / 16).index_dir(Some(dir.to_owned()))
     };
     open(steps, entries, &[("", &in_memory), (" in a file", &in_file(entries))], &runtime)?;
     plan(steps, entries / 10, &[("", &in_memory), (", index in a file", &in_file(entries / 10))], &runtime)
@@ -117,7 +115,7 @@ fn plan(steps: &mut Steps, files: u64, ways: &Ways<'_>, runtime: &Runtime) -> Re
         let repository = runtime.block_on(opened(&blobs, options))?;
         let (reference, newest) = (Reference::parse("bench@host:/data")?, Selection::default());
         let from = runtime.block_on(repository.resolve(&reference, &newest))?;
-        let options = RestoreOptions { dry_run: true, sync: SyncMode::None, ..RestoreOptions::default() };
+        let options = RestoreOptions::default().dry_run(true).sync(SyncMode::None);
         let target = std::env::temp_dir().join(format!("rekopia-bench-nothing-{}", std::process::id()));
         steps.time(
             &format!("{name}{way}"),
@@ -146,7 +144,7 @@ fn repository(fill: impl FnOnce(&mut RepositoryWriter) -> Result<()>) -> Result<
 
 async fn opened(blobs: &MemoryBlobs, options: &OpenOptions) -> Result<Repository> {
     let password = Password::new(PASSWORD);
-    Ok(Repository::open(Arc::new(blobs.clone()), &password, options, &Silent).await?)
+    Ok(Repository::open(Arc::new(blobs.clone()), &password, options, Arc::new(Silent)).await?)
 }
 
 fn entry(number: u64) -> Result<IndexEntry> {

@@ -33,11 +33,8 @@ pub(super) async fn run(global: &Global, asked: &Plan) -> Result<u8> {
         return Err(Failure { code: exit::NOT_FOUND, message }.into());
     }
     let (secrets, given) = (sources.secrets(), asked.known.given());
-    let pace = (asked.link.is_some() || asked.probe).then_some(Pace {
-        link: asked.link,
-        probe: asked.probe,
-        disk: false,
-    });
+    let pace = (asked.link.is_some() || asked.probe)
+        .then_some(Pace::default().link(asked.link).probe(asked.probe).disk(false));
     let planned = look_into(restores(&rows), &secrets, &given, pace).await;
     let at_once = asked.at_once.map_or(usize::MAX, |n| n as usize).min(planned.len().max(1));
     let foreseen = pace.map(|_| foresee(&planned, at_once, asked.link));

@@ -7,6 +7,7 @@ use std::time::Duration;
 /// A try that makes no headway ends after a third of it at the latest; so a request that only fails ends within twice
 /// the patience, and within four times of it when the storage asks us to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Deadlines {
     /// No further try starts when a request has failed for this long.
     pub patience: Duration,
@@ -19,6 +20,10 @@ impl Default for Deadlines {
 }
 
 impl Deadlines {
+    crate::setters! {
+        patience: Duration,
+    }
+
     /// Until a connection stands: 10 of 45 seconds.
     pub fn connect(&self) -> Duration {
         self.patience * 2 / 9

@@ -29,6 +29,7 @@ pub mod layer;
 mod nearby;
 pub mod provider;
 mod reader;
+mod setters;
 pub mod settings;
 
 pub use connect::{connect, connect_with};
@@ -37,5 +38,5 @@ pub use error::{BlobError, BlobErrorKind};
 pub use layer::{CacheOptions, LayerOptions};
 pub use nearby::nearby;
 pub use reader::{BlobInfo, BlobReader, BoxFuture, StorageProfile, Usage};
-pub use rekopia_format::BlobId;
+pub use rekopia_format::{BlobId, Time};
 pub use settings::{Environment, KopiaConfig, Limits, Secret, Settings, Token};

@@ -4,8 +4,9 @@ use std::future::Future;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::time::Duration;
 
-use rekopia_format::BlobId;
+use rekopia_format::{BlobId, Time};
 
 use crate::error::BlobError;
 #[cfg(doc)]
@@ -16,17 +17,26 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// What a listing or a stat says of a blob.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BlobInfo {
     /// The name.
     pub id: BlobId,
     /// Length in bytes.
     pub len: u64,
-    /// Modification time by the storage's clock, nanoseconds since 1970; 0 when the storage does not say.
-    pub modified_ns: i64,
+    /// Modification time by the storage's clock; 1970 when the storage does not say.
+    pub modified: Time,
+}
+
+impl BlobInfo {
+    /// A blob of so many bytes, written then (`Time::default()`: the storage does not say).
+    pub fn new(id: BlobId, len: u64, modified: Time) -> Self {
+        BlobInfo { id, len, modified }
+    }
 }
 
 /// What the planner has to know of a storage before the first request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct StorageProfile {
     /// Requests worth having in flight.
     pub in_flight: usize,
@@ -36,8 +46,22 @@ pub struct StorageProfile {
     pub local: bool,
 }
 
+impl StorageProfile {
+    /// A far storage that answers so many requests at once; gaps of up to 256 KiB are read through.
+    pub fn new(in_flight: usize) -> Self {
+        StorageProfile { in_flight, gap: 256 << 10, local: false }
+    }
+
+    crate::setters! {
+        in_flight: usize,
+        gap: u64,
+        local: bool,
+    }
+}
+
 /// What was asked of a storage.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Usage {
     /// Requests sent: every page of a listing is one, and every try that failed.
     pub requests: u64,
@@ -46,8 +70,17 @@ pub struct Usage {
     /// Bytes received in answers: blobs, listings where they come as text, and what tries that failed had got.
     pub bytes: u64,
     /// Median time of the last small reads, from request to the end of the answer, without waits before further tries;
-    /// microseconds; 0: not measured.
-    pub latency_us: u64,
+    /// zero: not measured.
+    pub latency: Duration,
+}
+
+impl Usage {
+    crate::setters! {
+        requests: u64,
+        retries: u64,
+        bytes: u64,
+        latency: Duration,
+    }
 }
 
 /// A storage that holds a repository. Bring your own: the trait is object-safe.

@@ -120,15 +120,13 @@ mod tests {
     use super::*;
 
     fn half() -> Work {
-        let progress = Progress {
-            files: 12,
-            total_files: 31,
-            bytes: 1_240_000_000,
-            total_bytes: 2_700_000_000,
-            bytes_per_second: 85_300_000,
-            eta_seconds: Some(17),
-            ..Progress::default()
-        };
+        let progress = Progress::default()
+            .files(12)
+            .total_files(31)
+            .bytes(1_240_000_000)
+            .total_bytes(2_700_000_000)
+            .bytes_per_second(85_300_000)
+            .eta_seconds(Some(17));
         Work { phase: Phase::Restoring, seconds: 14, progress: Some(progress) }
     }
 
@@ -152,16 +150,14 @@ mod tests {
 
     #[test]
     fn no_width_is_exceeded_whatever_the_numbers() {
-        let large = Progress {
-            files: u64::MAX,
-            total_files: u64::MAX,
-            bytes: u64::MAX,
-            total_bytes: 1,
-            failures: u64::MAX,
-            bytes_per_second: u64::MAX,
-            eta_seconds: Some(u64::MAX),
-            ..Progress::default()
-        };
+        let large = Progress::default()
+            .files(u64::MAX)
+            .total_files(u64::MAX)
+            .bytes(u64::MAX)
+            .total_bytes(1)
+            .failures(u64::MAX)
+            .bytes_per_second(u64::MAX)
+            .eta_seconds(Some(u64::MAX));
         for progress in [None, Some(large), Some(Progress::default()), half().progress] {
             for columns in 0..300 {
                 let line = Work { progress, ..half() }.fitted(columns);
@@ -173,7 +169,7 @@ mod tests {
     #[test]
     fn without_bytes_there_is_no_bar() {
         let mut work = half();
-        work.progress = Some(Progress { files: 1, total_files: 2, failures: 1, ..Progress::default() });
+        work.progress = Some(Progress::default().files(1).total_files(2).failures(1));
         assert_eq!(work.fitted(119), "restoring  1 of 2 files  1 failed");
         work.progress = None;
         assert_eq!(work.fitted(39), "restoring  for 14s");

@@ -19,13 +19,10 @@ use crate::args::Global;
 use crate::exit::{CommandError, Stopped};
 use crate::say::aside;
 
-/// What the metadata of a repository of some ten terabytes takes.
-const CACHE_BYTES: u64 = 1 << 30;
-
 /// Opens the repository that the options name, or the one that `kopia` is connected to.
 pub(crate) async fn open(global: &Global, observer: &Arc<dyn Observer>) -> Result<Repository> {
     let attempt = async |blobs, password: &Password, options: &OpenOptions| {
-        Repository::open(blobs, password, options, observer.as_ref()).await
+        Repository::open(blobs, password, options, Arc::clone(observer)).await
     };
     open_by(global, attempt).await
 }
@@ -37,14 +34,13 @@ pub(crate) async fn open_by<T>(
 ) -> Result<T> {
     let Place { mut settings, config_path, limits, .. } = place(global)?;
     let layers = layers(global, limits);
-    let options = OpenOptions {
-        ignore_upgrade_lock: global.ignore_upgrade_lock,
-        index_memory_bytes: global.index_memory.unwrap_or_else(rekopia::index_memory_bytes),
-        index_dir: cache(global),
-        salvage: global.salvage,
-        salvage_index: salvage_index(global)?,
-        format_blob: global.format_blob.as_deref().map(format_blob).transpose()?,
-    };
+    let options = OpenOptions::default()
+        .ignore_upgrade_lock(global.ignore_upgrade_lock)
+        .index_memory_bytes(global.index_memory.unwrap_or_else(rekopia::index_memory_bytes))
+        .index_dir(cache(global))
+        .salvage(global.salvage)
+        .salvage_index(salvage_index(global)?)
+        .format_blob(global.format_blob.as_deref().map(format_blob).transpose()?);
     let connect =
         async |settings: &Settings| rekopia_blob::connect_with(settings, &layers).await.map_err(unreachable);
     let open = async |blobs: &Arc<dyn BlobReader>, password: &Password| {
@@ -114,19 +110,15 @@ fn format_blob(path: &Path) -> Result<Vec<u8>> {
 
 /// What stands around the storage: the limits of the options and of Kopia's configuration, and the cache.
 fn layers(global: &Global, limits: Limits) -> LayerOptions {
-    let own = Limits {
-        bandwidth: global.limit_download.filter(|rate| *rate > 0),
-        in_flight: global.parallel.map(usize::from),
-        ..Limits::default()
-    };
-    let Limits { bandwidth, in_flight, requests_per_second } = own.and(limits);
-    LayerOptions {
-        in_flight,
-        bandwidth,
-        requests_per_second,
-        cache: global.cache.clone().map(|dir| CacheOptions { dir, max_bytes: CACHE_BYTES }),
-        ..LayerOptions::default()
-    }
+    let own = Limits::default()
+        .bandwidth(global.limit_download.filter(|rate| *rate > 0))
+        .in_flight(global.parallel.map(usize::from));
+    let limits = own.and(limits);
+    LayerOptions::default()
+        .in_flight(limits.in_flight)
+        .bandwidth(limits.bandwidth)
+        .requests_per_second(limits.requests_per_second)
+        .cache(global.cache.clone().map(|dir| CacheOptions::new(dir)))
 }
 
 /// The files and folders that reading the repository itself uses: a restore never deletes or overwrites them.

@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn the_question_says_what_goes_and_when() {
         let first = vec!["old.txt".to_owned(), "a\u{1b}[2J/".into()];
-        let mut deletion = Deletion { entries: 7, first, of: 40, before_writing: false };
+        let mut deletion = Deletion::default().entries(7).first(first).of(40).before_writing(false);
         let asked = question(&deletion).join("\n");
         assert!(asked.contains("delete 7 of the 40 entries in the target:\n  old.txt\n"), "{asked}");
         assert!(asked.contains("\\u{1b}") && !asked.contains("BEFORE"), "{asked}");

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::Write;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use rekopia::{ErrorKind, Missing, Report};
+use rekopia::{ErrorKind, Hint, Report};
 
 use crate::say::{end_status, is_closed_output, output, say};
 use crate::text;
@@ -72,18 +72,18 @@ impl std::error::Error for Stopped {}
 pub(crate) struct CommandError {
     kind: ErrorKind,
     what: String,
-    missing: Option<Missing>,
+    hint: Option<Hint>,
 }
 
 impl CommandError {
     /// Something about the command line that the parser of options cannot see.
     pub(crate) fn usage(what: impl Into<String>) -> Self {
-        CommandError { kind: ErrorKind::Usage, what: what.into(), missing: None }
+        CommandError { kind: ErrorKind::Usage, what: what.into(), hint: None }
     }
 
-    /// What is asked for is not in the repository; `missing`: where something else is that can be looked at.
-    pub(crate) fn not_found(what: impl Into<String>, missing: Option<Missing>) -> Self {
-        CommandError { kind: ErrorKind::NotFound, what: what.into(), missing }
+    /// What is asked for is not in the repository; `hint`: where something else is that can be looked at.
+    pub(crate) fn not_found(what: impl Into<String>, hint: Option<Hint>) -> Self {
+        CommandError { kind: ErrorKind::NotFound, what: what.into(), hint }
     }
 }
 
@@ -111,7 +111,7 @@ pub(crate) fn print_error(error: &anyhow::Error, code: u8, json: bool) {
     }
     end_status();
     say(&format!("rekopia: {line}"));
-    if let Some(advice) = advice(code, &line, missing(error)) {
+    if let Some(advice) = advice(code, hint(error)) {
         say(&format!("  {advice}"));
     }
 }
@@ -128,39 +128,38 @@ pub(crate) fn one_line(error: &anyhow::Error) -> String {
     text::line(&line)
 }
 
-fn missing(error: &anyhow::Error) -> Option<&Missing> {
+fn hint(error: &anyhow::Error) -> Option<&Hint> {
     error.chain().find_map(|cause| {
-        let of_engine = cause.downcast_ref::<rekopia::Error>().and_then(rekopia::Error::missing);
-        of_engine.or_else(|| cause.downcast_ref::<CommandError>()?.missing.as_ref())
+        let of_engine = cause.downcast_ref::<rekopia::Error>().and_then(rekopia::Error::hint);
+        of_engine.or_else(|| cause.downcast_ref::<CommandError>()?.hint.as_ref())
     })
 }
 
-/// What a person can do about a command that ended with the error `line`.
-fn advice(code: u8, line: &str, missing: Option<&Missing>) -> Option<String> {
-    let advice = match (code, missing) {
+/// What a person can do about a command that ended with this code.
+fn advice(code: u8, hint: Option<&Hint>) -> Option<String> {
+    let advice = match (code, hint) {
         (10, _) => {
             "Check the path or URL: a repository holds kopia.repository (kopia.repository.f in a directory)."
         }
         (12, _) => {
             "Check the password (--password-file, KOPIA_PASSWORD); if it is right, kopia.repository is damaged."
         }
-        (13, Some(Missing::Path { parent })) => {
-            return Some(format!("`rekopia ls {}` lists what there is.", text::quoted(parent)));
+        (13, Some(Hint::ListDirectory { directory })) => {
+            return Some(format!("`rekopia ls {}` lists what there is.", text::quoted(directory)));
         }
-        (13, Some(Missing::Match { tree })) => {
+        (13, Some(Hint::ListTree { tree })) => {
             return Some(format!("`rekopia ls -r {}` lists what a pattern can match.", text::quoted(tree)));
         }
         (13, Some(_)) => "`rekopia snapshots` lists what there is.",
-        // The engine's words, which fit every program.
-        (14, _) if line.contains("which can be given instead") => "--format-blob FILE takes such a copy.",
-        (14, _) if line.contains("salvage ") => "--salvage does that; `rekopia doctor` says what is damaged.",
+        (14, Some(Hint::GiveFormatBlob)) => "--format-blob FILE takes such a copy.",
+        (14, Some(Hint::Salvage)) => "--salvage does that; `rekopia doctor` says what is damaged.",
         (14, _) => "`rekopia doctor` says what is damaged, and what to do about it.",
-        // The engine's words for room that only deleting first would make.
-        (16, _) if line.contains("before anything is written, which was not allowed") => {
-            "--yes allows that; nothing that was there before has been changed."
-        }
+        (16, Some(Hint::DeleteFirst)) => "--yes allows that; nothing that was there before has been changed.",
         // The engine ends a restore with an error only before it touches anything.
         (16, _) => "Nothing that was there before has been changed.",
+        (17, Some(Hint::IgnoreUpgradeLock)) => {
+            "Wait for it, or pass --ignore-upgrade-lock if it has crashed."
+        }
         _ => return None,
     };
     Some(advice.to_owned())
@@ -171,7 +170,7 @@ mod tests {
     use super::*;
 
     fn failed(kind: ErrorKind) -> rekopia::Failure {
-        rekopia::Failure { path: "x".into(), kind, message: String::new(), mixed: false, differs: Vec::new() }
+        rekopia::Failure::new("x", kind, "")
     }
 
     #[test]
@@ -197,9 +196,9 @@ mod tests {
         assert_eq!(code(ErrorKind::InvalidPassword), 12);
         assert_eq!(code(ErrorKind::Locked), 17);
         assert_eq!(code_of(&CommandError::usage("x").into()), 2);
-        let not_found = CommandError::not_found("x", Some(Missing::Snapshot));
+        let not_found = CommandError::not_found("x", Some(Hint::ListSnapshots));
         let error = anyhow::Error::from(not_found).context("y");
-        assert_eq!((code_of(&error), missing(&error)), (13, Some(&Missing::Snapshot)));
+        assert_eq!((code_of(&error), hint(&error)), (13, Some(&Hint::ListSnapshots)));
         let broken = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
         assert_eq!(code_of(&anyhow::Error::from(broken)), 1, "not every closed pipe is our output");
         assert_eq!(code_of(&anyhow::Error::from(CommandError::usage("x")).context(Stopped)), 130);
@@ -207,9 +206,9 @@ mod tests {
 
     #[test]
     fn advice_is_true_or_absent() {
-        assert!(advice(14, "", None).unwrap().contains("doctor"));
+        assert!(advice(14, None).unwrap().contains("doctor"));
         for code in [1, 2, 3, 13, 15, 17, 18, 130, 143] {
-            assert_eq!(advice(code, "", None), None);
+            assert_eq!(advice(code, None), None);
         }
     }
 }

@@ -15,7 +15,6 @@ mod say;
 mod signals;
 mod summary;
 mod text;
-mod time;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;

@@ -31,7 +31,11 @@ pub(crate) fn of(path: &Path, began: jiff::Timestamp, code: u8, report: Option<&
     gauge("damaged_bytes", "Of these, bytes that cannot be read.", set.damaged_bytes as f64);
     gauge("covered_bytes", "Needed bytes that some run has read and found right.", set.covered_bytes as f64);
     if let Some(since) = set.covered_since {
-        gauge("covered_since_timestamp_seconds", "When the oldest of these were read.", since as f64);
+        gauge(
+            "covered_since_timestamp_seconds",
+            "When the oldest of these were read.",
+            since.unix_seconds() as f64,
+        );
     }
     text
 }

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use rekopia::{Bound, Deletion, EndedBy, Estimate, Planned, Remark, Report, Verified};
+use rekopia::{Bound, Deletion, EndedBy, Estimate, Planned, Remark, Report, Verified, Zone};
 use serde_json::{Value, json};
 
 use crate::args::Global;
@@ -202,7 +202,7 @@ fn verified(set: &Verified) -> Vec<String> {
         lines.push(format!("{why} {}.", part(right, set.needed_bytes)));
     }
     if let Some(since) = set.covered_since.filter(|_| set.covered_bytes != set.read_bytes || why.is_some()) {
-        let when = crate::time::show(since.saturating_mul(1_000_000_000), &jiff::tz::TimeZone::system());
+        let when = Zone::system().show(since);
         lines.push(format!(
             "Covered: {}, the oldest of it on {when}.",
             part(set.covered_bytes, set.needed_bytes)
@@ -213,12 +213,9 @@ fn verified(set: &Verified) -> Vec<String> {
         let percent = shown_percent(set.readable_percent());
         lines.push(format!("{percent} of what was read is readable: {contents} ({bytes}) cannot be read."));
     }
-    let zone = jiff::tz::TimeZone::system();
+    let zone = Zone::system();
     lines.extend(set.affected.iter().take(SHOWN).map(|tree| {
-        let when = match tree.start_ns {
-            0 => String::new(),
-            ns => format!(" of {}", crate::time::show(ns, &zone)),
-        };
+        let when = tree.start.map(|start| format!(" of {}", zone.show(start))).unwrap_or_default();
         let (entries, source) = (count(tree.entries, "entry"), text::printable(&tree.source));
         format!("affected: {source} {}{when}: {entries}", tree.id)
     }));
@@ -333,7 +330,7 @@ mod tests {
     fn what_remains_is_named_by_its_own_path() {
         let mut report = Report::default();
         report.undeleted = 45;
-        let path = |n| Remark { path: format!("old/{n}"), message: "operation not permitted".into() };
+        let path = |n| Remark::new(format!("old/{n}"), "operation not permitted");
         report.remaining = (0..45).map(path).collect();
         report.protected = 1;
         let said = said(&report, Job::Restore);
@@ -349,10 +346,10 @@ mod tests {
     fn a_dry_run_shows_what_would_change_and_go() {
         let mut report = Report::default();
         let first = vec!["old".to_owned(), "folder/".into()];
-        let deletion = Deletion { entries: 12, first, of: 340, before_writing: true };
+        let deletion = Deletion::default().entries(12).first(first).of(340).before_writing(true);
         let first_changed = vec!["a".to_owned(), "x".repeat(30_000_000)];
         report.planned =
-            Some(Planned { changed: 3, first_changed, perhaps: 1, deletion, ..Planned::default() });
+            Some(Planned::default().changed(3).first_changed(first_changed).perhaps(1).deletion(deletion));
         let said = said(&report, Job::DryRun);
         for part in [
             "It would change 3 existing entries:\n  a\n  xxx",

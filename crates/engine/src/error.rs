@@ -5,6 +5,8 @@ use std::fmt;
 use rekopia_blob::{BlobError, BlobErrorKind};
 use rekopia_format::{BlobId, ContentId};
 
+use crate::hint::Hint;
+
 /// The class of an error: short on purpose, since it decides what a program does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -60,24 +62,6 @@ impl ErrorKind {
     }
 }
 
-/// What was asked for and is not there: where the rest can be seen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Missing {
-    /// A source, or a snapshot of one; there are others.
-    Snapshot,
-    /// An entry in a tree.
-    Path {
-        /// The nearest directory above it that is there: an ID, with names after it.
-        parent: String,
-    },
-    /// Anything that matches a pattern.
-    Match {
-        /// The tree that was looked through: an ID, with names after it.
-        tree: String,
-    },
-}
-
 /// A path for a message: a very long one is cut in its middle.
 pub(crate) fn shown(path: &str) -> std::borrow::Cow<'_, str> {
     const SIDE: usize = 300;
@@ -98,7 +82,7 @@ struct Inner {
     content: Option<ContentId>,
     pack: Option<BlobId>,
     bad_data: bool,
-    missing: Option<Missing>,
+    hint: Option<Hint>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -108,8 +92,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     pub(crate) fn new(kind: ErrorKind, what: impl Into<String>) -> Self {
         let what = what.into();
-        let (content, pack, missing, source) = (None, None, None, None);
-        Error(Box::new(Inner { kind, what, content, pack, bad_data: false, missing, source }))
+        let (content, pack, hint, source) = (None, None, None, None);
+        Error(Box::new(Inner { kind, what, content, pack, bad_data: false, hint, source }))
     }
 
     /// Bytes came, and are not what was stored: asked for again, they may be.
@@ -130,10 +114,13 @@ impl Error {
     }
 
     /// Something that was named is not there.
-    pub(crate) fn not_found(what: impl Into<String>, missing: Missing) -> Self {
-        let mut e = Error::new(ErrorKind::NotFound, what);
-        e.0.missing = Some(missing);
-        e
+    pub(crate) fn not_found(what: impl Into<String>, hint: Hint) -> Self {
+        Error::new(ErrorKind::NotFound, what).with_hint(hint)
+    }
+
+    pub(crate) fn with_hint(mut self, hint: Hint) -> Self {
+        self.0.hint = Some(hint);
+        self
     }
 
     /// A storage that could not even be connected to: what is wrong with its settings is usage.
@@ -185,7 +172,7 @@ impl Error {
 
     /// A copy of the error, for another entry that has the same cause.
     pub(crate) fn again(&self) -> Self {
-        let Inner { kind, what, content, pack, bad_data, missing, source } = &*self.0;
+        let Inner { kind, what, content, pack, bad_data, hint, source } = &*self.0;
         let source = source.as_ref().map(|s| s.to_string().into());
         Error(Box::new(Inner {
             kind: *kind,
@@ -193,7 +180,7 @@ impl Error {
             content: *content,
             pack: pack.clone(),
             bad_data: *bad_data,
-            missing: missing.clone(),
+            hint: hint.clone(),
             source,
         }))
     }
@@ -210,9 +197,9 @@ impl Error {
         self.0.kind
     }
 
-    /// What is not there, where something else is that can be looked at.
-    pub fn missing(&self) -> Option<&Missing> {
-        self.0.missing.as_ref()
+    /// What a person can do about it, where the engine knows; a program words it with its own options.
+    pub fn hint(&self) -> Option<&Hint> {
+        self.0.hint.as_ref()
     }
 
     /// The content that could not be read.

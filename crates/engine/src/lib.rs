@@ -38,6 +38,7 @@ mod differs;
 mod doctor;
 mod error;
 mod hashing;
+mod hint;
 mod limits;
 mod observer;
 mod receipt;
@@ -46,12 +47,14 @@ mod restore;
 mod sink;
 mod text;
 mod verify;
+mod zone;
 
 pub use rekopia_blob as blob;
 
 pub use differs::Differs;
 pub use doctor::{Examination, ExaminationOptions, Finding, FindingKind, examine};
-pub use error::{Error, ErrorKind, Missing, Result};
+pub use error::{Error, ErrorKind, Result};
+pub use hint::Hint;
 pub use limits::{index_memory_bytes, memory_bytes, off_first_thread, raise_open_files, start_runtime};
 pub use observer::{Cancel, Event, Observer, Phase, Progress, Silent};
 pub use receipt::{
@@ -60,8 +63,9 @@ pub use receipt::{
 };
 pub use rekopia_format::directory::{DirectorySummary, Entry, EntryKind};
 pub use rekopia_format::snapshot::{Snapshot, Source};
-pub use rekopia_format::{BlobId, ContentId, ManifestId, ObjectId};
+pub use rekopia_format::{BlobId, ContentId, ManifestId, ObjectId, Time};
 pub use repository::as_of::AsOf;
+pub use repository::async_file::AsyncFile;
 pub use repository::file::FileReader;
 pub use repository::reference::{Reference, Resolved, RootReference};
 pub use repository::roots::RootCandidate;
@@ -77,3 +81,4 @@ pub use sink::{DirectoryDigest, TreeDigest};
 pub use sink::{clear_incomplete_mark, put_file};
 pub use text::{human_size, is_directional, parse_link, parse_rate, parse_size};
 pub use verify::{Coverage, SetOptions};
+pub use zone::{Zone, now};

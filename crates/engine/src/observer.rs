@@ -126,6 +126,7 @@ impl Phase {
 
 /// Counters of a running restore or verification.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Progress {
     /// Files, directories and symlinks finished.
     pub entries: u64,
@@ -149,6 +150,22 @@ pub struct Progress {
     pub bytes_per_second: u64,
     /// How long the rest takes at that rate, in seconds; `None`: nothing to go by yet.
     pub eta_seconds: Option<u64>,
+}
+
+impl Progress {
+    rekopia_blob::setters! {
+        entries: u64,
+        total_entries: u64,
+        files: u64,
+        total_files: u64,
+        bytes: u64,
+        total_bytes: u64,
+        fetched_bytes: u64,
+        requests: u64,
+        failures: u64,
+        bytes_per_second: u64,
+        eta_seconds: Option<u64>,
+    }
 }
 
 /// Follows how fast a counter of bytes grows.

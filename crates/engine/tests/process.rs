@@ -42,11 +42,11 @@ async fn small_files_cost_few_allocations_and_kept_bytes_are_read_once() {
     let settings = Settings::parse(dir.path().join("repo").to_str().unwrap()).unwrap();
     let (password, options) = (Password::new("test-password"), OpenOptions::default());
     let blobs = connect(&settings).await.unwrap();
-    let repository = Repository::open(blobs, &password, &options, &Silent).await.unwrap();
+    let repository = Repository::open(blobs, &password, &options, Arc::new(Silent)).await.unwrap();
     let from = repository.resolve(&Reference::parse("latest").unwrap(), &Selection::default()).await.unwrap();
 
     let region = Region::new(ALLOCATOR);
-    let options = RestoreOptions { sync: SyncMode::None, threads: 3, ..RestoreOptions::default() };
+    let options = RestoreOptions::default().sync(SyncMode::None).threads(3);
     let report = repository.restore(&from, &dir.path().join("t"), &options, Arc::new(Silent)).await.unwrap();
     assert_eq!((report.files, report.failed), (FILES, 0));
     let restored = region.change();

@@ -108,7 +108,7 @@ impl BlobReader for Hanging {
 
     /// Where nothing is far nothing is read along, so that each directory is asked for.
     fn profile(&self) -> StorageProfile {
-        StorageProfile { in_flight: 16, gap: 0, local: true }
+        StorageProfile::new(16).gap(0).local(true)
     }
 
     fn describe(&self) -> String {
@@ -138,7 +138,7 @@ fn repository() -> (MemoryBlobs, Tree) {
 
 async fn open(blobs: &Arc<Hanging>) -> rekopia::Result<Repository> {
     let (password, options) = (Password::new("test-password"), OpenOptions::default());
-    Repository::open(Arc::clone(blobs) as _, &password, &options, &Silent).await
+    Repository::open(Arc::clone(blobs) as _, &password, &options, Arc::new(Silent)).await
 }
 
 /// Threads of ours in this process.
@@ -205,16 +205,14 @@ async fn work(
     let from = repository.resolve(&Reference::parse("u@h").unwrap(), &selection).await.unwrap();
     hang();
     if job == Job::Verify {
-        let options = VerifyOptions { cancel, threads: 3, ..VerifyOptions::default() };
+        let options = VerifyOptions::default().cancel(cancel).threads(3);
         return repository.verify(&from, &options, Arc::new(Silent)).await.unwrap().cancelled;
     }
-    let options = RestoreOptions {
-        cancel,
-        threads: 3,
-        delete_extra: job == Job::Mirror,
-        dry_run: job == Job::DryRun,
-        ..RestoreOptions::default()
-    };
+    let options = RestoreOptions::default()
+        .cancel(cancel)
+        .threads(3)
+        .delete_extra(job == Job::Mirror)
+        .dry_run(job == Job::DryRun);
     let report = repository.restore(&from, target, &options, Arc::new(Silent)).await.unwrap();
     assert!(!report.cancelled || report.exit_kind() == Some(ErrorKind::Cancelled));
     report.cancelled

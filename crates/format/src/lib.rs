@@ -64,3 +64,4 @@ pub mod time;
 
 pub use content::ContentOpener;
 pub use ids::{BlobId, ContentId, ManifestId, ObjectId};
+pub use time::Time;

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use crate::ids::ManifestId;
 use crate::json::{Text, parse_first, repaired};
 use crate::json_array::{self, ArrayScanner, Piece};
-use crate::time::parse_rfc3339_nanos;
+use crate::time::Time;
 
 /// One version of one manifest, or its tombstone.
 #[derive(Debug, Clone)]
@@ -17,8 +17,8 @@ pub struct ManifestEntry {
     pub id: ManifestId,
     /// `type` and whatever it is to be found by.
     pub labels: BTreeMap<String, String>,
-    /// Nanoseconds since 1970; decides between versions.
-    pub modified_ns: i64,
+    /// When it was written; decides between versions.
+    pub modified: Time,
     /// This is a tombstone.
     pub deleted: bool,
     /// The document as JSON; `null` in tombstones.
@@ -82,7 +82,7 @@ impl Manifests {
                 vacant.insert(entry);
             }
             hash_map::Entry::Occupied(mut known) => {
-                if entry.modified_ns > known.get().modified_ns {
+                if entry.modified > known.get().modified {
                     known.insert(entry);
                 }
             }
@@ -92,7 +92,7 @@ impl Manifests {
     /// The manifests that exist, oldest first.
     pub fn finish(self) -> Vec<ManifestEntry> {
         let mut live: Vec<ManifestEntry> = self.latest.into_values().filter(|m| !m.deleted).collect();
-        live.sort_by(|a, b| (a.modified_ns, &a.id).cmp(&(b.modified_ns, &b.id)));
+        live.sort_by(|a, b| (a.modified, &a.id).cmp(&(b.modified, &b.id)));
         live
     }
 }
@@ -147,15 +147,16 @@ impl RawManifest<'_> {
     fn convert(self) -> Result<ManifestEntry, Error> {
         let bad = |what: String| Error::Entry { id: self.id.0.chars().take(64).collect(), what };
         let id = ManifestId::parse(self.id.as_str()).map_err(|e| bad(e.to_string()))?;
-        let modified_ns = match self.modified.as_str() {
+        let modified = match self.modified.as_str() {
             // the zero time is the year 1
-            "" => i64::MIN,
-            text => parse_rfc3339_nanos(text)
-                .ok_or_else(|| bad(format!("modified {text:?} is not an RFC 3339 time")))?,
+            "" => Time::MIN,
+            text => {
+                Time::parse(text).ok_or_else(|| bad(format!("modified {text:?} is not an RFC 3339 time")))?
+            }
         };
         let labels = self.labels.into_iter().flatten().map(|(k, v)| (k, v.unwrap_or_default())).collect();
         let data = self.data.unwrap_or_else(|| RawValue::NULL.to_owned());
-        Ok(ManifestEntry { id, labels, modified_ns, deleted: self.deleted.unwrap_or(false), data })
+        Ok(ManifestEntry { id, labels, modified, deleted: self.deleted.unwrap_or(false), data })
     }
 }
 
@@ -215,7 +216,7 @@ mod tests {
             (m.labels.get("Type").map(String::as_str), m.labels.get("tag:a").map(String::as_str)),
             (Some("x"), Some(""))
         );
-        assert_eq!((m.modified_ns, m.data.get()), (i64::MIN, "null"));
+        assert_eq!((m.modified, m.data.get()), (Time::MIN, "null"));
     }
 
     #[test]

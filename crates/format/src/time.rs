@@ -1,6 +1,59 @@
 //! RFC 3339 times as Kopia's JSON holds them, to and from nanoseconds since 1970 (§0, §7.2).
 
+use std::fmt;
+
 use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+
+/// An instant, in nanoseconds since 1970-01-01T00:00:00Z: from 1677 to 2262. Displayed as Kopia writes times (RFC 3339, UTC).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Time(i64);
+
+impl Time {
+    /// The earliest instant; a time that is missing in a manifest (the year 1) is this one.
+    pub const MIN: Time = Time(i64::MIN);
+    /// The latest instant.
+    pub const MAX: Time = Time(i64::MAX);
+
+    /// The instant so many nanoseconds after 1970-01-01T00:00:00Z.
+    pub const fn from_unix_nanos(nanos: i64) -> Self {
+        Time(nanos)
+    }
+
+    /// The instant so many seconds after 1970-01-01T00:00:00Z; what does not fit becomes the nearest that does.
+    pub const fn from_unix_seconds(seconds: i64) -> Self {
+        Time(seconds.saturating_mul(1_000_000_000))
+    }
+
+    /// Nanoseconds since 1970-01-01T00:00:00Z; negative before.
+    pub const fn unix_nanos(self) -> i64 {
+        self.0
+    }
+
+    /// Whole seconds since 1970-01-01T00:00:00Z, rounded down.
+    pub const fn unix_seconds(self) -> i64 {
+        self.0.div_euclid(1_000_000_000)
+    }
+
+    /// Parses an RFC 3339 time with any zone offset; `None` when `text` is none. Times outside the range become the
+    /// nearest inside it.
+    pub fn parse(text: &str) -> Option<Self> {
+        parse_rfc3339_nanos(text).map(Time)
+    }
+}
+
+/// Serialized as it is displayed.
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&format_rfc3339_nanos(self.0))
+    }
+}
 
 /// Nanoseconds since 1970-01-01T00:00:00Z; `None` when `text` is not an RFC 3339 time.
 ///

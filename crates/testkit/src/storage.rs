@@ -9,6 +9,7 @@ use std::time::Duration;
 use rekopia_blob::{
     BlobError, BlobErrorKind, BlobId, BlobInfo, BlobReader, BoxFuture, StorageProfile, Usage,
 };
+use rekopia_format::Time;
 
 /// Blobs in memory.
 #[derive(Debug, Clone, Default)]
@@ -41,10 +42,8 @@ impl BlobReader for MemoryBlobs {
     fn list<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<BlobInfo>, BlobError>> {
         Box::pin(async move {
             let blobs = self.blobs.lock().unwrap();
-            let info = |(id, b): (&String, &Vec<u8>)| BlobInfo {
-                id: BlobId::parse(id).unwrap(),
-                len: b.len() as u64,
-                modified_ns: 0,
+            let info = |(id, b): (&String, &Vec<u8>)| {
+                BlobInfo::new(BlobId::parse(id).unwrap(), b.len() as u64, Time::default())
             };
             Ok(blobs.iter().filter(|(id, _)| id.starts_with(prefix)).map(info).collect())
         })
@@ -55,7 +54,7 @@ impl BlobReader for MemoryBlobs {
             let blobs = self.blobs.lock().unwrap();
             let blob = blobs.get(id.as_str());
             let blob = blob.ok_or_else(|| BlobError::new(BlobErrorKind::NotFound, "not in memory").of(id))?;
-            Ok(BlobInfo { id: id.clone(), len: blob.len() as u64, modified_ns: 0 })
+            Ok(BlobInfo::new(id.clone(), blob.len() as u64, Time::default()))
         })
     }
 
@@ -78,7 +77,7 @@ impl BlobReader for MemoryBlobs {
     }
 
     fn profile(&self) -> StorageProfile {
-        StorageProfile { in_flight: 16, gap: 256 * 1024, local: false }
+        StorageProfile::new(16)
     }
 
     fn describe(&self) -> String {

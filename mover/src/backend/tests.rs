@@ -87,70 +87,65 @@ fn of_job(name: &str) -> Settings {
 #[test]
 fn captured_jobs_of_the_clouds() {
     let azure = |account: &str, sas: &str, domain: &str| {
-        Settings::Azure(AzureSettings {
-            container: "backups".into(),
-            storage_account: account.into(),
-            storage_key: Secret::new("ZHVtbXk="),
-            sas_token: Secret::new(sas),
-            storage_domain: domain.into(),
-            ..AzureSettings::default()
-        })
+        Settings::Azure(
+            AzureSettings::default()
+                .container("backups".into())
+                .storage_account(account.into())
+                .storage_key(Secret::new("ZHVtbXk="))
+                .sas_token(Secret::new(sas))
+                .storage_domain(domain.into()),
+        )
     };
     assert_eq!(of_job("rd-azure"), azure("dummyaccount", "", ""));
     assert_eq!(of_job("rd-azure-documented"), azure("dummyaccount", "sv=x", "blob.core.example.test"));
     assert_eq!(
         of_job("rd-gcs"),
-        Settings::Gcs(GcsSettings {
-            bucket: "backups".into(),
-            credentials_file: "/credentials/gcs.json".into(),
-            ..GcsSettings::default()
-        })
+        Settings::Gcs(
+            GcsSettings::default().bucket("backups".into()).credentials_file("/credentials/gcs.json".into())
+        )
     );
     assert_eq!(
         of_job("rd-b2"),
-        Settings::B2(B2Settings {
-            bucket: "backups".into(),
-            key_id: "dummy-id".into(),
-            key: Secret::new("dummy-key"),
-            ..B2Settings::default()
-        })
+        Settings::B2(
+            B2Settings::default()
+                .bucket("backups".into())
+                .key_id("dummy-id".into())
+                .key(Secret::new("dummy-key"))
+        )
     );
     assert_eq!(
         of_job("rd-webdav"),
-        Settings::Webdav(WebdavSettings {
-            url: "https://dav.example.test/kopia".into(),
-            username: "backup".into(),
-            password: Secret::new("dummy"),
-            ..WebdavSettings::default()
-        })
+        Settings::Webdav(
+            WebdavSettings::default()
+                .url("https://dav.example.test/kopia".into())
+                .username("backup".into())
+                .password(Secret::new("dummy"))
+        )
     );
 }
 
 #[test]
 fn captured_jobs_with_files_and_programs() {
-    let sftp = SftpSettings {
-        host: "nas.example.test".into(),
-        path: "/backups".into(),
-        username: "backup".into(),
-        ..SftpSettings::default()
-    };
-    let by_key = SftpSettings {
-        port: 2222,
-        keyfile: "/credentials/sftp_key".into(),
-        known_hosts_data: "nas.example.test ssh-ed25519 AAAA".into(),
-        ..sftp.clone()
-    };
+    let sftp = SftpSettings::default()
+        .host("nas.example.test".into())
+        .path("/backups".into())
+        .username("backup".into());
+    let by_key = sftp
+        .clone()
+        .port(2222)
+        .keyfile("/credentials/sftp_key".into())
+        .known_hosts_data("nas.example.test ssh-ed25519 AAAA".into());
     assert_eq!(of_job("rd-sftp-key"), Settings::Sftp(by_key));
-    let by_password = SftpSettings { port: 22, password: Secret::new("dummy"), ..sftp };
+    let by_password = sftp.port(22).password(Secret::new("dummy"));
     assert_eq!(of_job("rd-sftp-password"), Settings::Sftp(by_password));
     assert_eq!(
         of_job("rd-rclone"),
-        Settings::Rclone(RcloneSettings {
-            remote_path: "remote:kopia".into(),
-            rclone_exe: "/usr/bin/rclone".into(),
-            embedded_config: Secret::new("[remote]\ntype = local\n"),
-            ..RcloneSettings::default()
-        })
+        Settings::Rclone(
+            RcloneSettings::default()
+                .remote_path("remote:kopia".into())
+                .rclone_exe("/usr/bin/rclone".into())
+                .embedded_config(Secret::new("[remote]\ntype = local\n"))
+        )
     );
     assert_eq!(of_job("rd-policy-structured"), Settings::path("/mnt/kopia-repo"));
     assert_eq!(of_job("rd-fs-nfs"), Settings::path("/mnt/nfs-repo"));

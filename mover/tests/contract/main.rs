@@ -178,7 +178,7 @@ fn recorded_errors_are_named_in_the_log_and_the_termination_message() {
     let mut place = Place::new();
     made(&mut place, IN_2023, |summary| {
         summary.num_failed = 12;
-        let failure = |n| EntryFailure { path: format!("db/{n:02}"), error: "permission denied".into() };
+        let failure = |n| EntryFailure::new(format!("db/{n:02}"), "permission denied");
         summary.errors = (0..12).map(failure).collect();
     });
     let path = place.dir.path().join("termination-log");

@@ -86,7 +86,7 @@ fn a_restore_is_foreseen() {
 fn what_restores_need_is_told_before_they_run() {
     let settings = ["app", "fresh", "subsec", "app"].map(|user| with(&[("KOPIA_OVERRIDE_USERNAME", user)]));
     let runtime = rekopia::start_runtime().unwrap();
-    let pace = rekopia::Pace { link: Some(1_000), ..Default::default() };
+    let pace = rekopia::Pace::default().link(Some(1_000));
     let together = settings.iter().map(|of| (of.clone(), Volume::default())).collect();
     let cancel = Cancel::new();
     let all = runtime.block_on(plan(together, Some(pace), &cancel));

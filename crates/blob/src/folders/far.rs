@@ -5,6 +5,7 @@ use std::future::Future;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use rekopia_format::BlobId;
+use rekopia_format::Time;
 #[cfg(any(feature = "sftp", feature = "webdav"))]
 use tokio::sync::OnceCell;
 
@@ -91,7 +92,7 @@ impl Member {
     pub(crate) fn blob(self, path: &str, prefix: &str) -> Option<BlobInfo> {
         let name = self.name.strip_prefix(path).filter(|name| !self.is_folder && is_blob(name))?;
         let id = BlobId::parse(name).ok().filter(|id| id.as_str().starts_with(prefix))?;
-        Some(BlobInfo { id, len: self.len, modified_ns: self.modified_ns })
+        Some(BlobInfo { id, len: self.len, modified: Time::from_unix_nanos(self.modified_ns) })
     }
 
     /// The same with the name that it has in the folder at `path`.
@@ -317,7 +318,11 @@ async fn walked<'a>(folders: &impl FarFolders, mut walk: Walk<'a>) -> Result<Wal
         let Some((folder, members)) = looks.next().await else { return Ok(walk) };
         for member in members? {
             walk.meet(&folder, &member.name, member.is_folder, |id| {
-                Ok(Some(BlobInfo { id, len: member.len, modified_ns: member.modified_ns }))
+                Ok(Some(BlobInfo {
+                    id,
+                    len: member.len,
+                    modified: Time::from_unix_nanos(member.modified_ns),
+                }))
             })?;
         }
         if walk.is_over() {

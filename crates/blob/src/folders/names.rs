@@ -1,6 +1,7 @@
 //! Which names are a blob's (§1.1). Other programs leave files of their own in the folders and buckets of a repository.
 
 use rekopia_format::BlobId;
+use rekopia_format::Time;
 use rekopia_format::index_blob::has_iv;
 
 use crate::reader::BlobInfo;
@@ -34,7 +35,7 @@ pub(crate) fn is_surely_blob(id: &BlobId) -> bool {
 
 /// How such a blob is listed.
 pub(crate) fn not_a_file(id: BlobId) -> BlobInfo {
-    BlobInfo { id, len: 0, modified_ns: 0 }
+    BlobInfo { id, len: 0, modified: Time::default() }
 }
 
 /// Whether a blob's name can begin so: what a folder's name, or several one after the other, must be to be looked into.

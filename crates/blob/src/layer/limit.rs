@@ -151,7 +151,7 @@ mod tests {
         }
 
         fn stat<'a>(&'a self, id: &'a BlobId) -> BoxFuture<'a, Result<BlobInfo, BlobError>> {
-            Box::pin(std::future::ready(Ok(BlobInfo { id: id.clone(), len: 0, modified_ns: 0 })))
+            Box::pin(std::future::ready(Ok(BlobInfo { id: id.clone(), len: 0, modified: Time::default() })))
         }
 
         fn any<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<bool, BlobError>> {

@@ -5,6 +5,7 @@ use crate::deadlines::Deadlines;
 
 /// Limits of one's own.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LayerOptions {
     /// Requests in flight; `None`: what suits the storage.
     pub in_flight: Option<usize>,
@@ -16,4 +17,14 @@ pub struct LayerOptions {
     pub deadlines: Deadlines,
     /// Metadata of far storages is kept on the disk; `None`: nowhere.
     pub cache: Option<CacheOptions>,
+}
+
+impl LayerOptions {
+    crate::setters! {
+        in_flight: Option<usize>,
+        bandwidth: Option<u64>,
+        requests_per_second: Option<u32>,
+        deadlines: Deadlines,
+        cache: Option<CacheOptions>,
+    }
 }

@@ -182,7 +182,9 @@ impl BlobReader for Retry {
             requests: if counts { inner.requests } else { load(&self.requests) },
             retries: load(&self.retries),
             bytes: if counts { inner.bytes } else { load(&self.bytes) },
-            latency_us: self.latencies.lock().unwrap_or_else(PoisonError::into_inner).median(),
+            latency: Duration::from_micros(
+                self.latencies.lock().unwrap_or_else(PoisonError::into_inner).median(),
+            ),
         }
     }
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rekopia_format::BlobId;
+use rekopia_format::Time;
 use rekopia_format::sharding::Sharding;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -329,7 +330,7 @@ fn read_small(path: &Path) -> io::Result<Vec<u8>> {
 fn info(id: BlobId, meta: &std::fs::Metadata) -> BlobInfo {
     use std::os::unix::fs::MetadataExt;
     let modified_ns = meta.mtime().saturating_mul(1_000_000_000).saturating_add(meta.mtime_nsec());
-    BlobInfo { id, len: meta.len(), modified_ns }
+    BlobInfo { id, len: meta.len(), modified: Time::from_unix_nanos(modified_ns) }
 }
 
 /// A listing that ends with an error is not a short one, whatever the error says.

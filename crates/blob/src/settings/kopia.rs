@@ -15,6 +15,7 @@ use crate::error::BlobError;
 
 /// Kopia's `repository.config`, as far as a reader needs it (§1.11).
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct KopiaConfig {
     /// The storage.
     pub settings: Settings,
@@ -28,6 +29,7 @@ pub struct KopiaConfig {
 
 /// What Kopia was told not to exceed (§1.12), as far as it is about reading; `None`: no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// Bytes per second.
     pub bandwidth: Option<u64>,
@@ -37,8 +39,17 @@ pub struct Limits {
     pub requests_per_second: Option<u32>,
 }
 
+impl Limits {
+    crate::setters! {
+        bandwidth: Option<u64>,
+        in_flight: Option<usize>,
+        requests_per_second: Option<u32>,
+    }
+}
+
 /// What `kopia repository status -t` prints: where a repository is, perhaps with its password (§1.13).
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Token {
     /// The storage.
     pub settings: Settings,
@@ -91,8 +102,7 @@ impl KopiaConfig {
         let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
         let raw: RawConfig = serde_json::from_slice(text).map_err(not_understood)?;
         if raw.api_server.is_some() {
-            let what =
-                "it connects through a Kopia server; name the server's own storage with --repo instead";
+            let what = "it connects through a Kopia server, which is not spoken to; name the server's own storage instead";
             return Err(settings_error(what));
         }
         let storage = raw.storage.ok_or_else(|| settings_error("it names no storage"))?;
@@ -176,7 +186,7 @@ mod tests {
         let marked = [BYTE_ORDER_MARK, text].concat();
         assert_eq!(KopiaConfig::parse(&marked).unwrap(), config);
         let server = br#"{"apiServer":{"url":"https://x"},"hostname":"a","username":"b"}"#;
-        assert!(KopiaConfig::parse(server).unwrap_err().to_string().contains("--repo"));
+        assert!(KopiaConfig::parse(server).unwrap_err().to_string().contains("own storage"));
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod kinds;
 mod kopia;
 mod pasted;
 mod secret;
+mod setters;
 mod storages;
 mod url;
 

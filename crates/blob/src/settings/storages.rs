@@ -5,8 +5,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
+use rekopia_format::time::Time;
 use serde::{Deserialize, Deserializer};
 
 use super::error::settings_error;
@@ -16,6 +16,7 @@ use crate::error::BlobError;
 /// A directory, in the layout that its `.shards` file describes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
 pub struct FilesystemSettings {
     /// The directory.
     pub path: PathBuf,
@@ -26,6 +27,7 @@ pub struct FilesystemSettings {
 /// A bucket of AWS S3 or of anything that speaks its protocol.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
 pub struct S3Settings {
     /// The bucket.
     pub bucket: String,
@@ -71,7 +73,7 @@ pub struct S3Settings {
     pub region: String,
     /// Show the bucket as it was then; needs versioning.
     #[serde(deserialize_with = "rfc3339")]
-    pub point_in_time: Option<Timestamp>,
+    pub point_in_time: Option<Time>,
     /// Profile of the shared AWS configuration (not a field of Kopia's).
     pub profile: String,
     /// How the bucket is named in requests (not a field of Kopia's).
@@ -116,6 +118,7 @@ pub enum S3Style {
 /// A bucket of Google Cloud Storage.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
 pub struct GcsSettings {
     /// The bucket.
     pub bucket: String,
@@ -128,7 +131,7 @@ pub struct GcsSettings {
     pub credentials: Secret,
     /// Show the bucket as it was then; needs versioning.
     #[serde(deserialize_with = "rfc3339")]
-    pub point_in_time: Option<Timestamp>,
+    pub point_in_time: Option<Time>,
     /// Address of the service, with scheme; empty: Google's (not a field of Kopia's).
     pub endpoint: String,
     /// File with further certificate authorities, PEM (not a field of Kopia's).
@@ -140,6 +143,7 @@ pub struct GcsSettings {
 /// A container of Azure Blob Storage.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
 pub struct AzureSettings {
     /// The container.
     pub container: String,
@@ -171,7 +175,7 @@ pub struct AzureSettings {
     pub do_not_use_tls: bool,
     /// Show the container as it was then; needs versioning.
     #[serde(deserialize_with = "rfc3339")]
-    pub point_in_time: Option<Timestamp>,
+    pub point_in_time: Option<Time>,
     /// Whole address of the account, with scheme, instead of account and domain (not a field of Kopia's).
     pub endpoint: String,
     /// Where service principals sign in; empty: the public cloud's (not a field of Kopia's).
@@ -185,6 +189,7 @@ pub struct AzureSettings {
 /// A bucket of Backblaze B2, through its own protocol.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
 pub struct B2Settings {
     /// The bucket.
     pub bucket: String,
@@ -204,6 +209,7 @@ pub struct B2Settings {
 /// A directory behind an SSH server.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
 pub struct SftpSettings {
     /// The directory on the server.
     pub path: String,
@@ -237,6 +243,7 @@ pub struct SftpSettings {
 /// A collection of a WebDAV server.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
 pub struct WebdavSettings {
     /// The collection: `https://…` or `http://…`.
     pub url: String,
@@ -277,6 +284,7 @@ impl WebdavSettings {
 /// A remote of the user's own `rclone`, which is started for it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
 pub struct RcloneSettings {
     /// `remote:path`.
     pub remote_path: String,
@@ -329,11 +337,12 @@ fn parse_go_duration(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-fn rfc3339<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+fn rfc3339<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Time>, D::Error> {
     let Some(text) = Option::<String>::deserialize(deserializer)?.filter(|t| !t.is_empty()) else {
         return Ok(None);
     };
-    text.parse().map(Some).map_err(|_| serde::de::Error::custom(format!("{text:?} is not an RFC 3339 time")))
+    let wrong = || serde::de::Error::custom(format!("{text:?} is not an RFC 3339 time"));
+    Time::parse(&text).map(Some).ok_or_else(wrong)
 }
 
 /// A JSON object, or its text in a string.

@@ -15,14 +15,14 @@ use super::stands::{self, Stand};
 const AROUND: [&str; 5] = ["alone", "retried", "limited", "cached", "in all layers"];
 
 /// In place of 45 seconds.
-const PATIENT: Deadlines = Deadlines { patience: Duration::from_secs(6) };
+const PATIENT: Deadlines = Deadlines::default().patience(Duration::from_secs(6));
 
 /// What a storage cannot do, in which layers (`""`: in all), and why.
 type Cannot<'a> = &'a [(&'static str, &'static str, &'static str)];
 
 fn around(which: &str, bare: Arc<dyn BlobReader>, folder: &tempfile::TempDir) -> Arc<dyn BlobReader> {
-    let limits = LayerOptions { in_flight: Some(3), bandwidth: Some(500_000_000), ..LayerOptions::default() };
-    let cache = CacheOptions { dir: folder.path().into(), max_bytes: 100 << 20 };
+    let limits = LayerOptions::default().in_flight(Some(3)).bandwidth(Some(500_000_000));
+    let cache = CacheOptions::default().dir(folder.path().into()).max_bytes(100 << 20);
     match which {
         "retried" => retried(bare, PATIENT),
         "limited" => limited(bare, &limits),

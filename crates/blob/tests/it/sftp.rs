@@ -36,7 +36,7 @@ async fn a_connection_may_fail_at_any_byte() {
     let sample = Sample::with(1, None);
     let Some(stand) = stands::sftp(&sample) else { return };
     let wanted = &sample.blobs["kopia.repository"];
-    let deadlines = Deadlines { patience: Duration::from_secs(6) };
+    let deadlines = Deadlines::default().patience(Duration::from_secs(6));
     let tunnel = Tunnel::start(stand.address.rsplit_once(':').unwrap().1.parse().unwrap()).await;
     let address = format!("127.0.0.1:{}", tunnel.port);
     for (number, at) in [0, 10, 500, 1500, 2300, 3000, 3500, 4000].into_iter().enumerate() {

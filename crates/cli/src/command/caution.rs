@@ -1,10 +1,8 @@
 //! What to know about a snapshot before it is trusted: recorded errors, what is incomplete, a time that cannot be.
 
 use jiff::{Timestamp, ToSpan};
-use rekopia::{Event, Observer, Snapshot};
+use rekopia::{Event, Observer, Snapshot, Zone};
 use serde_json::{Value, json};
-
-use crate::time;
 
 /// Errors and paths of one snapshot that are shown.
 const SHOWN: usize = 10;
@@ -21,7 +19,7 @@ pub(super) fn caution(snapshot: &Snapshot, observer: &dyn Observer) -> Option<Va
 }
 
 fn cautions(snapshot: &Snapshot, now: Timestamp) -> Vec<String> {
-    let when = time::show(snapshot.start_ns, &jiff::tz::TimeZone::system());
+    let when = Zone::system().show(snapshot.start);
     let named = format!("snapshot {} of {when}", snapshot.id);
     let mut cautions = Vec::new();
     if let Some(why) = &snapshot.incomplete {
@@ -40,7 +38,7 @@ fn cautions(snapshot: &Snapshot, now: Timestamp) -> Vec<String> {
         ));
     }
     let latest = now.checked_add(5.minutes()).unwrap_or(Timestamp::MAX);
-    if i128::from(snapshot.start_ns) > latest.as_nanosecond() {
+    if i128::from(snapshot.start.unix_nanos()) > latest.as_nanosecond() {
         cautions.push(format!("{named} is dated in the future: a clock was or is wrong"));
     }
     cautions

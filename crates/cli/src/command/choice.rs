@@ -1,7 +1,7 @@
 //! Which snapshot a command is about.
 
 use anyhow::Result;
-use rekopia::{AsOf, Reference, Repository, Resolved, Selection};
+use rekopia::{AsOf, Reference, Repository, Resolved, Selection, Zone};
 
 use crate::args::{Global, Which};
 use crate::say::say;
@@ -24,13 +24,12 @@ pub(super) async fn resolve(
 
 /// Which snapshot of a source the options ask for.
 pub(super) fn selection(global: &Global, which: &Which) -> Result<Selection> {
-    let as_of = which.as_of.as_deref().map(|text| AsOf::parse(text, &jiff::Zoned::now())).transpose()?;
+    let as_of =
+        which.as_of.as_deref().map(|text| AsOf::parse(text, rekopia::now(), &Zone::system())).transpose()?;
     let selection = as_of.unwrap_or(AsOf::Latest).selection();
-    Ok(Selection {
-        previous: which.previous,
-        incomplete: which.incomplete,
-        tags: which.tags.tag.clone(),
-        prefer: connect::identity(global)?,
-        ..selection
-    })
+    Ok(selection
+        .previous(which.previous)
+        .incomplete(which.incomplete)
+        .tags(which.tags.tag.clone())
+        .prefer(connect::identity(global)?))
 }

@@ -16,8 +16,8 @@ use crate::{exit, text};
 pub(super) async fn run(global: &Global, args: &Args) -> Result<u8> {
     let observer: Arc<dyn Observer> = Display::new(global, !global.json);
     let attempt = async |blobs, password: &Password, open: &OpenOptions| {
-        let options = ExaminationOptions { open: open.clone(), deep: args.deep };
-        rekopia::examine(blobs, password, &options, observer.as_ref()).await
+        let options = ExaminationOptions::default().open(open.clone()).deep(args.deep);
+        rekopia::examine(blobs, password, &options, Arc::clone(&observer)).await
     };
     let examination = crate::connect::open_by(global, attempt).await?;
     end_status();

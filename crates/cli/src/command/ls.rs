@@ -4,14 +4,14 @@ use std::io::{BufWriter, Write};
 use std::sync::Arc;
 
 use anyhow::Result;
-use rekopia::{Entry, EntryKind, Observer, Repository};
+use rekopia::{Entry, EntryKind, Observer, Repository, Zone};
 use serde_json::{Value, json};
 
 use super::choice::resolve;
 use crate::args::{Global, Ls};
 use crate::progress::Display;
 use crate::say::{Output, output};
-use crate::{text, time};
+use crate::text;
 
 pub(super) async fn run(global: &Global, args: &Ls) -> Result<u8> {
     let observer: Arc<dyn Observer> = Display::new(global, false);
@@ -52,12 +52,12 @@ struct Printer {
     json: bool,
     long: bool,
     first: bool,
-    zone: jiff::tz::TimeZone,
+    zone: Zone,
 }
 
 impl Printer {
     fn new(json: bool, long: bool) -> Self {
-        let zone = jiff::tz::TimeZone::system();
+        let zone = Zone::system();
         Printer { out: BufWriter::new(output()), json, long, first: true, zone }
     }
 
@@ -80,7 +80,7 @@ impl Printer {
             EntryKind::Unknown(_) => '?',
         };
         let size = entry.summary.as_ref().map_or(entry.size, |s| s.size);
-        let (mode, when) = (text::mode(kind, entry.mode), time::show(entry.mtime_ns, &self.zone));
+        let (mode, when) = (text::mode(kind, entry.mode), self.zone.show(entry.mtime));
         writeln!(self.out, "{mode} {:>5} {:>5} {size:>12} {when} {path}{slash}", entry.uid, entry.gid)?;
         Ok(())
     }
@@ -105,7 +105,7 @@ fn document(path: &str, entry: &Entry) -> Value {
         },
         "mode": format!("0{:o}", entry.mode),
         "size": entry.summary.as_ref().map_or(entry.size, |s| s.size),
-        "mtime": rekopia_format::time::format_rfc3339_nanos(entry.mtime_ns),
+        "mtime": rekopia_format::time::format_rfc3339_nanos(entry.mtime.unix_nanos()),
         "uid": entry.uid,
         "gid": entry.gid,
         "obj": entry.object.map(|o| o.to_string()),

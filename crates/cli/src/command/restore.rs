@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::Result;
 use rekopia::{
     Cancel, ErrorKind, Observer, OnError, Overwrite, OwnerPolicy, Pace, Receipting, RefuseExisting,
-    Repository, Resolved, RestoreOptions, SyncMode,
+    Repository, Resolved, RestoreOptions, SyncMode, Zone,
 };
 
 use super::caution::caution;
@@ -125,7 +125,7 @@ fn check(args: &Restore) -> Result<(), CommandError> {
 
 fn announce(args: &Restore, from: &Resolved, target: &Path) {
     let what = from.snapshot.as_ref().map_or(args.reference.clone(), |s| {
-        let when = crate::time::show(s.start_ns, &jiff::tz::TimeZone::system());
+        let when = Zone::system().show(s.start);
         let below = if from.sub_path.is_empty() { String::new() } else { format!(" /{}", from.sub_path) };
         format!("{}{below} of {when} ({})", s.source, s.id)
     });
@@ -135,45 +135,44 @@ fn announce(args: &Restore, from: &Resolved, target: &Path) {
 }
 
 fn options(global: &Global, args: &Restore, cancel: Cancel) -> RestoreOptions {
-    let mut options = RestoreOptions {
-        overwrite: match args.overwrite {
+    let mut options = RestoreOptions::default()
+        .overwrite(match args.overwrite {
             _ if args.skip_existing => Overwrite::SkipExisting,
             OverwriteArg::Always => Overwrite::Always,
             OverwriteArg::IfChanged => Overwrite::IfChanged,
             OverwriteArg::Never => Overwrite::Never,
-        },
-        refuse_existing: RefuseExisting {
-            files: args.no_overwrite_files,
-            directories: args.no_overwrite_directories,
-            symlinks: args.no_overwrite_symlinks,
-        },
-        delete_extra: args.delete_extra,
-        max_delete: args.max_delete,
+        })
+        .refuse_existing(
+            RefuseExisting::default()
+                .files(args.no_overwrite_files)
+                .directories(args.no_overwrite_directories)
+                .symlinks(args.no_overwrite_symlinks),
+        )
+        .delete_extra(args.delete_extra)
+        .max_delete(args.max_delete)
         // Without a terminal to ask at, only this says that old may go before new has come.
-        delete_first: args.yes,
-        include: args.include.clone(),
-        exclude: args.exclude.clone(),
-        owner: if args.skip_owners { OwnerPolicy::Skip } else { args.owner },
-        modes: !args.no_mode,
-        times: !args.no_times,
-        strict_attributes: args.strict_attributes,
-        on_error: match args.on_error {
+        .delete_first(args.yes)
+        .include(args.include.clone())
+        .exclude(args.exclude.clone())
+        .owner(if args.skip_owners { OwnerPolicy::Skip } else { args.owner })
+        .modes(!args.no_mode)
+        .times(!args.no_times)
+        .strict_attributes(args.strict_attributes)
+        .on_error(match args.on_error {
             OnErrorArg::Stop if !args.ignore_errors => OnError::Stop,
             _ => OnError::Continue,
-        },
-        fill_holes: args.fill_holes.is_some(),
-        sparse: args.sparse,
-        verify: args.verify,
-        receipt: args.receipt.clone().map_or(Receipting::Off, Receipting::File),
-        sync: if args.sync == SyncArg::None { SyncMode::None } else { SyncMode::End },
-        dry_run: args.dry_run,
-        pace: pace(global, args),
-        parallel: global.parallel.unwrap_or(0).into(),
-        threads: global.threads.unwrap_or(0).into(),
-        report_file: args.report.clone(),
-        cancel,
-        ..RestoreOptions::default()
-    };
+        })
+        .fill_holes(args.fill_holes.is_some())
+        .sparse(args.sparse)
+        .verify(args.verify)
+        .receipt(args.receipt.clone().map_or(Receipting::Off, Receipting::File))
+        .sync(if args.sync == SyncArg::None { SyncMode::None } else { SyncMode::End })
+        .dry_run(args.dry_run)
+        .pace(pace(global, args))
+        .parallel(global.parallel.unwrap_or(0).into())
+        .threads(global.threads.unwrap_or(0).into())
+        .report_file(args.report.clone())
+        .cancel(cancel);
     options.memory_bytes = global.memory.unwrap_or_else(rekopia::memory_bytes);
     options
 }
@@ -182,5 +181,5 @@ fn options(global: &Global, args: &Restore, cancel: Cancel) -> RestoreOptions {
 fn pace(global: &Global, args: &Restore) -> Option<Pace> {
     let limit = global.limit_download.filter(|limit| *limit > 0);
     let link = [args.link, limit].into_iter().flatten().min();
-    (args.link.is_some() || args.probe).then_some(Pace { link, probe: args.probe, disk: true })
+    (args.link.is_some() || args.probe).then_some(Pace::default().link(link).probe(args.probe).disk(true))
 }

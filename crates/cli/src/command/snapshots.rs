@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use rekopia::{
-    ErrorKind, Missing, Observer, Reference, RootCandidate, RootReference, Selection, Snapshot, Snapshots,
-    Source,
+    ErrorKind, Hint, Observer, Reference, RootCandidate, RootReference, Selection, Snapshot, Snapshots,
+    Source, Zone,
 };
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ use crate::args::{Global, Snapshots as Args};
 use crate::exit::CommandError;
 use crate::progress::Display;
 use crate::say::{output, say};
-use crate::{exit, text, time};
+use crate::{exit, text};
 
 pub(super) async fn run(global: &Global, args: &Args) -> Result<u8> {
     let observer: Arc<dyn Observer> = Display::new(global, false);
@@ -25,20 +25,20 @@ pub(super) async fn run(global: &Global, args: &Args) -> Result<u8> {
         say(&format!("warning: a snapshot cannot be understood: {}", text::line(line)));
     }
     let mut sources = snapshots.by_source();
-    let zone = jiff::tz::TimeZone::system();
+    let zone = Zone::system();
     // Of whole sources: what is left out below counts for retention.
     let reasons = reasons(&snapshots, &sources, &zone);
     if let Some(wanted) = &args.source {
         choose(&mut sources, wanted)?;
     }
-    let wanted = Selection { tags: args.tags.tag.clone(), ..Selection::default() };
+    let wanted = Selection::default().tags(args.tags.tag.clone());
     let no_source = sources.is_empty() && args.source.is_some();
     sources.retain(|_, of_source| {
         of_source.retain(|s| wanted.has_tags(s));
         !of_source.is_empty()
     });
     let roots = match global.salvage && args.source.is_none() {
-        true => repository.root_candidates(&snapshots, observer.as_ref()).await?,
+        true => repository.root_candidates(&snapshots, observer).await?,
         false => Vec::new(),
     };
     let mut out = BufWriter::new(output());
@@ -76,14 +76,14 @@ pub(super) async fn run(global: &Global, args: &Args) -> Result<u8> {
 const ROOTS: usize = 100;
 
 /// Trees that no snapshot names; on standard error, beside the list of snapshots.
-fn say_roots(roots: &[RootCandidate], zone: &jiff::tz::TimeZone) {
+fn say_roots(roots: &[RootCandidate], zone: &Zone) {
     if roots.is_empty() {
         return;
     }
     say("Directory trees that no snapshot names (deleted, interrupted, or its manifest is lost):");
     for root in roots.iter().take(ROOTS) {
         let (size, files) = (text::size(root.bytes), text::count(root.files, "file"));
-        let when = if root.entries == 0 { "empty".to_owned() } else { time::show(root.newest_ns, zone) };
+        let when = if root.entries == 0 { "empty".to_owned() } else { zone.show(root.newest) };
         say(&format!("  {when}  {}  {size:>9}  {files}", root.object));
     }
     if roots.len() > ROOTS {
@@ -93,7 +93,8 @@ fn say_roots(roots: &[RootCandidate], zone: &jiff::tz::TimeZone) {
 
 /// A tree without a snapshot among the documents of snapshots.
 fn unnamed(root: &RootCandidate) -> Value {
-    let newest = (root.entries > 0).then(|| rekopia_format::time::format_rfc3339_nanos(root.newest_ns));
+    let newest =
+        (root.entries > 0).then(|| rekopia_format::time::format_rfc3339_nanos(root.newest.unix_nanos()));
     json!({"unnamedTree": {
         "obj": root.object.to_string(),
         "newest": newest,
@@ -161,7 +162,7 @@ fn longest_above(sources: &Sources<'_>, name: impl Fn(&Source) -> String, wanted
 
 /// Leaves the one snapshot with this ID, or with an ID that begins like this.
 fn by_id(sources: &mut Sources<'_>, id: &str) -> Result<()> {
-    let missing = (!sources.is_empty()).then_some(Missing::Snapshot);
+    let hint = (!sources.is_empty()).then_some(Hint::ListSnapshots);
     let is_exact = sources.values().flatten().any(|s| s.id.as_str() == id);
     sources.retain(|_, of_source| {
         of_source.retain(|s| {
@@ -172,18 +173,14 @@ fn by_id(sources: &mut Sources<'_>, id: &str) -> Result<()> {
     });
     let found: Vec<&str> = sources.values().flatten().map(|s| s.id.as_str()).collect();
     match found.as_slice() {
-        [] => bail!(CommandError::not_found(format!("no snapshot {id}"), missing)),
+        [] => bail!(CommandError::not_found(format!("no snapshot {id}"), hint)),
         [_] => Ok(()),
         several => bail!(CommandError::usage(format!("{id} may be any of {}", several.join(", ")))),
     }
 }
 
 /// Why retention keeps each snapshot, by snapshot ID.
-fn reasons(
-    snapshots: &Snapshots,
-    sources: &Sources<'_>,
-    zone: &jiff::tz::TimeZone,
-) -> BTreeMap<String, Vec<String>> {
+fn reasons(snapshots: &Snapshots, sources: &Sources<'_>, zone: &Zone) -> BTreeMap<String, Vec<String>> {
     let mut reasons = BTreeMap::new();
     for (source, of_source) in sources {
         reasons.extend(snapshots.retention_reasons(source, of_source, zone));
@@ -196,7 +193,7 @@ fn print(
     snapshots: &Snapshots,
     sources: &Sources<'_>,
     reasons: &BTreeMap<String, Vec<String>>,
-    zone: &jiff::tz::TimeZone,
+    zone: &Zone,
 ) -> Result<()> {
     for (i, (source, of_source)) in sources.iter().enumerate() {
         if i > 0 {
@@ -209,7 +206,7 @@ fn print(
                 Some((size, None)) => (text::size(size), text::count(1, "file")),
                 None => ("-".into(), "no root".into()),
             };
-            let when = time::show(snapshot.start_ns, zone);
+            let when = zone.show(snapshot.start);
             let mut line = format!("  {when}  {}  {size:>9}  {files}", snapshot.id);
             if let Some(reason) = &snapshot.incomplete {
                 line.push_str(&format!("  incomplete:{}", text::printable(reason)));

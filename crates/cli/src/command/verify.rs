@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use rekopia::{
-    AsOf, Cancel, Coverage, Error, Event, Failure, Missing, Observer, Report, Repository, Resolved,
-    RestoreOptions, Selection, SetOptions, Snapshot, VerifyOptions,
+    AsOf, Cancel, Coverage, Error, Event, Failure, Hint, Observer, Report, Repository, Resolved,
+    RestoreOptions, Selection, SetOptions, Snapshot, Time, VerifyOptions, Zone,
 };
 
 use serde_json::Value;
@@ -63,13 +63,12 @@ async fn verify(
         return Err(e.into());
     }
     args.part.state.as_deref().map_or(Ok(()), |path| repository.check_outside(path))?;
-    let options = VerifyOptions {
-        hash: args.hash,
-        memory_bytes: global.memory.unwrap_or_else(rekopia::memory_bytes),
-        parallel: global.parallel.unwrap_or(0).into(),
-        threads: global.threads.unwrap_or(0).into(),
-        cancel: cancel.clone(),
-    };
+    let options = VerifyOptions::default()
+        .hash(args.hash)
+        .memory_bytes(global.memory.unwrap_or_else(rekopia::memory_bytes))
+        .parallel(global.parallel.unwrap_or(0).into())
+        .threads(global.threads.unwrap_or(0).into())
+        .cancel(cancel.clone());
     let mut recorded = Vec::new();
     let found = match (args.reference.as_slice(), &args.against) {
         ([reference], Some(against)) => {
@@ -111,16 +110,14 @@ const LONGEST: u64 = 1 << 30;
 
 /// How a tree is compared.
 fn compared(args: &Verify, options: &VerifyOptions) -> RestoreOptions {
-    RestoreOptions {
-        include: args.include.clone(),
-        exclude: args.exclude.clone(),
-        owner: args.owner,
-        modes: !args.no_mode,
-        times: !args.no_times,
-        memory_bytes: options.memory_bytes,
-        cancel: options.cancel.clone(),
-        ..RestoreOptions::default()
-    }
+    RestoreOptions::default()
+        .include(args.include.clone())
+        .exclude(args.exclude.clone())
+        .owner(args.owner)
+        .modes(!args.no_mode)
+        .times(!args.no_times)
+        .memory_bytes(options.memory_bytes)
+        .cancel(options.cancel.clone())
 }
 
 /// Verifies trees together; what was right is written to the state, however the run ends.
@@ -135,14 +132,13 @@ async fn set(
     let id = &repository.info().unique_id;
     let mut coverage =
         part.state.as_deref().map_or_else(|| Ok(Coverage::default()), |path| state(path, id))?;
-    let options = SetOptions {
-        verify,
-        presence: part.presence,
-        sample: part.sample,
-        max_bytes: part.max_bytes,
-        max_time: part.max_time,
-        now: jiff::Timestamp::now().as_second(),
-    };
+    let options = SetOptions::default()
+        .verify(verify)
+        .presence(part.presence)
+        .sample(part.sample)
+        .max_bytes(part.max_bytes)
+        .max_time(part.max_time)
+        .now(rekopia::now());
     let report = repository.verify_set(trees, &options, &mut coverage, Arc::clone(observer)).await?;
     if let Some(path) = &part.state {
         let written = rekopia::put_file(path, &coverage.to_json(id));
@@ -180,23 +176,27 @@ async fn every(
     cancel: &Cancel,
     observer: &Arc<dyn Observer>,
 ) -> Result<(Vec<Resolved>, Report)> {
-    let since = args.since.as_deref().map(|text| AsOf::parse_since(text, &jiff::Zoned::now())).transpose()?;
+    let since = args
+        .since
+        .as_deref()
+        .map(|text| AsOf::parse_since(text, rekopia::now(), &Zone::system()))
+        .transpose()?;
     let snapshots = stoppable(cancel, async { Ok(repository.snapshots().await?) }).await?;
     let selection = selection(global, &args.which)?;
     let mut wanted: Vec<&Snapshot> = Vec::new();
     for mut of_source in snapshots.by_source().into_values() {
         of_source.retain(|s| selection.has_tags(s));
         match since {
-            Some(since) => wanted.extend(of_source.into_iter().filter(|s| s.start_ns >= since)),
+            Some(since) => wanted.extend(of_source.into_iter().filter(|s| s.start >= since)),
             None if args.all => wanted.extend(of_source),
             None => wanted.extend(selection.choose(&of_source)),
         }
     }
     let has_damage = !snapshots.damage().is_empty();
     if !has_damage && !wanted.iter().any(|s| args.which.incomplete || s.incomplete.is_none()) {
-        let missing = (!snapshots.all().is_empty()).then_some(Missing::Snapshot);
+        let hint = (!snapshots.all().is_empty()).then_some(Hint::ListSnapshots);
         let nothing = nothing(snapshots.all(), &selection, since);
-        return Err(CommandError::not_found(nothing, missing).into());
+        return Err(CommandError::not_found(nothing, hint).into());
     }
     let mut total = Report::of_verification();
     for e in snapshots.damage() {
@@ -215,20 +215,14 @@ async fn every(
 fn unreadable(total: &mut Report, path: String, e: &Error, observer: &Arc<dyn Observer>) {
     observer.event(Event::Failed { path: path.clone(), message: e.chain() });
     total.failed += 1;
-    total.failures.push(Failure {
-        path,
-        kind: e.kind(),
-        message: e.chain(),
-        mixed: false,
-        differs: Vec::new(),
-    });
+    total.failures.push(Failure::new(path, e.kind(), e.chain()));
 }
 
-fn nothing(all: &[Snapshot], selection: &Selection, since: Option<i64>) -> String {
+fn nothing(all: &[Snapshot], selection: &Selection, since: Option<Time>) -> String {
     if !all.is_empty() && !all.iter().any(|s| selection.has_tags(s)) {
         return "there is nothing to verify: no snapshot has these tags".into();
     }
-    if !all.is_empty() && since.is_some_and(|since| all.iter().all(|s| s.start_ns < since)) {
+    if !all.is_empty() && since.is_some_and(|since| all.iter().all(|s| s.start < since)) {
         return "there is nothing to verify: no snapshot was taken since then".into();
     }
     match all.iter().filter(|s| s.incomplete.is_some()).count() {

@@ -54,7 +54,9 @@ fn tree(
 }
 
 async fn open(blobs: Arc<dyn BlobReader>) -> Repository {
-    Repository::open(blobs, &Password::new(PASSWORD), &OpenOptions::default(), &Silent).await.unwrap()
+    Repository::open(blobs, &Password::new(PASSWORD), &OpenOptions::default(), Arc::new(Silent))
+        .await
+        .unwrap()
 }
 
 /// Answers in rounds: when as many requests wait as may be in flight, or no more of them come.
@@ -249,8 +251,8 @@ async fn restore(blobs: &MemoryBlobs, snapshot: &ManifestId) -> (Cost, Report) {
     let config = json!({"bucket": "bucket", "endpoint": proxy.address, "doNotUseTLS": true, "region": "us-east-1",
         "accessKeyID": ACCESS_KEY, "secretAccessKey": SECRET_KEY});
     // Nothing fails here, however slow the machine is.
-    let deadlines = Deadlines { patience: Duration::from_secs(1000) };
-    let layers = LayerOptions { deadlines, ..LayerOptions::default() };
+    let deadlines = Deadlines::default().patience(Duration::from_secs(1000));
+    let layers = LayerOptions::default().deadlines(deadlines);
     let storage = connect_with(&Settings::from_kopia("s3", config).unwrap(), &layers).await.unwrap();
     let repository = open(Arc::clone(&storage)).await;
     let report = restore_from(&repository, snapshot, &dir.path().join("target")).await;
@@ -260,14 +262,14 @@ async fn restore(blobs: &MemoryBlobs, snapshot: &ManifestId) -> (Cost, Report) {
     let usage = storage.usage();
     assert_eq!(usage.requests as usize, cost.lists + cost.metadata + cost.requests, "the usage is right");
     assert_eq!((usage.bytes, usage.retries), (proxy.sent() as u64, 0), "the usage is right");
-    assert!(usage.latency_us > 0);
+    assert!(!usage.latency.is_zero());
     (cost, report)
 }
 
 async fn restore_from(repository: &Repository, snapshot: &ManifestId, target: &Path) -> Report {
     let reference = Reference::parse(snapshot.as_str()).unwrap();
     let from = repository.resolve(&reference, &Selection::default()).await.unwrap();
-    let options = RestoreOptions { sync: SyncMode::None, threads: 2, ..RestoreOptions::default() };
+    let options = RestoreOptions::default().sync(SyncMode::None).threads(2);
     let report = repository.restore(&from, target, &options, Arc::new(Silent)).await.unwrap();
     assert!(report.is_complete(), "{:?}", report.failures());
     report

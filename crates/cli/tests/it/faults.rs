@@ -133,14 +133,14 @@ async fn restore_of(
     target: &Path,
     patience: Duration,
 ) -> Result<Report, Error> {
-    let layers = LayerOptions { deadlines: Deadlines { patience }, ..LayerOptions::default() };
+    let layers = LayerOptions::default().deadlines(Deadlines::default().patience(patience));
     let blobs =
         connect_with(settings, &layers).await.map_err(|e| Error::from_storage(e, "cannot connect"))?;
     let password = Password::new(fixture.password.as_str());
-    let repository = Repository::open(blobs, &password, &OpenOptions::default(), &Silent).await?;
+    let repository = Repository::open(blobs, &password, &OpenOptions::default(), Arc::new(Silent)).await?;
     let reference = Reference::parse(reference)?;
     let from = repository.resolve(&reference, &Selection::default()).await?;
-    let options = RestoreOptions { sync: SyncMode::None, threads: 2, ..RestoreOptions::default() };
+    let options = RestoreOptions::default().sync(SyncMode::None).threads(2);
     repository.restore(&from, target, &options, Arc::new(Silent)).await
 }
 
@@ -354,7 +354,7 @@ async fn every_try_is_counted() {
     let proxy = Faulty::start(&server.endpoint).await;
     let faults = [Fault::Status(500, "InternalError"), Fault::Cut, Fault::Reset];
     proxy.break_answers(move |seen| faults.get(seen.number).copied());
-    let layers = LayerOptions { deadlines: Deadlines { patience: PATIENCE }, ..LayerOptions::default() };
+    let layers = LayerOptions::default().deadlines(Deadlines::default().patience(PATIENCE));
     let blobs = connect_with(&s3_settings(&proxy.address), &layers).await.unwrap();
     let read = blobs.read(&BlobId::parse("kopia.repository").unwrap(), None, Vec::new()).await.unwrap();
     let usage = blobs.usage();
@@ -362,7 +362,7 @@ async fn every_try_is_counted() {
     // What broke off was received all the same; so was the text of the refusal.
     assert!(usage.bytes > read.len() as u64 * 3 / 2, "{usage:?} for {} bytes", read.len());
     assert!(usage.bytes < read.len() as u64 * 2 + 200, "{usage:?} for {} bytes", read.len());
-    let latency = Duration::from_micros(usage.latency_us);
+    let latency = usage.latency;
     assert!(!latency.is_zero() && latency < PATIENCE, "{latency:?}");
     // A list that fails is begun again: two pages and one more try.
     proxy.take_requests();

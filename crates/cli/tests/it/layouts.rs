@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rekopia::{ErrorKind, OpenOptions, Password, Repository, Silent};
 use rekopia_blob::{BlobError, BlobErrorKind, BlobId, BlobReader, Settings, connect};
@@ -136,7 +137,7 @@ fn folders() -> tempfile::TempDir {
 async fn open(settings: &Settings) -> rekopia::Result<Repository> {
     let blobs = connect(settings).await.map_err(|e| rekopia::Error::from_storage(e, "cannot connect"))?;
     let password = Password::new(Fixture::load("quickstart").password.as_str());
-    Repository::open(blobs, &password, &OpenOptions::default(), &Silent).await
+    Repository::open(blobs, &password, &OpenOptions::default(), Arc::new(Silent)).await
 }
 
 /// Everything is there, once, and nothing else.

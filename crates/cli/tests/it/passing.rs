@@ -133,17 +133,15 @@ impl Storage {
     }
 
     async fn restore(&self, settings: &Settings, target: &Path, patience: Duration) -> Result<Report, Error> {
-        let layers = LayerOptions {
-            deadlines: Deadlines { patience },
-            in_flight: Some(64),
-            ..LayerOptions::default()
-        };
+        let layers =
+            LayerOptions::default().deadlines(Deadlines::default().patience(patience)).in_flight(Some(64));
         let blobs =
             connect_with(settings, &layers).await.map_err(|e| Error::from_storage(e, "cannot connect"))?;
         let password = Password::new(self.fixture.password.as_str());
-        let repository = Repository::open(blobs, &password, &OpenOptions::default(), &Silent).await?;
+        let repository =
+            Repository::open(blobs, &password, &OpenOptions::default(), Arc::new(Silent)).await?;
         let from = repository.resolve(&Reference::parse(&self.reference)?, &Selection::default()).await?;
-        let options = RestoreOptions { sync: SyncMode::None, threads: 2, ..RestoreOptions::default() };
+        let options = RestoreOptions::default().sync(SyncMode::None).threads(2);
         repository.restore(&from, target, &options, Arc::new(Silent)).await
     }
 

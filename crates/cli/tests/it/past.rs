@@ -30,7 +30,7 @@ async fn restore(settings: &Settings, target: &Path) -> Result<(), Error> {
     let fixture = Fixture::load("quickstart");
     let blobs = connect(settings).await.unwrap();
     let password = Password::new(fixture.password.as_str());
-    let repository = Repository::open(blobs, &password, &OpenOptions::default(), &Silent).await?;
+    let repository = Repository::open(blobs, &password, &OpenOptions::default(), Arc::new(Silent)).await?;
     let reference = Reference::parse("paperless@media:/data")?;
     let from = repository.resolve(&reference, &Selection::default()).await?;
     let report = repository.restore(&from, target, &RestoreOptions::default(), Arc::new(Silent)).await?;

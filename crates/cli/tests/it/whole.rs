@@ -58,7 +58,7 @@ struct Storage<'a> {
 
 impl Storage<'_> {
     async fn open(&self) -> Arc<dyn BlobReader> {
-        let layers = LayerOptions { deadlines: Deadlines { patience: PATIENCE }, ..LayerOptions::default() };
+        let layers = LayerOptions::default().deadlines(Deadlines::default().patience(PATIENCE));
         connect_with(&self.settings, &layers).await.unwrap()
     }
 
@@ -91,7 +91,8 @@ impl Storage<'_> {
     /// Opening ends with the storage's error (15): neither "no repository" nor "repair it".
     async fn fails_to_open(&self, wrong: Wrong) -> String {
         let password = Password::new(Fixture::load("quickstart").password.as_str());
-        let opened = Repository::open(self.open().await, &password, &OpenOptions::default(), &Silent).await;
+        let opened =
+            Repository::open(self.open().await, &password, &OpenOptions::default(), Arc::new(Silent)).await;
         let error = opened.map(|_| ()).expect_err(&format!("{wrong:?}"));
         let chain = error.chain();
         assert_eq!(error.kind(), ErrorKind::Storage, "{wrong:?}: {chain}");

@@ -99,9 +99,10 @@ impl Listed {
             };
             findings.push(Finding::new(kind, what).of_blob(Some(pack)));
         }
-        let late = self.0.values().filter(|blob| blob.modified_ns > now_ns.saturating_add(CLOCKS_DIFFER));
-        if let Some(latest) = late.max_by_key(|blob| blob.modified_ns) {
-            let time = rekopia_format::time::format_rfc3339_nanos(latest.modified_ns);
+        let late =
+            self.0.values().filter(|blob| blob.modified.unix_nanos() > now_ns.saturating_add(CLOCKS_DIFFER));
+        if let Some(latest) = late.max_by_key(|blob| blob.modified.unix_nanos()) {
+            let time = latest.modified;
             let what =
                 format!("blob {} was written in the future, {time}: a clock was or is wrong", latest.id);
             findings.push(Finding::new(FindingKind::BlobInFuture, what).of_blob(Some(&latest.id)));

@@ -18,11 +18,19 @@ use crate::repository::{OpenOptions, Password, Repository};
 
 /// How thoroughly a repository is examined.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct ExaminationOptions {
     /// How it is opened; salvage is tried where nothing else opens it.
     pub open: OpenOptions,
     /// The ends of all packs are read, too.
     pub deep: bool,
+}
+
+impl ExaminationOptions {
+    rekopia_blob::setters! {
+        open: OpenOptions,
+        deep: bool,
+    }
 }
 
 /// What state a repository is in.
@@ -83,18 +91,18 @@ pub async fn examine(
     blobs: Arc<dyn BlobReader>,
     password: &Password,
     options: &ExaminationOptions,
-    observer: &dyn Observer,
+    observer: Arc<dyn Observer>,
 ) -> Result<Examination> {
     let plain = ExaminationOptions {
         open: OpenOptions { salvage: false, ..options.open.clone() },
         ..options.clone()
     };
-    match examine_as(&blobs, password, &plain, observer).await {
+    match examine_as(&blobs, password, &plain, &observer).await {
         // A sector that cannot be read, a file with the wrong owner: what is there beside it, the packs tell.
         Err(e) if e.kind() == ErrorKind::Storage => {
             let salvage = OpenOptions { salvage: true, ..options.open.clone() };
             let options = ExaminationOptions { open: salvage, ..options.clone() };
-            examine_as(&blobs, password, &options, observer).await.map_err(|_| e)
+            examine_as(&blobs, password, &options, &observer).await.map_err(|_| e)
         }
         examined => examined,
     }
@@ -104,7 +112,7 @@ async fn examine_as(
     blobs: &Arc<dyn BlobReader>,
     password: &Password,
     options: &ExaminationOptions,
-    observer: &dyn Observer,
+    observer: &Arc<dyn Observer>,
 ) -> Result<Examination> {
     let mut examination = Examination::default();
     let Some(repository) = open(blobs, password, options, &mut examination, observer).await? else {
@@ -123,9 +131,9 @@ async fn examine_as(
     examination.findings.extend(listed.check(&repository.contents(), now_ns)?);
     examination.findings.extend(listed.check_markers(&repository.contents()).await);
     unindexed(&repository, &mut examination).await?;
-    snapshots(&repository, &mut examination, now_ns, observer).await?;
+    snapshots(&repository, &mut examination, now_ns, observer.as_ref()).await?;
     if options.deep {
-        deep(&repository, &mut examination, observer).await?;
+        deep(&repository, &mut examination, observer.as_ref()).await?;
     }
     for (blob, shards) in repository.repairs() {
         let what =
@@ -142,10 +150,10 @@ async fn open(
     password: &Password,
     options: &ExaminationOptions,
     examination: &mut Examination,
-    observer: &dyn Observer,
+    observer: &Arc<dyn Observer>,
 ) -> Result<Option<Repository>> {
     observer.event(Event::Phase { phase: Phase::Opening });
-    let opened = Repository::open(Arc::clone(blobs), password, &options.open, &Silent).await;
+    let opened = Repository::open(Arc::clone(blobs), password, &options.open, Arc::new(Silent)).await;
     let error = match opened {
         Ok(repository) => return Ok(Some(repository)),
         Err(e) if matches!(e.kind(), ErrorKind::Corrupt | ErrorKind::InvalidPassword) => e,
@@ -153,7 +161,7 @@ async fn open(
     };
     let kind = what_fails(blobs, &error).await?;
     let salvage = OpenOptions { salvage: true, ..options.open.clone() };
-    let salvaged = Repository::open(Arc::clone(blobs), password, &salvage, observer).await;
+    let salvaged = Repository::open(Arc::clone(blobs), password, &salvage, Arc::clone(observer)).await;
     match salvaged {
         Ok(repository) => {
             examination.found(kind, &error);
@@ -249,7 +257,7 @@ async fn snapshots(
     let mut damaged = Vec::new();
     for snapshot in snapshots.all() {
         let (id, source) = (snapshot.id.as_str(), &snapshot.source);
-        if snapshot.start_ns > now_ns {
+        if snapshot.start.unix_nanos() > now_ns {
             let what = format!("snapshot {id} of {source} began in the future: a clock was or is wrong");
             examination.findings.push(Finding::new(FindingKind::SnapshotInFuture, what).of(id));
         }
@@ -262,7 +270,7 @@ async fn snapshots(
             None => {
                 examination.whole_snapshots += 1;
                 let newest = newest_whole.entry(source).or_insert(snapshot);
-                if snapshot.incomplete.is_none() && snapshot.start_ns > newest.start_ns {
+                if snapshot.incomplete.is_none() && snapshot.start.unix_nanos() > newest.start.unix_nanos() {
                     *newest = snapshot;
                 }
             }

@@ -34,6 +34,7 @@ pub struct ReceiptCheck {
 /// A directory below which something differs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct ReceiptDifference {
     /// Relative to the root, escaped as in the receipt; empty for the root.
     pub path: String,

@@ -85,6 +85,7 @@ pub struct Receipt {
 /// The snapshot that was restored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct ReceiptSnapshot {
     /// Its manifest ID.
     pub id: String,
@@ -97,6 +98,7 @@ pub struct ReceiptSnapshot {
 /// Options that decide what stands on the disk.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
 pub struct ReceiptOptions {
     /// `always`, `if-changed`, `skip-existing` or `never`.
     pub overwrite: String,
@@ -118,6 +120,7 @@ pub struct ReceiptOptions {
 
 /// An entry that could not be restored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ReceiptLoss {
     /// Relative to the root.
     pub path: String,
@@ -129,6 +132,7 @@ pub struct ReceiptLoss {
 
 /// An attribute that could not be set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ReceiptRemark {
     /// Relative to the root.
     pub path: String,
@@ -138,6 +142,7 @@ pub struct ReceiptRemark {
 
 /// The digests of a directory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ReceiptDirectory {
     /// Relative to the root, escaped; empty for the root.
     pub path: String,

@@ -38,7 +38,7 @@ impl Receipt {
             snapshot: from.snapshot.as_ref().map(|snapshot| ReceiptSnapshot {
                 id: snapshot.id.to_string(),
                 source: snapshot.source.to_string(),
-                start_time: shown_time(snapshot.start_ns),
+                start_time: shown_time(snapshot.start.unix_nanos()),
             }),
             sub_path: from.sub_path.clone(),
             root_object: from.entry.object.map(|object| object.to_string()),

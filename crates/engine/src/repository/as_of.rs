@@ -3,12 +3,14 @@
 //! Lists show seconds, starts have fractions: a time includes its own precision, so that the time that a list shows
 //! selects the snapshot that it is shown for.
 
-use jiff::civil::{Date, DateTime, Time};
+use jiff::civil::{self, Date, DateTime};
 use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
 use jiff::{Span, Timestamp, Zoned};
+use rekopia_format::Time;
 
 use super::snapshots::Selection;
 use crate::error::{Error, ErrorKind, Result};
+use crate::zone::Zone;
 
 /// Which snapshots a time includes that a person typed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,8 +19,8 @@ pub enum AsOf {
     Latest,
     /// The oldest one alone.
     Oldest,
-    /// Those that started at or before this instant, in nanoseconds since 1970.
-    Until(i64),
+    /// Those that started at or before this instant.
+    Until(Time),
 }
 
 impl AsOf {
@@ -27,15 +29,17 @@ impl AsOf {
     ///
     /// # Errors
     /// [`ErrorKind::Usage`] for what is not understood to its last character.
-    pub fn parse(text: &str, now: &Zoned) -> Result<Self> {
+    pub fn parse(text: &str, now: Time, zone: &Zone) -> Result<Self> {
+        let until = |nanos| AsOf::Until(Time::from_unix_nanos(nanos));
+        let now = &zoned(now, zone);
         let (text, zone, today) = (text.trim(), now.time_zone(), now.date());
         let day = |day: std::result::Result<Date, jiff::Error>| {
-            day.ok().map(|day| AsOf::Until(local(end_of(day), zone))).ok_or_else(|| unknown(text))
+            day.ok().map(|day| until(local(end_of(day), zone))).ok_or_else(|| unknown(text))
         };
         match text {
             "latest" => Ok(AsOf::Latest),
             "oldest" => Ok(AsOf::Oldest),
-            "now" => Ok(AsOf::Until(nanos(now.timestamp()))),
+            "now" => Ok(until(nanos(now.timestamp()))),
             "today" => day(Ok(today)),
             "yesterday" => day(today.yesterday()),
             "last-month" => day(today.first_of_month().yesterday()),
@@ -44,24 +48,25 @@ impl AsOf {
                 (Some(parts), _) => {
                     kopia_ago(parts, today).map_or_else(|| Err(unknown(text)), |d| day(Ok(d)))
                 }
-                (_, Some(span)) => ago(span, now).map(AsOf::Until).ok_or_else(|| unknown(text)),
-                _ => absolute(text, zone, Side::Last).map(AsOf::Until).map_err(|wrong| wrong.error(text)),
+                (_, Some(span)) => ago(span, now).map(until).ok_or_else(|| unknown(text)),
+                _ => absolute(text, zone, Side::Last).map(until).map_err(|wrong| wrong.error(text)),
             },
         }
     }
 
-    /// Reads a time as [`parse`](Self::parse) does, and gives the first instant that it includes, in nanoseconds since 1970:
+    /// Reads a time as [`parse`](Self::parse) does, and gives the first instant that it includes:
     /// `2026-11` is the beginning of that month.
     ///
     /// # Errors
     /// [`ErrorKind::Usage`] for what is not understood to its last character, and for what is no time: `latest`, `oldest`.
-    pub fn parse_since(text: &str, now: &Zoned) -> Result<i64> {
+    pub fn parse_since(text: &str, now: Time, zone: &Zone) -> Result<Time> {
+        let now = &zoned(now, zone);
         let (text, zone, today) = (text.trim(), now.time_zone(), now.date());
         let begin = |day: std::result::Result<Date, jiff::Error>| {
             let day = day.map_err(|_| unknown(text))?;
-            Ok(local_first(day.to_datetime(Time::MIN), zone))
+            Ok(local_first(day.to_datetime(civil::Time::MIN), zone))
         };
-        match text {
+        let since = match text {
             "now" => Ok(nanos(now.timestamp())),
             "today" => begin(Ok(today)),
             "yesterday" => begin(today.yesterday()),
@@ -72,7 +77,8 @@ impl AsOf {
                 (_, Some(span)) => ago(span, now).ok_or_else(|| unknown(text)),
                 _ => absolute(text, zone, Side::First).map_err(|wrong| wrong.error(text)),
             },
-        }
+        };
+        since.map(Time::from_unix_nanos)
     }
 
     /// Reads an RFC 3339 time or any shorter form of it: `2026`, `2026-11`, `2026-11-01`, `2026-11-01 12`,
@@ -82,8 +88,9 @@ impl AsOf {
     ///
     /// # Errors
     /// [`ErrorKind::Usage`] for what is not understood to its last character.
-    pub fn parse_absolute(text: &str, zone: &TimeZone) -> Result<Self> {
-        absolute(text.trim(), zone, Side::Last).map(AsOf::Until).map_err(|wrong| match wrong {
+    pub fn parse_absolute(text: &str, zone: &Zone) -> Result<Self> {
+        let until = |nanos| AsOf::Until(Time::from_unix_nanos(nanos));
+        absolute(text.trim(), zone.jiff(), Side::Last).map(until).map_err(|wrong| match wrong {
             Wrong::Zone(name) => unknown_zone(text, name),
             Wrong::Text => {
                 let what = format!("{text:?} is not a time such as 2026-11-01 or 2026-11-01T12:00:00Z");
@@ -94,12 +101,12 @@ impl AsOf {
 
     /// The selection of the newest snapshot that is included.
     pub fn selection(self) -> Selection {
-        let (oldest, as_of_ns) = match self {
+        let (oldest, as_of) = match self {
             AsOf::Latest => (false, None),
             AsOf::Oldest => (true, None),
-            AsOf::Until(ns) => (false, Some(ns)),
+            AsOf::Until(time) => (false, Some(time)),
         };
-        Selection { as_of_ns, oldest, ..Selection::default() }
+        Selection { as_of, oldest, ..Selection::default() }
     }
 }
 
@@ -145,7 +152,7 @@ fn absolute<'a>(text: &'a str, zone: &TimeZone, side: Side) -> std::result::Resu
 
 /// Reads date and time; gives the first and the last nanosecond that they include, and whether they had an hour.
 fn clock(rest: &mut &str) -> Option<(DateTime, DateTime, bool)> {
-    let days = |first: Date, last: Date| (first.to_datetime(Time::MIN), end_of(last), false);
+    let days = |first: Date, last: Date| (first.to_datetime(civil::Time::MIN), end_of(last), false);
     let year = i16::try_from(number(rest, 4, 4)?).ok()?;
     if !eat(rest, &['-']) {
         return Some(days(Date::new(year, 1, 1).ok()?, Date::new(year, 12, 31).ok()?));
@@ -178,8 +185,8 @@ fn clock(rest: &mut &str) -> Option<(DateTime, DateTime, bool)> {
             }
         }
     }
-    let first = Time::new(hour, *minute.start(), *second.start(), *fraction.start()).ok()?;
-    let last = Time::new(hour, *minute.end(), *second.end(), *fraction.end()).ok()?;
+    let first = civil::Time::new(hour, *minute.start(), *second.start(), *fraction.start()).ok()?;
+    let last = civil::Time::new(hour, *minute.end(), *second.end(), *fraction.end()).ok()?;
     Some((date.to_datetime(first), date.to_datetime(last), true))
 }
 
@@ -273,13 +280,18 @@ fn at_offset(last: DateTime, offset: Offset) -> i64 {
     offset.to_timestamp(last).map_or(beyond, nanos)
 }
 
+/// What the clocks of `zone` show at `now`.
+fn zoned(now: Time, zone: &Zone) -> Zoned {
+    Timestamp::from_nanosecond(now.unix_nanos().into()).unwrap_or_default().to_zoned(zone.jiff().clone())
+}
+
 fn nanos(instant: Timestamp) -> i64 {
     let ns = instant.as_nanosecond();
     i64::try_from(ns).unwrap_or(if ns < 0 { i64::MIN } else { i64::MAX })
 }
 
 fn end_of(day: Date) -> DateTime {
-    day.to_datetime(Time::MAX)
+    day.to_datetime(civil::Time::MAX)
 }
 
 /// Kopia's `[N(y|year|years)-][N(m|mo|month|months)-][N(d|day|days)-]ago`: the day it means, counted as Go counts (a

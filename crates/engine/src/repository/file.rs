@@ -91,6 +91,13 @@ impl FileReader {
         read_slice(&self.contents, &mut self.ahead, &slice).await.map(Some)
     }
 
+    /// The run of bytes that holds this offset, and where it begins; reading goes on behind it. `None` at the end.
+    pub(crate) async fn chunk_at(&mut self, offset: u64) -> Result<Option<(u64, Vec<u8>)>> {
+        self.next = self.slices.partition_point(|s| s.start + s.len.unwrap_or(0) <= offset);
+        let Some(start) = self.slices.get(self.next).map(|slice| slice.start) else { return Ok(None) };
+        Ok(self.next_chunk().await?.map(|bytes| (start, bytes)))
+    }
+
     /// Reads up to `buf.len()` bytes from `offset`; 0 at the end.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 /// What a repository is: the facts that `status` shows.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct RepositoryInfo {
     /// Hex of the unique ID.
     pub unique_id: String,

@@ -24,6 +24,7 @@ use super::repairs::Repairs;
 use super::salvage::{Salvaged, Scanner};
 use super::traffic::TrafficCounters;
 use crate::error::{Error, ErrorKind, Result};
+use crate::hint::Hint;
 
 /// An index, and how whole it is.
 pub(crate) struct Loaded {
@@ -237,7 +238,7 @@ impl IndexLoader<'_> {
             if any.map_err(|e| Error::storage(e, "cannot list the repository"))? {
                 let what = "the repository has packs but no index blob: its index is lost; \
                     salvage reads the indexes that the packs have of themselves";
-                return Err(Error::new(ErrorKind::Corrupt, what));
+                return Err(Error::new(ErrorKind::Corrupt, what).with_hint(Hint::Salvage));
             }
         }
         Ok(())
@@ -358,9 +359,9 @@ fn is_young(
     parameters: &EpochParameters,
 ) -> bool {
     let IndexSet::Epochs(listing) = set else { return false };
-    let time = |blob: &BlobId| infos.get(blob).map_or(0, |info| info.modified_ns);
+    let time = |blob: &BlobId| infos.get(blob).map_or(0, |info| info.modified.unix_nanos());
     let of_epoch = listing.singles.iter().filter(|blob| epoch::epoch_number(blob) == Some(epoch));
-    let compacted = of_epoch.map(time).min().unwrap_or(0);
+    let compacted: i64 = of_epoch.map(time).min().unwrap_or(0);
     let newest = listing.sessions.iter().map(time).max().unwrap_or(0);
     compacted > 0 && newest < compacted.saturating_add(parameters.cleanup_safety_margin_ns)
 }

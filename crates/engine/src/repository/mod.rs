@@ -1,6 +1,7 @@
 //! An open repository: keys and a frozen index.
 
 pub(crate) mod as_of;
+pub(crate) mod async_file;
 pub(crate) mod contents;
 pub(crate) mod file;
 mod folder;
@@ -83,11 +84,11 @@ impl Repository {
         blobs: Arc<dyn BlobReader>,
         password: &Password,
         options: &OpenOptions,
-        observer: &dyn Observer,
+        observer: Arc<dyn Observer>,
     ) -> Result<Self> {
         observer.event(Event::Phase { phase: Phase::Opening });
         let traffic = Arc::new(TrafficCounters::default());
-        let opened = open::open(&blobs, password, options, &traffic, observer).await?;
+        let opened = open::open(&blobs, password, options, &traffic, observer.as_ref()).await?;
         let info = info_of(&blobs, &opened);
         observer.event(Event::Opened {
             repository: info.unique_id.clone(),
@@ -158,6 +159,18 @@ impl Repository {
         let snapshots = Arc::new(read);
         *kept = Some(Arc::clone(&snapshots));
         Ok(snapshots)
+    }
+
+    /// Reads the index anew, so that what is asked from now on sees snapshots that were taken since; work that is under
+    /// way goes on with the old one. After [`OpenOptions::salvage`] what opening found stays as it is.
+    ///
+    /// # Errors
+    /// When the storage does not answer; the old index is then kept.
+    pub async fn refresh(&self) -> Result<()> {
+        let mut kept = self.snapshots.lock().await;
+        self.reload_index().await?;
+        *kept = None;
+        Ok(())
     }
 
     /// Index blobs that cannot be read, as the index was read last: what only they name is missing.

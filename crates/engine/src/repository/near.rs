@@ -3,7 +3,8 @@
 use rekopia_format::snapshot::Source;
 
 use super::snapshots::Snapshots;
-use crate::error::{Error, ErrorKind, Missing, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::hint::Hint;
 
 /// The source that lists show as `text`, or as the beginning of it with names below. The longest one counts; of several
 /// that are shown alike none is taken.
@@ -56,7 +57,7 @@ pub(super) fn no_such_source(snapshots: &Snapshots, wanted: &str) -> Error {
     let names: Vec<String> = near.iter().take(8).map(|s| s.to_string()).collect();
     let more = if near.len() > 8 { format!(" and {} more", near.len() - 8) } else { String::new() };
     let what = format!("no source {wanted}; {what} {}{more}", names.join(", "));
-    Error::not_found(what, Missing::Snapshot)
+    Error::not_found(what, Hint::ListSnapshots)
 }
 
 /// Of snapshots whose IDs begin alike the first few are named.
@@ -69,7 +70,7 @@ pub(super) fn no_such_id(snapshots: &Snapshots, id: &str) -> Error {
     let near = snapshots.all().iter().map(|s| s.id.as_str()).filter(|other| other.starts_with(beginning));
     let near = Vec::from_iter(near.take(5));
     let hint = if near.is_empty() { String::new() } else { format!("; there is {}", near.join(", ")) };
-    Error::not_found(what + &hint, Missing::Snapshot)
+    Error::not_found(what + &hint, Hint::ListSnapshots)
 }
 
 /// Whether two names could be meant to be the same: equal but for case and separators, with a few typing errors, or one

@@ -22,6 +22,7 @@ use super::repairs::Repairs;
 use super::salvage::{Keep, Scanner, find_format_blob};
 use super::traffic::TrafficCounters;
 use crate::error::{Error, ErrorKind, Result};
+use crate::hint::Hint;
 use crate::observer::{Event, Observer};
 
 /// What an open repository is made of.
@@ -226,14 +227,20 @@ async fn no_format_blob(blobs: &Arc<dyn BlobReader>, traffic: &TrafficCounters) 
         match blobs.list(prefix).await {
             Ok(listed) if listed.iter().any(|blob| has_iv(&blob.id)) => {
                 let place = blobs.describe();
-                let way = match find_format_blob(blobs, traffic).await {
-                    Ok(Some((_, pack))) => format!("pack {} has a copy, which salvage uses", pack.id),
-                    Ok(None) => NO_COPY.to_owned(),
-                    Err(e) => e.chain(),
+                let (way, hint) = match find_format_blob(blobs, traffic).await {
+                    Ok(Some((_, pack))) => {
+                        (format!("pack {} has a copy, which salvage uses", pack.id), Some(Hint::Salvage))
+                    }
+                    Ok(None) => (NO_COPY.to_owned(), Some(Hint::GiveFormatBlob)),
+                    Err(e) => (e.chain(), None),
                 };
                 let what =
                     format!("the format blob kopia.repository is lost, but {place} holds {called}; {way}");
-                return Error::new(ErrorKind::Corrupt, what);
+                let lost = Error::new(ErrorKind::Corrupt, what);
+                return match hint {
+                    Some(hint) => lost.with_hint(hint),
+                    None => lost,
+                };
             }
             Ok(_) => {}
             Err(e) => return Error::storage(e, "cannot list the repository"),
@@ -250,12 +257,11 @@ fn check_usable(config: &RepositoryConfig, options: &OpenOptions, observer: &dyn
         }
         observer.event(Event::Warning { message: what });
     }
-    let now = i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX);
+    let now = crate::zone::now();
     if let Some(lock) = config.upgrade_lock.as_ref().filter(|lock| lock.is_locked(now)) {
         let what = format!("an upgrade of the repository is in progress (lock owner {:?})", lock.owner_id);
         if !options.ignore_upgrade_lock {
-            let advice = "wait for it, or pass --ignore-upgrade-lock if it crashed";
-            return Err(Error::new(ErrorKind::Locked, format!("{what}; {advice}")));
+            return Err(Error::new(ErrorKind::Locked, what).with_hint(Hint::IgnoreUpgradeLock));
         }
         observer.event(Event::Warning { message: format!("{what}; reading anyway") });
     }

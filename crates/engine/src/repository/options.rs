@@ -30,6 +30,7 @@ impl std::fmt::Debug for Password {
 
 /// How to open a repository.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct OpenOptions {
     /// Read although an upgrade lock is in force: a crashed upgrade leaves its lock for ever.
     pub ignore_upgrade_lock: bool,
@@ -46,6 +47,17 @@ pub struct OpenOptions {
     pub salvage_index: Option<PathBuf>,
     /// The bytes of `kopia.repository`, where the repository's own are lost: the cache of any client of Kopia has a copy.
     pub format_blob: Option<Vec<u8>>,
+}
+
+impl OpenOptions {
+    rekopia_blob::setters! {
+        ignore_upgrade_lock: bool,
+        index_memory_bytes: u64,
+        index_dir: Option<PathBuf>,
+        salvage: bool,
+        salvage_index: Option<PathBuf>,
+        format_blob: Option<Vec<u8>>,
+    }
 }
 
 impl OpenOptions {

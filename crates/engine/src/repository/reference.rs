@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// A name for an entry: a snapshot, an object or a source, each with an optional path below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Reference {
     /// The part that names a tree.
     pub root: RootReference,
@@ -40,6 +41,7 @@ pub enum RootReference {
 
 /// What a [`Reference`] names.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Resolved {
     /// The entry, with the attributes that its snapshot or directory records.
     pub entry: Entry,

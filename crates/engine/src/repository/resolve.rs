@@ -13,7 +13,8 @@ use super::objects::read_directory;
 use super::read_ahead::ReadAhead;
 use super::reference::{Reference, Resolved, RootReference};
 use super::snapshots::{Selection, Snapshots};
-use crate::error::{Error, ErrorKind, Missing, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::hint::Hint;
 
 impl Repository {
     /// Finds what `reference` names.
@@ -199,7 +200,7 @@ impl Repository {
         // A root object's attributes are in its snapshots; the newest knows best.
         let named =
             snapshots.all().iter().filter(|s| s.root.as_ref().is_some_and(|r| r.object == Some(object)));
-        if let Some(snapshot) = named.max_by_key(|s| s.start_ns)
+        if let Some(snapshot) = named.max_by_key(|s| s.start)
             && let Some(root) = snapshot.root.clone()
         {
             return Ok((Root::Entry(root), Some(snapshot.clone())));
@@ -214,10 +215,8 @@ impl Repository {
     async fn bare_entry(&self, id: &str, object: &ObjectId) -> Result<Entry> {
         let (size, prefix) = self.object_len(object).await?;
         let kind = if prefix == b'k' { EntryKind::Directory } else { EntryKind::File };
-        let (mode, uid, gid, mtime_ns) = (0, 0, 0, 0);
         let size = if kind == EntryKind::Directory { 0 } else { size };
-        let name = EntryName::parse(id);
-        Ok(Entry { name, kind, mode, uid, gid, mtime_ns, size, object: Some(*object), summary: None })
+        Ok(Entry::of_object(EntryName::parse(id), kind, *object, size))
     }
 
     /// Goes down from the tree `id`; says whether there was anything to go down.
@@ -236,7 +235,7 @@ impl Repository {
                 let parent = [&[id.to_owned()], &names[..depth.saturating_sub(1)]].concat().join("/");
                 return Err(match depth {
                     0 => Error::new(ErrorKind::NotFound, what),
-                    _ => Error::not_found(what, Missing::Path { parent }),
+                    _ => Error::not_found(what, Hint::ListDirectory { directory: parent }),
                 });
             }
             let mut found = None;
@@ -256,7 +255,7 @@ impl Repository {
                 let hint =
                     if near.is_empty() { String::new() } else { format!("; there is {}", near.join(", ")) };
                 let what = format!("no {so_far} in the snapshot{hint}");
-                Error::not_found(what, Missing::Path { parent: parent.clone() })
+                Error::not_found(what, Hint::ListDirectory { directory: parent.clone() })
             })?;
             parent = format!("{parent}/{name}");
         }
@@ -285,14 +284,14 @@ fn choose<'a>(
 ) -> Result<&'a Snapshot> {
     selection.choose(candidates).ok_or_else(|| {
         let complete = candidates.iter().filter(|s| s.incomplete.is_none()).count();
-        let why = match (selection.as_of_ns, candidates.len(), complete) {
+        let why = match (selection.as_of, candidates.len(), complete) {
             (_, 0, _) => return no_such_source(snapshots, &source.to_string()),
             _ if !candidates.iter().any(|s| selection.has_tags(s)) => "none has these tags".to_owned(),
             (Some(_), ..) => "none is that old".to_owned(),
             (None, _, 0) => "all are incomplete (--incomplete takes them)".to_owned(),
             (None, _, n) => format!("it has {n} complete"),
         };
-        Error::not_found(format!("no such snapshot of {source}: {why}"), Missing::Snapshot)
+        Error::not_found(format!("no such snapshot of {source}: {why}"), Hint::ListSnapshots)
     })
 }
 

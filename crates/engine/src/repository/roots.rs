@@ -2,12 +2,13 @@
 
 use std::cmp::Reverse;
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use rekopia_format::compression::Decoder;
 use rekopia_format::content::decode_object;
 use rekopia_format::directory::{DirectoryScanner, Entry, EntryKind};
 use rekopia_format::object::SeekTableScanner;
-use rekopia_format::{ContentId, ObjectId};
+use rekopia_format::{ContentId, ObjectId, Time};
 
 use super::Repository;
 use super::contents::Contents;
@@ -24,8 +25,8 @@ use crate::observer::{Event, Observer, Phase, Progress};
 pub struct RootCandidate {
     /// By this ID it can be listed and restored.
     pub object: ObjectId,
-    /// The newest time of anything in it, in nanoseconds since 1970.
-    pub newest_ns: i64,
+    /// The newest time of anything in it.
+    pub newest: Time,
     /// Entries directly in it.
     pub entries: u64,
     /// Files in it and below it, as its subdirectories record.
@@ -58,7 +59,7 @@ impl Repository {
     pub async fn root_candidates(
         &self,
         snapshots: &Snapshots,
-        observer: &dyn Observer,
+        observer: Arc<dyn Observer>,
     ) -> Result<Vec<RootCandidate>> {
         observer.event(Event::Phase { phase: Phase::Scanning });
         let contents = self.contents();
@@ -83,7 +84,7 @@ impl Repository {
         found.inside.extend(roots);
         let mut candidates = found.directories;
         candidates.retain(|candidate| !found.inside.contains(&candidate.object));
-        candidates.sort_by_key(|candidate| Reverse((candidate.newest_ns, candidate.object)));
+        candidates.sort_by_key(|candidate| Reverse((candidate.newest, candidate.object)));
         Ok(candidates)
     }
 }
@@ -115,7 +116,7 @@ impl Found {
 
     /// Takes these bytes for a directory, if they are one.
     fn take_directory(&mut self, object: ObjectId, chunks: &mut dyn Iterator<Item = &[u8]>) -> bool {
-        let mut candidate = RootCandidate { object, newest_ns: i64::MIN, entries: 0, files: 0, bytes: 0 };
+        let mut candidate = RootCandidate { object, newest: Time::MIN, entries: 0, files: 0, bytes: 0 };
         let mut inside = Vec::new();
         let mut scanner = DirectoryScanner::new();
         for chunk in chunks {
@@ -166,7 +167,7 @@ impl RootCandidate {
     fn add(&mut self, entry: &Entry) {
         self.entries += 1;
         let summary = entry.summary.as_deref();
-        self.newest_ns = self.newest_ns.max(summary.map_or(entry.mtime_ns, |s| s.max_time_ns));
+        self.newest = self.newest.max(summary.map_or(entry.mtime, |s| s.max_time));
         match (&entry.kind, summary) {
             (EntryKind::Directory, Some(below)) => {
                 self.files = self.files.saturating_add(below.files);

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use rekopia_format::ContentId;
 use rekopia_format::manifest::{ManifestEntry, Manifests};
 use rekopia_format::policy::{Policy, effective_retention, retention_reasons};
 use rekopia_format::snapshot::{Snapshot, Source};
+use rekopia_format::{ContentId, Time};
 
 use super::contents::Contents;
 use crate::error::{Error, ErrorKind, Result};
+use crate::zone::Zone;
 
 /// All snapshots and policies of a repository, as of one index.
 #[derive(Debug, Default)]
@@ -23,9 +24,10 @@ pub struct Snapshots {
 
 /// Which snapshot of a source is wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Selection {
-    /// The newest one that started at or before this instant, in nanoseconds since 1970.
-    pub as_of_ns: Option<i64>,
+    /// The newest one that started at or before this instant.
+    pub as_of: Option<Time>,
     /// The oldest one instead of the newest.
     pub oldest: bool,
     /// This many complete ones before the newest.
@@ -38,6 +40,18 @@ pub struct Selection {
     pub prefer: Option<(String, String)>,
     /// IDs of snapshots that are passed over.
     pub passed_over: Vec<String>,
+}
+
+impl Selection {
+    rekopia_blob::setters! {
+        as_of: Option<Time>,
+        oldest: bool,
+        previous: usize,
+        incomplete: bool,
+        tags: Vec<(String, Option<String>)>,
+        prefer: Option<(String, String)>,
+        passed_over: Vec<String>,
+    }
 }
 
 /// Plaintext bytes of manifest contents that are read in one round.
@@ -82,9 +96,9 @@ impl Snapshots {
                 _ => {}
             }
         }
-        snapshots.all.sort_by(|a, b| {
-            (&a.source, a.start_ns, a.end_ns, &a.id).cmp(&(&b.source, b.start_ns, b.end_ns, &b.id))
-        });
+        snapshots
+            .all
+            .sort_by(|a, b| (&a.source, a.start, a.end, &a.id).cmp(&(&b.source, b.start, b.end, &b.id)));
         snapshots
     }
 
@@ -154,12 +168,12 @@ impl Snapshots {
         &self,
         source: &Source,
         of_source: &[&Snapshot],
-        zone: &jiff::tz::TimeZone,
+        zone: &Zone,
     ) -> BTreeMap<String, Vec<String>> {
         let policy = effective_retention(&self.policies, source);
-        let offset = |ns: i64| {
-            let instant = jiff::Timestamp::from_nanosecond(i128::from(ns));
-            instant.map_or(0, |instant| zone.to_offset(instant).seconds())
+        let offset = |time: Time| {
+            let instant = jiff::Timestamp::from_nanosecond(i128::from(time.unix_nanos()));
+            instant.map_or(0, |instant| zone.jiff().to_offset(instant).seconds())
         };
         let reasons = retention_reasons(of_source, &policy, offset);
         of_source.iter().zip(reasons).map(|(s, reasons)| (s.id.to_string(), reasons)).collect()
@@ -177,11 +191,11 @@ impl Selection {
         let mut eligible: Vec<&Snapshot> = candidates
             .iter()
             .filter(|s| s.root.is_some() && (self.incomplete || s.incomplete.is_none()))
-            .filter(|s| self.as_of_ns.is_none_or(|at| s.start_ns <= at) && self.has_tags(s))
+            .filter(|s| self.as_of.is_none_or(|at| s.start <= at) && self.has_tags(s))
             .filter(|s| !self.passed_over.iter().any(|id| s.id.as_str() == id))
             .copied()
             .collect();
-        eligible.sort_by_key(|s| (s.start_ns, s.end_ns));
+        eligible.sort_by_key(|s| (s.start, s.end));
         if self.oldest {
             eligible.truncate(1);
         }
@@ -239,7 +253,7 @@ fn add(manifests: &mut Manifests, id: &ContentId, bytes: &[u8]) -> Result<()> {
 }
 
 fn started(snapshot: &Snapshot) -> String {
-    rekopia_format::time::format_rfc3339_nanos(snapshot.start_ns)
+    snapshot.start.to_string()
 }
 
 /// How many of `ids` make up the next round.

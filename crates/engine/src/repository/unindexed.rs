@@ -16,6 +16,7 @@ use super::reference::{Reference, RootReference};
 use super::salvage::{Scanned, Scanner};
 use super::snapshots::Snapshots;
 use crate::error::{Error, ErrorKind, Result};
+use crate::hint::Hint;
 use crate::observer::{Observer, Silent};
 
 /// Metadata packs that no index blob names, and what they hold.
@@ -79,7 +80,7 @@ impl Unindexed {
         };
         let what =
             format!("{not_found}; {packs}, one holds {holds}: index blobs are missing; salvage reads them");
-        Error::new(ErrorKind::Corrupt, what)
+        Error::new(ErrorKind::Corrupt, what).with_hint(Hint::Salvage)
     }
 
     /// Whether one of them holds this object.
@@ -130,8 +131,11 @@ impl Repository {
             RootReference::Id(id) => ObjectId::parse(id).is_ok_and(|id| unindexed.has(&id).unwrap_or(false)),
             _ => false,
         };
-        let found =
-            unindexed.snapshots().iter().filter(|snapshot| is_meant(snapshot)).max_by_key(|s| s.start_ns);
+        let found = unindexed
+            .snapshots()
+            .iter()
+            .filter(|snapshot| is_meant(snapshot))
+            .max_by_key(|s| s.start.unix_nanos());
         unindexed.judge(not_found, found, is_object)
     }
 
@@ -176,7 +180,9 @@ impl Repository {
         let count = packs.len() as u64;
         let watermark_ns =
             i64::try_from(self.opening().watermark.unwrap_or(0)).unwrap_or(0).saturating_mul(1_000_000_000);
-        let late = packs.iter().filter(|pack| pack.modified_ns == 0 || pack.modified_ns > watermark_ns);
+        let late = packs
+            .iter()
+            .filter(|pack| pack.modified.unix_nanos() == 0 || pack.modified.unix_nanos() > watermark_ns);
         let late: HashSet<BlobId> = late.map(|pack| pack.id.clone()).collect();
         let builder = Arc::new(Mutex::new(IndexBuilder::new(IndexLimit::default())));
         let scanned = scanner.scan_these(packs, &builder).await?;

@@ -8,6 +8,7 @@ use serde::Serialize;
 /// Seconds that the stages of a run took. Stages overlap and have several threads: they do not add up to wall time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct StageTimes {
     /// Reading and parsing directories.
     pub walk: f64,

@@ -140,11 +140,13 @@ impl CostModel {
 mod tests {
     use super::*;
 
-    const FAR: StorageProfile = StorageProfile { in_flight: 128, gap: 128 << 10, local: false };
+    fn far() -> StorageProfile {
+        StorageProfile::new(128).gap(128 << 10)
+    }
 
     #[test]
     fn reads_and_gaps_follow_what_is_measured() {
-        let model = CostModel::new(FAR, 60 << 20, 0);
+        let model = CostModel::new(far(), 60 << 20, 0);
         assert_eq!(model.plan_options(60 << 20).max_read, 8 << 20);
         assert_eq!(model.plan_options(61 << 20).max_read, FIRST_READ);
         assert_eq!(model.in_flight(), 128);
@@ -159,22 +161,19 @@ mod tests {
 
     #[test]
     fn a_near_storage_gets_small_gaps_and_a_local_one_short_reads() {
-        let near = CostModel::new(FAR, 60 << 20, 0);
+        let near = CostModel::new(far(), 60 << 20, 0);
         near.observe(1000, Duration::from_micros(300));
         near.observe(1 << 20, Duration::from_millis(10));
         assert_eq!(near.plan_options(0).gap, *FAR_GAP.start());
-        let local = CostModel::new(StorageProfile { local: true, ..FAR }, 16 << 20, 0);
+        let local = CostModel::new(far().local(true), 16 << 20, 0);
         local.observe(1 << 20, Duration::from_secs(1));
         assert_eq!(local.plan_options(0).max_read, LOCAL_READ);
         assert_eq!(local.in_flight(), 128);
-        assert_eq!(CostModel::new(FAR, 60 << 20, 3).in_flight(), 3);
+        assert_eq!(CostModel::new(far(), 60 << 20, 3).in_flight(), 3);
         // What the storage lets through is the most, whatever is asked for.
-        let narrow = StorageProfile { in_flight: 8, ..FAR };
+        let narrow = far().in_flight(8);
         assert_eq!(CostModel::new(narrow, 60 << 20, 0).in_flight(), 8);
         assert_eq!(CostModel::new(narrow, 60 << 20, 64).in_flight(), 8);
-        assert_eq!(
-            CostModel::new(StorageProfile { in_flight: 999, ..FAR }, 60 << 20, 0).in_flight(),
-            FAR_IN_FLIGHT
-        );
+        assert_eq!(CostModel::new(far().in_flight(999), 60 << 20, 0).in_flight(), FAR_IN_FLIGHT);
     }
 }

@@ -111,7 +111,7 @@ impl Run<'_> {
         };
         Rates {
             link,
-            latency: if is_local { 0.0 } else { self.repository.usage().latency_us as f64 / 1e6 },
+            latency: if is_local { 0.0 } else { self.repository.usage().latency.as_secs_f64() },
             in_flight: costs(self.options, &contents).in_flight() as f64,
             cores: threads(self.options, true).min(cores()) as f64,
             decode: probed.map_or(DECODE, |probed| probed.decode),

@@ -46,6 +46,7 @@ pub enum Overwrite {
 /// Kinds of entries of which none may exist in the target: one that does refuses the whole restore (Kopia's
 /// `--no-overwrite-files` and its like).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RefuseExisting {
     /// Anything where the snapshot has a file.
     pub files: bool,
@@ -53,6 +54,14 @@ pub struct RefuseExisting {
     pub directories: bool,
     /// Anything where the snapshot has a symbolic link.
     pub symlinks: bool,
+}
+
+impl RefuseExisting {
+    rekopia_blob::setters! {
+        files: bool,
+        directories: bool,
+        symlinks: bool,
+    }
 }
 
 impl RefuseExisting {
@@ -153,6 +162,7 @@ impl fmt::Debug for Consent {
 
 /// What the time that a dry run tells is calculated from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Pace {
     /// Bytes per second that come from the storage at most; `None`: no limit is known.
     pub link: Option<u64>,
@@ -161,6 +171,14 @@ pub struct Pace {
     /// Writes at most 64 MiB into files without a name on the target's file system, which are gone at once, to see how fast
     /// its disk takes them. Without it the target is taken to be as fast as memory.
     pub disk: bool,
+}
+
+impl Pace {
+    rekopia_blob::setters! {
+        link: Option<u64>,
+        probe: bool,
+        disk: bool,
+    }
 }
 
 /// Whether what was restored is read back and hashed, for a receipt (docs/receipt.md).
@@ -178,6 +196,7 @@ pub enum Receipting {
 
 /// How to restore. All fields have sensible defaults.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct RestoreOptions {
     /// Existing entries.
     pub overwrite: Overwrite,
@@ -243,6 +262,39 @@ pub struct RestoreOptions {
     pub cancel: Cancel,
 }
 
+impl RestoreOptions {
+    rekopia_blob::setters! {
+        overwrite: Overwrite,
+        refuse_existing: RefuseExisting,
+        delete_extra: bool,
+        max_delete: Option<DeleteLimit>,
+        consent: Option<Consent>,
+        delete_first: bool,
+        protected: Vec<PathBuf>,
+        include: Vec<String>,
+        exclude: Vec<String>,
+        owner: OwnerPolicy,
+        modes: bool,
+        times: bool,
+        strict_attributes: bool,
+        on_error: OnError,
+        sparse: bool,
+        verify: bool,
+        hash: bool,
+        receipt: Receipting,
+        sync: SyncMode,
+        dry_run: bool,
+        pace: Option<Pace>,
+        max_depth: Option<usize>,
+        memory_bytes: u64,
+        parallel: usize,
+        threads: usize,
+        report_file: Option<PathBuf>,
+        fill_holes: bool,
+        cancel: Cancel,
+    }
+}
+
 impl Default for RestoreOptions {
     fn default() -> Self {
         RestoreOptions {
@@ -287,6 +339,7 @@ impl RestoreOptions {
 
 /// How to verify.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct VerifyOptions {
     /// Recompute the keyed hash of every content, beyond its authenticated decryption.
     pub hash: bool,
@@ -298,6 +351,16 @@ pub struct VerifyOptions {
     pub threads: usize,
     /// Stops the work when set.
     pub cancel: Cancel,
+}
+
+impl VerifyOptions {
+    rekopia_blob::setters! {
+        hash: bool,
+        memory_bytes: u64,
+        parallel: usize,
+        threads: usize,
+        cancel: Cancel,
+    }
 }
 
 impl VerifyOptions {

@@ -12,6 +12,7 @@ use super::report::{Deletion, Report};
 use super::run::Run;
 use super::sinks::Sinks;
 use crate::error::{Error, ErrorKind, Result};
+use crate::hint::Hint;
 use crate::observer::Phase;
 use crate::text::human_size;
 
@@ -87,7 +88,7 @@ impl<'a> Proven<'a> {
             let what = format!(
                 "{what}; there would be room if extras were deleted before anything is written, which was not allowed"
             );
-            return Err(Error::new(ErrorKind::Destination, what));
+            return Err(Error::new(ErrorKind::Destination, what).with_hint(Hint::DeleteFirst));
         }
         let mut deletion = self.proof.extras.deletion.clone();
         if deletion.entries == 0 || self.proof.doubt.is_some() {

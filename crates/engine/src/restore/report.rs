@@ -12,6 +12,7 @@ use crate::sink::TreeDigest;
 
 /// One entry that is not as the snapshot has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Failure {
     /// The entry, relative to the restored root; empty for the root itself.
     pub path: String,
@@ -28,15 +29,20 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// An entry that is not as the snapshot has it, and why.
+    pub fn new(path: impl Into<String>, kind: ErrorKind, message: impl Into<String>) -> Self {
+        Failure { path: path.into(), kind, message: message.into(), mixed: false, differs: Vec::new() }
+    }
+
     /// What ended a whole run.
     pub(crate) fn of_a_run(e: &Error) -> Self {
-        let (path, message) = (String::new(), e.chain());
-        Failure { path, kind: e.kind(), message, mixed: false, differs: Vec::new() }
+        Failure::new("", e.kind(), e.chain())
     }
 }
 
 /// An attribute that could not be set, or another thing to know about an entry that was restored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Remark {
     /// The entry, relative to the restored root.
     pub path: String,
@@ -44,8 +50,16 @@ pub struct Remark {
     pub message: String,
 }
 
+impl Remark {
+    /// Something to know about an entry.
+    pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Remark { path: path.into(), message: message.into() }
+    }
+}
+
 /// The outcome of a restore or verification.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Report {
     /// Regular files that are as the snapshot has them.
     pub files: u64,
@@ -134,6 +148,7 @@ fn hash_alone<S: serde::Serializer>(tree: &Option<TreeDigest>, serializer: S) ->
 
 /// What a restore with `delete_extra` is about to delete.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Deletion {
     /// Files, links, special files and folders, with all that is below them.
     pub entries: u64,
@@ -145,8 +160,18 @@ pub struct Deletion {
     pub before_writing: bool,
 }
 
+impl Deletion {
+    rekopia_blob::setters! {
+        entries: u64,
+        first: Vec<String>,
+        of: u64,
+        before_writing: bool,
+    }
+}
+
 /// What a dry run would have asked of the storage and done to the target.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Planned {
     /// Requests for pack ranges.
     pub requests: u64,
@@ -170,6 +195,21 @@ pub struct Planned {
     pub perhaps: u64,
     /// What would be deleted.
     pub deletion: Deletion,
+}
+
+impl Planned {
+    rekopia_blob::setters! {
+        requests: u64,
+        bytes: u64,
+        packs: u64,
+        room_bytes: u64,
+        available_bytes: Option<u64>,
+        estimate: Option<Estimate>,
+        changed: u64,
+        first_changed: Vec<String>,
+        perhaps: u64,
+        deletion: Deletion,
+    }
 }
 
 impl Report {

@@ -16,7 +16,8 @@ use super::run_state::RunState;
 use super::ticker::{Known, Ticker};
 use super::tree::Tree;
 use super::unrestored::Unrestored;
-use crate::error::{Error, ErrorKind, Missing, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::hint::Hint;
 use crate::observer::Observer;
 use crate::repository::listed_packs::ListedPacks;
 use crate::repository::reference::Resolved;
@@ -57,7 +58,7 @@ impl Start {
     /// Fills in what the run took; what opening the repository cost is no part of it.
     pub(crate) fn measured(self, repository: &Repository, report: Report) -> Report {
         let mut report = report.with_traffic(repository.traffic().since(self.traffic));
-        report.latency_seconds = repository.usage().latency_us as f64 / 1e6;
+        report.latency_seconds = repository.usage().latency.as_secs_f64();
         report.seconds = self.at.elapsed().as_secs_f64();
         report
     }
@@ -157,7 +158,7 @@ impl<'a> Run<'a> {
             Some(s) => format!("{}/{sub_path}", s.id),
             None => entry.object.map_or_else(String::new, |object| object.to_string()),
         };
-        Err(Error::not_found(what, Missing::Match { tree }))
+        Err(Error::not_found(what, Hint::ListTree { tree }))
     }
 
     /// What was done so far.

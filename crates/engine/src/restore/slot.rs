@@ -261,7 +261,7 @@ impl Writing {
 
 /// The attributes that an entry records.
 pub(crate) fn attributes(entry: &Entry) -> Attributes {
-    Attributes { mode: entry.mode, uid: entry.uid, gid: entry.gid, mtime_ns: entry.mtime_ns }
+    Attributes { mode: entry.mode, uid: entry.uid, gid: entry.gid, mtime_ns: entry.mtime.unix_nanos() }
 }
 
 /// An object whose length is not what its entry says.

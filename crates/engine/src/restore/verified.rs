@@ -1,5 +1,6 @@
 //! What a verification of several trees found.
 
+use rekopia_format::Time;
 use serde::Serialize;
 
 /// What several trees need, how much of it was read, and which of them are not whole.
@@ -27,9 +28,9 @@ pub struct Verified {
     pub damaged_bytes: u64,
     /// Bytes in the packs of needed contents that were read and right, in this run or, by its state, in an earlier one.
     pub covered_bytes: u64,
-    /// When the oldest of these were read, in seconds since 1970.
+    /// When the oldest of these were read.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub covered_since: Option<i64>,
+    pub covered_since: Option<Time>,
     /// Nothing was read but listings: packs were looked up.
     pub presence: bool,
     /// Why not everything was read, where that was asked for.
@@ -46,9 +47,9 @@ pub struct AffectedTree {
     pub id: String,
     /// `user@host:/path`; empty for another tree.
     pub source: String,
-    /// When the snapshot was begun, in nanoseconds since 1970; 0 for another tree.
+    /// When the snapshot was begun; `None` for another tree.
     #[serde(skip)]
-    pub start_ns: i64,
+    pub start: Option<Time>,
     /// Entries that cannot be read; all below an unreadable directory count as one.
     pub entries: u64,
     /// The first of them, relative to the root; empty for the root itself.

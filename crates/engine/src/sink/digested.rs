@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The digest of a tree as it stands on the disk, with what it is over. Its definition is docs/receipt.md.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TreeDigest {
     /// SHA-256 of the root's record: 64 lower-case hexadecimal digits.
     pub hash: String,
@@ -27,6 +28,7 @@ pub struct TreeDigest {
 
 /// The digests of one directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DirectoryDigest {
     /// Relative to the root of the tree; empty for the root.
     pub path: PathBuf,

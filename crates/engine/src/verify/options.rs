@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use rekopia_format::Time;
+
 use crate::restore::options::VerifyOptions;
 
 /// How several trees are verified, and how much of them.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct SetOptions {
     /// As of one tree.
     pub verify: VerifyOptions,
@@ -17,6 +20,17 @@ pub struct SetOptions {
     pub max_bytes: Option<u64>,
     /// Asks for nothing more after this time.
     pub max_time: Option<Duration>,
-    /// What is written down as the time of what is read: seconds since 1970.
-    pub now: i64,
+    /// What is written down as the time of what is read.
+    pub now: Time,
+}
+
+impl SetOptions {
+    rekopia_blob::setters! {
+        verify: VerifyOptions,
+        presence: bool,
+        sample: Option<f64>,
+        max_bytes: Option<u64>,
+        max_time: Option<Duration>,
+        now: Time,
+    }
 }

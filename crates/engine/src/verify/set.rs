@@ -7,6 +7,8 @@ use std::time::Instant;
 
 use rekopia_format::BlobId;
 
+use rekopia_format::Time;
+
 use super::affected::{Affected, Bad};
 use super::coverage::{Coverage, Span, covered};
 use super::damage::Damage;
@@ -206,7 +208,7 @@ impl Set<'_> {
         for (pack, ranges) in found.right {
             // A listing proves nothing about bytes.
             if !self.options.presence {
-                coverage.add(&pack, &ranges, self.options.now);
+                coverage.add(&pack, &ranges, self.options.now.unix_seconds());
             }
             let of_pack = all.entry(pack).or_default();
             ranges.iter().for_each(|range| of_pack.add(range.clone()));
@@ -240,7 +242,8 @@ impl Set<'_> {
             },
         );
         if counted.is_ok() {
-            (self.verified.covered_bytes, self.verified.covered_since) = (bytes, since);
+            self.verified.covered_bytes = bytes;
+            self.verified.covered_since = since.map(Time::from_unix_seconds);
         }
     }
 
@@ -250,7 +253,8 @@ impl Set<'_> {
         let mut affected = Affected::new(&contents, damage);
         self.ledger.failed.store(0, Ordering::Relaxed);
         let mut newest_first = self.trees.clone();
-        newest_first.sort_by_key(|tree| std::cmp::Reverse(tree.snapshot.as_ref().map(|s| s.start_ns)));
+        newest_first
+            .sort_by_key(|tree| std::cmp::Reverse(tree.snapshot.as_ref().map(|s| s.start.unix_nanos())));
         for tree in newest_first {
             let (id, source) = named(tree);
             let of = if source.is_empty() { id.clone() } else { format!("{source} {id}") };
@@ -269,9 +273,9 @@ impl Set<'_> {
             }
             self.verified.affected_trees += 1;
             if self.verified.affected.len() < NAMED {
-                let start_ns = tree.snapshot.as_ref().map_or(0, |s| s.start_ns);
+                let start = tree.snapshot.as_ref().map(|s| s.start);
                 let (entries, first) = (below.entries, below.first);
-                self.verified.affected.push(AffectedTree { id, source, start_ns, entries, first });
+                self.verified.affected.push(AffectedTree { id, source, start, entries, first });
             }
         }
         Ok(())

@@ -15,7 +15,7 @@ use crate::support::{open, open_blobs, quick, resolve, restore};
 /// Owners only where they could be set.
 pub(crate) fn options() -> RestoreOptions {
     let owner = if rustix::process::geteuid().is_root() { OwnerPolicy::Keep } else { OwnerPolicy::Skip };
-    RestoreOptions { owner, ..quick() }
+    quick().owner(owner)
 }
 
 async fn compared(repository: &Repository, reference: &str, target: &Path) -> Report {
@@ -247,11 +247,11 @@ async fn filters_single_files_and_what_is_not_there() {
     fs::write(root.join("config/secret.key"), "changed").unwrap();
     fs::write(root.join("config/more"), "").unwrap();
     let from = resolve(&repository, "latest").await.unwrap();
-    let with = |include: &[&str], exclude: &[&str]| RestoreOptions {
-        include: include.iter().map(|glob| (*glob).to_owned()).collect(),
-        exclude: exclude.iter().map(|glob| (*glob).to_owned()).collect(),
-        times: false,
-        ..options()
+    let with = |include: &[&str], exclude: &[&str]| {
+        options()
+            .include(include.iter().map(|glob| (*glob).to_owned()).collect())
+            .exclude(exclude.iter().map(|glob| (*glob).to_owned()).collect())
+            .times(false)
     };
     let paths = async |options: RestoreOptions| -> Vec<String> {
         let report = repository.compare(&from, &root, &options, Arc::new(Silent)).await.unwrap();

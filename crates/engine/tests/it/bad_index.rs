@@ -105,8 +105,8 @@ async fn one_bad(
         let owner = format!("{}@{}", source.user, source.host);
         for text in ["latest", &owner, &source.to_string()] {
             let reference = Reference::parse(text).unwrap();
-            for as_of_ns in [None, Some(i64::MAX)] {
-                let selection = Selection { as_of_ns, ..Selection::default() };
+            for as_of in [None, Some(rekopia::Time::MAX)] {
+                let selection = Selection::default().as_of(as_of);
                 let e = repository.resolve(&reference, &selection).await.unwrap_err();
                 assert!(matches!(e.kind(), ErrorKind::Corrupt | ErrorKind::Usage), "{what} {text}: {e:?}");
             }
@@ -145,7 +145,7 @@ async fn a_bad_index_blob_is_proven_around_before_anything_is_changed() {
         let target = dir.path().join(&snapshot.manifest_id);
         std::fs::create_dir(&target).unwrap();
         std::fs::write(target.join("mine"), "mine").unwrap();
-        let options = rekopia::RestoreOptions { delete_extra: true, ..quick() };
+        let options = quick().delete_extra(true);
         match restore(&repository, &snapshot.manifest_id, &target, &options).await {
             Ok(report) => {
                 assert!(report.is_complete());

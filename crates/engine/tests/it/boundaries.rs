@@ -32,7 +32,7 @@ async fn nothing_is_deleted_across_a_mount_point() {
             };
             let case = format!("{kind} at {place}");
             for dry_run in [true, false] {
-                let options = RestoreOptions { dry_run, ..mirror() };
+                let options = mirror().dry_run(dry_run);
                 let report = restore(&repository, SOURCE, &target, &options).await.unwrap();
                 // A mounted file that the snapshot has is restored, as what is in a mounted folder is.
                 if kind == "file" && place == "config/secret.key" {
@@ -140,7 +140,7 @@ async fn target_and_repository_do_not_overlap() {
     for target in targets {
         for delete_extra in [false, true] {
             for dry_run in [true, false] {
-                let options = RestoreOptions { delete_extra, dry_run, ..quick() };
+                let options = quick().delete_extra(delete_extra).dry_run(dry_run);
                 let error = restore(&repository, SOURCE, &target, &options).await.unwrap_err();
                 assert_eq!(error.kind(), ErrorKind::Destination, "{}", target.display());
             }
@@ -203,7 +203,7 @@ async fn what_the_run_itself_needs_is_never_touched() {
     let protected =
         ["cache", "password", "config/secret.key", "old/deep/key"].map(|name| target.join(name)).to_vec();
     let report_file = Some(target.join("config/report"));
-    let options = RestoreOptions { protected, report_file, ..mirror() };
+    let options = mirror().protected(protected).report_file(report_file);
     let report = restore(&repository, SOURCE, &target, &options).await.unwrap();
     assert_eq!(report.exit_kind(), None, "{report:?}");
     for name in ["cache/deep/blob", "password", "config/secret.key", "old/deep/key"] {

@@ -129,7 +129,7 @@ async fn what_exists_costs_one_listing_of_the_packs() {
             std::fs::write(target.join("config/secret.key"), "changed").unwrap();
         }
         blobs.forget();
-        let options = RestoreOptions { delete_extra, on_error, dry_run, ..quick() };
+        let options = quick().delete_extra(delete_extra).on_error(on_error).dry_run(dry_run);
         let report = restore(&repository, "latest", &target, &options).await.unwrap();
         assert!(report.exit_kind().is_none(), "{report:?}");
         assert_eq!(lists(), expected, "{fresh} {delete_extra} {on_error:?} {dry_run}");
@@ -164,7 +164,7 @@ async fn a_report_holds_what_its_run_asked_and_not_what_opening_cost() {
     for dry_run in [true, false] {
         let before = repository.traffic();
         blobs.forget();
-        let options = RestoreOptions { dry_run, ..quick() };
+        let options = quick().dry_run(dry_run);
         let report = restore(&repository, id, &dir.path().join("t"), &options).await.unwrap();
         let asked = repository.traffic().since(before);
         assert_eq!((report.requests, report.fetched_bytes), (asked.requests, asked.fetched_bytes));

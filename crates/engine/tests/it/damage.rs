@@ -133,7 +133,7 @@ async fn every_parameter_round_trips() {
                 built(options, |w| vec![file(w, "big", &big), file(w, "empty", b""), file(w, "small", b"s")])
                     .await;
             let dir = tempfile::tempdir().unwrap();
-            let options = RestoreOptions { hash: true, ..quick() };
+            let options = quick().hash(true);
             let report = restore(&repository, "u@h", dir.path(), &options).await.unwrap();
             assert!(report.is_complete(), "{version} {hash} {compression:?}: {:?}", report.failures);
             assert_eq!(std::fs::read(dir.path().join("big")).unwrap(), big);
@@ -161,10 +161,10 @@ async fn a_content_under_a_false_name_is_found_by_its_hash() {
     })
     .await;
     for hash in [false, true] {
-        let options = rekopia::VerifyOptions { hash, threads: 1, ..rekopia::VerifyOptions::default() };
+        let options = rekopia::VerifyOptions::default().hash(hash).threads(1);
         let report = verify(&repository, "u@h", &options).await.unwrap();
         let dir = tempfile::tempdir().unwrap();
-        let options = RestoreOptions { hash, ..quick() };
+        let options = quick().hash(hash);
         let restored = restore(&repository, "u@h", dir.path(), &options).await.unwrap();
         for report in [report, restored] {
             let failed: Vec<&str> = report.failures().iter().map(|f| f.path.as_str()).collect();
@@ -214,7 +214,7 @@ async fn existing_files_stay_as_they_were_when_their_data_is_damaged() {
     let before = Tree::read(&target);
     damage(&repo, "p", |bytes| bytes.iter_mut().skip(40).step_by(50).for_each(|b| *b ^= 1));
     let repository = open_at(&repo, &fixture.password).await.unwrap();
-    let options = RestoreOptions { delete_extra: true, ..quick() };
+    let options = quick().delete_extra(true);
     std::fs::write(target.join("extra"), "stays, since not everything is restored").unwrap();
     let report = restore(&repository, first, &target, &options).await.unwrap();
     assert!(report.failed > 0 && report.deleted == 0);
@@ -232,7 +232,7 @@ async fn stopping_at_the_first_error_gives_its_kind() {
     let snapshot = fixture.snapshots.iter().find(|s| s.expect_error).unwrap();
     let repository = open(&fixture).await;
     let dir = tempfile::tempdir().unwrap();
-    let options = RestoreOptions { on_error: OnError::Stop, ..quick() };
+    let options = quick().on_error(OnError::Stop);
     let target = dir.path().join("t");
     // Known before anything is written: the pack is not listed.
     let error = restore(&repository, &snapshot.manifest_id, &target, &options).await.unwrap_err();

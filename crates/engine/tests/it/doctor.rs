@@ -1,6 +1,7 @@
 //! Every damage is found by its name, and nothing in repositories that are whole.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use rekopia::blob::{Settings, connect};
 use rekopia::{Examination, ExaminationOptions, FindingKind, OpenOptions, Password, Silent, examine};
@@ -11,8 +12,8 @@ use crate::support::{is_full, is_of_its_own, open_at};
 
 async fn examined(repo: &Path, password: &str, deep: bool) -> rekopia::Result<Examination> {
     let blobs = connect(&Settings::parse(repo.to_str().unwrap()).unwrap()).await.unwrap();
-    let options = ExaminationOptions { deep, ..ExaminationOptions::default() };
-    examine(blobs, &Password::new(password), &options, &Silent).await
+    let options = ExaminationOptions::default().deep(deep);
+    examine(blobs, &Password::new(password), &options, Arc::new(Silent)).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -43,9 +44,10 @@ async fn what_is_lost_is_said_however_it_is_opened() {
     for name in ["damaged-index-missing", "damaged-packs-swapped"] {
         let fixture = Fixture::load(name);
         let blobs = connect(&Settings::parse(fixture.repo().to_str().unwrap()).unwrap()).await.unwrap();
-        let open = OpenOptions { salvage: true, ..OpenOptions::default() };
-        let options = ExaminationOptions { open, deep: true };
-        let salvaging = examine(blobs, &Password::new(&*fixture.password), &options, &Silent).await.unwrap();
+        let open = OpenOptions::default().salvage(true);
+        let options = ExaminationOptions::default().open(open).deep(true);
+        let salvaging =
+            examine(blobs, &Password::new(&*fixture.password), &options, Arc::new(Silent)).await.unwrap();
         let plain = examined(&fixture.repo(), &fixture.password, true).await.unwrap();
         assert_eq!(salvaging, plain, "{name}");
         assert!(!plain.is_healthy() || name == "damaged-packs-swapped", "{plain:?}");

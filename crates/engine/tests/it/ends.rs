@@ -45,7 +45,7 @@ async fn a_stopped_run_closes_what_it_has_opened() {
         std::fs::create_dir(&closed).unwrap();
         std::fs::write(closed.join("mine"), "").unwrap();
         std::fs::set_permissions(&closed, PermissionsExt::from_mode(0o555)).unwrap();
-        let options = RestoreOptions { on_error, ..quick() };
+        let options = quick().on_error(on_error);
         let report = restore(&repository, "u@h", dir.path(), &options).await.unwrap();
         let kind = if on_error == OnError::Stop { ErrorKind::Storage } else { ErrorKind::Incomplete };
         assert_eq!(report.exit_kind(), Some(kind), "{report:?}");
@@ -58,12 +58,12 @@ async fn a_stopped_run_closes_what_it_has_opened() {
 async fn a_report_file_that_is_full_fails_the_run_and_keeps_its_report() {
     let repository = open(&Fixture::load("quickstart")).await;
     let dir = tempfile::tempdir().unwrap();
-    let options = RestoreOptions { report_file: Some("/dev/full".into()), ..quick() };
+    let options = quick().report_file(Some("/dev/full".into()));
     let report = restore(&repository, "latest", &dir.path().join("t"), &options).await.unwrap();
     assert_eq!(report.exit_kind(), Some(ErrorKind::Destination));
     assert_eq!((report.files, report.failed), (31, 0));
     assert!(report.fatal.unwrap().message.contains("report file"));
-    let nowhere = RestoreOptions { report_file: Some(dir.path().join("no/such/folder")), ..quick() };
+    let nowhere = quick().report_file(Some(dir.path().join("no/such/folder")));
     let error = restore(&repository, "latest", &dir.path().join("u"), &nowhere).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Destination);
     assert!(!dir.path().join("u").exists());
@@ -110,9 +110,9 @@ async fn names_that_are_one_name() {
         built(WriterOptions::default(), |w| vec![file(w, "Readme", b"wanted"), file(w, "b", b"b")]).await;
     std::fs::write(target.join("README"), "old and longer").unwrap();
     std::fs::write(target.join("extra"), "").unwrap();
-    let mirror = RestoreOptions { delete_extra: true, ..quick() };
+    let mirror = quick().delete_extra(true);
     for dry_run in [true, false, false] {
-        let options = RestoreOptions { dry_run, ..mirror.clone() };
+        let options = mirror.clone().dry_run(dry_run);
         let report = restore(&repository, "u@h", &target, &options).await.unwrap();
         assert!(report.exit_kind().is_none(), "{report:?}");
         assert!(report.warnings.iter().any(|w| w.contains("README")), "{:?}", report.warnings);
@@ -166,7 +166,7 @@ async fn a_file_system_that_refuses_to_unlink() {
         std::fs::write(target.join(format!("extra-{n}")), "").unwrap();
     }
     place.faults.fail(Op::Unlink, Errno::BUSY, |name| name == "extra-3");
-    let options = RestoreOptions { delete_extra: true, ..quick() };
+    let options = quick().delete_extra(true);
     let report = restore(&repository, "u@h", &target, &options).await.unwrap();
     assert_eq!((report.deleted, report.undeleted, report.failed), (4, 1, 0));
     assert_eq!(report.remaining[0].path, "extra-3");
@@ -184,7 +184,7 @@ async fn a_wide_extra_goes_in_one_sweep() {
     for n in 0..40_000 {
         std::fs::create_dir(wide.join(format!("folder-{n}"))).unwrap();
     }
-    let options = RestoreOptions { delete_extra: true, ..quick() };
+    let options = quick().delete_extra(true);
     let report = restore(&repository, "u@h", dir.path(), &options).await.unwrap();
     assert_eq!((report.deleted, report.exit_kind()), (40_001, None));
     assert!(!wide.exists());
@@ -201,11 +201,10 @@ async fn an_extra_that_is_very_deep_goes_and_its_name_is_short_in_messages() {
         rustix::fs::mkdirat(&at, &name, rustix::fs::Mode::RWXU).unwrap();
         at = rustix::fs::openat(&at, &name, flags, rustix::fs::Mode::empty()).unwrap();
     }
-    let options =
-        RestoreOptions { delete_extra: true, max_delete: Some(rekopia::DeleteLimit::Entries(7)), ..quick() };
+    let options = quick().delete_extra(true).max_delete(Some(rekopia::DeleteLimit::Entries(7)));
     let error = restore(&repository, "u@h", dir.path(), &options).await.unwrap_err();
     assert!(error.chain().len() < 4000, "{} bytes", error.chain().len());
-    let options = RestoreOptions { max_delete: None, ..options };
+    let options = options.max_delete(None);
     let report = restore(&repository, "u@h", dir.path(), &options).await.unwrap();
     assert_eq!((report.deleted, report.exit_kind()), (3000, None));
 }
@@ -266,7 +265,7 @@ async fn a_target_that_hangs_is_left_after_two_seconds() {
         let _ = released.lock().unwrap().recv();
         Ok(())
     });
-    let options = RestoreOptions { sync: rekopia::SyncMode::End, ..quick() };
+    let options = quick().sync(rekopia::SyncMode::End);
     let cancel = options.cancel.clone();
     let running = tokio::spawn(async move { restore(&repository, "u@h", &target, &options).await });
     tokio::task::spawn_blocking(move || hanging.recv().unwrap()).await.unwrap();

@@ -27,7 +27,7 @@ async fn large(bytes: u64) -> (Arc<WatchedBlobs>, Repository) {
 }
 
 async fn planned(repository: &Repository, target: &std::path::Path, pace: Option<Pace>) -> Planned {
-    let options = RestoreOptions { dry_run: true, pace, ..quick() };
+    let options = quick().dry_run(true).pace(pace);
     let report = restore(repository, "latest", target, &options).await.unwrap();
     assert!(report.exit_kind().is_none() && report.warnings.is_empty(), "{report:?}");
     report.planned.unwrap()
@@ -47,8 +47,8 @@ async fn only_a_probe_reads_file_data_and_never_more_than_64_mib() {
     let (blobs, repository) = large(150 << 20).await;
     let dir = tempfile::tempdir().unwrap();
     let target = dir.path().join("t");
-    let link = Pace { link: Some(10_000_000), ..Pace::default() };
-    for pace in [None, Some(link), Some(Pace { disk: true, ..link })] {
+    let link = Pace::default().link(Some(10_000_000));
+    for pace in [None, Some(link), Some(link.disk(true))] {
         blobs.forget();
         let planned = planned(&repository, &target, pace).await;
         assert_eq!(data(&blobs), 0, "{pace:?}");
@@ -57,7 +57,7 @@ async fn only_a_probe_reads_file_data_and_never_more_than_64_mib() {
         assert!(!target.exists());
     }
     blobs.forget();
-    let planned = planned(&repository, &target, Some(Pace { probe: true, ..Pace::default() })).await;
+    let planned = planned(&repository, &target, Some(Pace::default().probe(true))).await;
     let estimate = planned.estimate.unwrap();
     assert!(data(&blobs) > 32 << 20 && data(&blobs) <= 64 << 20, "{} bytes", data(&blobs));
     assert_eq!(estimate.probed_bytes, data(&blobs));
@@ -69,7 +69,7 @@ async fn only_a_probe_reads_file_data_and_never_more_than_64_mib() {
 async fn a_slow_link_is_what_is_waited_for() {
     let (blobs, repository) = large(30 << 20).await;
     let dir = tempfile::tempdir().unwrap();
-    let given = planned(&repository, dir.path(), Some(Pace { link: Some(1 << 20), ..Pace::default() })).await;
+    let given = planned(&repository, dir.path(), Some(Pace::default().link(Some(1 << 20)))).await;
     let estimate = given.estimate.unwrap();
     assert!((30.0..32.0).contains(&estimate.seconds), "{estimate:?}");
     assert_eq!(
@@ -78,7 +78,7 @@ async fn a_slow_link_is_what_is_waited_for() {
     );
     // What is measured counts where it is slower than what was given: every answer takes a while.
     blobs.delay_when(|_| Duration::from_millis(40));
-    let pace = Pace { link: Some(u64::MAX), probe: true, disk: false };
+    let pace = Pace::default().link(Some(u64::MAX)).probe(true).disk(false);
     let measured = planned(&repository, dir.path(), Some(pace)).await.estimate.unwrap();
     assert!(measured.link_bytes_per_second < 30_000_000_000, "{measured:?}");
 }
@@ -90,7 +90,7 @@ async fn what_is_right_already_needs_nothing() {
     let dir = tempfile::tempdir().unwrap();
     restore(&repository, "latest", dir.path(), &quick()).await.unwrap();
     blobs.forget();
-    let pace = Some(Pace { link: Some(1 << 20), probe: true, disk: true });
+    let pace = Some(Pace::default().link(Some(1 << 20)).probe(true).disk(true));
     let planned = planned(&repository, dir.path(), pace).await;
     assert_eq!((planned.requests, planned.bytes, planned.packs, planned.room_bytes), (0, 0, 0, 0));
     assert!(data(&blobs) == 0 && planned.estimate.unwrap().seconds < 10.0, "{planned:?}");
@@ -105,8 +105,7 @@ async fn what_cannot_be_probed_has_no_time() {
         _ => None,
     });
     let dir = tempfile::tempdir().unwrap();
-    let options =
-        RestoreOptions { dry_run: true, pace: Some(Pace { probe: true, ..Pace::default() }), ..quick() };
+    let options = quick().dry_run(true).pace(Some(Pace::default().probe(true)));
     let report = restore(&repository, "latest", &dir.path().join("t"), &options).await.unwrap();
     let planned = report.planned.unwrap();
     assert!(planned.bytes > 0 && planned.estimate.is_none(), "{planned:?}");

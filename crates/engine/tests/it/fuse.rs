@@ -221,7 +221,7 @@ async fn an_error_at_close_fails_that_file_alone() {
         // The first file that takes the place of another.
         name.starts_with("bad-") || name.starts_with(".rekopia-new-") && !staged.swap(true, Ordering::Relaxed)
     });
-    let options = RestoreOptions { threads: 1, ..quick() };
+    let options = quick().threads(1);
     let report = restore(&repository, "u@h", &place.target(), &options).await.unwrap();
     place.faults.clear();
     let failed: Vec<_> = report.failures().iter().map(|f| (f.path.as_str(), f.mixed)).collect();

@@ -57,7 +57,7 @@ async fn what_is_swallowed_or_rounded_is_counted_and_named() {
     let ignored = |what: &str| format!("{what} could not be set: the file system ignores it");
     // The second run finds everything there, with the wrong attributes.
     for verify in [true, false, true] {
-        let options = RestoreOptions { verify, ..quick() };
+        let options = quick().verify(verify);
         let report = restore(&repository, "u@h", &place.target(), &options).await.unwrap();
         assert!(report.is_complete(), "{:?}", report.failures());
         let kept = "modification time is kept to the second only".to_owned();
@@ -72,7 +72,7 @@ async fn what_is_swallowed_or_rounded_is_counted_and_named() {
         assert_eq!(remarks(&report, ""), [kept]);
         assert_eq!((report.unset_attributes, report.fidelity.len()), (27, 27), "{:?}", report.fidelity);
     }
-    let options = RestoreOptions { strict_attributes: true, ..quick() };
+    let options = quick().strict_attributes(true);
     let report = restore(&repository, "u@h", &place.target(), &options).await.unwrap();
     assert!(report.failed > 0 && report.failures().iter().all(|f| f.path != "plain"));
     assert!(report.failures().iter().any(|f| f.path == "file0" && f.kind == ErrorKind::Destination));
@@ -82,7 +82,7 @@ async fn what_is_swallowed_or_rounded_is_counted_and_named() {
 async fn a_good_file_system_is_asked_a_few_times_and_nothing_is_missed() {
     let repository = open(&Fixture::load("quickstart")).await;
     let dir = tempfile::tempdir().unwrap();
-    let options = RestoreOptions { verify: true, strict_attributes: true, ..quick() };
+    let options = quick().verify(true).strict_attributes(true);
     for _ in 0..2 {
         let report = restore(&repository, "paperless@media:/data", &dir.path().join("t"), &options).await;
         let report = report.unwrap();
@@ -97,7 +97,7 @@ async fn reading_back_finds_other_attributes_lengths_and_targets() {
     let Some(place) = Place::new() else { return };
     let repository = repository().await;
     for strict in [false, true] {
-        let options = RestoreOptions { verify: true, strict_attributes: strict, ..quick() };
+        let options = quick().verify(true).strict_attributes(strict);
         let (target, done) = (place.behind("."), AtomicBool::new(false));
         // The root is the last to get its attributes.
         place.faults.before(Op::Setattr, move |call| {

@@ -138,7 +138,7 @@ async fn verified(name: &str) -> Report {
     let fixture = Fixture::load(name);
     let repository = open(&fixture).await;
     let snapshot = fixture.snapshots.last().unwrap();
-    let options = rekopia::VerifyOptions { hash: true, ..rekopia::VerifyOptions::default() };
+    let options = rekopia::VerifyOptions::default().hash(true);
     verify(&repository, &snapshot.manifest_id, &options).await.unwrap()
 }
 

@@ -169,7 +169,7 @@ async fn what_is_in_the_way_goes_only_for_what_is_complete() {
                     let x = dir.path().join("x");
                     put(have, &x);
                     let before = at_x(dir.path());
-                    let options = RestoreOptions { delete_extra, ..quick() };
+                    let options = quick().delete_extra(delete_extra);
                     let report = restore(&repository, "u@h", dir.path(), &options).await.unwrap();
                     assert!(dir.path().join("other").exists(), "{case}");
                     let fits = goes_together(want, have) || delete_extra;
@@ -215,8 +215,7 @@ async fn stop_touches_nothing_when_a_pack_is_known_to_be_lost() {
                 put(have, &dir.path().join("x"));
                 let before = at_x(dir.path());
                 for dry_run in [true, false] {
-                    let options =
-                        RestoreOptions { delete_extra: true, on_error: OnError::Stop, dry_run, ..quick() };
+                    let options = quick().delete_extra(true).on_error(OnError::Stop).dry_run(dry_run);
                     let error = restore(&repository, "u@h", dir.path(), &options).await.unwrap_err();
                     assert_eq!(error.kind(), ErrorKind::Corrupt, "{want:?} {have:?} {loss:?}");
                     assert!(error.to_string().contains('x'), "{error}");
@@ -242,7 +241,7 @@ async fn never_keeps_every_kind_and_does_not_fail_for_it() {
                 let dir = tempfile::tempdir().unwrap();
                 put(have, &dir.path().join("x"));
                 let before = at_x(dir.path());
-                let options = RestoreOptions { overwrite: Overwrite::Never, delete_extra, ..quick() };
+                let options = quick().overwrite(Overwrite::Never).delete_extra(delete_extra);
                 let report = restore(&repository, "u@h", dir.path(), &options).await.unwrap();
                 assert_eq!(at_x(dir.path()), before, "{case}");
                 // A folder whose listing is lost is a loss whatever is there.
@@ -273,10 +272,10 @@ async fn a_dry_run_says_what_the_restore_then_does() {
                     put(have, &dir.path().join("x"));
                     std::fs::write(dir.path().join("extra"), "").unwrap();
                     let before = at_x(dir.path());
-                    let options = RestoreOptions { delete_extra, overwrite, dry_run: true, ..quick() };
+                    let options = quick().delete_extra(delete_extra).overwrite(overwrite).dry_run(true);
                     let would = restore(&repository, "u@h", dir.path(), &options).await.unwrap();
                     assert_eq!((at_x(dir.path()), names(dir.path()).len()), (before, 2), "{case}");
-                    let options = RestoreOptions { dry_run: false, ..options };
+                    let options = options.dry_run(false);
                     let did = restore(&repository, "u@h", dir.path(), &options).await.unwrap();
                     assert_eq!(would.exit_kind(), did.exit_kind(), "{case}: {would:?} {did:?}");
                     let planned = would.planned.unwrap();

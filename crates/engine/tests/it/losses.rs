@@ -51,7 +51,7 @@ async fn lost_ranges_are_listed_and_the_rest_is_kept_beside_the_file() {
         // A name that is taken is left alone.
         std::fs::write(target.join("a.damaged"), b"mine").unwrap();
         std::fs::write(target.join("b.damaged"), b"mine").unwrap();
-        let options = RestoreOptions { fill_holes: true, report_file: Some(report_file.clone()), ..quick() };
+        let options = quick().fill_holes(true).report_file(Some(report_file.clone()));
         let report = restore(&repository, "u@h", &target, &options).await.unwrap();
         assert_eq!((report.files, report.failed, report.lost_bytes), (1, 1, CHUNK as u64), "{report:?}");
         let failed = report.failures()[0].path.clone();

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use rekopia::blob::{Settings, connect};
 use rekopia::{
@@ -50,8 +51,8 @@ struct Case<'a> {
 
 async fn opened(repo: &Path, password: &str, salvage: bool) -> Result<Repository> {
     let blobs = connect(&Settings::parse(repo.to_str().unwrap()).unwrap()).await.unwrap();
-    let options = OpenOptions { salvage, ..OpenOptions::default() };
-    Repository::open(blobs, &Password::new(password), &options, &Silent).await
+    let options = OpenOptions::default().salvage(salvage);
+    Repository::open(blobs, &Password::new(password), &options, Arc::new(Silent)).await
 }
 
 impl Case<'_> {
@@ -103,7 +104,7 @@ impl Case<'_> {
     /// A tree whose manifest is lost is found by its structure, and restored by its ID.
     async fn check_roots(&self, repository: &Repository, listed: &Snapshots) -> Vec<String> {
         let mut wrong = Vec::new();
-        let found = repository.root_candidates(listed, &Silent).await.unwrap();
+        let found = repository.root_candidates(listed, Arc::new(Silent)).await.unwrap();
         let found = Vec::from_iter(found.iter().map(|candidate| candidate.object.to_string()));
         let roots = listed.all().iter().filter_map(|s| Some(s.root.as_ref()?.object?.to_string()));
         let named = BTreeSet::from_iter(roots);
@@ -145,7 +146,7 @@ impl Case<'_> {
         salvage: bool,
     ) -> Vec<String> {
         let id = &snapshot.manifest_id;
-        let selection = Selection { incomplete: true, ..Selection::default() };
+        let selection = Selection::default().incomplete(true);
         let restored = match repository.resolve(&Reference::parse(id).unwrap(), &selection).await {
             Ok(from) => repository.restore(&from, self.target, &quick(), std::sync::Arc::new(Silent)).await,
             Err(e) => Err(e),
@@ -183,7 +184,7 @@ impl Case<'_> {
 
 /// Reads a file to its end, another way than a restore does.
 async fn read(repository: &Repository, reference: &str) -> Result<()> {
-    let selection = Selection { incomplete: true, ..Selection::default() };
+    let selection = Selection::default().incomplete(true);
     let resolved = repository.resolve(&Reference::parse(reference)?, &selection).await?;
     let object = resolved.entry.object.expect("what fails has an object");
     let mut reader = repository.open_object(&object).await?;

@@ -19,7 +19,7 @@ use crate::support::{open, open_at, quick, restore};
 pub(crate) const SOURCE: &str = "paperless@media:/data";
 
 pub(crate) fn mirror() -> RestoreOptions {
-    RestoreOptions { delete_extra: true, ..quick() }
+    quick().delete_extra(true)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -60,7 +60,7 @@ async fn a_lost_pack_keeps_all_extras_and_says_so() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(dir.path().join("extra/deep")).unwrap();
     for dry_run in [true, false] {
-        let options = RestoreOptions { dry_run, ..mirror() };
+        let options = mirror().dry_run(dry_run);
         let report = restore(&repository, &snapshot.manifest_id, dir.path(), &options).await.unwrap();
         assert_eq!(report.exit_kind(), Some(ErrorKind::Incomplete));
         assert_eq!(report.deleted, 0);
@@ -84,7 +84,7 @@ async fn extras_beside_a_right_tree_with_a_lost_pack_are_what_is_left_undone() {
     }
     let repository = open_at(damage.root(), &fixture.password).await.unwrap();
     for dry_run in [true, false] {
-        let options = RestoreOptions { dry_run, ..mirror() };
+        let options = mirror().dry_run(dry_run);
         let report = restore(&repository, SOURCE, &target, &options).await.unwrap();
         assert_eq!((report.failed, report.undeleted, report.deleted), (0, 2, 0), "{dry_run}");
         assert_eq!(report.exit_kind(), Some(ErrorKind::Incomplete));
@@ -105,7 +105,7 @@ async fn a_limit_and_a_refusal_leave_the_target_untouched() {
     for limit in ["3", "99%", "0"] {
         for dry_run in [false, true] {
             let max_delete = Some(limit.parse::<DeleteLimit>().unwrap());
-            let options = RestoreOptions { max_delete, dry_run, ..mirror() };
+            let options = mirror().max_delete(max_delete).dry_run(dry_run);
             let kind = match restore(&repository, SOURCE, &target, &options).await {
                 Err(e) => Some(e.kind()),
                 Ok(report) => report.exit_kind(),
@@ -123,7 +123,7 @@ async fn a_limit_and_a_refusal_leave_the_target_untouched() {
             assert_eq!(deletion.first.len(), 2, "{:?}", deletion.first);
             answer
         });
-        let options = RestoreOptions { consent: Some(consent), ..mirror() };
+        let options = mirror().consent(Some(consent));
         let ended = restore(&repository, SOURCE, &target, &options).await;
         match answer {
             false => {
@@ -136,7 +136,7 @@ async fn a_limit_and_a_refusal_leave_the_target_untouched() {
     assert_eq!(asked.load(Ordering::Relaxed), 8);
     // Nothing goes: nobody is asked.
     let consent = Some(Consent::new(|_| panic!("asked for nothing")));
-    let options = RestoreOptions { consent, max_delete: Some(DeleteLimit::Entries(0)), ..mirror() };
+    let options = mirror().consent(consent).max_delete(Some(DeleteLimit::Entries(0)));
     assert!(restore(&repository, SOURCE, &target, &options).await.unwrap().exit_kind().is_none());
 }
 
@@ -166,8 +166,8 @@ async fn with_a_filter_an_extra_goes_only_if_the_filter_takes_it() {
             std::fs::write(dir.path().join(name), "mine").unwrap();
         }
         let lists = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect();
-        let options = RestoreOptions { include: lists(include), exclude: lists(exclude), ..mirror() };
-        let dry = RestoreOptions { dry_run: true, ..options.clone() };
+        let options = mirror().include(lists(include)).exclude(lists(exclude));
+        let dry = options.clone().dry_run(true);
         let would = restore(&repository, "u@h", dir.path(), &dry).await.unwrap();
         let report = restore(&repository, "u@h", dir.path(), &options).await.unwrap();
         assert!(report.exit_kind().is_none(), "{report:?}");
@@ -248,7 +248,7 @@ async fn extras_go_first_where_old_and_new_do_not_fit() {
     let error = restore(&repository, "u@h", dir.path(), &mirror()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Destination);
     assert!(dir.path().join("old").exists() && error.to_string().contains("no space left"), "{error}");
-    let options = RestoreOptions { delete_first: true, ..mirror() };
+    let options = mirror().delete_first(true);
     let report = restore(&repository, "u@h", dir.path(), &options).await.unwrap();
     assert_eq!((report.exit_kind(), report.deleted), (None, 1));
     assert!(std::fs::read(dir.path().join("new")).unwrap() == data);
@@ -268,14 +268,14 @@ async fn kinds_that_may_not_exist_refuse_the_whole_restore() {
     let (files, directories, symlinks) = (true, true, true);
     let none = RefuseExisting::default();
     for (name, refuse_existing) in [
-        ("config/secret.key", RefuseExisting { files, ..none }),
-        ("config", RefuseExisting { directories, ..none }),
-        ("media/current", RefuseExisting { symlinks, ..none }),
+        ("config/secret.key", none.files(files)),
+        ("config", none.directories(directories)),
+        ("media/current", none.symlinks(symlinks)),
     ] {
         for delete_extra in [false, true] {
             let dir = tempfile::tempdir().unwrap();
             std::fs::write(dir.path().join("extra"), "").unwrap();
-            let options = RestoreOptions { refuse_existing, delete_extra, ..quick() };
+            let options = quick().refuse_existing(refuse_existing).delete_extra(delete_extra);
             let path = dir.path().join(name);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(&path, "mine").unwrap();

@@ -185,8 +185,8 @@ async fn every_cell_of_the_matrix() {
             put(exists, &target);
             let (path, other) = (target.join("f"), dir.path().join("other"));
             let (before, other_before) = (seen(&path), seen(&other));
-            let options = RestoreOptions { overwrite, ..quick() };
-            let dry = RestoreOptions { dry_run: true, ..options.clone() };
+            let options = quick().overwrite(overwrite);
+            let dry = options.clone().dry_run(true);
             let would = restore(&repository, "u@h", &target, &dry).await.unwrap();
             assert_eq!(seen(&path), before, "{case}: a dry run changed something");
             let report = restore(&repository, "u@h", &target, &options).await.unwrap();

@@ -15,7 +15,7 @@ use crate::against::{changes, entries, is_folder, options, set_time, time_of};
 use crate::support::{open, resolve};
 
 pub(crate) fn hashed() -> RestoreOptions {
-    RestoreOptions { receipt: Receipting::Digest, ..options() }
+    options().receipt(Receipting::Digest)
 }
 
 /// Restores and gives the receipt, as a reader of its file gets it.
@@ -231,10 +231,10 @@ async fn it_stops_when_asked_to_and_says_what_it_does() {
     cancel.cancel();
     let stopped = receipt.check(dir.path(), 1, &cancel, Arc::new(Silent)).await.unwrap_err();
     assert_eq!(stopped.kind(), ErrorKind::Cancelled);
-    let dry = RestoreOptions { dry_run: true, ..hashed() };
+    let dry = hashed().dry_run(true);
     let refused = repository.restore(&from, dir.path(), &dry, Arc::new(Silent)).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Usage);
-    let inside = RestoreOptions { receipt: Receipting::File(fixture.repo().join("receipt")), ..options() };
+    let inside = options().receipt(Receipting::File(fixture.repo().join("receipt")));
     let refused = repository.restore(&from, dir.path(), &inside, Arc::new(Silent)).await;
     assert!(refused.is_err() && !fixture.repo().join("receipt").exists());
 }

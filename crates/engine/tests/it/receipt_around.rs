@@ -40,7 +40,7 @@ async fn a_tree_in_which_other_things_stand() {
     assert!(is_equal(&receipt, &root).await);
     assert!(!is_equal(&alone, &root).await);
     // A mirror leaves none.
-    let mirror = RestoreOptions { delete_extra: true, ..hashed() };
+    let mirror = hashed().delete_extra(true);
     let (_, mirrored) = restored(&repository, "latest", &root, &mirror).await;
     assert!(mirrored.others.is_empty() && mirrored.tree_hash == alone.tree_hash);
 }
@@ -53,7 +53,7 @@ async fn what_is_left_alone_is_not_vouched_for() {
     let root = dir.path().join("t");
     fs::create_dir_all(root.join("config")).unwrap();
     fs::write(root.join("config/secret.key"), "old").unwrap();
-    let never = RestoreOptions { overwrite: Overwrite::Never, ..hashed() };
+    let never = hashed().overwrite(Overwrite::Never);
     let (report, receipt) = restored(&repository, "latest", &root, &never).await;
     assert_eq!((report.skipped, receipt.skipped), (1, 1));
     assert_eq!(receipt.others, ["config/secret.key"]);
@@ -69,7 +69,7 @@ async fn a_selection_and_one_entry_alone() {
     let repository = open(&fixture).await;
     let dir = tempfile::tempdir().unwrap();
     let fresh = dir.path().join("fresh");
-    let some = RestoreOptions { include: vec!["*.key".into()], ..hashed() };
+    let some = hashed().include(vec!["*.key".into()]);
     let (_, receipt) = restored(&repository, "latest", &fresh, &some).await;
     assert_eq!((receipt.files, receipt.others.len()), (1, 0));
     assert_eq!(receipt.options.include, ["*.key"]);
@@ -129,9 +129,9 @@ async fn a_receipt_in_the_target() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("t");
     for (path, other) in [("receipt.json", "receipt.json"), ("config/here.json", "config/here.json")] {
-        let at = RestoreOptions { receipt: Receipting::File(root.join(path)), ..hashed() };
+        let at = hashed().receipt(Receipting::File(root.join(path)));
         for run in 0..3 {
-            let mirror = RestoreOptions { delete_extra: run == 2, ..at.clone() };
+            let mirror = at.clone().delete_extra(run == 2);
             let (_, receipt) = restored(&repository, "latest", &root, &mirror).await;
             assert!(receipt.others.contains(&other.to_owned()), "run {run}: {:?}", receipt.others);
             assert!(is_equal(&receipt, &root).await, "{path}, run {run}");
@@ -142,11 +142,7 @@ async fn a_receipt_in_the_target() {
     // Reports lie there, too.
     fs::create_dir_all(root.join("own log")).unwrap();
     let report_file = Some(root.join("own log/report.json"));
-    let at = RestoreOptions {
-        receipt: Receipting::File(root.join("own log/receipt.json")),
-        report_file,
-        ..hashed()
-    };
+    let at = hashed().receipt(Receipting::File(root.join("own log/receipt.json"))).report_file(report_file);
     let (_, receipt) = restored(&repository, "latest", &root, &at).await;
     assert!(receipt.others.contains(&"own log".to_owned()), "{:?}", receipt.others);
     assert!(is_equal(&receipt, &root).await);
@@ -159,7 +155,7 @@ async fn a_receipt_in_the_place_of_an_entry() {
     let repository = open(&fixture).await;
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("t");
-    let at = RestoreOptions { receipt: Receipting::File(root.join("db.sqlite3")), ..hashed() };
+    let at = hashed().receipt(Receipting::File(root.join("db.sqlite3")));
     let from = resolve(&repository, "latest").await.unwrap();
     for _ in 0..2 {
         let refused = repository.restore(&from, &root, &at, Arc::new(Silent)).await.unwrap_err();
@@ -254,7 +250,7 @@ async fn a_chain_of_directories() {
     assert_eq!(different(&check(&receipt, &target).await), [(deepest.as_str(), "below")]);
     // An empty snapshot takes it away again, which no other program may be able to.
     let (_, empty) = built(WriterOptions::default(), |_| Vec::new()).await;
-    let mirror = RestoreOptions { delete_extra: true, ..hashed() };
+    let mirror = hashed().delete_extra(true);
     let (_, receipt) = restored(&empty, "u@h", &target, &mirror).await;
     assert_eq!((receipt.directories, receipt.others.len()), (1, 0));
 }

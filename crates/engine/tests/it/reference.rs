@@ -104,7 +104,7 @@ async fn ambiguity_is_said_and_the_own_identity_decides() {
     assert_eq!(read(&repository, "/one/name", &any).await, Err(ErrorKind::Usage));
     assert_eq!(read(&repository, "me@nas/name", &any).await, Err(ErrorKind::Usage));
     assert_eq!(read(&repository, "latest/name", &any).await, Err(ErrorKind::Usage));
-    let mine = |user: &str| Selection { prefer: Some((user.into(), "nas".into())), ..Selection::default() };
+    let mine = |user: &str| Selection::default().prefer(Some((user.into(), "nas".into())));
     assert_eq!(read(&repository, "/one/name", &mine("me")).await, Ok("2".into()));
     assert_eq!(read(&repository, "latest/name", &mine("you")).await, Ok("4".into()));
     assert_eq!(read(&repository, "latest/name", &mine("me")).await, Err(ErrorKind::Usage));
@@ -127,7 +127,7 @@ async fn tags_narrow_what_is_chosen_from() {
             (vec![(format!("number-{n}"), Some("no".to_owned()))], false),
             (vec![("absent".to_owned(), None)], false),
         ] {
-            let selection = Selection { tags: tags.clone(), ..Selection::default() };
+            let selection = Selection::default().tags(tags.clone());
             let expected = if fits { Ok(n.to_string()) } else { Err(ErrorKind::NotFound) };
             assert_eq!(read(&repository, &text, &selection).await, expected, "{text} {tags:?}");
         }
@@ -150,7 +150,7 @@ async fn every_listed_snapshot_of_every_fixture_is_found_by_what_is_listed() {
         }
         for snapshot in snapshots.all().iter().filter(|s| s.root.is_some()) {
             for text in [snapshot.id.to_string(), snapshot.id.as_str()[..8].to_owned()] {
-                let selection = Selection { incomplete: true, ..Selection::default() };
+                let selection = Selection::default().incomplete(true);
                 match repository.resolve(&Reference::parse(&text).unwrap(), &selection).await {
                     Ok(found) => assert_eq!(found.snapshot.unwrap().id, snapshot.id, "{name}"),
                     Err(e) => assert_eq!(e.kind(), ErrorKind::Usage, "{name} {text}: {e:?}"),
@@ -222,13 +222,13 @@ async fn an_include_that_matches_nothing_is_not_found_and_leaves_nothing() {
             std::fs::create_dir(&target).unwrap();
             std::fs::write(target.join("mine.none"), "").unwrap();
         }
-        let options = RestoreOptions { include: vec!["*.none".into()], delete_extra, dry_run, ..quick() };
+        let options = quick().include(vec!["*.none".into()]).delete_extra(delete_extra).dry_run(dry_run);
         let error = restore(&repository, "latest", &target, &options).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound, "{error:?}");
         assert_eq!((target.exists(), target.join("mine.none").exists()), (existing, existing));
     }
     for wrong in ["", "[z-a]", "# nothing"] {
-        let options = RestoreOptions { include: vec![wrong.into()], ..quick() };
+        let options = quick().include(vec![wrong.into()]);
         let error = restore(&repository, "latest", &dir.path().join("t"), &options).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Usage, "{wrong:?}");
         assert!(!dir.path().join("t").exists());

@@ -64,7 +64,7 @@ async fn without_modes_what_is_new_stays_private() {
         std::fs::set_permissions(target.join(name), Permissions::from_mode(mode)).unwrap();
     }
     std::fs::hard_link(target.join("linked"), dir.path().join("other")).unwrap();
-    let options = RestoreOptions { modes: false, ..quick() };
+    let options = quick().modes(false);
     let report = restore(&repository, "u@h", &target, &options).await.unwrap();
     assert!(report.is_complete(), "{:?}", report.failures());
     for (name, expected) in [("small", 0o600), ("large", 0o600), ("linked", 0o751), ("kept", 0o750)] {

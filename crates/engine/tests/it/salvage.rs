@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use rekopia::blob::{BlobErrorKind, Settings, connect};
 use rekopia::{BlobId, ErrorKind, OpenOptions, Password, Reference, Repository, Result, Selection, Silent};
@@ -14,8 +15,8 @@ use crate::support::{is_of_its_own, open, open_at, quick, restore};
 
 async fn salvage(repo: &Path, password: &str, format_blob: Option<Vec<u8>>) -> Result<Repository> {
     let blobs = connect(&Settings::parse(repo.to_str().unwrap()).unwrap()).await.unwrap();
-    let options = OpenOptions { salvage: true, format_blob, ..OpenOptions::default() };
-    Repository::open(blobs, &Password::new(password), &options, &Silent).await
+    let options = OpenOptions::default().salvage(true).format_blob(format_blob);
+    Repository::open(blobs, &Password::new(password), &options, Arc::new(Silent)).await
 }
 
 async fn ids(repository: &Repository) -> BTreeSet<String> {
@@ -178,7 +179,7 @@ async fn a_session_that_is_lost_altogether_is_named() {
 async fn what_the_storage_does_not_give_is_made_up_for() {
     let fixture = Fixture::load("volsync");
     let listed = ids(&open(&fixture).await).await;
-    let options = OpenOptions { salvage: true, ..OpenOptions::default() };
+    let options = OpenOptions::default().salvage(true);
     let open_with = async |kind: BlobErrorKind, refused: &'static [&'static str]| {
         let inner = connect(&Settings::parse(fixture.repo().to_str().unwrap()).unwrap()).await.unwrap();
         let blobs = WatchedBlobs::new(inner);
@@ -186,7 +187,7 @@ async fn what_the_storage_does_not_give_is_made_up_for() {
             let Request::Read(id, _) = request else { return None };
             refused.iter().any(|blob| id.starts_with(blob)).then_some(kind)
         });
-        Repository::open(blobs, &Password::new(&*fixture.password), &options, &Silent).await
+        Repository::open(blobs, &Password::new(&*fixture.password), &options, Arc::new(Silent)).await
     };
     for kind in [BlobErrorKind::Denied, BlobErrorKind::Unavailable] {
         let repository = open_with(kind, &["xn"]).await.unwrap();
@@ -219,10 +220,10 @@ async fn what_a_scan_has_read_is_not_read_again() {
     let listed = ids(&open(&fixture).await).await;
     let requests = async || {
         let blobs = connect(&Settings::parse(damage.root().to_str().unwrap()).unwrap()).await.unwrap();
-        let options =
-            OpenOptions { salvage: true, salvage_index: Some(kept.clone()), ..OpenOptions::default() };
-        let opened =
-            Repository::open(blobs, &Password::new(&*fixture.password), &options, &Silent).await.unwrap();
+        let options = OpenOptions::default().salvage(true).salvage_index(Some(kept.clone()));
+        let opened = Repository::open(blobs, &Password::new(&*fixture.password), &options, Arc::new(Silent))
+            .await
+            .unwrap();
         let requests = opened.traffic().requests;
         assert_eq!(ids(&opened).await, listed);
         requests
@@ -244,8 +245,10 @@ async fn what_a_scan_has_read_is_not_read_again() {
     assert!(requests().await > second);
     let other = Fixture::load("quickstart");
     let blobs = connect(&Settings::parse(other.repo().to_str().unwrap()).unwrap()).await.unwrap();
-    let options = OpenOptions { salvage: true, salvage_index: Some(kept.clone()), ..OpenOptions::default() };
-    let e = Repository::open(blobs, &Password::new(&*other.password), &options, &Silent).await.unwrap_err();
+    let options = OpenOptions::default().salvage(true).salvage_index(Some(kept.clone()));
+    let e = Repository::open(blobs, &Password::new(&*other.password), &options, Arc::new(Silent))
+        .await
+        .unwrap_err();
     assert_eq!(e.kind(), ErrorKind::Usage, "{e:?}");
     let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&kept).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600);
@@ -258,7 +261,7 @@ async fn what_is_asked_for_and_is_in_no_index_is_damage() {
     let damage = Damaged::copy(&fixture.repo(), &dir.path().join("repo"));
     let whole = open(&fixture).await;
     let newest = whole.snapshots().await.unwrap();
-    let newest = newest.all().iter().max_by_key(|s| s.start_ns).unwrap().clone();
+    let newest = newest.all().iter().max_by_key(|s| s.start.unix_nanos()).unwrap().clone();
     // The index blob of the newest backup is lost.
     let blobs = damage.blobs("xn");
     let mut hidden = None;

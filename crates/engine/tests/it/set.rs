@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rekopia::blob::{BlobErrorKind, Settings, connect};
 use rekopia::{
-    BlobId, Coverage, ErrorKind, Report, Repository, Resolved, SetOptions, Silent, Source, Verified,
+    BlobId, Coverage, ErrorKind, Report, Repository, Resolved, SetOptions, Silent, Source, Time, Verified,
     VerifyOptions,
 };
 use rekopia_testkit::fixture::Fixture;
@@ -123,10 +123,9 @@ async fn a_hundred_snapshots_read_each_content_once() {
     };
     assert!(report.fetched_bytes <= of_packs('p') + of_packs('q'), "{report:?}");
     // With the hash of every content, and in the smallest memory, the requests are other ones, and the answer is not.
-    let frugal = VerifyOptions { hash: true, memory_bytes: 1 << 20, threads: 2, ..VerifyOptions::default() };
+    let frugal = VerifyOptions::default().hash(true).memory_bytes(1 << 20).threads(2);
     let (again, same) =
-        set(&repository, &SetOptions { verify: frugal, ..SetOptions::default() }, &mut Coverage::default())
-            .await;
+        set(&repository, &SetOptions::default().verify(frugal), &mut Coverage::default()).await;
     assert_eq!((again.exit_kind(), same), (None, verified));
 }
 
@@ -171,8 +170,7 @@ async fn presence_reads_no_file_data_and_finds_what_is_not_there() {
         let blobs = WatchedBlobs::new(connect(&settings).await.unwrap());
         let repository = open_blobs(blobs.clone(), &fixture.password).await.unwrap();
         let mut coverage = Coverage::default();
-        let (report, verified) =
-            set(&repository, &SetOptions { presence: true, ..SetOptions::default() }, &mut coverage).await;
+        let (report, verified) = set(&repository, &SetOptions::default().presence(true), &mut coverage).await;
         assert_eq!(report.exit_kind().is_some(), is_found, "{name}");
         assert_eq!(verified.affected_trees > 0, is_found, "{name}");
         assert_eq!(
@@ -195,7 +193,7 @@ async fn damage_is_never_covered() {
     let blobs = WatchedBlobs::new(Arc::new(daily.memory.clone()));
     let repository = open_blobs(blobs.clone(), &daily.writer.options().password).await.unwrap();
     let mut coverage = Coverage::default();
-    set(&repository, &SetOptions { now: 1, ..SetOptions::default() }, &mut coverage).await;
+    set(&repository, &SetOptions::default().now(Time::from_unix_seconds(1)), &mut coverage).await;
     let flip = |request: &Request, bytes: &mut Vec<u8>| {
         if matches!(request, Request::Read(blob, _) if blob.starts_with('p')) {
             let middle = bytes.len() / 2;
@@ -204,13 +202,13 @@ async fn damage_is_never_covered() {
     };
     blobs.change_when(flip);
     let (report, bad) =
-        set(&repository, &SetOptions { now: 2, ..SetOptions::default() }, &mut coverage).await;
+        set(&repository, &SetOptions::default().now(Time::from_unix_seconds(2)), &mut coverage).await;
     assert_eq!((report.exit_kind(), report.failed), (Some(ErrorKind::Corrupt), bad.damaged_contents));
     assert!(bad.damaged_contents > 0 && bad.covered_bytes == bad.needed_bytes - bad.damaged_bytes, "{bad:?}");
     assert!(bad.readable_percent() < 100.0);
     // First of all what was bad is read, and it is right again.
     blobs.change_when(|_, _| {});
-    let options = SetOptions { now: 3, max_bytes: Some(bad.damaged_bytes), ..SetOptions::default() };
+    let options = SetOptions::default().now(Time::from_unix_seconds(3)).max_bytes(Some(bad.damaged_bytes));
     let (report, good) = set(&repository, &options, &mut coverage).await;
     assert_eq!((report.exit_kind(), good.covered_bytes), (None, good.needed_bytes));
     // One flip in passing is no damage.

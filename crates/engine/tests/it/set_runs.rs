@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rekopia::blob::{Settings, connect};
-use rekopia::{Cancel, Coverage, EndedBy, ErrorKind, Event, Observer, SetOptions, Verified, VerifyOptions};
+use rekopia::{
+    Cancel, Coverage, EndedBy, ErrorKind, Event, Observer, SetOptions, Time, Verified, VerifyOptions,
+};
 use rekopia_testkit::fixture::Fixture;
 use rekopia_testkit::storage::{Request, WatchedBlobs};
 
@@ -36,7 +38,7 @@ async fn thirty_days_of_four_percent_cover_every_content() {
         daily.snapshot();
         let password = daily.writer.options().password.clone();
         let repository = open_blobs(Arc::new(daily.memory.clone()), &password).await.unwrap();
-        let options = SetOptions { sample: Some(0.04), now: day * 86400, ..SetOptions::default() };
+        let options = SetOptions::default().sample(Some(0.04)).now(Time::from_unix_seconds(day * 86400));
         let (report, verified) = set(&repository, &options, &mut coverage).await;
         assert_eq!(report.exit_kind(), None);
         let least = verified.needed_bytes * 4 / 100;
@@ -53,9 +55,12 @@ async fn thirty_days_of_four_percent_cover_every_content() {
     let password = daily.writer.options().password.clone();
     let repository = open_blobs(Arc::new(daily.memory.clone()), &password).await.unwrap();
     for day in 30..60_i64 {
-        let options = SetOptions { sample: Some(0.04), now: day * 86400, ..SetOptions::default() };
+        let options = SetOptions::default().sample(Some(0.04)).now(Time::from_unix_seconds(day * 86400));
         let (_, verified) = set(&repository, &options, &mut coverage).await;
-        assert!(verified.covered_since.unwrap() >= (day - 30) * 86400, "day {day}: {verified:?}");
+        assert!(
+            verified.covered_since.unwrap() >= Time::from_unix_seconds((day - 30) * 86400),
+            "day {day}: {verified:?}"
+        );
     }
     assert!(coverage.to_json("ab").len() < 200_000);
 }
@@ -68,15 +73,18 @@ async fn bounds_end_a_run_and_what_was_read_is_kept() {
     let blobs = WatchedBlobs::new(Arc::new(daily.memory.clone()));
     let repository = open_blobs(blobs.clone(), &daily.writer.options().password).await.unwrap();
     let mut coverage = Coverage::default();
-    let no_time = SetOptions { max_time: Some(Duration::ZERO), ..SetOptions::default() };
+    let no_time = SetOptions::default().max_time(Some(Duration::ZERO));
     let (report, verified) = set(&repository, &no_time, &mut coverage).await;
     assert_eq!((report.exit_kind(), verified.ended_by, verified.read_bytes), (None, Some(EndedBy::Time), 0));
 
-    let few = SetOptions { max_bytes: Some(100_000), now: 5, ..SetOptions::default() };
+    let few = SetOptions::default().max_bytes(Some(100_000)).now(Time::from_unix_seconds(5));
     let (report, verified) = set(&repository, &few, &mut coverage).await;
     assert_eq!((report.exit_kind(), verified.ended_by), (None, Some(EndedBy::Bytes)));
     assert!((90_000..=100_000).contains(&verified.read_bytes), "{verified:?}");
-    assert_eq!((verified.covered_bytes, verified.covered_since), (verified.read_bytes, Some(5)));
+    assert_eq!(
+        (verified.covered_bytes, verified.covered_since),
+        (verified.read_bytes, Some(Time::from_unix_seconds(5)))
+    );
 
     // Stopped in the middle: packs come one by one, and the third never does.
     let reads = AtomicU64::new(0);
@@ -88,8 +96,8 @@ async fn bounds_end_a_run_and_what_was_read_is_kept() {
         _ => Duration::ZERO,
     });
     let cancel = Cancel::new();
-    let verify = VerifyOptions { cancel: cancel.clone(), parallel: 1, ..VerifyOptions::default() };
-    let stopped = SetOptions { verify, now: 9, ..SetOptions::default() };
+    let verify = VerifyOptions::default().cancel(cancel.clone()).parallel(1);
+    let stopped = SetOptions::default().verify(verify).now(Time::from_unix_seconds(9));
     let before = verified.covered_bytes;
     blobs.forget();
     let is_data = |r: &Request| matches!(r, Request::Read(blob, _) if blob.starts_with('p'));
@@ -114,8 +122,11 @@ async fn bounds_end_a_run_and_what_was_read_is_kept() {
 
     blobs.delay_when(|_| Duration::ZERO);
     let (_, verified) =
-        set(&repository, &SetOptions { now: 11, ..SetOptions::default() }, &mut coverage).await;
-    assert_eq!((verified.covered_percent(), verified.covered_since), (100.0, Some(11)));
+        set(&repository, &SetOptions::default().now(Time::from_unix_seconds(11)), &mut coverage).await;
+    assert_eq!(
+        (verified.covered_percent(), verified.covered_since),
+        (100.0, Some(Time::from_unix_seconds(11)))
+    );
 }
 
 /// However little is read: what is damaged among it fails the run, and every later one until it is right.
@@ -129,7 +140,7 @@ async fn a_sample_never_passes_over_damage() {
         let mut coverage = Coverage::default();
         let (mut found, mut runs) = (false, 0);
         while !found {
-            let options = SetOptions { sample: Some(sample), now: runs, ..SetOptions::default() };
+            let options = SetOptions::default().sample(Some(sample)).now(Time::from_unix_seconds(runs));
             let (report, verified) = set(&repository, &options, &mut coverage).await;
             assert!(verified.read_bytes <= verified.needed_bytes, "{verified:?}");
             found = verified.damaged_contents > 0;
@@ -138,9 +149,9 @@ async fn a_sample_never_passes_over_damage() {
             assert!(runs < 3, "what was not read comes first");
         }
         for little in [
-            SetOptions { sample: Some(0.0001), ..SetOptions::default() },
-            SetOptions { max_bytes: Some(0), ..SetOptions::default() },
-            SetOptions { max_time: Some(Duration::ZERO), ..SetOptions::default() },
+            SetOptions::default().sample(Some(0.0001)),
+            SetOptions::default().max_bytes(Some(0)),
+            SetOptions::default().max_time(Some(Duration::ZERO)),
         ] {
             coverage = Coverage::from_json(&coverage.to_json("ab"), "ab").unwrap();
             let (report, _) = set(&repository, &little, &mut coverage).await;
@@ -165,7 +176,7 @@ async fn small_bounds_reach_everything_that_fits() {
     let mut coverage = Coverage::default();
     let mut last = Verified::default();
     for now in 0..60 {
-        let options = SetOptions { max_bytes: Some(5_000), now, ..SetOptions::default() };
+        let options = SetOptions::default().max_bytes(Some(5_000)).now(Time::from_unix_seconds(now));
         let (report, verified) = set(&repository, &options, &mut coverage).await;
         assert!(verified.read_bytes <= 5_000 && report.warnings[0].contains("they never are"), "{report:?}");
         last = verified;

@@ -25,12 +25,12 @@ async fn a_chain_of_directories_that_no_stack_holds() {
     let report = restore(&repository, "u@h", &target, &quick()).await.unwrap();
     assert!(report.is_complete(), "{:?}", report.failures().first());
     assert_eq!((report.files, report.directories), (1, levels + 1));
-    let mirror = RestoreOptions { delete_extra: true, ..quick() };
+    let mirror = quick().delete_extra(true);
     let again = restore(&repository, "u@h", &target, &mirror).await.unwrap();
     assert_eq!((again.exit_kind(), again.written_bytes, again.kept_bytes), (None, 0, 7));
     // The file at the bottom is lost, and the run stops there: what is on the stack is dropped.
     memory.blobs.lock().unwrap().retain(|name, _| !name.starts_with('p'));
-    let stop = RestoreOptions { on_error: OnError::Stop, ..quick() };
+    let stop = quick().on_error(OnError::Stop);
     let error = restore(&repository, "u@h", &dir.path().join("u"), &stop).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt);
     assert!(error.chain().len() < 3000);
@@ -89,7 +89,7 @@ async fn zeros_become_holes_when_asked() {
     })
     .await;
     let dir = tempfile::tempdir().unwrap();
-    let options = RestoreOptions { sparse: true, ..quick() };
+    let options = quick().sparse(true);
     let report = restore(&repository, "u@h", dir.path(), &options).await.unwrap();
     assert!(report.is_complete(), "{:?}", report.failures().first());
     for (name, data) in [("big", &data), ("small", &small)] {
@@ -116,7 +116,7 @@ async fn our_own_half_of_a_file_is_not_taken_for_an_existing_one() {
         if delete_extra {
             std::fs::create_dir_all(dir.path().join("big/in/the/way")).unwrap();
         }
-        let options = RestoreOptions { overwrite, delete_extra, memory_bytes: 16 << 20, ..quick() };
+        let options = quick().overwrite(overwrite).delete_extra(delete_extra).memory_bytes(16 << 20);
         let report = restore(&repository, "u@h", dir.path(), &options).await.unwrap();
         assert!(report.is_complete(), "{overwrite:?}: {:?}", report.failures().first());
         assert_eq!((report.files, report.skipped), (1, 0), "{overwrite:?}");
@@ -136,13 +136,13 @@ async fn what_lies_below_the_depth_is_not_extra() {
     .await;
     let dir = tempfile::tempdir().unwrap();
     restore(&repository, "u@h", dir.path(), &quick()).await.unwrap();
-    let options = RestoreOptions { delete_extra: true, max_depth: Some(0), ..quick() };
+    let options = quick().delete_extra(true).max_depth(Some(0));
     let report = restore(&repository, "u@h", dir.path(), &options).await.unwrap();
     assert_eq!((report.is_complete(), report.deleted), (true, 0));
     assert_eq!(std::fs::read(dir.path().join("d/inner")).unwrap(), b"data");
     // A part of a snapshot says nothing of the rest, and makes no directories that it does not need.
     std::fs::remove_dir_all(dir.path().join("d")).unwrap();
-    let options = RestoreOptions { delete_extra: true, include: vec!["top".into()], ..quick() };
+    let options = quick().delete_extra(true).include(vec!["top".into()]);
     let report = restore(&repository, "u@h", dir.path(), &options).await.unwrap();
     assert_eq!((report.deleted, report.warnings.len()), (0, 0));
     assert!(!dir.path().join("d").exists());

@@ -18,7 +18,7 @@ pub(crate) async fn open_at(repo: &Path, password: &str) -> Result<Repository> {
 
 /// Opens whatever holds blobs.
 pub(crate) async fn open_blobs(blobs: Arc<dyn BlobReader>, password: &str) -> Result<Repository> {
-    Repository::open(blobs, &Password::new(password), &OpenOptions::default(), &Silent).await
+    Repository::open(blobs, &Password::new(password), &OpenOptions::default(), Arc::new(Silent)).await
 }
 
 /// Opens a fixture with its password.
@@ -49,13 +49,13 @@ pub(crate) async fn verify(
 
 /// What `reference` names.
 pub(crate) async fn resolve(repository: &Repository, reference: &str) -> Result<Resolved> {
-    let selection = Selection { incomplete: true, ..Selection::default() };
+    let selection = Selection::default().incomplete(true);
     repository.resolve(&Reference::parse(reference)?, &selection).await
 }
 
 /// Options of a test: nothing is synced, few threads.
 pub(crate) fn quick() -> RestoreOptions {
-    RestoreOptions { sync: rekopia::SyncMode::None, threads: 3, ..RestoreOptions::default() }
+    RestoreOptions::default().sync(rekopia::SyncMode::None).threads(3)
 }
 
 /// Whether there is time for everything.

@@ -46,7 +46,7 @@ async fn a_run_onto_an_equal_tree_fetches_no_file_data_and_changes_nothing() {
     restore(&repository, SOURCE, &target, &quick()).await.unwrap();
     let before = ctimes(&target);
     for overwrite in [Overwrite::Always, Overwrite::IfChanged, Overwrite::SkipExisting, Overwrite::Never] {
-        let options = RestoreOptions { overwrite, ..quick() };
+        let options = quick().overwrite(overwrite);
         let report = restore(&repository, SOURCE, &target, &options).await.unwrap();
         assert!(report.is_complete(), "{:?}", report.failures);
         assert_eq!((report.written_bytes, report.kept_bytes), (0, report.bytes), "{overwrite:?}");
@@ -87,7 +87,7 @@ async fn an_older_tree_becomes_the_newer_one_and_back() {
     let (fixture, repository, expected) = quickstart().await;
     let dir = tempfile::tempdir().unwrap();
     let target = dir.path().join("t");
-    let options = RestoreOptions { delete_extra: true, ..quick() };
+    let options = quick().delete_extra(true);
     for snapshot in fixture.snapshots.iter().chain(fixture.snapshots.iter().rev()) {
         let report = restore(&repository, &snapshot.manifest_id, &target, &options).await.unwrap();
         assert!(report.is_complete(), "{:?}", report.failures);
@@ -131,7 +131,7 @@ async fn never_keeps_whatever_is_there() {
     let target = dir.path().join("t");
     std::fs::create_dir_all(target.join("config")).unwrap();
     std::fs::write(target.join("config/settings.yaml"), "mine").unwrap();
-    let options = RestoreOptions { overwrite: Overwrite::Never, ..quick() };
+    let options = quick().overwrite(Overwrite::Never);
     let report = restore(&repository, SOURCE, &target, &options).await.unwrap();
     assert!(report.is_complete());
     assert_eq!(report.skipped, 1);
@@ -187,7 +187,7 @@ async fn other_kinds_in_the_way_fail_that_entry_unless_extras_go() {
     );
     assert!(report.failures().iter().any(|f| f.path.starts_with("log/")));
     assert!(target.join("config/settings.yaml").exists() && target.join("extra").exists());
-    let options = RestoreOptions { delete_extra: true, ..quick() };
+    let options = quick().delete_extra(true);
     let report = restore(&repository, SOURCE, &target, &options).await.unwrap();
     assert!(report.is_complete(), "{:?}", report.failures);
     assert_equal(&expected, &target);
@@ -203,12 +203,12 @@ async fn lost_and_found_and_filtered_entries_are_not_extra() {
     restore(&repository, SOURCE, &target, &quick()).await.unwrap();
     std::fs::create_dir(target.join("lost+found")).unwrap();
     std::fs::write(target.join("config/extra"), "goes").unwrap();
-    let options = RestoreOptions { delete_extra: true, ..quick() };
+    let options = quick().delete_extra(true);
     let report = restore(&repository, SOURCE, &target, &options).await.unwrap();
     assert!(target.join("lost+found").exists() && !target.join("config/extra").exists());
     assert_eq!(report.deleted, 1);
     std::fs::write(target.join("config/extra"), "stays").unwrap();
-    let options = RestoreOptions { delete_extra: true, exclude: vec!["config/".into()], ..quick() };
+    let options = quick().delete_extra(true).exclude(vec!["config/".into()]);
     restore(&repository, SOURCE, &target, &options).await.unwrap();
     assert!(target.join("config/extra").exists() && target.join("config/secret.key").exists());
 }
@@ -217,8 +217,7 @@ async fn lost_and_found_and_filtered_entries_are_not_extra() {
 async fn include_and_exclude_choose_entries() {
     let (_, repository, _) = quickstart().await;
     let dir = tempfile::tempdir().unwrap();
-    let options =
-        RestoreOptions { include: vec!["*.log".into()], exclude: vec!["*-2.log".into()], ..quick() };
+    let options = quick().include(vec!["*.log".into()]).exclude(vec!["*-2.log".into()]);
     restore(&repository, SOURCE, dir.path(), &options).await.unwrap();
     let found: Vec<String> = Tree::read(dir.path()).entries.into_keys().collect();
     assert_eq!(found, ["", "log", "log/paperless-1.log", "log/paperless-3.log"]);
@@ -247,7 +246,7 @@ async fn a_dry_run_touches_nothing_and_counts() {
     let (_, repository, _) = quickstart().await;
     let dir = tempfile::tempdir().unwrap();
     let target = dir.path().join("t");
-    let options = RestoreOptions { dry_run: true, ..quick() };
+    let options = quick().dry_run(true);
     let report = restore(&repository, SOURCE, &target, &options).await.unwrap();
     assert!(!target.exists());
     let planned = report.planned.unwrap();
@@ -259,7 +258,7 @@ async fn a_dry_run_touches_nothing_and_counts() {
 async fn reading_back_passes_on_a_good_disk() {
     let (_, repository, _) = quickstart().await;
     let dir = tempfile::tempdir().unwrap();
-    let options = RestoreOptions { verify: true, ..quick() };
+    let options = quick().verify(true);
     let report = restore(&repository, SOURCE, &dir.path().join("t"), &options).await.unwrap();
     assert!(report.is_complete(), "{:?}", report.failures);
 }

@@ -2,9 +2,11 @@
 
 use crate::entry_name::{BadName, EntryName};
 use crate::ids::ObjectId;
+use crate::time::Time;
 
 /// One directory entry. The root of a snapshot has the same form (§7.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Entry {
     /// A safe name, or why it is none.
     pub name: Result<EntryName, BadName>,
@@ -16,8 +18,8 @@ pub struct Entry {
     pub uid: u32,
     /// Group.
     pub gid: u32,
-    /// Nanoseconds since 1970.
-    pub mtime_ns: i64,
+    /// Modification time.
+    pub mtime: Time,
     /// Bytes: of a file as recorded, of a link's target; 0 for directories. The object is what counts (§7.2).
     pub size: u64,
     /// The bytes; `None` when the text is empty.
@@ -41,6 +43,7 @@ pub enum EntryKind {
 
 /// Totals over a directory and everything below it (§7.4).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DirectorySummary {
     /// Sum of the file sizes, in bytes.
     pub size: u64,
@@ -50,8 +53,8 @@ pub struct DirectorySummary {
     pub symlinks: u64,
     /// Directories below, this one included.
     pub dirs: u64,
-    /// The latest time of anything below, in nanoseconds since 1970; not before 1970.
-    pub max_time_ns: i64,
+    /// The latest modification time of anything below; not before 1970.
+    pub max_time: Time,
     /// Why the tree is incomplete; `None` when it is complete.
     pub incomplete: Option<String>,
     /// Errors that were not ignored.
@@ -64,6 +67,7 @@ pub struct DirectorySummary {
 
 /// One error that Kopia met when it took the snapshot (§7.4).
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct EntryFailure {
     /// Where, relative to the root of the snapshot.
     pub path: String,
@@ -71,9 +75,17 @@ pub struct EntryFailure {
     pub error: String,
 }
 
+impl EntryFailure {
+    /// An error of Kopia's at this path.
+    pub fn new(path: impl Into<String>, error: impl Into<String>) -> Self {
+        EntryFailure { path: path.into(), error: error.into() }
+    }
+}
+
 /// One entry cannot be used; the rest of the directory can.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("directory entry {name:?}: {what}")]
+#[non_exhaustive]
 pub struct EntryError {
     /// The name as stored, when at least that could be read.
     pub name: Option<String>,
@@ -82,6 +94,12 @@ pub struct EntryError {
 }
 
 impl Entry {
+    /// An object without attributes: mode, owner, group and time are zero, and there are no totals.
+    pub fn of_object(name: Result<EntryName, BadName>, kind: EntryKind, object: ObjectId, size: u64) -> Self {
+        let (mode, uid, gid, mtime) = (0, 0, 0, Time::default());
+        Entry { name, kind, mode, uid, gid, mtime, size, object: Some(object), summary: None }
+    }
+
     /// The name as stored, good or bad.
     pub fn name_text(&self) -> &str {
         match &self.name {

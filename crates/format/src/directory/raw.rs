@@ -6,7 +6,7 @@ use super::entry::{DirectorySummary, Entry, EntryError, EntryFailure, EntryKind}
 use crate::entry_name::EntryName;
 use crate::ids::ObjectId;
 use crate::json::{Text, parse_first, repaired};
-use crate::time::parse_rfc3339_nanos;
+use crate::time::Time;
 
 /// One element of `entries`, borrowing from the JSON. An absent field and `null` are the same (§0).
 #[derive(Debug, Deserialize)]
@@ -125,7 +125,7 @@ impl RawEntry<'_> {
                 .ok_or_else(|| format!("mode {:?} is not a number", self.mode.0))?,
             uid: self.uid.unwrap_or(0),
             gid: self.gid.unwrap_or(0),
-            mtime_ns: parse_time("mtime", self.mtime.as_ref())?,
+            mtime: parse_time("mtime", self.mtime.as_ref())?,
             size: self.size.unwrap_or(0),
             object,
             summary: self.summ.as_ref().map(|s| s.convert().map(Box::new)).transpose()?,
@@ -155,7 +155,7 @@ impl RawSummary<'_> {
             files: count(self.files),
             symlinks: count(self.symlinks),
             dirs: count(self.dirs),
-            max_time_ns: parse_time("maxTime", self.max_time.as_ref())?,
+            max_time: parse_time("maxTime", self.max_time.as_ref())?,
             incomplete: Some(self.incomplete.0.to_string()).filter(|reason| !reason.is_empty()),
             num_failed: count(self.num_failed),
             num_ignored_errors: count(self.num_ignored_errors),
@@ -165,9 +165,9 @@ impl RawSummary<'_> {
 }
 
 /// A missing time is 1970 (§7.2).
-fn parse_time(field: &str, text: Option<&Text<'_>>) -> Result<i64, String> {
-    let Some(text) = text else { return Ok(0) };
-    parse_rfc3339_nanos(text.as_str()).ok_or_else(|| format!("{field} {:?} is not an RFC 3339 time", text.0))
+fn parse_time(field: &str, text: Option<&Text<'_>>) -> Result<Time, String> {
+    let Some(text) = text else { return Ok(Time::default()) };
+    Time::parse(text.as_str()).ok_or_else(|| format!("{field} {:?} is not an RFC 3339 time", text.0))
 }
 
 /// Go's mode bits in Go's number syntax, to Unix bits; empty means 0 (§7.3).

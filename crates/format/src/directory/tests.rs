@@ -1,5 +1,6 @@
 use super::*;
 use crate::entry_name::EntryName;
+use crate::time::Time;
 use proptest::prelude::*;
 
 /// The two directories of appendix C.
@@ -38,7 +39,7 @@ fn directories_of_the_format_document_however_cut() {
                 files: 1,
                 symlinks: 1,
                 dirs: 1,
-                max_time_ns: mtime_ns,
+                max_time: Time::from_unix_nanos(mtime_ns),
                 ..Default::default()
             }
         );
@@ -51,7 +52,7 @@ fn directories_of_the_format_document_however_cut() {
                 mode: 0o644,
                 uid: 0,
                 gid: 0,
-                mtime_ns,
+                mtime: Time::from_unix_nanos(mtime_ns),
                 size: 2100,
                 object: Some("ac78e839013cdd80357969fa2c54adab".parse().unwrap()),
                 summary: None,
@@ -107,7 +108,7 @@ fn trap_38_null_entries_replaced_bytes_twins_and_escapes() {
 #[test]
 fn trap_32_and_35_missing_fields_are_zero() {
     let e = entries(r#"{"name":"e","type":"f","obj":"00ff"}"#).remove(0).unwrap();
-    assert_eq!((e.size, e.mtime_ns, e.mode, e.uid, e.gid), (0, 0, 0, 0, 0));
+    assert_eq!((e.size, e.mtime.unix_nanos(), e.mode, e.uid, e.gid), (0, 0, 0, 0, 0));
     let nulls = r#"{"name":"e","type":"f","mode":null,"size":null,"mtime":null,"uid":null,"gid":null,"obj":"00ff","summ":null,"new":{"x":[1]}}"#;
     assert_eq!(entries(nulls).remove(0).unwrap(), e);
 }
@@ -147,7 +148,7 @@ fn other_spellings_and_broken_text_are_accepted_as_go_does() {
     );
     let e = e[0].clone().unwrap();
     assert_eq!((e.name_text(), &e.kind, e.mode), ("x", &EntryKind::Directory, 0o755));
-    assert_eq!(e.summary.map(|s| (s.max_time_ns, s.num_failed)), Some((1_000_000_000, 2)));
+    assert_eq!(e.summary.map(|s| (s.max_time.unix_nanos(), s.num_failed)), Some((1_000_000_000, 2)));
     assert_eq!(
         entries(r#"{"name":"a\ud800b","type":"f","obj":"00"}"#)[0].as_ref().unwrap().name_text(),
         "a\u{fffd}b"

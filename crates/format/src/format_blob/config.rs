@@ -4,6 +4,8 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
+use crate::time::Time;
+
 /// The format blob: what is needed to open the configuration (§2.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FormatBlob {
@@ -80,8 +82,8 @@ pub struct EpochParameters {
 pub struct UpgradeLock {
     /// Who upgrades.
     pub owner_id: String,
-    /// When it was announced, in nanoseconds since 1970.
-    pub creation_time_ns: i64,
+    /// When it was announced.
+    pub created: Time,
     /// From the announcement to the upgrade.
     pub advance_notice_ns: i64,
     /// How long others may take to notice.
@@ -128,14 +130,14 @@ impl fmt::Debug for Secret {
 }
 
 impl UpgradeLock {
-    /// Whether nobody but `owner_id` may use the repository at this time (nanoseconds since 1970), not even to read.
-    pub fn is_locked(&self, now_ns: i64) -> bool {
+    /// Whether nobody but `owner_id` may use the repository at this time, not even to read.
+    pub fn is_locked(&self, now: Time) -> bool {
         let wide = i128::from;
         let drain = wide(self.io_drain_timeout_ns)
             .saturating_mul(2)
             .saturating_add(wide(self.max_permitted_clock_drift_ns));
         let notice = wide(self.advance_notice_ns);
-        let from = wide(self.creation_time_ns).saturating_add(notice).saturating_sub(drain);
-        notice < drain || wide(now_ns) >= from
+        let from = wide(self.created.unix_nanos()).saturating_add(notice).saturating_sub(drain);
+        notice < drain || wide(now.unix_nanos()) >= from
     }
 }

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 use super::config::{EpochParameters, FormatBlob, RepositoryConfig, RequiredFeature, Secret, UpgradeLock};
 use super::error::Error;
 use crate::json::{base64_bytes, null_is_zero, parse_first, repaired};
-use crate::time::parse_rfc3339_nanos;
+use crate::time::Time;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -257,12 +257,12 @@ impl RawLock {
     fn convert(self) -> Result<UpgradeLock, Error> {
         let created = match self.creation_time.as_str() {
             // the zero time is the year 1
-            "" => Some(i64::MIN),
-            text => parse_rfc3339_nanos(text),
+            "" => Some(Time::MIN),
+            text => Time::parse(text),
         };
         Ok(UpgradeLock {
             owner_id: self.owner_id,
-            creation_time_ns: created.ok_or_else(|| Error::Json {
+            created: created.ok_or_else(|| Error::Json {
                 what: CONFIG,
                 reason: "creationTime is not an RFC 3339 time".to_owned(),
             })?,

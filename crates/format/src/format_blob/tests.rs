@@ -1,4 +1,5 @@
 use super::*;
+use crate::time::Time;
 
 /// The configuration of §10.2.
 const CONFIG: &str = r#"{"format":{"hash":"BLAKE2B-256-128","encryption":"AES256-GCM-HMAC-SHA256","secret":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=","masterKey":"ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=","version":3,"maxPackSize":20971520,"indexVersion":2,"epochParameters":{"Enabled":true,"EpochRefreshFrequency":1200000000000,"FullCheckpointFrequency":7,"CleanupSafetyMargin":14400000000000,"MinEpochDuration":86400000000000,"EpochAdvanceOnCountThreshold":20,"EpochAdvanceOnTotalSizeBytesThreshold":10485760,"DeleteParallelism":4},"enablePasswordChange":true,"splitter":"DYNAMIC-4M-BUZHASH"}}"#;
@@ -156,15 +157,21 @@ fn upgrade_lock_follows_the_clock() {
     };
     let lock = |notice| config(&fields(notice)).unwrap().upgrade_lock.unwrap();
     // drain = 50 + 2 × 100 = 250 s; announced at 1000 s
-    assert!(lock(249).is_locked(0));
-    assert!(!lock(250).is_locked(999 * SECOND) && lock(250).is_locked(1000 * SECOND));
-    assert!(!lock(1000).is_locked(1749 * SECOND) && lock(1000).is_locked(1750 * SECOND));
+    assert!(lock(249).is_locked(Time::default()));
+    assert!(
+        !lock(250).is_locked(Time::from_unix_seconds(999))
+            && lock(250).is_locked(Time::from_unix_seconds(1000))
+    );
+    assert!(
+        !lock(1000).is_locked(Time::from_unix_seconds(1749))
+            && lock(1000).is_locked(Time::from_unix_seconds(1750))
+    );
     assert_eq!(lock(1000).owner_id, "me");
     let empty = config(r#","upgradeLock":{}"#).unwrap().upgrade_lock.unwrap();
-    assert!(empty.is_locked(0));
+    assert!(empty.is_locked(Time::default()));
     let mut huge = lock(1);
     (huge.io_drain_timeout_ns, huge.advance_notice_ns) = (i64::MIN, i64::MAX);
-    assert!(!huge.is_locked(i64::MAX));
+    assert!(!huge.is_locked(Time::MAX));
     assert!(config(r#","upgradeLock":{"creationTime":"soon"}"#).is_err());
 }
 

@@ -11,7 +11,7 @@ use crate::snapshot::Source;
 /// oldest first.
 pub fn effective_retention(policies: &[Policy], source: &Source) -> Retention {
     let mut by_age: Vec<&Policy> = policies.iter().collect();
-    by_age.sort_by_key(|policy| policy.modified_ns);
+    by_age.sort_by_key(|policy| policy.modified);
     let mut merged = Retention::default();
     for target in levels(source) {
         for policy in by_age.iter().filter(|policy| target.is(&policy.target)) {
@@ -103,6 +103,7 @@ const DEFAULTS: Retention = Retention {
 mod tests {
     use super::super::settings::Settings;
     use super::*;
+    use crate::time::Time;
 
     fn source(path: &str) -> Source {
         Source { user: "u".into(), host: "h".into(), path: path.into() }
@@ -110,7 +111,11 @@ mod tests {
 
     fn policy(target: PolicyTarget, modified_ns: i64, keep_latest: Option<i64>) -> Policy {
         let retention = Retention { keep_latest, ..Retention::default() };
-        Policy { target, modified_ns, settings: Settings { retention, ..Settings::default() } }
+        Policy {
+            target,
+            modified: Time::from_unix_nanos(modified_ns),
+            settings: Settings { retention, ..Settings::default() },
+        }
     }
 
     fn path(path: &str, keep_latest: Option<i64>) -> Policy {

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::settings::Retention;
 use crate::snapshot::Snapshot;
-use crate::time::seconds_since_1970;
+use crate::time::{Time, seconds_since_1970};
 
 /// The reasons to keep each of the snapshots of **one** source, in the order of `snapshots`.
 ///
@@ -18,7 +18,7 @@ use crate::time::seconds_since_1970;
 pub fn retention_reasons(
     snapshots: &[&Snapshot],
     policy: &Retention,
-    offset_seconds: impl Fn(i64) -> i32,
+    offset_seconds: impl Fn(Time) -> i32,
 ) -> Vec<Vec<String>> {
     let mut newest_first: Vec<usize> = (0..snapshots.len()).collect();
     newest_first.sort_by(|a, b| match (snapshots.get(*a), snapshots.get(*b)) {
@@ -36,20 +36,20 @@ pub fn retention_reasons(
     };
     let complete = || newest_first.iter().filter(|(_, s)| s.incomplete.is_none());
     if let Some((_, newest)) = complete().next() {
-        let mut kinds = kinds(policy, newest.start_ns);
+        let mut kinds = kinds(policy, newest.start.unix_nanos());
         for (index, snapshot) in complete() {
-            let period = Period::of(snapshot.start_ns, offset_seconds(snapshot.start_ns));
+            let period = Period::of(snapshot.start.unix_nanos(), offset_seconds(snapshot.start));
             for kind in &mut kinds {
-                if let Some(n) = kind.count(*index, snapshot.start_ns, &period) {
+                if let Some(n) = kind.count(*index, snapshot.start.unix_nanos(), &period) {
                     give(*index, format!("{}-{n}", kind.name));
                 }
             }
         }
     }
-    let newest_start = newest_first.first().map_or(0, |(_, s)| s.start_ns);
+    let newest_start = newest_first.first().map_or(0, |(_, s)| s.start.unix_nanos());
     let recent = newest_first.iter().take_while(|(_, s)| s.incomplete.is_some()).enumerate();
     for (rank, (index, snapshot)) in recent {
-        if newest_start.saturating_sub(snapshot.start_ns) < YOUNG_NS || rank < FIRST_INCOMPLETE {
+        if newest_start.saturating_sub(snapshot.start.unix_nanos()) < YOUNG_NS || rank < FIRST_INCOMPLETE {
             give(*index, "incomplete".to_owned());
         }
     }

@@ -6,6 +6,7 @@ use super::settings::{NAMES, Settings};
 use crate::json::{parse_first, repaired};
 use crate::manifest::ManifestEntry;
 use crate::snapshot::Source;
+use crate::time::Time;
 
 /// A stored policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,7 +14,7 @@ pub struct Policy {
     /// Whom it is for.
     pub target: PolicyTarget,
     /// When it was stored, in nanoseconds since 1970.
-    pub modified_ns: i64,
+    pub modified: Time,
     /// What it says.
     pub settings: Settings,
 }
@@ -63,7 +64,7 @@ impl Policy {
         // all fields are optional: the usual spelling cannot be told from their absence
         let json = repaired(manifest.data.get().as_bytes(), NAMES);
         let settings = parse_first(&json).map_err(|e| Error::Json(e.to_string()))?;
-        Ok(Policy { target, modified_ns: manifest.modified_ns, settings })
+        Ok(Policy { target, modified: manifest.modified, settings })
     }
 }
 
@@ -126,9 +127,12 @@ mod tests {
             r#"{"policyType":"global"}"#,
             r#"{"retention":{"keepLatest":0,"keepHourly":null,"KeepDaily":3},"files":{"ignore":["*.tmp"]},"upload":null,"noParent":true}"#,
         );
-        let Policy { settings: s, modified_ns, .. } = policy.unwrap();
+        let Policy { settings: s, modified, .. } = policy.unwrap();
         let kept = (s.retention.keep_latest, s.retention.keep_hourly, s.retention.keep_daily);
-        assert_eq!((kept, s.no_parent, modified_ns), ((Some(0), None, Some(3)), true, 1_000_000_000));
+        assert_eq!(
+            (kept, s.no_parent, modified),
+            ((Some(0), None, Some(3)), true, Time::from_unix_seconds(1))
+        );
     }
 
     #[test]

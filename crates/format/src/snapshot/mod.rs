@@ -16,10 +16,11 @@ use crate::directory::{Entry, EntryError, EntryFailure};
 use crate::ids::ManifestId;
 use crate::json::{null_is_zero, parse_first, repaired};
 use crate::manifest::ManifestEntry;
-use crate::time::parse_rfc3339_nanos;
+use crate::time::Time;
 
 /// One snapshot.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Snapshot {
     /// The manifest's ID.
     pub id: ManifestId,
@@ -27,10 +28,10 @@ pub struct Snapshot {
     pub source: Source,
     /// Free text, may be empty.
     pub description: String,
-    /// Nanoseconds since 1970.
-    pub start_ns: i64,
-    /// Nanoseconds since 1970.
-    pub end_ns: i64,
+    /// When Kopia began to take it.
+    pub start: Time,
+    /// When Kopia had taken it.
+    pub end: Time,
     /// What Kopia counted on the way. True totals are in the root's summary.
     pub stats: Stats,
     /// Why it is incomplete (`checkpoint`, `canceled`, `limit reached`); `None` when it is complete.
@@ -156,8 +157,8 @@ impl Snapshot {
             id: manifest.id.clone(),
             source: Source { user: source.user_name, host: source.host, path: source.path },
             description: raw.description,
-            start_ns: time("startTime", raw.start_time)?,
-            end_ns: time("endTime", raw.end_time)?,
+            start: time("startTime", raw.start_time)?,
+            end: time("endTime", raw.end_time)?,
             stats: raw.stats,
             incomplete: Some(raw.incomplete).filter(|reason| !reason.is_empty()),
             root,
@@ -185,7 +186,7 @@ impl Snapshot {
 
     /// Older before newer: by start, then by end.
     pub fn cmp_time(&self, other: &Snapshot) -> Ordering {
-        (self.start_ns, self.end_ns).cmp(&(other.start_ns, other.end_ns))
+        (self.start, self.end).cmp(&(other.start, other.end))
     }
 }
 
@@ -200,11 +201,11 @@ impl RawSource {
 }
 
 /// A missing time is the zero time, in the year 1.
-fn time(field: &'static str, found: String) -> Result<i64, Error> {
+fn time(field: &'static str, found: String) -> Result<Time, Error> {
     if found.is_empty() {
-        return Ok(i64::MIN);
+        return Ok(Time::MIN);
     }
-    parse_rfc3339_nanos(&found).ok_or(Error::Time { field, found })
+    Time::parse(&found).ok_or(Error::Time { field, found })
 }
 
 #[cfg(test)]

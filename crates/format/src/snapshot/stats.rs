@@ -9,6 +9,7 @@ use serde::de::{Deserializer, Visitor};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[expect(missing_docs, reason = "the names are Kopia's and say what they count")]
+#[non_exhaustive]
 pub struct Stats {
     #[serde(deserialize_with = "clamped")]
     pub total_size: i64,

@@ -26,7 +26,7 @@ fn trap_34_snapshot_of_the_tiny_repository_has_its_manifests_id() {
     let s = Snapshot::parse(&manifests.finish()[0]).unwrap();
     assert_eq!(s.id.as_str(), "50590e4bbb7ec9c9fcd2a4585911cb21");
     assert_eq!((s.source.to_string().as_str(), s.description.as_str()), ("me@myhost:/data/sample", "snap 0"));
-    assert_eq!(s.end_ns - s.start_ns, 1_745_046);
+    assert_eq!(s.end.unix_nanos() - s.start.unix_nanos(), 1_745_046);
     assert_eq!((s.stats.total_size, s.stats.file_count, s.stats.dir_count), (2113, 2, 2));
     assert_eq!((s.pins.as_slice(), s.tags["tag:k"].as_str()), (&["pin1".to_owned()][..], "v"));
     let root = s.root.unwrap();
@@ -80,7 +80,7 @@ fn nulls_and_odd_spellings_parse() {
             .is_ok()
     );
     let odd = r#"{"Source":{"HOST":"h","username":"u","Path":"/p"},"STARTTIME":"1970-01-01T00:00:01Z"}"#;
-    assert_eq!(parse(odd).unwrap().start_ns, 1_000_000_000);
+    assert_eq!(parse(odd).unwrap().start, Time::from_unix_seconds(1));
 }
 
 #[test]

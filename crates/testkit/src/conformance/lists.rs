@@ -36,7 +36,7 @@ pub(super) fn stat(s: &Subject) -> Asked<'_> {
             let stat = answered(s.blobs.stat(&id(name)).await, name)?;
             let fine = stat.id.as_str() == name
                 && stat.len == s.sample.blobs[name].len() as u64
-                && stat.modified_ns > 1_500_000_000_000_000_000;
+                && stat.modified.unix_nanos() > 1_500_000_000_000_000_000;
             hold(fine, || format!("{stat:?}"))?;
         }
         Ok(())
@@ -47,7 +47,7 @@ pub(super) fn whole(s: &Subject) -> Asked<'_> {
     Box::pin(async move {
         lists(s, "").await?;
         let times = answered(s.blobs.list("").await, "listing")?;
-        let old = times.iter().find(|b| b.modified_ns <= 1_500_000_000_000_000_000);
+        let old = times.iter().find(|b| b.modified.unix_nanos() <= 1_500_000_000_000_000_000);
         hold(old.is_none(), || format!("a time that cannot be: {old:?}"))
     })
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::io::Write;
 
 use rekopia_format::ObjectId;
+use rekopia_format::Time;
 use rekopia_format::directory::DirectorySummary;
 use rekopia_format::time::format_rfc3339_nanos;
 
@@ -60,7 +61,8 @@ pub struct DirectoryWriter {
 impl DirectoryWriter {
     /// Begins a directory.
     pub fn new(repository: &RepositoryWriter) -> Self {
-        let summary = DirectorySummary { dirs: 1, ..DirectorySummary::default() };
+        let mut summary = DirectorySummary::default();
+        summary.dirs = 1;
         DirectoryWriter { object: ObjectWriter::new(repository, b'k'), summary, entries: 0, json: Vec::new() }
     }
 
@@ -71,7 +73,7 @@ impl DirectoryWriter {
     /// As for [`RepositoryWriter::put_content`].
     pub fn add(&mut self, repository: &mut RepositoryWriter, entry: &Entry<'_>) -> Result<()> {
         let total = &mut self.summary;
-        total.max_time_ns = total.max_time_ns.max(entry.metadata.mtime_ns);
+        total.max_time = total.max_time.max(Time::from_unix_nanos(entry.metadata.mtime_ns));
         match &entry.kind {
             EntryKind::File(size) => {
                 total.files += 1;
@@ -84,7 +86,7 @@ impl DirectoryWriter {
                 total.files += below.files;
                 total.symlinks += below.symlinks;
                 total.dirs += below.dirs;
-                total.max_time_ns = total.max_time_ns.max(below.max_time_ns);
+                total.max_time = total.max_time.max(below.max_time);
             }
         }
         let mut json = std::mem::take(&mut self.json);
@@ -123,7 +125,7 @@ impl DirectoryWriter {
         metadata: Metadata,
     ) -> Result<Entry<'a>> {
         let mut json = if self.entries == 0 {
-            self.summary.max_time_ns = metadata.mtime_ns;
+            self.summary.max_time = Time::from_unix_nanos(metadata.mtime_ns);
             br#"{"stream":"kopia:directory","entries":null"#.to_vec()
         } else {
             b"]".to_vec()
@@ -210,7 +212,7 @@ pub(super) fn push_entry(out: &mut Vec<u8>, entry: &Entry<'_>) {
 
 fn push_summary(out: &mut Vec<u8>, summary: &DirectorySummary) {
     let DirectorySummary { size, files, symlinks, dirs, .. } = summary;
-    let time = format_rfc3339_nanos(summary.max_time_ns);
+    let time = summary.max_time;
     push(out, format_args!("{{\"size\":{size},\"files\":{files},\"symlinks\":{symlinks},\"dirs\":{dirs}"));
     push(out, format_args!(",\"maxTime\":\"{time}\""));
     if let Some(why) = &summary.incomplete {

@@ -28,20 +28,21 @@ pub(crate) fn in_memory(options: WriterOptions) -> (MemoryBlobs, RepositoryWrite
 /// Opens what was written with the default password.
 pub(crate) async fn open(blobs: &MemoryBlobs) -> Repository {
     let password = Password::new("test-password");
-    Repository::open(Arc::new(blobs.clone()), &password, &OpenOptions::default(), &Silent).await.unwrap()
+    Repository::open(Arc::new(blobs.clone()), &password, &OpenOptions::default(), Arc::new(Silent))
+        .await
+        .unwrap()
 }
 
 /// All snapshots, by time.
 pub(crate) async fn snapshots(repository: &Repository) -> Vec<Snapshot> {
     let mut all = repository.snapshots().await.unwrap().all().to_vec();
-    all.sort_by_key(|s| s.start_ns);
+    all.sort_by_key(|s| s.start.unix_nanos());
     all
 }
 
 /// Restores a snapshot into a directory that does not exist yet; everything must succeed.
 pub(crate) async fn restore(repository: &Repository, snapshot: &str, target: &Path) -> Tree {
-    let options =
-        RestoreOptions { sync: SyncMode::None, threads: 2, verify: true, ..RestoreOptions::default() };
+    let options = RestoreOptions::default().sync(SyncMode::None).threads(2).verify(true);
     let from = repository.resolve(&Reference::parse(snapshot).unwrap(), &Selection::default()).await.unwrap();
     let report = repository.restore(&from, target, &options, Arc::new(Silent)).await.unwrap();
     assert!(report.is_complete(), "{:?}", report.failures());

@@ -22,11 +22,23 @@ use crate::reader::{BlobInfo, BlobReader, BoxFuture, StorageProfile, Usage};
 
 /// A cache of metadata.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CacheOptions {
     /// A folder of one's own; made when it is missing. Each repository gets a folder below it.
     pub dir: PathBuf,
     /// Bytes of one repository's metadata to keep; the oldest go first.
     pub max_bytes: u64,
+}
+
+impl CacheOptions {
+    /// A cache in this folder of at most 1 GiB: what the metadata of a repository of some ten terabytes takes.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        CacheOptions { dir: dir.into(), max_bytes: 1 << 30 }
+    }
+
+    crate::setters! {
+        max_bytes: u64,
+    }
 }
 
 /// Looks on the disk first.
@@ -110,7 +122,7 @@ impl BlobReader for Cache {
         Box::pin(async move {
             let found = self.inner.list(prefix).await?;
             let index = found.iter().filter(|b| is_index(b.id.as_str()));
-            let index = index.map(|b| (b.id.clone(), (b.len, b.modified_ns)));
+            let index = index.map(|b| (b.id.clone(), (b.len, b.modified.unix_nanos())));
             self.listed.lock().unwrap_or_else(PoisonError::into_inner).extend(index);
             Ok(found)
         })

@@ -5,6 +5,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rekopia_format::Time;
+
 use super::*;
 
 #[derive(Default)]
@@ -34,7 +36,7 @@ impl BlobReader for Memory {
         let info = |(name, (data, time)): (&String, &(Vec<u8>, i64))| BlobInfo {
             id: BlobId::parse(name).unwrap(),
             len: data.len() as u64,
-            modified_ns: *time,
+            modified: Time::from_unix_nanos(*time),
         };
         let found: Vec<_> = found.map(info).collect();
         Box::pin(async { Ok(found) })

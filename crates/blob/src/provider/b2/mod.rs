@@ -12,6 +12,7 @@ use answers::{Page, modified_ns};
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rekopia_format::BlobId;
+use rekopia_format::Time;
 use reqwest::{Method, Url};
 use session::{Api, Session};
 
@@ -120,7 +121,7 @@ impl B2Blobs {
         let len = header("content-length").and_then(|v| v.parse().ok()).unwrap_or(0);
         let uploaded_ms = header("x-bz-upload-timestamp").and_then(|v| v.parse().ok()).unwrap_or(0);
         let modified_ns = modified_ns(uploaded_ms, header("x-bz-info-kopia-mtime"));
-        Ok(BlobInfo { id: id.clone(), len, modified_ns })
+        Ok(BlobInfo { id: id.clone(), len, modified: Time::from_unix_nanos(modified_ns) })
     }
 
     /// All blobs, or at least the first `limit`.

@@ -219,7 +219,7 @@ mod tests {
             let text = format!("{error} {error:?}");
             assert!(text.contains(part) && !text.contains("canary"), "{part}: {text}");
         };
-        refused(&|s| s.point_in_time = Some(jiff::Timestamp::UNIX_EPOCH), "pointInTime");
+        refused(&|s| s.point_in_time = Some(rekopia_format::Time::default()), "pointInTime");
         refused(&|s| s.client_certificate = Secret::new("canary"), "clientCertificate");
         refused(&|s| s.storage_account.clear(), "AZURE_STORAGE_ACCOUNT");
         refused(&|s| s.storage_key = Secret::new("canary!"), "storageKey");

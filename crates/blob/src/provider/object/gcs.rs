@@ -149,7 +149,7 @@ mod tests {
             let text = format!("{error} {error:?}");
             assert!(text.contains(part) && !text.contains("canary"), "{part}: {text}");
         };
-        refused(&|s| s.point_in_time = Some(jiff::Timestamp::UNIX_EPOCH), "pointInTime");
+        refused(&|s| s.point_in_time = Some(rekopia_format::Time::default()), "pointInTime");
         refused(&|s| s.credentials = Secret::new("{\"canary"), "not JSON");
         refused(&|s| s.credentials = Secret::new(r#"{"private_key":7,"x":"canary"}"#), "private_key");
         refused(

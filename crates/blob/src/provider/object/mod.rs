@@ -24,6 +24,7 @@ use object_store::list::{PaginatedListOptions, PaginatedListStore};
 use object_store::path::Path;
 use object_store::{BackoffConfig, GetOptions, GetRange, ObjectStore, RetryConfig};
 use rekopia_format::BlobId;
+use rekopia_format::Time;
 
 use crate::client::collect::collect;
 use crate::client::http::{Http, innermost};
@@ -135,7 +136,7 @@ impl ObjectBlobs {
         let answer = self.store.get_opts(&self.path(path)?, options).await;
         let meta = answer.map_err(|e| self.failed(&e, "looking at it").of(id))?.meta;
         let modified_ns = meta.last_modified.timestamp_nanos_opt().unwrap_or(0);
-        Ok(BlobInfo { id: id.clone(), len: meta.size, modified_ns })
+        Ok(BlobInfo { id: id.clone(), len: meta.size, modified: Time::from_unix_nanos(modified_ns) })
     }
 
     /// All blobs, or the first `limit`.
@@ -199,7 +200,8 @@ impl ObjectBlobs {
             return Ok(None);
         };
         match self.info_at(&id, name).await {
-            Ok(BlobInfo { len, modified_ns, .. }) => {
+            Ok(BlobInfo { len, modified, .. }) => {
+                let modified_ns = modified.unix_nanos();
                 Ok(Some(Member { name: name.to_owned(), is_folder: false, len, modified_ns }))
             }
             Err(e) if e.is_not_found() => Ok(None),

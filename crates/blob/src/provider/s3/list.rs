@@ -54,7 +54,7 @@ impl Objects {
         let (key_prefix, mut found) = (self.key(begin), Vec::new());
         // By key: time and whether it is the latest of all, which decides between two of the same time.
         let mut newest: HashMap<String, ((i64, bool), Option<Version>)> = HashMap::new();
-        let at_ns = i64::try_from(past.at.as_nanosecond()).unwrap_or(i64::MAX);
+        let at_ns = past.at.unix_nanos();
         let mut offer = |key: &str, order: (i64, bool), version: Option<Version>| {
             // Versions come newest first: of equals the first wins.
             if order.0 <= at_ns && newest.get(key).is_none_or(|(known, _)| *known < order) {

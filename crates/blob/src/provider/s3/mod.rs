@@ -19,6 +19,7 @@ use failures::broke_off;
 use objects::{Objects, nanos};
 use past::Version;
 use rekopia_format::BlobId;
+use rekopia_format::Time;
 
 use crate::client::answers::check_range;
 use crate::client::collect::collect;
@@ -128,7 +129,7 @@ impl S3Blobs {
     async fn info_at(&self, id: &BlobId, path: &str) -> Result<BlobInfo, BlobError> {
         if let Some(past) = &self.objects.past {
             let Version { len, modified_ns, .. } = self.objects.version(past, id, path).await?;
-            return Ok(BlobInfo { id: id.clone(), len, modified_ns });
+            return Ok(BlobInfo { id: id.clone(), len, modified: Time::from_unix_nanos(modified_ns) });
         }
         let answer = self
             .objects
@@ -140,7 +141,7 @@ impl S3Blobs {
             .await;
         let answer = answer.map_err(|e| self.objects.failed(e, "looking at it").of(id))?;
         let len = answer.content_length().and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
-        Ok(BlobInfo { id: id.clone(), len, modified_ns: nanos(answer.last_modified()) })
+        Ok(BlobInfo { id: id.clone(), len, modified: Time::from_unix_nanos(nanos(answer.last_modified())) })
     }
 }
 

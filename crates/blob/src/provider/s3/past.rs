@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use jiff::Timestamp;
+use rekopia_format::Time;
 
 /// The bucket as it was.
 #[derive(Debug)]
 pub(super) struct Past {
-    pub(super) at: Timestamp,
+    pub(super) at: Time,
     /// Versions found so far, by key; `None`: it did not exist then.
     versions: Mutex<HashMap<String, Option<Version>>>,
 }
@@ -22,7 +22,7 @@ pub(super) struct Version {
 }
 
 impl Past {
-    pub(super) fn new(at: Timestamp) -> Self {
+    pub(super) fn new(at: Time) -> Self {
         Past { at, versions: Mutex::default() }
     }
 

@@ -19,6 +19,7 @@ use external::External;
 use futures::{StreamExt, TryStreamExt};
 use pool::{Lease, Pool, Way};
 use rekopia_format::BlobId;
+use rekopia_format::Time;
 use ssh::Ssh;
 use wire::{Attributes, Named};
 
@@ -174,7 +175,11 @@ impl BlobReader for SftpBlobs {
         Box::pin(async move {
             let ask = |path: String| async move { self.attributes(&path).await };
             let about = self.layout.find(self, id, ask).await?;
-            Ok(BlobInfo { id: id.clone(), len: about.len.unwrap_or(0), modified_ns: about.modified_ns() })
+            Ok(BlobInfo {
+                id: id.clone(),
+                len: about.len.unwrap_or(0),
+                modified: Time::from_unix_nanos(about.modified_ns()),
+            })
         })
     }
 

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt};
 use rekopia_format::BlobId;
+use rekopia_format::Time;
 use reqwest::{Method, Response, StatusCode, Url};
 
 use crate::client::answers::{by_status, check_range, header};
@@ -280,7 +281,7 @@ impl BlobReader for WebdavBlobs {
         Box::pin(async move {
             let ask = |path: String| async move { self.head(&path).await };
             let (len, modified_ns) = self.layout.find(self, id, ask).await?;
-            Ok(BlobInfo { id: id.clone(), len, modified_ns })
+            Ok(BlobInfo { id: id.clone(), len, modified: Time::from_unix_nanos(modified_ns) })
         })
     }
 

@@ -5,7 +5,7 @@ mod made;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use rekopia_format::directory::{DirectorySummary, EntryFailure};
+use rekopia_format::directory::EntryFailure;
 use rekopia_testkit::fixture::Fixture;
 use rekopia_testkit::writer::{DirectoryWriter, EntryKind, Metadata, NewSnapshot, RepositoryWriter};
 use serde_json::{Value, json};
@@ -133,12 +133,9 @@ fn with_errors(count: u64, named: u64) -> impl FnOnce(&mut NewSnapshot) {
     move |snapshot| {
         let root = snapshot.root.as_mut().unwrap();
         let EntryKind::Directory(summary) = &mut root.kind else { panic!("no directory") };
-        let failure = |n| EntryFailure { path: format!("db/{n:02}"), error: "permission denied".into() };
-        **summary = DirectorySummary {
-            num_ignored_errors: count,
-            errors: (0..named).map(failure).collect(),
-            ..*summary.clone()
-        };
+        let failure = |n| EntryFailure::new(format!("db/{n:02}"), "permission denied");
+        summary.num_ignored_errors = count;
+        summary.errors = (0..named).map(failure).collect();
     }
 }
 

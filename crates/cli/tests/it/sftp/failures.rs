@@ -24,14 +24,14 @@ fn runtime() -> tokio::runtime::Runtime {
 const PATIENCE: Duration = Duration::from_secs(6);
 
 async fn restore(settings: &Settings, target: &Path) -> Result<Report, Error> {
-    let layers = LayerOptions { deadlines: Deadlines { patience: PATIENCE }, ..LayerOptions::default() };
+    let layers = LayerOptions::default().deadlines(Deadlines::default().patience(PATIENCE));
     let blobs =
         connect_with(settings, &layers).await.map_err(|e| Error::from_storage(e, "cannot connect"))?;
     let password = Password::new(Fixture::load("quickstart").password.as_str());
-    let repository = Repository::open(blobs, &password, &OpenOptions::default(), &Silent).await?;
+    let repository = Repository::open(blobs, &password, &OpenOptions::default(), Arc::new(Silent)).await?;
     let reference = Reference::parse("paperless@media:/data")?;
     let from = repository.resolve(&reference, &Selection::default()).await?;
-    let options = RestoreOptions { sync: SyncMode::None, threads: 2, ..RestoreOptions::default() };
+    let options = RestoreOptions::default().sync(SyncMode::None).threads(2);
     repository.restore(&from, target, &options, Arc::new(Silent)).await
 }
 

@@ -6,19 +6,19 @@ use super::*;
 
 const BERLIN: &str = "Europe/Berlin";
 
-fn zone(name: &str) -> TimeZone {
-    TimeZone::get(name).unwrap()
+fn zone(name: &str) -> Zone {
+    Zone::named(name).unwrap()
 }
 
 /// 10:30 on a Tuesday in Berlin.
-fn now() -> Zoned {
-    "2026-11-24T10:30:00+01:00[Europe/Berlin]".parse().unwrap()
+fn now() -> Time {
+    Time::parse("2026-11-24T10:30:00+01:00").unwrap()
 }
 
 #[track_caller]
 fn until(as_of: Result<AsOf>) -> String {
-    let AsOf::Until(ns) = as_of.unwrap() else { panic!("no instant") };
-    Timestamp::from_nanosecond(ns.into()).unwrap().to_string()
+    let AsOf::Until(time) = as_of.unwrap() else { panic!("no instant") };
+    time.to_string()
 }
 
 #[test]
@@ -69,11 +69,14 @@ fn a_time_includes_its_own_precision() {
         ("1969-07-20", "UTC", "1969-07-20T23:59:59.999999999Z"),
     ] {
         assert_eq!(until(AsOf::parse_absolute(text, &zone(zone_name))), last, "{text} in {zone_name}");
-        let now = now().with_time_zone(zone(zone_name));
-        assert_eq!(until(AsOf::parse(text, &now)), last, "{text} in {zone_name}, among all forms");
+        assert_eq!(
+            until(AsOf::parse(text, now(), &zone(zone_name))),
+            last,
+            "{text} in {zone_name}, among all forms"
+        );
     }
-    assert_eq!(AsOf::parse_absolute("9999-12-31", &TimeZone::UTC).unwrap(), AsOf::Until(i64::MAX));
-    assert_eq!(AsOf::parse_absolute("0001", &TimeZone::UTC).unwrap(), AsOf::Until(i64::MIN));
+    assert_eq!(AsOf::parse_absolute("9999-12-31", &Zone::utc()).unwrap(), AsOf::Until(Time::MAX));
+    assert_eq!(AsOf::parse_absolute("0001", &Zone::utc()).unwrap(), AsOf::Until(Time::MIN));
 }
 
 #[test]
@@ -96,20 +99,20 @@ fn relative_times_are_kopias() {
         ("last-month", "2026-10-31T22:59:59.999999999Z"),
         ("last-year", "2025-12-31T22:59:59.999999999Z"),
     ] {
-        assert_eq!(until(AsOf::parse(text, &now())), last, "{text}");
+        assert_eq!(until(AsOf::parse(text, now(), &zone(BERLIN))), last, "{text}");
         assert_eq!(AsOf::parse_absolute(text, &zone(BERLIN)).unwrap_err().kind(), ErrorKind::Usage, "{text}");
     }
-    assert_eq!(AsOf::parse(" latest ", &now()).unwrap(), AsOf::Latest);
-    assert_eq!(AsOf::parse("oldest", &now()).unwrap(), AsOf::Oldest);
+    assert_eq!(AsOf::parse(" latest ", now(), &zone(BERLIN)).unwrap(), AsOf::Latest);
+    assert_eq!(AsOf::parse("oldest", now(), &zone(BERLIN)).unwrap(), AsOf::Oldest);
     // Go's arithmetic: 31 February is 3 March.
-    let march: Zoned = "2026-03-31T12:00:00+00:00[UTC]".parse().unwrap();
-    assert_eq!(until(AsOf::parse("1m-ago", &march)), "2026-03-03T23:59:59.999999999Z");
+    let march = Time::parse("2026-03-31T12:00:00Z").unwrap();
+    assert_eq!(until(AsOf::parse("1m-ago", march, &Zone::utc())), "2026-03-03T23:59:59.999999999Z");
 }
 
 #[test]
 fn the_oldest_is_one_alone() {
     assert_eq!(AsOf::Oldest.selection(), Selection { oldest: true, ..Selection::default() });
-    assert_eq!(AsOf::Until(7).selection().as_of_ns, Some(7));
+    assert_eq!(AsOf::Until(Time::MAX).selection().as_of, Some(Time::MAX));
     assert_eq!(AsOf::Latest.selection(), Selection::default());
 }
 
@@ -168,10 +171,10 @@ fn what_is_not_understood_to_the_last_character_is_refused() {
         "２０２６",
         "2026-11-01T15:00:00+०१",
     ] {
-        let refused = AsOf::parse(text, &now()).err();
+        let refused = AsOf::parse(text, now(), &zone(BERLIN)).err();
         assert_eq!(refused.map(|e| e.kind()), Some(ErrorKind::Usage), "{text:?}");
     }
-    let message = AsOf::parse("2026-11-01 15:00 PST", &now()).unwrap_err().to_string();
+    let message = AsOf::parse("2026-11-01 15:00 PST", now(), &zone(BERLIN)).unwrap_err().to_string();
     assert!(message.contains("\"PST\" is neither an offset such as +01:00, nor UTC"), "{message}");
 }
 
@@ -196,32 +199,30 @@ proptest! {
     fn a_shown_time_selects_what_is_shown(ns in 0_i64..4_000_000_000_000_000_000, zone_at in 0..ZONES.len()) {
         let zone = zone(ZONES[zone_at]);
         let instant = Timestamp::from_nanosecond(ns.into()).unwrap();
-        let local = instant.to_zoned(zone.clone());
+        let local = instant.to_zoned(zone.jiff().clone());
         for form in ["%Y-%m-%d %H:%M:%S %Z", "%Y-%m-%dT%H:%M:%S%:z", "%Y-%m-%d %H:%M:%S %z", "%Y-%m-%d %H:%M:%S",
             "%Y-%m-%d %H:%M", "%Y-%m-%d %H", "%Y-%m-%d", "%Y-%m", "%Y"]
         {
             let shown = local.strftime(form).to_string();
             let AsOf::Until(last) = AsOf::parse_absolute(&shown, &zone).unwrap() else { panic!() };
+            let last = last.unix_nanos();
             prop_assert!(last >= ns, "{shown} in {}", ZONES[zone_at]);
-            let again = Timestamp::from_nanosecond(last.into()).unwrap().to_zoned(zone.clone());
+            let again = Timestamp::from_nanosecond(last.into()).unwrap().to_zoned(zone.jiff().clone());
             prop_assert_eq!(again.strftime(form).to_string(), shown);
         }
-        prop_assert_eq!(AsOf::parse_absolute(&instant.to_string(), &zone).unwrap().selection().as_of_ns
-            .map(|last| (last - ns) / 1_000_000_000), Some(0));
+        prop_assert_eq!(AsOf::parse_absolute(&instant.to_string(), &zone).unwrap().selection().as_of
+            .map(|last| (last.unix_nanos() - ns) / 1_000_000_000), Some(0));
     }
 
     #[test]
     fn nothing_panics(text in "[-+:. 0-9TZagomdyUTC]{0,30}|\\PC{0,20}") {
-        let _ = AsOf::parse(&text, &now());
+        let _ = AsOf::parse(&text, now(), &zone(BERLIN));
     }
 }
 
 #[test]
 fn since_is_the_beginning_of_the_named_unit() {
-    let at = |text: &str, zone: &str| {
-        let now = now().with_time_zone(self::zone(zone));
-        Timestamp::from_nanosecond(AsOf::parse_since(text, &now).unwrap().into()).unwrap().to_string()
-    };
+    let at = |text: &str, zone: &str| AsOf::parse_since(text, now(), &self::zone(zone)).unwrap().to_string();
     for (text, first) in [
         ("2026", "2026-01-01T00:00:00Z"),
         ("2026-11", "2026-11-01T00:00:00Z"),
@@ -237,11 +238,34 @@ fn since_is_the_beginning_of_the_named_unit() {
     assert_eq!(at("2026-03-29T02:30", BERLIN), "2026-03-29T01:00:00Z");
     assert_eq!(at("2026-10-25T02:30", BERLIN), "2026-10-25T00:30:00Z");
     for relative in ["today", "yesterday", "last-month", "last-year", "3d-ago", "2 hours ago", "now"] {
-        let first = AsOf::parse_since(relative, &now()).unwrap();
-        let AsOf::Until(last) = AsOf::parse(relative, &now()).unwrap() else { panic!("{relative}") };
+        let first = AsOf::parse_since(relative, now(), &zone(BERLIN)).unwrap();
+        let AsOf::Until(last) = AsOf::parse(relative, now(), &zone(BERLIN)).unwrap() else {
+            panic!("{relative}")
+        };
         assert!(first <= last, "{relative}");
     }
     for wrong in ["latest", "oldest", "", "2026-13"] {
-        assert_eq!(AsOf::parse_since(wrong, &now()).unwrap_err().kind(), ErrorKind::Usage, "{wrong}");
+        assert_eq!(
+            AsOf::parse_since(wrong, now(), &zone(BERLIN)).unwrap_err().kind(),
+            ErrorKind::Usage,
+            "{wrong}"
+        );
+    }
+}
+
+#[test]
+fn what_is_shown_can_be_asked_for() {
+    let start = Time::parse("2026-11-29T16:29:20.589Z").unwrap();
+    for (name, shown) in [
+        ("UTC", "2026-11-29 16:29:20 UTC"),
+        (BERLIN, "2026-11-29 17:29:20 CET"),
+        ("Asia/Kathmandu", "2026-11-29 22:14:20 +0545"),
+    ] {
+        assert_eq!(zone(name).show(start), shown);
+        assert_eq!(
+            until(AsOf::parse_absolute(shown, &zone(name))),
+            "2026-11-29T16:29:20.999999999Z",
+            "{shown}"
+        );
     }
 }
