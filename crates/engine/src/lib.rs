@@ -1,6 +1,7 @@
 //! Restore engine for Kopia repositories: open, list, verify, restore. Reads only; never starts `kopia`.
 //!
-//! ```
+//! ```no_run
+//! use std::path::Path;
 //! use std::sync::Arc;
 //!
 //! use rekopia::blob::{Settings, connect};
@@ -9,9 +10,9 @@
 //! # #[tokio::main]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! // Open: storage, then password.
-//! let blobs = connect(&Settings::parse("../../testdata/quickstart/repo")?).await?;
-//! let password = Password::new("rekopia-quickstart");
-//! let repository = Repository::open(blobs, &password, &OpenOptions::default(), &Silent).await?;
+//! let blobs = connect(&Settings::parse("/backup/kopia")?).await?;
+//! let password = Password::new("the repository's password");
+//! let repository = Repository::open(blobs, &password, &OpenOptions::default(), Arc::new(Silent)).await?;
 //!
 //! // List.
 //! for (source, snapshots) in repository.snapshots().await?.by_source() {
@@ -19,20 +20,30 @@
 //! }
 //!
 //! // Restore the newest snapshot of a source.
-//! let target = tempfile::tempdir()?;
 //! let from = repository.resolve(&Reference::parse("paperless@media:/data")?, &Selection::default()).await?;
 //! let options = RestoreOptions::default();
-//! let report = repository.restore(&from, target.path(), &options, Arc::new(Silent)).await?;
+//! let report = repository.restore(&from, Path::new("/srv/data"), &options, Arc::new(Silent)).await?;
 //!
 //! // Read the report: failures are data, not an error.
 //! println!("{} files, {} bytes", report.files, report.bytes);
 //! for failure in report.failures() {
 //!     eprintln!("{}: {}", failure.path, failure.message);
 //! }
-//! assert!(report.is_complete());
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! The [`manual`] explains each subject on a page of its own; `examples/` of this crate has whole programs. Needed are
+//! Linux and a tokio runtime with I/O and time ([`manual::memory`]). Storages other than directories are Cargo features
+//! ([`manual::features`]).
+//!
+//! # Promises
+//!
+//! - Nothing is ever written to the repository, and nothing outside the target.
+//! - Every byte that is written was authenticated before.
+//! - Nothing that exists is deleted unless asked for, and then only after the snapshot has been proven to be whole.
+//! - Futures are `Send`; [`Repository`] is `Send` and `Sync`. Memory stays inside a stated bound ([`manual::memory`]).
+//! - The library does nothing to the process as a whole, unless a function says that it does.
 
 mod differs;
 mod doctor;
@@ -40,6 +51,7 @@ mod error;
 mod hashing;
 mod hint;
 mod limits;
+pub mod manual;
 mod observer;
 mod receipt;
 mod repository;

@@ -202,7 +202,8 @@ impl Observer for Silent {
     fn event(&self, _event: Event) {}
 }
 
-/// A flag that asks the work to stop; clones share it.
+/// A flag that asks the work to stop; clones share it. How it differs from a `CancellationToken`:
+/// [`manual::cancellation`](crate::manual::cancellation).
 ///
 /// A restore or verification whose flag is set drops its requests in flight, gives writes that have begun two seconds,
 /// puts modes of directories back, and returns its report; it neither reads the index once more nor syncs. What takes no

@@ -286,7 +286,7 @@ mod tests {
     fn met(walk: &mut Walk<'_>, names: &[(&str, bool)]) {
         let folder = walk.next().unwrap();
         for (name, is_folder) in names {
-            let info = |id| Ok(Some(BlobInfo { id, len: 1, modified: Time::default() }));
+            let info = |id| Ok(Some(BlobInfo { id, len: 1, modified: rekopia_format::Time::default() }));
             walk.meet(&folder, name, *is_folder, info).unwrap();
         }
     }

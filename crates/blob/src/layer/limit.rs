@@ -151,7 +151,11 @@ mod tests {
         }
 
         fn stat<'a>(&'a self, id: &'a BlobId) -> BoxFuture<'a, Result<BlobInfo, BlobError>> {
-            Box::pin(std::future::ready(Ok(BlobInfo { id: id.clone(), len: 0, modified: Time::default() })))
+            Box::pin(std::future::ready(Ok(BlobInfo {
+                id: id.clone(),
+                len: 0,
+                modified: rekopia_format::Time::default(),
+            })))
         }
 
         fn any<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<bool, BlobError>> {

@@ -15,19 +15,21 @@ use super::stands::{self, Stand};
 const AROUND: [&str; 5] = ["alone", "retried", "limited", "cached", "in all layers"];
 
 /// In place of 45 seconds.
-const PATIENT: Deadlines = Deadlines::default().patience(Duration::from_secs(6));
+fn patient() -> Deadlines {
+    Deadlines::default().patience(Duration::from_secs(6))
+}
 
 /// What a storage cannot do, in which layers (`""`: in all), and why.
 type Cannot<'a> = &'a [(&'static str, &'static str, &'static str)];
 
 fn around(which: &str, bare: Arc<dyn BlobReader>, folder: &tempfile::TempDir) -> Arc<dyn BlobReader> {
     let limits = LayerOptions::default().in_flight(Some(3)).bandwidth(Some(500_000_000));
-    let cache = CacheOptions::default().dir(folder.path().into()).max_bytes(100 << 20);
+    let cache = CacheOptions::new(folder.path()).max_bytes(100 << 20);
     match which {
-        "retried" => retried(bare, PATIENT),
+        "retried" => retried(bare, patient()),
         "limited" => limited(bare, &limits),
         "cached" => cached(bare, &cache),
-        "in all layers" => cached(limited(retried(bare, PATIENT), &limits), &cache),
+        "in all layers" => cached(limited(retried(bare, patient()), &limits), &cache),
         _ => bare,
     }
 }
@@ -59,7 +61,7 @@ async fn survives_faults(stand: Stand, sample: Arc<Sample>, cannot: &[(&'static 
         "Google" => proxy.name_host(&stand.address),
         _ => {}
     }
-    let deadlines = PATIENT;
+    let deadlines = patient();
     let bare = stand.open_at(&proxy.address, deadlines).await;
     let retried = retried(stand.open_at(&proxy.address, deadlines).await, deadlines);
     let (name, codes, cannot) = (stand.name.to_owned(), stand.codes, cannot.to_vec());

@@ -194,6 +194,10 @@ impl Contents {
 
 /// A content that does not decode.
 pub(crate) fn corrupt(e: rekopia_format::content::Error, id: &ContentId) -> Error {
+    use rekopia_format::{compression, content};
+    if matches!(e, content::Error::Compression(compression::Error::NotBuilt(_))) {
+        return Error::new(ErrorKind::UnsupportedFormat, "unreadable data").of_content(id).because(e);
+    }
     Error::bad_data("damaged data").of_content(id).because(e)
 }
 

@@ -8,10 +8,13 @@ use rekopia_testkit::layers::Table;
 /// `ledger` and ask the `run_state` whether to go on, so these name no stage.
 const TABLE: Table<'_> = &[
     ("differs", ""),
-    ("error", ""),
+    ("hint", ""),
+    ("manual", ""),
+    ("error", "hint"),
     ("limits", ""),
     ("observer", "differs"),
     ("text", ""),
+    ("zone", "error"),
     // The index, from a record to the table.
     ("repository::index::fanout", ""),
     ("repository::index::limit", ""),

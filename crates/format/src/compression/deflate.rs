@@ -1,5 +1,6 @@
-//! gzip, pgzip and raw deflate: libdeflate when the length is known, zlib-rs otherwise.
+//! gzip, pgzip and raw deflate: libdeflate when the length is known and it is built in, zlib-rs otherwise.
 
+#[cfg(feature = "libdeflate")]
 use libdeflater::{DecompressionError, Decompressor};
 
 use super::error::Error;
@@ -7,7 +8,10 @@ use super::limited::read_limited;
 
 /// A decompressor that is made when the first stream comes.
 #[derive(Default)]
-pub(super) struct Deflate(Option<Decompressor>);
+pub(super) struct Deflate {
+    #[cfg(feature = "libdeflate")]
+    known: Option<Decompressor>,
+}
 
 const GZIP: &str = "gzip";
 const RAW: &str = "deflate";
@@ -20,8 +24,9 @@ impl Deflate {
         limit: usize,
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
+        #[cfg(feature = "libdeflate")]
         if let Some(len) = original_len {
-            let decompressor = self.0.get_or_insert_with(Decompressor::new);
+            let decompressor = self.known.get_or_insert_with(Decompressor::new);
             out.try_reserve_exact(len).map_err(|_| Error::TooLong { limit })?;
             out.resize(len, 0);
             match decompressor.gzip_decompress(stream, out) {
@@ -41,19 +46,17 @@ impl Deflate {
         limit: usize,
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
-        let Some(len) = original_len else {
-            return read_limited(&mut flate2::bufread::DeflateDecoder::new(stream), RAW, limit, out);
-        };
-        let decompressor = self.0.get_or_insert_with(Decompressor::new);
-        out.try_reserve_exact(len).map_err(|_| Error::TooLong { limit })?;
-        out.resize(len, 0);
-        match decompressor.deflate_decompress(stream, out) {
-            Ok(n) => {
-                out.truncate(n);
-                Ok(())
-            }
-            Err(DecompressionError::InsufficientSpace) => Err(Error::TooLong { limit: len }),
-            Err(e) => Err(Error::damaged(RAW, e)),
+        #[cfg(feature = "libdeflate")]
+        if let Some(len) = original_len {
+            let decompressor = self.known.get_or_insert_with(Decompressor::new);
+            out.try_reserve_exact(len).map_err(|_| Error::TooLong { limit })?;
+            out.resize(len, 0);
+            let done = decompressor.deflate_decompress(stream, out).map_err(|e| match e {
+                DecompressionError::InsufficientSpace => Error::TooLong { limit: len },
+                e => Error::damaged(RAW, e),
+            });
+            return done.map(|n| out.truncate(n));
         }
+        read_limited(&mut flate2::bufread::DeflateDecoder::new(stream), RAW, limit, out)
     }
 }

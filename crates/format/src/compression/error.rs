@@ -10,6 +10,9 @@ pub enum Error {
     /// A header ID that is not known.
     #[error("compression {0:#010x} is not supported")]
     Unsupported(u32),
+    /// A family of streams that this program was built without (a Cargo feature of this crate).
+    #[error("{0} compression is not built into this program")]
+    NotBuilt(&'static str),
     /// The stream is damaged.
     #[error("damaged {family} stream: {what}")]
     Damaged {

@@ -3,8 +3,10 @@
 mod deflate;
 mod error;
 mod limited;
+#[cfg(feature = "lz4")]
 mod lz4;
 mod s2;
+#[cfg(feature = "zstd")]
 mod zstd;
 
 pub use error::Error;
@@ -46,6 +48,7 @@ impl Family {
 /// Decompresses; one per worker, since contexts are reused.
 #[derive(Default)]
 pub struct Decoder {
+    #[cfg(feature = "zstd")]
     zstd: zstd::Zstd,
     deflate: deflate::Deflate,
 }
@@ -72,11 +75,17 @@ impl Decoder {
         }
         let limit = original_len.unwrap_or(limit);
         match Family::of(header_id)? {
+            #[cfg(feature = "zstd")]
             Family::Zstd => self.zstd.decode(stream, original_len, limit, out)?,
+            #[cfg(not(feature = "zstd"))]
+            Family::Zstd => return Err(Error::NotBuilt("Zstandard")),
             Family::Gzip => self.deflate.gunzip(stream, original_len, limit, out)?,
             Family::Deflate => self.deflate.inflate(stream, original_len, limit, out)?,
             Family::S2 => s2::decode(stream, limit, out)?,
+            #[cfg(feature = "lz4")]
             Family::Lz4 => lz4::decode(stream, limit, out)?,
+            #[cfg(not(feature = "lz4"))]
+            Family::Lz4 => return Err(Error::NotBuilt("LZ4")),
         }
         match original_len {
             Some(wanted) if wanted != out.len() => Err(Error::Length { wanted, found: out.len() }),

@@ -21,9 +21,6 @@ pub(crate) use aws_lc::Aead;
 #[cfg(not(feature = "aws-lc"))]
 pub(crate) use portable::Aead;
 
-#[cfg(not(any(feature = "aws-lc", feature = "portable-crypto")))]
-compile_error!("one of the features \"aws-lc\" and \"portable-crypto\" is needed");
-
 #[cfg(feature = "aws-lc")]
 pub(crate) mod aws_lc {
     //! By aws-lc-rs: the fast one.
@@ -64,10 +61,9 @@ pub(crate) mod aws_lc {
     }
 }
 
-#[cfg(any(test, feature = "portable-crypto"))]
-#[cfg_attr(all(feature = "aws-lc", not(test)), expect(dead_code, reason = "the other feature is faster"))]
+#[cfg(any(test, not(feature = "aws-lc")))]
 pub(crate) mod portable {
-    //! By RustCrypto: needs no C compiler, and is the oracle of the other one.
+    //! By RustCrypto: where `aws-lc` is not built in; the oracle of the other one in tests.
 
     use aes_gcm::Aes256Gcm;
     use aes_gcm::aead::{AeadInOut, KeyInit};
