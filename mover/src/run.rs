@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rekopia::{
-    Cancel, Error, ErrorKind, Observer, OpenOptions, Reference, Repository, RestoreOptions, Selection,
-    Snapshot, Snapshots,
+    Cancel, Error, ErrorKind, Observer, OpenOptions, Reference, Repository, Selection, Snapshot, Snapshots,
 };
 
 use rekopia_blob::{BlobErrorKind, LayerOptions};

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rekopia::{ErrorKind, RestoreOptions};
+use rekopia::ErrorKind;
 use rekopia_testkit::fixture::{Fixture, copy_dir};
 use rekopia_testkit::tree::Tree;
 use rekopia_testkit::writer::{DirectoryWriter, WriterOptions};

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use rekopia::OnError;
 use rekopia::blob::{Settings, connect};
-use rekopia::{OnError, RestoreOptions};
 use rekopia_testkit::fixture::Fixture;
 use rekopia_testkit::storage::{Request, WatchedBlobs};
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rekopia::{ErrorKind, ObjectId, OnError, RestoreOptions, Source};
+use rekopia::{ErrorKind, ObjectId, OnError, Source};
 use rekopia_testkit::fixture::{Fixture, copy_dir};
 use rekopia_testkit::storage::MemoryBlobs;
 use rekopia_testkit::tree::Tree;

@@ -4,7 +4,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::sync::Arc;
 
 use rekopia::blob::BlobErrorKind;
-use rekopia::{ErrorKind, Event, Observer, OnError, RestoreOptions, VerifyOptions};
+use rekopia::{ErrorKind, Event, Observer, OnError, VerifyOptions};
 use rekopia_testkit::fixture::Fixture;
 use rekopia_testkit::fuse::Op;
 use rekopia_testkit::storage::{Request, WatchedBlobs};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rekopia::{Bound, Pace, Planned, Repository, RestoreOptions};
+use rekopia::{Bound, Pace, Planned, Repository};
 use rekopia_testkit::corpus::{self, write_repository};
 use rekopia_testkit::storage::{MemoryBlobs, Request, WatchedBlobs};
 use rekopia_testkit::writer::{NewSnapshot, RepositoryWriter, Source, WriterOptions};

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
 
-use rekopia::{ErrorKind, Repository, RestoreOptions};
+use rekopia::{ErrorKind, Repository};
 use rekopia_format::BlobId;
 use rekopia_testkit::fuse::{Faults, FuseMount, Op};
 use rekopia_testkit::storage::MemoryBlobs;

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rekopia::{ErrorKind, Report, Repository, RestoreOptions};
+use rekopia::{ErrorKind, Report, Repository};
 use rekopia_testkit::fixture::Fixture;
 use rekopia_testkit::fuse::Op;
 use rekopia_testkit::writer::{DirectoryWriter, Metadata, WriterOptions};

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rekopia::blob::BlobErrorKind;
-use rekopia::{ErrorKind, OnError, Overwrite, Repository, RestoreOptions, Source};
+use rekopia::{ErrorKind, OnError, Overwrite, Repository, Source};
 use rekopia_testkit::storage::{MemoryBlobs, Request, WatchedBlobs};
 use rekopia_testkit::tree::Tree;
 use rekopia_testkit::writer::{DirectoryWriter, NewSnapshot, RepositoryWriter, WriterOptions};

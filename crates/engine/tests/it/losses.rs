@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use rekopia::RestoreOptions;
 use rekopia_testkit::storage::MemoryBlobs;
 use rekopia_testkit::writer::WriterOptions;
 

@@ -148,7 +148,7 @@ impl Case<'_> {
         let id = &snapshot.manifest_id;
         let selection = Selection::default().incomplete(true);
         let restored = match repository.resolve(&Reference::parse(id).unwrap(), &selection).await {
-            Ok(from) => repository.restore(&from, self.target, &quick(), std::sync::Arc::new(Silent)).await,
+            Ok(from) => repository.restore(&from, self.target, &quick(), Arc::new(Silent)).await,
             Err(e) => Err(e),
         };
         let report = match restored {

@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use rekopia::{Overwrite, Report, RestoreOptions};
+use rekopia::{Overwrite, Report};
 use rekopia_testkit::writer::WriterOptions;
 
 use crate::damage::{METADATA, built, file};

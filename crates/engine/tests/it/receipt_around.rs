@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rekopia::{Cancel, ErrorKind, Overwrite, Receipting, RestoreOptions, Silent};
+use rekopia::{Cancel, ErrorKind, Overwrite, Receipting, Silent};
 use rekopia_testkit::fixture::Fixture;
 use rekopia_testkit::writer::{DirectoryWriter, Entry, EntryKind, WriterOptions};
 

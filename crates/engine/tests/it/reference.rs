@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use rekopia::{
-    EntryKind, ErrorKind, Reference, Repository, RestoreOptions, Selection, Source, VerifyOptions,
-};
+use rekopia::{EntryKind, ErrorKind, Reference, Repository, Selection, Source, VerifyOptions};
 use rekopia_testkit::fixture::Fixture;
 use rekopia_testkit::storage::{MemoryBlobs, Request, WatchedBlobs};
 use rekopia_testkit::writer::{DirectoryWriter, NewSnapshot, RepositoryWriter, WriterOptions};

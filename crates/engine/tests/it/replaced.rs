@@ -5,7 +5,6 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use rekopia::RestoreOptions;
 use rekopia_testkit::fixture::Fixture;
 use rekopia_testkit::writer::WriterOptions;
 

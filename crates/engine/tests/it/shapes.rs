@@ -1,6 +1,6 @@
 //! Trees of unusual shapes.
 
-use rekopia::{ErrorKind, OnError, Overwrite, RestoreOptions, VerifyOptions};
+use rekopia::{ErrorKind, OnError, Overwrite, VerifyOptions};
 use rekopia_testkit::writer::{DirectoryWriter, WriterOptions};
 
 use crate::damage::{METADATA, built, file};

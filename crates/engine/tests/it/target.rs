@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
-use rekopia::{ErrorKind, Overwrite, Repository, RestoreOptions};
+use rekopia::{ErrorKind, Overwrite, Repository};
 use rekopia_testkit::fixture::Fixture;
 use rekopia_testkit::tree::Tree;
 
