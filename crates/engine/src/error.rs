@@ -123,13 +123,13 @@ impl Error {
         self.0.bad_data
     }
 
-    /// With one more thing to know.
+    /// Adds one more thing to know to the message.
     pub(crate) fn and(mut self, more: &str) -> Self {
         self.0.what = format!("{}; {more}", self.0.what);
         self
     }
 
-    /// Something that was named is not there.
+    /// Makes the error for something that was named and is not there.
     pub(crate) fn not_found(what: impl Into<String>, missing: Missing) -> Self {
         let mut e = Error::new(ErrorKind::NotFound, what);
         e.0.missing = Some(missing);

@@ -18,12 +18,12 @@ use crate::differs::Differs;
 pub enum Event {
     /// Something the person should know, though the work goes on.
     Warning {
-        /// One sentence.
+        /// The warning in one sentence.
         message: String,
     },
     /// Another part of the work begins.
     Phase {
-        /// Which one.
+        /// The part of the work that begins.
         phase: Phase,
     },
     /// The repository is open.
@@ -37,27 +37,27 @@ pub enum Event {
     },
     /// A part of the work that nothing else tells the time of is done.
     Took {
-        /// Which part: `key derivation`, `hash`, `sync`.
+        /// The part that is done: `key derivation`, `hash`, `sync`.
         what: &'static str,
         /// How long it took.
         seconds: f64,
     },
     /// How far a restore or verification is; sent a few times a second.
     Progress(Progress),
-    /// One entry could not be restored; the run goes on or stops as asked.
+    /// An entry could not be restored; the run goes on or stops as asked.
     Failed {
         /// The entry, relative to the target.
         path: String,
-        /// Why.
+        /// Why the entry failed, in one sentence.
         message: String,
     },
-    /// One entry on the disk differs from the snapshot's.
+    /// An entry on the disk differs from the snapshot's.
     Differs {
         /// The entry, relative to the target.
         path: String,
         /// What is there, and what should be.
         message: String,
-        /// The same for programs.
+        /// What differs, for programs.
         differs: Vec<Differs>,
     },
 }
@@ -194,7 +194,7 @@ impl Observer for Silent {
 #[derive(Debug, Clone, Default)]
 pub struct Cancel {
     own: Arc<Flag>,
-    /// Another one that asks for it, too.
+    /// Another flag that asks for it, too.
     also: Option<Arc<Flag>>,
 }
 
@@ -285,7 +285,7 @@ impl Cancel {
         self.own.since.get().or(also).copied()
     }
 
-    /// One that is set when this or `other` is.
+    /// Returns a flag that is set when this one or `other` is.
     pub(crate) fn also(&self, other: &Cancel) -> Self {
         Cancel { own: Arc::clone(&self.own), also: Some(Arc::clone(&other.own)) }
     }

@@ -1,4 +1,4 @@
-//! Which stages a restore, a dry run and a verification are made of.
+//! Puts together the stages of a restore, a dry run and a verification.
 //!
 //! ```text
 //! restore   Prepared ─► Proven ─► Permitted ─► Opened ─► Passed ─► Tidied ─► Report
@@ -191,7 +191,8 @@ impl Run<'_> {
     }
 }
 
-/// Work whose threads and tasks end with it, also when its future is dropped: they are told before anything of it goes.
+/// Work whose threads and tasks end with it, also when its future is dropped: they are told before any part of it is
+/// dropped.
 struct Stopping<F> {
     stop: Cancel,
     work: Pin<Box<F>>,

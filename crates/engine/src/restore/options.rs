@@ -85,9 +85,9 @@ pub enum SyncMode {
 /// How much a restore with [`RestoreOptions::delete_extra`] may delete. Parsed from `N` or `N%`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeleteLimit {
-    /// This many entries.
+    /// At most this many entries may be deleted.
     Entries(u64),
-    /// This part of the entries that the target holds before the run, in per cent.
+    /// At most this part of the entries that the target holds before the run may be deleted, in per cent.
     Percent(u8),
 }
 
@@ -166,7 +166,7 @@ pub struct Pace {
 /// Whether what was restored is read back and hashed, for a receipt (docs/receipt.md).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Receipting {
-    /// It is not.
+    /// The target is not read back.
     #[default]
     Off,
     /// The digest is in the report ([`Report::tree`](super::Report::tree)), and no file is written.
@@ -189,7 +189,7 @@ pub struct RestoreOptions {
     pub delete_extra: bool,
     /// How much that may delete; beyond it the restore is refused, the target untouched. `None`: any number.
     pub max_delete: Option<DeleteLimit>,
-    /// Whom to ask before something is deleted; `None`: nobody, it goes.
+    /// The program's answer before something is deleted; `None`: nobody is asked, and it is deleted.
     pub consent: Option<Consent>,
     /// Extras may go before anything is written, where the target has no room for old and new together. Also granted
     /// by a [`consent`](Self::consent) that was given.
@@ -215,7 +215,7 @@ pub struct RestoreOptions {
     pub sparse: bool,
     /// Read every restored file back and compare it with the content ids.
     pub verify: bool,
-    /// Also recompute the keyed hash of every content that is read.
+    /// Whether the keyed hash of every content that is read is recomputed, too.
     pub hash: bool,
     /// Read what stands in the target back after the restore and hash it, for a receipt.
     pub receipt: Receipting,

@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind};
 use crate::repository::Traffic;
 use crate::sink::TreeDigest;
 
-/// One entry that is not as the snapshot has it.
+/// An entry that is not as the snapshot has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Failure {
     /// The entry, relative to the restored root; empty for the root itself.
@@ -141,7 +141,7 @@ pub struct Deletion {
     pub first: Vec<String>,
     /// Entries in the target before the run.
     pub of: u64,
-    /// There is no room for old and new together: they have to go before anything is written.
+    /// Whether the entries have to go before anything is written: there is no room for old and new together.
     pub before_writing: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Closing files with a look at the result: NFS, SMB and FUSE say only there that what was written did not arrive, and
+//! Closes files with a look at the result: NFS, SMB and FUSE say only there that what was written did not arrive, and
 //! quotas may be enforced there.
 
 use std::os::fd::{AsFd, IntoRawFd, OwnedFd};

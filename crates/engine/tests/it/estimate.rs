@@ -10,7 +10,7 @@ use rekopia_testkit::writer::{NewSnapshot, RepositoryWriter, Source, WriterOptio
 
 use crate::support::{open_blobs, quick, restore};
 
-/// A repository with one snapshot of a file of so many bytes that do not compress.
+/// Returns a repository with one snapshot of a file of so many bytes that do not compress.
 async fn large(bytes: u64) -> (Arc<WatchedBlobs>, Repository) {
     let blobs = MemoryBlobs::default();
     let mut writer = RepositoryWriter::create(blobs.clone(), WriterOptions::default()).unwrap();

@@ -1,4 +1,4 @@
-//! What the packs' own indexes made up for, and what they did not.
+//! Tells what the packs' own indexes made up for, and what they did not.
 
 use std::collections::HashSet;
 
@@ -24,15 +24,15 @@ pub(crate) struct Salvaged {
     pub(crate) unaccounted: Vec<BlobId>,
 }
 
-/// The session that wrote a blob, by its name: `xn0_…-sSESSION-c1`, `q…-sSESSION`.
+/// Returns the session that wrote a blob, by its name: `xn0_…-sSESSION-c1`, `q…-sSESSION`.
 fn session(id: &BlobId) -> Option<&str> {
     let (_, rest) = id.as_str().split_once("-s")?;
     rest.split('-').next()
 }
 
 impl Salvaged {
-    /// With the packs' own indexes, bad index blobs (`damage`) hide nothing, unless packs cannot be read that perhaps
-    /// only they name: these are damage then, too.
+    /// Judges a scan: with the packs' own indexes, bad index blobs (`damage`) hide nothing, unless packs cannot be read
+    /// that perhaps only they name: these are damage then, too.
     pub(crate) fn of(index: &ContentIndex, damage: &mut Vec<Error>, scanned: Scanned) -> Self {
         let indexed = index.indexed_packs();
         let unindexed = scanned.packs.iter().filter(|pack| !indexed.contains(&pack.id)).count() as u64;
@@ -57,7 +57,7 @@ impl Salvaged {
         }
     }
 
-    /// Says what was found.
+    /// Tells the observer what was found.
     pub(crate) fn tell(&self, observer: &dyn Observer) {
         let warn = |message| observer.event(Event::Warning { message });
         for e in &self.replaced {
