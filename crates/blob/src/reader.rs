@@ -1,4 +1,4 @@
-//! What a storage is for everything above it: a [`BlobReader`], and what it says of itself.
+//! Defines what a storage is for everything above it: a [`BlobReader`], and what it says of itself.
 
 use std::future::Future;
 use std::ops::Range;
@@ -14,21 +14,21 @@ use crate::error::BlobErrorKind;
 /// A boxed future, so that [`BlobReader`] can be a trait object.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// What a listing or a stat says of a blob.
+/// The facts that a listing or a stat tells of a blob.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlobInfo {
-    /// The name.
+    /// The name of the blob.
     pub id: BlobId,
-    /// Length in bytes.
+    /// The length of the blob, in bytes.
     pub len: u64,
     /// Modification time by the storage's clock, nanoseconds since 1970; 0 when the storage does not say.
     pub modified_ns: i64,
 }
 
-/// What the planner has to know of a storage before the first request.
+/// The facts that the planner has to know of a storage before the first request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StorageProfile {
-    /// Requests worth having in flight.
+    /// Number of requests worth having in flight.
     pub in_flight: usize,
     /// Bytes between two wanted ranges that are cheaper to read than a request of their own.
     pub gap: u64,
@@ -36,12 +36,12 @@ pub struct StorageProfile {
     pub local: bool,
 }
 
-/// What was asked of a storage.
+/// Counters of what was asked of a storage.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Requests sent: every page of a listing is one, and every try that failed.
     pub requests: u64,
-    /// Second and later tries, of what was asked for here: a listing that is begun again counts once.
+    /// Second and later tries of what was asked for here: a listing that is begun again counts once.
     pub retries: u64,
     /// Bytes received in answers: blobs, listings where they come as text, and what tries that failed had got.
     pub bytes: u64,
@@ -67,13 +67,13 @@ pub trait BlobReader: Send + Sync {
         into: Vec<u8>,
     ) -> BoxFuture<'a, Result<Vec<u8>, BlobError>>;
 
-    /// All blobs whose names start with `prefix`, in no particular order.
+    /// Lists all blobs whose names start with `prefix`, in no particular order.
     ///
     /// # Errors
     /// Never [`BlobErrorKind::NotFound`]: no blobs is an empty list.
     fn list<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<BlobInfo>, BlobError>>;
 
-    /// Length and time of one blob.
+    /// Returns length and time of one blob.
     fn stat<'a>(&'a self, id: &'a BlobId) -> BoxFuture<'a, Result<BlobInfo, BlobError>>;
 
     /// Whether any blob starts with `prefix`; cheaper than a listing where the storage can stop early. A storage that
@@ -88,21 +88,21 @@ pub trait BlobReader: Send + Sync {
     /// [`BlobErrorKind::NoPlace`] when the place itself is not there.
     fn look_elsewhere(&self) -> BoxFuture<'_, Result<bool, BlobError>>;
 
-    /// What was read of this blob cannot be what was stored: whatever is kept of it is forgotten, so that it can be read
-    /// anew. There is nothing to do where nothing is kept.
+    /// Forgets everything that is kept of this blob, so that it can be read anew: what was read of it cannot be what
+    /// was stored. There is nothing to do where nothing is kept.
     fn distrust(&self, id: &BlobId);
 
-    /// What was asked of the storage so far, tries that failed included; zeros where it is not counted.
+    /// Returns what was asked of the storage so far, tries that failed included; zeros where it is not counted.
     fn usage(&self) -> Usage;
 
-    /// Hints for the planner.
+    /// Returns hints for the planner.
     fn profile(&self) -> StorageProfile;
 
-    /// The folder that holds the blobs, where that is one of this machine: whoever writes files must not write there.
+    /// Returns the folder that holds the blobs, where that is one of this machine: no file must be written there.
     /// `None` for every other storage.
     fn folder(&self) -> Option<PathBuf>;
 
-    /// Where the repository is, for messages; without credentials.
+    /// Returns where the repository is, for messages; without credentials.
     fn describe(&self) -> String;
 }
 
