@@ -1,4 +1,4 @@
-//! Manifests: small labelled documents, kept in contents with prefix `m` (§6.1).
+//! Reads manifests: small labelled documents, kept in contents with prefix `m` (§6.1).
 
 use std::collections::{BTreeMap, HashMap, hash_map};
 
@@ -10,33 +10,33 @@ use crate::json::{Text, parse_first, repaired};
 use crate::json_array::{self, ArrayScanner, Piece};
 use crate::time::parse_rfc3339_nanos;
 
-/// One version of one manifest, or its tombstone.
+/// A version of a manifest, or its tombstone.
 #[derive(Debug, Clone)]
 pub struct ManifestEntry {
-    /// Its name, chosen when it was created. The document's own `id` is empty.
+    /// The ID of the manifest, chosen when it was created. The document's own `id` is empty.
     pub id: ManifestId,
-    /// `type` and whatever it is to be found by.
+    /// The labels that the manifest is found by, `type` among them.
     pub labels: BTreeMap<String, String>,
-    /// Nanoseconds since 1970; decides between versions.
+    /// The time of the version, in nanoseconds since 1970; decides between versions.
     pub modified_ns: i64,
-    /// This is a tombstone.
+    /// Whether this is a tombstone.
     pub deleted: bool,
     /// The document as JSON; `null` in tombstones.
     pub data: Box<RawValue>,
 }
 
-/// The bytes hold no manifests.
+/// The reason why the bytes hold no manifests.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// It is not the JSON it should be.
+    /// The content is not the JSON that it should be.
     #[error("manifest content: {0}")]
     Json(#[from] json_array::Error),
     /// A single manifest does not parse.
     #[error("manifest {id:?}: {what}")]
     Entry {
-        /// Its ID, as far as it could be read.
+        /// The ID of the manifest, as far as it could be read.
         id: String,
-        /// What was expected and found.
+        /// The reason: what was expected and found.
         what: String,
     },
 }
@@ -89,7 +89,7 @@ impl Manifests {
         }
     }
 
-    /// The manifests that exist, oldest first.
+    /// Returns the manifests that exist, oldest first.
     pub fn finish(self) -> Vec<ManifestEntry> {
         let mut live: Vec<ManifestEntry> = self.latest.into_values().filter(|m| !m.deleted).collect();
         live.sort_by(|a, b| (a.modified_ns, &a.id).cmp(&(b.modified_ns, &b.id)));
@@ -104,7 +104,7 @@ impl Default for ManifestScanner {
 }
 
 impl ManifestScanner {
-    /// At the start of a content.
+    /// Makes a scanner at the start of a content.
     pub fn new() -> Self {
         ManifestScanner(ArrayScanner::new("entries"))
     }
@@ -123,7 +123,7 @@ impl ManifestScanner {
         })
     }
 
-    /// The content must have ended.
+    /// Checks that the content has ended.
     pub fn finish(self) -> Result<(), json_array::Error> {
         self.0.finish()
     }

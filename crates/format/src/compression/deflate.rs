@@ -1,4 +1,4 @@
-//! gzip, pgzip and raw deflate: libdeflate when the length is known, zlib-rs otherwise.
+//! Decompresses gzip, pgzip and raw deflate: by libdeflate when the length is known, by zlib-rs otherwise.
 
 use libdeflater::{DecompressionError, Decompressor};
 

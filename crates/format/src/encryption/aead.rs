@@ -1,13 +1,13 @@
-//! AES-256-GCM and ChaCha20-Poly1305 over `nonce (12) || ciphertext || tag (16)`, in place.
+//! Opens AES-256-GCM and ChaCha20-Poly1305 over `nonce (12) || ciphertext || tag (16)`, in place.
 
-/// Which of the two.
+/// The cipher of an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cipher {
     Aes256Gcm,
     ChaCha20Poly1305,
 }
 
-/// The bytes do not authenticate.
+/// The error of bytes that do not authenticate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NotAuthentic;
 
@@ -26,7 +26,7 @@ compile_error!("one of the features \"aws-lc\" and \"portable-crypto\" is needed
 
 #[cfg(feature = "aws-lc")]
 pub(crate) mod aws_lc {
-    //! By aws-lc-rs: the fast one.
+    //! Opens by aws-lc-rs: the fast one.
 
     use aws_lc_rs::aead::{AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 
@@ -45,7 +45,7 @@ pub(crate) mod aws_lc {
             Aead(UnboundKey::new(algorithm, key).ok().map(LessSafeKey::new))
         }
 
-        /// Decrypts inside `stored`; gives the plaintext.
+        /// Decrypts inside `stored`; returns the plaintext.
         pub(crate) fn open_in_place<'a>(
             &self,
             aad: &[u8],
@@ -67,7 +67,7 @@ pub(crate) mod aws_lc {
 #[cfg(any(test, feature = "portable-crypto"))]
 #[cfg_attr(all(feature = "aws-lc", not(test)), expect(dead_code, reason = "the other feature is faster"))]
 pub(crate) mod portable {
-    //! By RustCrypto: needs no C compiler, and is the oracle of the other one.
+    //! Opens by RustCrypto: needs no C compiler, and is the oracle of the other one.
 
     use aes_gcm::Aes256Gcm;
     use aes_gcm::aead::{AeadInOut, KeyInit};
@@ -89,7 +89,7 @@ pub(crate) mod portable {
             }
         }
 
-        /// Decrypts inside `stored`; gives the plaintext.
+        /// Decrypts inside `stored`; returns the plaintext.
         pub(crate) fn open_in_place<'a>(
             &self,
             aad: &[u8],
