@@ -131,9 +131,9 @@ pub struct Progress {
     pub entries: u64,
     /// Entries known so far; the snapshot's own total where it is recorded and all of it is wanted.
     pub total_entries: u64,
-    /// Of the finished entries, regular files.
+    /// Regular files among the finished entries.
     pub files: u64,
-    /// Of the known entries, regular files.
+    /// Regular files among the known entries.
     pub total_files: u64,
     /// Bytes of file data that are where they belong.
     pub bytes: u64,

@@ -64,7 +64,7 @@ pub fn parse_rate(text: &str) -> Result<u64, String> {
         .or_else(|| lower.strip_suffix("bit"));
     match bits {
         Some(number) => {
-            // Of bits everybody means decimal ones.
+            // Everybody means decimal units of bits.
             let decimal = number.trim_end().to_owned() + "b";
             parse_size(&decimal)
                 .map(|bits| bits / 8)

@@ -286,7 +286,7 @@ mod tests {
     #[test]
     fn trap_17_selection_of_the_format_document() {
         let tail = ["xn2_f-s1-c1", "xn2_g-s1-c9", "xn3_f-s1-c1", "xn4_f-s1-c1", "xn5_f-s1-c1"];
-        // Of epochs that cannot have begun yet everything is read, which Kopia does not do.
+        // Blobs of epochs that cannot have begun yet are all read, which Kopia does not do.
         let tail = [&tail[..], &["xn6_f-s1-c1", "xn10_f-s1-c1"]].concat();
         assert_eq!(selected(LISTING), [&["xs0_a-s1-c1", "xs1_b-s2-c1"], &tail[..]].concat());
         let with_range = [LISTING, &["xr0_1_e-s5-c1"]].concat();

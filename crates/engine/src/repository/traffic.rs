@@ -9,7 +9,7 @@ pub struct Traffic {
     pub requests: u64,
     /// Bytes received.
     pub fetched_bytes: u64,
-    /// Of the requests, second and later tries.
+    /// Second and later tries among the requests.
     pub retries: u64,
 }
 

@@ -137,7 +137,7 @@ impl Repository {
 
     /// Refuses a receipt in the place of an entry that is to be restored.
     async fn check_place(&self, from: &Resolved, target: &Path, receipt: &Path) -> Result<()> {
-        // Of what is not there yet the nearest folder above is.
+        // A path that is not there yet has a nearest folder above that is.
         let whole = |path: &Path| {
             let path = std::path::absolute(path).ok()?;
             let there = path.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)))?;

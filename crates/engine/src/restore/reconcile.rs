@@ -72,7 +72,7 @@ impl Reconcile {
         let mut doubtful = Vec::new();
         for (number, item) in part.iter_mut().enumerate() {
             let Walked::Slices { slot, slices, .. } = item else { continue };
-            // Of a run that was stopped nothing is written any more, whatever is found.
+            // A run that was stopped writes nothing any more.
             if self.state.stop.is_cancelled() {
                 break;
             }

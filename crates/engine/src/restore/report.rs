@@ -61,9 +61,9 @@ pub struct Report {
     pub kept_bytes: u64,
     /// Entries left alone as asked (`--overwrite never`, `--skip-existing`).
     pub skipped: u64,
-    /// Of the skipped entries, regular files; `files` counts them, too.
+    /// Regular files among the skipped entries; `files` counts them, too.
     pub skipped_files: u64,
-    /// Of the skipped entries, symbolic links; `symlinks` counts them, too.
+    /// Symbolic links among the skipped entries; `symlinks` counts them, too.
     pub skipped_symlinks: u64,
     /// Bytes written to files.
     pub written_bytes: u64,
@@ -84,7 +84,7 @@ pub struct Report {
     /// Packed bytes of the file contents that were needed, listings left out; one that is wanted again much later
     /// counts again.
     pub needed_bytes: u64,
-    /// Of the requests, second and later tries.
+    /// Second and later tries among the requests.
     pub retries: u64,
     /// Bytes of damaged files that cannot be read; looked for only with a report file, or when holes are filled.
     pub lost_bytes: u64,

@@ -142,7 +142,7 @@ impl Check {
     /// Reports every file and link of the batch whose bytes on the disk are not those of its contents, once.
     fn bytes(&self, batch: &[Walked]) {
         let files = batch.iter().filter_map(|item| match item {
-            // Of a run that was stopped nobody waits for the rest.
+            // Nobody waits for the rest of a run that was stopped.
             Walked::Slices { slot, slices, .. } if !slot.has_failed() && !self.state.stop.is_cancelled() => {
                 Some((slot, slices))
             }

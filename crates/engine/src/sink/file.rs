@@ -238,7 +238,7 @@ mod tests {
     use super::super::state::SinkOptions;
     use super::*;
 
-    /// Of many large files one is closed and opened again meanwhile; the error that closing reports is not forgotten.
+    /// A large file that was closed and opened again meanwhile, beside many others, still reports the error of closing.
     #[test]
     fn a_large_file_that_was_closed_meanwhile_fails_when_it_is_finished() {
         let backing = tempfile::tempdir().unwrap();

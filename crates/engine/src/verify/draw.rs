@@ -69,7 +69,7 @@ impl Due {
             (!portion.is_bad, at, rank(portion.pack), portion.pack, portion.at)
         };
         all.sort_by_cached_key(|(portion, _)| order(portion));
-        // Of what is too long for the bound something else takes the place: how far it reaches is not known.
+        // Contents that are too long for the bound are replaced by others: how far it reaches is not known.
         let least = limits.at_least.unwrap_or(u64::MAX);
         let mut before = 0;
         all.retain(|(portion, amount)| {

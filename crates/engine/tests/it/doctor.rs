@@ -33,7 +33,7 @@ async fn nothing_is_found_in_repositories_that_are_whole() {
     assert!(examined_ones > 15, "{examined_ones}");
 }
 
-/// Of a tree whose root cannot be read nothing can be restored; and whoever salvages has no healthier repository.
+/// Nothing can be restored of a tree whose root cannot be read; and salvage does not make a repository healthier.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_lost_is_said_however_it_is_opened() {
     let fixture = Fixture::load("damaged-directory-flipped");

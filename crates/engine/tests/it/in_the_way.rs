@@ -70,7 +70,7 @@ fn written(want: Want) -> (MemoryBlobs, Vec<String>) {
     };
     w.finish_packs().unwrap();
     let packs: Vec<String> = names(&memory).difference(&before).cloned().collect();
-    // Of a folder it is the listing that counts.
+    // The listing is what counts for a folder.
     let packs = packs.into_iter().filter(|name| want != Want::Folder || name.starts_with('q')).collect();
     let mut root = DirectoryWriter::new(&w);
     for entry in [&other, &x] {

@@ -19,7 +19,7 @@ use rekopia_testkit::tree::Tree;
 use crate::doctor::FAMILIES;
 use crate::support::{is_full, open, quick, restore};
 
-/// Of each generation of the index one, with and without error correction.
+/// A repository of each generation of the index, with and without error correction.
 const REPOSITORIES: [&str; 3] = ["format-v1", "epochs", "ecc-020"];
 /// Other repositories that have blobs of another kind or made by another program.
 const MORE: [&str; 12] = [

@@ -67,7 +67,8 @@ pub(super) fn parse(text: &[u8]) -> Result<Vec<Member>, Error> {
                         b"href" => member.path = path(value.trim())?,
                         b"getcontentlength" => member.len = value.trim().parse().unwrap_or(0),
                         b"getlastmodified" => member.modified_ns = http_date(value.trim()),
-                        // Of a property it says that there is none; of a member, that there is no member.
+                        // A property's status says that there is no such property; a member's, that there is no such
+                        // member.
                         b"status" if !in_propstat => match status(value.trim()) {
                             404 | 410 => is_gone = true,
                             failed @ 400.. => return Err(Error::Member(failed)),

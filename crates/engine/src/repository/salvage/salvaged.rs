@@ -14,13 +14,14 @@ use crate::observer::{Event, Observer};
 pub(crate) struct Salvaged {
     /// Packs that are there.
     pub(crate) packs: u64,
-    /// Of these, packs that no index blob names.
+    /// Number of packs that are there and that no index blob names.
     pub(crate) unindexed: u64,
     /// Blobs that hold another pack than their name says.
     pub(crate) misnamed: Vec<BlobId>,
     /// Index blobs that cannot be read, and that the packs' own indexes stand in for.
     pub(crate) replaced: Vec<Error>,
-    /// Of these, blobs of sessions of which no metadata pack is there: whatever snapshot they named is lost.
+    /// Blobs among the replaced ones of sessions of which no metadata pack is there: any snapshot that they named is
+    /// lost.
     pub(crate) unaccounted: Vec<BlobId>,
 }
 
