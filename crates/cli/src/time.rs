@@ -1,9 +1,9 @@
-//! Times as lists show them.
+//! Writes times as lists show them.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-/// `2026-11-20 02:00:03 UTC`, in the zone of `tz`; `--as-of` takes it as it is.
+/// Writes a time as `2026-11-20 02:00:03 UTC`, in the zone of `tz`; `--as-of` takes it as it is.
 pub(crate) fn show(ns: i64, tz: &TimeZone) -> String {
     match Timestamp::from_nanosecond(i128::from(ns)) {
         Ok(t) => t.to_zoned(tz.clone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string(),
