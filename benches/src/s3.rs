@@ -75,7 +75,7 @@ impl Remote {
         Ok(Remote { far, ca: ca.transpose()?, _runtime: runtime })
     }
 
-    /// `127.0.0.1:port`
+    /// Returns the server's address: `127.0.0.1:port`.
     pub(crate) fn endpoint(&self) -> &str {
         &self.far.endpoint
     }
