@@ -41,7 +41,7 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// The exit code of a program that ends with it: one table for every binary.
+    /// Returns the exit code of a program that ends with this: one table for every binary.
     pub fn exit_code(self) -> u8 {
         match self {
             ErrorKind::Usage => 2,
@@ -60,7 +60,7 @@ impl ErrorKind {
     }
 }
 
-/// What was asked for and is not there: where the rest can be seen.
+/// The thing that was asked for and is not there: where the rest can be seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Missing {
@@ -78,7 +78,7 @@ pub enum Missing {
     },
 }
 
-/// A path for a message: a very long one is cut in its middle.
+/// Returns a path for a message: a very long one is cut in its middle.
 pub(crate) fn shown(path: &str) -> std::borrow::Cow<'_, str> {
     const SIDE: usize = 300;
     if path.len() <= 2 * SIDE + 3 {
@@ -112,7 +112,7 @@ impl Error {
         Error(Box::new(Inner { kind, what, content, pack, bad_data: false, missing, source }))
     }
 
-    /// Bytes came, and are not what was stored: asked for again, they may be.
+    /// Makes the error for bytes that are not what was stored: asked for again, they may be.
     pub(crate) fn bad_data(what: impl Into<String>) -> Self {
         let mut e = Error::new(ErrorKind::Corrupt, what);
         e.0.bad_data = true;
@@ -136,7 +136,7 @@ impl Error {
         e
     }
 
-    /// A storage that could not even be connected to: what is wrong with its settings is usage.
+    /// Makes the error for a storage that could not even be connected to: what is wrong with its settings is usage.
     pub fn from_storage(error: BlobError, what: impl Into<String>) -> Self {
         let kind = match error.kind() {
             BlobErrorKind::NotFound | BlobErrorKind::NoPlace => ErrorKind::NoRepository,
@@ -147,7 +147,7 @@ impl Error {
         Error::new(kind, what).because(error)
     }
 
-    /// A failed storage request; what it means for the repository depends on what was read.
+    /// Makes the error for a failed storage request; what it means for the repository depends on what was read.
     pub(crate) fn storage(error: BlobError, what: impl Into<String>) -> Self {
         let kind = match error.kind() {
             BlobErrorKind::NotFound | BlobErrorKind::Truncated | BlobErrorKind::Damaged => ErrorKind::Corrupt,
@@ -183,7 +183,7 @@ impl Error {
         Error::new(ErrorKind::Internal, what)
     }
 
-    /// A copy of the error, for another entry that has the same cause.
+    /// Returns a copy of the error, for another entry that has the same cause.
     pub(crate) fn again(&self) -> Self {
         let Inner { kind, what, content, pack, bad_data, missing, source } = &*self.0;
         let source = source.as_ref().map(|s| s.to_string().into());
@@ -205,27 +205,27 @@ impl Error {
         chain.any(|e| e.downcast_ref::<BlobError>().is_some_and(|e| e.kind() == kind))
     }
 
-    /// The class of the error.
+    /// Returns the class of the error.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// What is not there, where something else is that can be looked at.
+    /// Returns what is not there, where something else is that can be looked at.
     pub fn missing(&self) -> Option<&Missing> {
         self.0.missing.as_ref()
     }
 
-    /// The content that could not be read.
+    /// Returns the content that could not be read.
     pub fn content(&self) -> Option<&ContentId> {
         self.0.content.as_ref()
     }
 
-    /// The blob that could not be read.
+    /// Returns the blob that could not be read.
     pub fn pack(&self) -> Option<&BlobId> {
         self.0.pack.as_ref()
     }
 
-    /// The whole chain on one line, outermost first.
+    /// Returns the whole chain on one line, outermost first.
     pub fn chain(&self) -> String {
         let mut text = self.to_string();
         let mut next = std::error::Error::source(self);

@@ -105,7 +105,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// The name in lower case, as events have it: `re-reading`.
+    /// Returns the name in lower case, as events have it: `re-reading`.
     pub fn name(self) -> &'static str {
         match self {
             Phase::Opening => "opening",
@@ -159,7 +159,7 @@ impl Pace {
     /// What the rate looks back at.
     const SPAN: Duration = Duration::from_secs(10);
 
-    /// Bytes per second, now that `bytes` are done.
+    /// Returns the bytes per second, now that `bytes` are done.
     pub(crate) fn rate(&mut self, now: Instant, bytes: u64) -> u64 {
         self.0.push_back((now, bytes));
         while self.0.get(1).is_some_and(|(then, _)| now.duration_since(*then) >= Self::SPAN) {
@@ -227,7 +227,7 @@ impl Flag {
 }
 
 impl Cancel {
-    /// A flag that is not set.
+    /// Makes a flag that is not set.
     pub fn new() -> Self {
         Cancel::default()
     }

@@ -51,6 +51,9 @@ const DAY_NS: u64 = 86_400_000_000_000;
 
 impl BlobCfg {
     /// Reads the settings from the decrypted JSON.
+    ///
+    /// # Errors
+    /// [`Error::Json`], [`Error::Retention`].
     pub fn parse(json: &[u8]) -> Result<Self, Error> {
         // both fields are optional: the usual spelling cannot be told from their absence
         let json = repaired(json, &["retentionMode", "retentionPeriod"]);

@@ -20,6 +20,9 @@ pub struct BadName {
 
 impl EntryName {
     /// Checks the name.
+    ///
+    /// # Errors
+    /// [`BadName`], with the reason.
     pub fn parse(text: &str) -> Result<Self, BadName> {
         let reason = match text {
             "" => "it is empty",

@@ -24,6 +24,9 @@ pub struct BlobId(Arc<str>);
 
 impl BlobId {
     /// Reads a name: checks the characters and the length.
+    ///
+    /// # Errors
+    /// [`InvalidId`] for any other text.
     pub fn parse(text: &str) -> Result<Self, InvalidId> {
         let ok =
             !text.is_empty() && text.len() <= 512 && text.bytes().all(|b| b.is_ascii_graphic() && b != b'/');
@@ -67,6 +70,9 @@ impl ContentId {
     pub const MAX_HASH: usize = 32;
 
     /// Makes an ID from a prefix letter (0 = none) and 1…32 hash bytes.
+    ///
+    /// # Errors
+    /// [`InvalidId`] for any other prefix or length.
     pub fn new(prefix: u8, hash: &[u8]) -> Result<Self, InvalidId> {
         let bad = || InvalidId::new("a content ID", &hex::encode(hash));
         if !(prefix == 0 || (b'g'..=b'z').contains(&prefix)) || hash.is_empty() {
@@ -79,6 +85,9 @@ impl ContentId {
     }
 
     /// Reads an ID from the binary key of an index file: a prefix byte (0 = none), then the hash (§4.1).
+    ///
+    /// # Errors
+    /// [`InvalidId`] for any other key.
     pub fn from_key(key: &[u8]) -> Result<Self, InvalidId> {
         match key.split_first() {
             Some((&prefix, hash)) => Self::new(prefix, hash),
@@ -87,6 +96,9 @@ impl ContentId {
     }
 
     /// Reads an ID from text: an optional letter `g`…`z` (exactly when the length is odd), then hex.
+    ///
+    /// # Errors
+    /// [`InvalidId`] for any other text.
     pub fn parse(text: &str) -> Result<Self, InvalidId> {
         let bad = || InvalidId::new("a content ID", text);
         let (prefix, digits) = match text.as_bytes() {
@@ -169,6 +181,9 @@ impl ObjectId {
 
     /// Reads an ID from text: any number of `I`, an optional `Z`, an optional `D`, a content ID. The empty text and `I`
     /// with `Z` are refused.
+    ///
+    /// # Errors
+    /// [`InvalidId`] for any other text.
     pub fn parse(text: &str) -> Result<Self, InvalidId> {
         let bad = || InvalidId::new("an object ID", text);
         let after_i = text.trim_start_matches('I');
@@ -237,6 +252,9 @@ pub struct ManifestId(Arc<str>);
 
 impl ManifestId {
     /// Reads an ID: any non-empty lower-case hex text of at most 64 digits.
+    ///
+    /// # Errors
+    /// [`InvalidId`] for any other text.
     pub fn parse(text: &str) -> Result<Self, InvalidId> {
         let ok =
             (1..=64).contains(&text.len()) && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));

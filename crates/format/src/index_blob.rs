@@ -49,6 +49,9 @@ struct RawBlob<'a> {
 }
 
 /// Returns the iv of an encrypted blob: the last 32 characters before the first dash, from hex (§3.3).
+///
+/// # Errors
+/// [`Error::NoIv`].
 pub fn blob_iv(blob: &BlobId) -> Result<[u8; 16], Error> {
     let stem = blob.as_str().split('-').next().unwrap_or_default();
     let mut iv = [0; 16];
@@ -66,6 +69,9 @@ pub fn has_iv(blob: &BlobId) -> bool {
 
 impl CompactionLog {
     /// Reads a log from the decrypted bytes of an `m` blob.
+    ///
+    /// # Errors
+    /// [`Error::Log`].
     pub fn parse(json: &[u8]) -> Result<Self, Error> {
         let names = |blobs: Option<Vec<RawBlob<'_>>>| {
             blobs.into_iter().flatten().map(|b| b.id.0.into_owned()).collect()

@@ -64,6 +64,9 @@ struct RawManifest<'a> {
 
 impl Manifests {
     /// Adds all manifests of one content (gunzipped).
+    ///
+    /// # Errors
+    /// [`Error::Json`]; the first [`Error::Entry`], while all other manifests are added.
     pub fn add(&mut self, json: &[u8]) -> Result<(), Error> {
         let mut scanner = ManifestScanner::new();
         let mut first_error = None;
@@ -110,6 +113,9 @@ impl ManifestScanner {
     }
 
     /// Takes the next bytes and hands every manifest that ends in them to `each`.
+    ///
+    /// # Errors
+    /// When the bytes are not the JSON that they should be; a manifest that does not parse is an `Err` of its own.
     pub fn push(
         &mut self,
         chunk: &[u8],
@@ -124,6 +130,9 @@ impl ManifestScanner {
     }
 
     /// Checks that the content has ended.
+    ///
+    /// # Errors
+    /// When it has not.
     pub fn finish(self) -> Result<(), json_array::Error> {
         self.0.finish()
     }

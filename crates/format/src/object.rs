@@ -78,6 +78,9 @@ impl SeekTableScanner {
     }
 
     /// Takes the next bytes and hands every entry that ends in them to `each`, empty parts too.
+    ///
+    /// # Errors
+    /// [`Error::Json`], [`Error::Stream`], [`Error::Entry`], [`Error::NotContiguous`].
     pub fn push(&mut self, chunk: &[u8], mut each: impl FnMut(IndirectEntry)) -> Result<(), Error> {
         let (seen_stream, total) = (&mut self.seen_stream, &mut self.total);
         self.array.push(chunk, |piece| {
@@ -109,6 +112,9 @@ impl SeekTableScanner {
     }
 
     /// Ends the scan: the table must have ended and have been one; returns the length of the whole object in bytes.
+    ///
+    /// # Errors
+    /// [`Error::Json`] when the table has not ended, [`Error::Stream`] when it was none.
     pub fn finish(self) -> Result<u64, Error> {
         self.array.finish()?;
         if self.seen_stream { Ok(self.total) } else { Err(Error::Stream { found: String::new() }) }

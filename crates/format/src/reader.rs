@@ -36,6 +36,9 @@ impl<'a> Cursor<'a> {
     }
 
     /// Reads the next `n` bytes.
+    ///
+    /// # Errors
+    /// [`EndOfData`] when fewer are left.
     pub fn bytes(&mut self, n: usize) -> Result<&'a [u8], EndOfData> {
         let end = EndOfData { offset: self.offset, wanted: n, available: self.rest().len() };
         let taken = self.rest().get(..n).ok_or(end)?;
@@ -44,6 +47,9 @@ impl<'a> Cursor<'a> {
     }
 
     /// Reads the next `N` bytes as an array.
+    ///
+    /// # Errors
+    /// [`EndOfData`] when fewer are left.
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], EndOfData> {
         let mut out = [0; N];
         out.copy_from_slice(self.bytes(N)?);

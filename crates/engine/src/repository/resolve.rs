@@ -265,6 +265,9 @@ impl Repository {
     }
 
     /// Calls `each` for every entry of a directory, in stored order; unusable entries are skipped.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] when its contents cannot be read or are no directory; a storage's errors as they are.
     pub async fn for_each_entry(&self, directory: &Entry, each: impl FnMut(Entry)) -> Result<()> {
         let object = directory
             .object

@@ -139,7 +139,7 @@ impl Consent {
         Consent(Arc::new(answer))
     }
 
-    /// What the answer is for this deletion.
+    /// Returns the answer for this deletion.
     pub(crate) fn ask(&self, deletion: &Deletion) -> bool {
         (self.0)(deletion)
     }
@@ -301,7 +301,7 @@ pub struct VerifyOptions {
 }
 
 impl VerifyOptions {
-    /// The options of a run that only reads.
+    /// Returns the options of a run that only reads.
     pub(super) fn of_a_run(&self) -> RestoreOptions {
         let defaults = RestoreOptions::default();
         RestoreOptions {

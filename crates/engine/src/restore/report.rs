@@ -28,7 +28,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// What ended a whole run.
+    /// Makes the failure that ended a whole run.
     pub(crate) fn of_a_run(e: &Error) -> Self {
         let (path, message) = (String::new(), e.chain());
         Failure { path, kind: e.kind(), message, mixed: false, differs: Vec::new() }
@@ -173,12 +173,12 @@ pub struct Planned {
 }
 
 impl Report {
-    /// An empty report of a verification, to [`add`](Self::add) others to.
+    /// Makes an empty report of a verification, to [`add`](Self::add) others to.
     pub fn of_verification() -> Self {
         Report { verification: true, ..Report::default() }
     }
 
-    /// How a program ends that did this and nothing else; `None`: complete.
+    /// Returns how a program ends that did this and nothing else; `None`: complete.
     ///
     /// [`ErrorKind::Incomplete`] means that something was restored or found right beside what failed, or that an extra
     /// could not be removed. A run that was to stop at the first failure ends as that failure, and so does one where
@@ -252,7 +252,7 @@ impl Report {
         self.failed == 0 && !self.cancelled && self.fatal.is_none()
     }
 
-    /// The first failures; [`Report::failed`] counts all.
+    /// Returns the first failures; [`Report::failed`] counts all.
     pub fn failures(&self) -> &[Failure] {
         &self.failures
     }

@@ -64,6 +64,9 @@ impl DirectoryScanner {
     ///
     /// Names may repeat; no order is promised. An entry that does not parse is an `Err` of its own. After an
     /// error of `push` the object is not a directory, and nothing more can be learned from it.
+    ///
+    /// # Errors
+    /// [`Error::Json`], [`Error::Stream`], [`Error::NoEntries`], [`Error::Summary`].
     pub fn push(
         &mut self,
         chunk: &[u8],
@@ -94,6 +97,9 @@ impl DirectoryScanner {
     }
 
     /// Ends the scan: the object must have ended and have been a directory; returns its summary.
+    ///
+    /// # Errors
+    /// [`Error::Json`] when the object has not ended, [`Error::Stream`] when it was no directory.
     pub fn finish(self) -> Result<Option<DirectorySummary>, Error> {
         self.array.finish()?;
         if self.seen_stream { Ok(self.summary) } else { Err(Error::Stream { found: String::new() }) }
@@ -102,6 +108,9 @@ impl DirectoryScanner {
 
 impl Entry {
     /// Parses an entry: an element of `entries`, or the `rootEntry` of a snapshot.
+    ///
+    /// # Errors
+    /// [`EntryError`] when the entry cannot be used.
     pub fn from_json(json: &[u8]) -> Result<Self, EntryError> {
         RawEntry::parse_entry(json)
     }

@@ -12,6 +12,9 @@ const KNOWN_FEATURES: [&str; 2] = ["index-v1", "index-v2"];
 
 impl FormatBlob {
     /// Reads the format blob from the bytes of `kopia.repository`.
+    ///
+    /// # Errors
+    /// [`Error`], which says what of the document cannot be used.
     pub fn parse(data: &[u8]) -> Result<Self, Error> {
         raw::parse_format_blob(data)
     }
@@ -19,6 +22,9 @@ impl FormatBlob {
 
 impl RepositoryConfig {
     /// Reads the configuration from the decrypted JSON.
+    ///
+    /// # Errors
+    /// [`Error`], which says what of the document cannot be used.
     pub fn parse(json: &[u8]) -> Result<Self, Error> {
         raw::parse_config(json)
     }

@@ -39,6 +39,9 @@ impl<'a> IndexFile<'a> {
     ///
     /// `v1_overhead` is what the cipher adds to a content in bytes (28): layout 1 does not store the original
     /// length (§4.2).
+    ///
+    /// # Errors
+    /// [`Error`] when a header or section does not fit.
     pub fn parse(data: &'a [u8], v1_overhead: u32) -> Result<Self, Error> {
         let layout = match data.first() {
             Some(1) => Layout::V1(v1::File::parse(data, v1_overhead)?),
@@ -71,6 +74,9 @@ impl<'a> IndexFile<'a> {
     }
 
     /// Returns the entry with this number, in key order.
+    ///
+    /// # Errors
+    /// [`Error::NoEntry`], or what is wrong with the entry.
     pub fn entry(&self, number: usize) -> Result<RawIndexEntry<'a>, Error> {
         match &self.layout {
             Layout::V1(file) => file.decode(file.entries.get(number)?),
@@ -84,6 +90,9 @@ impl<'a> IndexFile<'a> {
     }
 
     /// Returns the name of a pack. The text is foreign: check it with [`crate::BlobId::parse`].
+    ///
+    /// # Errors
+    /// [`Error`] when the name lies outside the file or is no text.
     pub fn pack_name(&self, pack: PackRef) -> Result<&'a str, Error> {
         match &self.layout {
             Layout::V1(file) => file.pack_name(pack),
@@ -112,6 +121,9 @@ pub struct PackMemo<T> {
 
 impl<T: Copy> PackMemo<T> {
     /// Returns the value of `pack`, made by `intern` from the name when it is met first.
+    ///
+    /// # Errors
+    /// Those of [`IndexFile::pack_name`] and of `intern`.
     pub fn get<E: From<Error>>(
         &mut self,
         file: &IndexFile<'_>,
