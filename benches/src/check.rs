@@ -1,4 +1,4 @@
-//! Whether a restored tree is the source tree: names, kinds, modes, owners, times, links and every byte.
+//! Checks that a restored tree is the source tree: names, kinds, modes, owners, times, links and every byte.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;

@@ -131,7 +131,7 @@ fn line(program: &str, sample: &Sample) -> serde_json::Value {
     line
 }
 
-/// What was measured, in one line: `fresh: small, tmpfs to ext4, synced; 5 runs each`.
+/// Returns what was measured, in one line: `fresh: small, tmpfs to ext4, synced; 5 runs each`.
 pub(crate) fn title(args: &Args) -> Result<String> {
     let mut what = match args.scenario {
         Scenario::Fresh => "fresh",

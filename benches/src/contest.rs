@@ -1,4 +1,4 @@
-//! One corpus, all programs that take part in a scenario, and the conditions of each run.
+//! Runs all programs that take part in a scenario on one corpus, each under the same conditions.
 
 use std::cell::Cell;
 use std::ffi::OsString;
@@ -101,7 +101,7 @@ impl<'a> Contest<'a> {
         Ok(())
     }
 
-    /// One run under equal conditions, its result checked.
+    /// Makes a run under equal conditions, and checks its result.
     pub(crate) fn run(&self, program: &Program, number: usize, round: usize) -> Result<Sample> {
         let args = self.args;
         let in_place = args.scenario == Scenario::InPlace;
@@ -146,7 +146,8 @@ impl<'a> Contest<'a> {
         Ok(rustix::fs::syncfs(fs::File::open(target)?)?)
     }
 
-    /// The environment of one run: no configuration and no cache of an earlier one, and nothing left to be written.
+    /// Prepares the environment of one run: no configuration and no cache of an earlier one, and nothing left to be
+    /// written.
     ///
     /// The homes of earlier runs stay where they are: creating files is slow on ext4 for minutes after many were removed.
     pub(crate) fn fresh(&self) -> Result<Vec<(String, OsString)>> {

@@ -28,17 +28,17 @@ const DAYS: u64 = 100;
 pub(crate) enum Kind {
     /// Lognormal around 4 KiB, half compressible, zstd.
     SmallFiles,
-    /// One compressible file, zstd.
+    /// A compressible file, zstd.
     BigFile,
-    /// One file of which every second 64 KiB compresses, zstd.
+    /// A file of which every second 64 KiB compresses, zstd.
     BigFileHalf,
-    /// One file of noise, not compressed.
+    /// A file of noise, not compressed.
     BigFileNoise,
     /// All files in one directory.
     Wide,
     /// Distinct tiny files, ten to a directory.
     Deep,
-    /// One tiny source per index blob.
+    /// A tiny source for each index blob.
     ManyIndexes,
     /// Thousandths of a small server's volume of 2 GB.
     Mixed,

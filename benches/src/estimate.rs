@@ -1,4 +1,4 @@
-//! What a dry run foresees beside what the restore then takes, round after round.
+//! Compares what a dry run foresees with what the restore then takes, round after round.
 
 use std::fs;
 
@@ -98,7 +98,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// The report of a run, and its wall time.
+/// Returns the report of a run, and its wall time.
 fn report(
     contest: &Contest<'_>,
     script: &str,

@@ -1,4 +1,5 @@
-//! Many movers at once on one S3 server behind a link, as a rebuilt cluster starts them; beside as many stock movers.
+//! Runs many movers at once on one S3 server behind a link, as a rebuilt cluster starts them; beside as many stock
+//! movers.
 
 use std::ffi::OsString;
 use std::fs;
@@ -98,7 +99,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// All at once, each with a volume, a cache and a home of its own; every volume is compared with the source.
+/// Runs all at once, each with a volume, a cache and a home of its own; every volume is compared with the source.
 fn fleet(args: &Args, dir: &Path, corpus: &Path, name: &str, script: &str) -> Result<Fleet> {
     let remote = Remote::start(&S3Args::far(&args.rtt)?, corpus, dir)?;
     let places: Vec<PathBuf> = (0..args.movers).map(|number| dir.join(format!("{name}-{number}"))).collect();
@@ -131,7 +132,7 @@ fn fleet(args: &Args, dir: &Path, corpus: &Path, name: &str, script: &str) -> Re
     Ok(Fleet { seconds, runs, traffic })
 }
 
-/// As the operator starts a restore job.
+/// Returns the environment that the operator gives a restore job.
 fn environment(dir: &Path, place: &Path, remote: &Remote) -> Vec<(String, OsString)> {
     let mut environment = stock::environment(dir, place);
     let own: [(&str, OsString); 8] = [

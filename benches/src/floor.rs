@@ -188,7 +188,7 @@ impl Decoding {
         if self.compressed { "decrypt AES-GCM, decompress zstd" } else { "decrypt AES-GCM" }
     }
 
-    /// One file of so many bytes. The copy of the stored bytes stands for reading them.
+    /// Writes a file of so many bytes. The copy of the stored bytes stands for reading them.
     fn write(&self, path: &Path, bytes: u64, threads: usize) -> Result<()> {
         let parent = directory(path.parent().context("no parent")?)?;
         let file = create(parent.as_fd(), path.file_name().and_then(|n| n.to_str()).context("no name")?)?;
@@ -234,7 +234,7 @@ fn on_threads(threads: usize, work: impl Fn() -> Result<()> + Sync) -> Result<()
     })
 }
 
-/// The first bytes of the corpus, as long as a content; a short corpus repeats.
+/// Returns the first bytes of the corpus, as long as a content; a short corpus repeats.
 fn beginning(source: &Path) -> Result<Vec<u8>> {
     let (mut bytes, files) = (Vec::with_capacity(CHUNK), files(source)?);
     for path in files.iter().cycle().take(CHUNK) {

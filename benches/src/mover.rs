@@ -78,7 +78,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// One run onto an empty volume with an empty cache, its result checked.
+/// Makes a run onto an empty volume with an empty cache, and checks its result.
 fn restore(args: &Args, dir: &Path, corpus: &Path, script: &str, repository: &Path) -> Result<Run> {
     let (volume, cache) = (dir.join("volume"), dir.join("cache"));
     for folder in [&volume, &cache] {

@@ -1,4 +1,4 @@
-//! One whole process, with the operating system's own accounting.
+//! Runs a whole process, with the operating system's own accounting.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -8,13 +8,13 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
-/// One run of one program.
+/// The costs of a run of a program.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Run {
     pub(crate) seconds: f64,
     /// User and system time of the process and its children.
     pub(crate) cpu: f64,
-    /// Of its largest process.
+    /// Memory of the largest process at its peak, in MiB.
     pub(crate) peak_mib: f64,
 }
 
@@ -54,14 +54,14 @@ pub(crate) fn timed(
     Ok(Run { seconds, cpu: user + system, peak_mib: peak / 1024.0 })
 }
 
-/// The middle one; of an even number the upper.
+/// Returns the middle value; of an even number the upper.
 pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(0.0)
 }
 
-/// All files below, links not followed.
+/// Returns all files below, links not followed.
 pub(crate) fn files(root: &Path) -> Result<Vec<std::path::PathBuf>> {
     let (mut found, mut stack) = (Vec::new(), vec![root.to_owned()]);
     while let Some(directory) = stack.pop() {

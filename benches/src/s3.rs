@@ -28,7 +28,7 @@ pub(crate) struct S3Args {
 }
 
 impl S3Args {
-    /// A link of this round trip time, as fast as the machine.
+    /// Makes a link of this round trip time, as fast as the machine.
     pub(crate) fn far(rtt: &str) -> Result<Self> {
         let rtt = duration(rtt).map_err(anyhow::Error::msg)?;
         Ok(S3Args { s3: true, rtt, per_connection: None, tls: false })
@@ -75,17 +75,17 @@ impl Remote {
         Ok(Remote { far, ca: ca.transpose()?, _runtime: runtime })
     }
 
-    /// `127.0.0.1:port`
+    /// Returns the server's address: `127.0.0.1:port`.
     pub(crate) fn endpoint(&self) -> &str {
         &self.far.endpoint
     }
 
-    /// What went over the link since the last call.
+    /// Returns what went over the link since the last call.
     pub(crate) fn take_traffic(&self) -> Traffic {
         self.far.take_traffic()
     }
 
-    /// What the programs need to know to find their buckets.
+    /// Returns what the programs need to know to find their buckets.
     pub(crate) fn environment(&self) -> Result<Vec<(String, OsString)>> {
         let scheme = if self.ca.is_some() { "https" } else { "http" };
         let endpoint = format!("{scheme}://{}", self.far.endpoint);

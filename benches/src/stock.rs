@@ -25,7 +25,8 @@ pub(crate) fn copy(repository: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What a restore job is given, beside its repository: `dir` has the programs, `place` the volume and the cache.
+/// Returns what a restore job is given, beside its repository: `dir` has the programs, `place` the volume and the
+/// cache.
 pub(crate) fn environment(dir: &Path, place: &Path) -> Vec<(String, OsString)> {
     let mut path = dir.join("bin").into_os_string();
     path.push(":");

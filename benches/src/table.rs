@@ -9,14 +9,15 @@ use rekopia_testkit::server::delay::Traffic;
 
 use crate::process::{Run, median};
 
-/// One run and what it asked of the server, if there was one.
+/// A run and what it asked of the server, if there was one.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sample {
     pub(crate) run: Run,
     pub(crate) traffic: Option<Traffic>,
 }
 
-/// A heading and a line for each program, the first is ours: medians of everything but the peak, which is the largest.
+/// Makes a heading and a line for each program, the first is ours: medians of everything but the peak, which is the
+/// largest.
 pub(crate) fn comparison(title: &str, programs: &[(&str, Vec<Sample>)]) -> String {
     let of = |samples: &[Sample], value: fn(&Sample) -> f64| median(samples.iter().map(value));
     let seconds: fn(&Sample) -> f64 = |s| s.run.seconds;

@@ -77,7 +77,7 @@ pub(crate) fn list_kopia() -> String {
     connected(Place::Local, "", "snapshot list --all --json")
 }
 
-/// What runs in a scenario, ours first. Kopia connects in its timed part: what a fresh machine has to do.
+/// Returns what runs in a scenario, ours first. Kopia connects in its timed part: what a fresh machine has to do.
 pub(crate) fn programs(tools: &Tools, wanted: Wanted) -> Vec<Program> {
     let mut all = ours(wanted);
     if tools.kopia.is_some() {

@@ -1,32 +1,32 @@
-//! When each of many restores is done that share one link (pure).
+//! Foresees when each of many restores is done that share one link (pure).
 
-/// One restore.
+/// A restore whose time is foreseen.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Restore {
     /// Seconds before data flows: opening the repository, choosing the snapshot.
     pub opening: f64,
-    /// Bytes that come from the storage.
+    /// Number of bytes that come from the storage.
     pub bytes: u64,
-    /// Seconds of the rest, were it alone.
+    /// Seconds that the rest would take alone.
     pub alone: f64,
 }
 
-/// When each restore begins and ends, in seconds, and when all are done.
+/// The foreseen times: when each restore begins and ends, in seconds, and when all are done.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Forecast {
     /// The restores in the order in which they begin: the longest first, so that none is waited for at the end.
     pub order: Vec<usize>,
     /// Beginning and end of each restore, by its place in the input.
     pub times: Vec<(f64, f64)>,
-    /// When the last one is done.
+    /// Seconds until the last restore is done.
     pub seconds: f64,
 }
 
-/// One that is under way.
+/// A restore that is under way.
 struct Running {
     restore: usize,
     opening: f64,
-    /// What is left of the rest, in seconds that it would take alone.
+    /// Seconds that the rest which is left would take alone.
     left: f64,
 }
 
@@ -76,7 +76,7 @@ pub fn forecast(restores: &[Restore], at_once: usize, link: Option<f64>) -> Fore
     }
 }
 
-/// How fast each goes, as a part of how fast it would go alone.
+/// Returns how fast each restore goes, as a part of how fast it would go alone.
 fn speeds(restores: &[Restore], running: &[Running], link: Option<f64>) -> Vec<f64> {
     let demand = |one: &Running| {
         let of = &restores[one.restore];

@@ -45,7 +45,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Ours where `REKOPIA_LOG` asks for it. Libraries say nothing: what they say in detail holds tokens and bodies.
+/// Starts our log where `REKOPIA_LOG` asks for it. Libraries say nothing: what they say in detail holds tokens and
+/// bodies.
 fn start_log() {
     let asked = std::env::var("REKOPIA_LOG").ok().and_then(|level| level.parse::<LevelFilter>().ok());
     let filter = Targets::new().with_target("rekopia", asked.unwrap_or(LevelFilter::WARN));

@@ -1,4 +1,4 @@
-//! What stands in a cluster may come from anywhere: texts are shown safely.
+//! Shows texts safely: what stands in a cluster may come from anywhere.
 
 /// Makes one line of a text, without control characters and invisible marks, of at most about `most` bytes.
 #[must_use]

@@ -1,4 +1,4 @@
-//! What was seen of a cluster at one moment, and what could not be seen.
+//! Holds what was seen of a cluster at one moment, and what could not be seen.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,18 +20,18 @@ impl<T> Default for Shelf<T> {
 }
 
 impl<T: Object> Shelf<T> {
-    /// The object of this name; the namespace is empty for what belongs to the whole cluster.
+    /// Returns the object of this name; the namespace is empty for what belongs to the whole cluster.
     #[must_use]
     pub fn get(&self, namespace: &str, name: &str) -> Option<&T> {
         self.0.get(namespace)?.get(name)
     }
 
-    /// Those of one namespace, by name.
+    /// Returns the objects of one namespace, by name.
     pub fn of<'a>(&'a self, namespace: &str) -> impl Iterator<Item = &'a T> + use<'a, T> {
         self.0.get(namespace).into_iter().flat_map(BTreeMap::values)
     }
 
-    /// All of them, by namespace and name.
+    /// Returns all objects, by namespace and name.
     pub fn all(&self) -> impl Iterator<Item = &T> {
         self.0.values().flat_map(BTreeMap::values)
     }
@@ -52,12 +52,12 @@ impl<T: Object> Shelf<T> {
         }
     }
 
-    /// Takes all away.
+    /// Takes all objects away.
     pub fn clear(&mut self) {
         self.0.clear();
     }
 
-    /// How many there are.
+    /// Returns how many objects there are.
     #[must_use]
     pub fn count(&self) -> usize {
         self.0.values().map(BTreeMap::len).sum()
@@ -65,7 +65,7 @@ impl<T: Object> Shelf<T> {
 }
 
 impl Unseen {
-    /// Whether it is the operator's own objects of this kind.
+    /// Whether only the operator's own objects of this kind could not be seen.
     #[must_use]
     pub fn is_of_operator(&self, kind: Kind) -> bool {
         self.resource.strip_prefix(kind.plural) == Some(OF_OPERATOR)
@@ -74,19 +74,19 @@ impl Unseen {
 
 /// A kind of objects that a view holds.
 pub trait Seen: Object {
-    /// Those of this kind.
+    /// Returns the objects of this kind.
     fn shelf(view: &mut View) -> &mut Shelf<Self>;
 }
 
-/// What stands behind a kind in [`Unseen::resource`] when only the operator's own objects are meant.
+/// The text behind a kind in [`Unseen::resource`] when only the operator's own objects are meant.
 pub const OF_OPERATOR: &str = " of VolSync's operator";
 
 /// Something that could not be seen, and why.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Unseen {
-    /// As roles name it: `pods`, `pods/log`.
+    /// The name that roles use: `pods`, `pods/log`.
     pub resource: String,
-    /// The API's own sentence.
+    /// The reason, in the API's own sentence.
     pub why: String,
 }
 
@@ -95,14 +95,14 @@ macro_rules! view {
         /// A cluster at one moment.
         #[derive(Debug, Clone, Default)]
         pub struct View {
-            /// When it was seen; ages are counted from here.
+            /// The time when the cluster was seen; ages are counted from here.
             pub now: Timestamp,
             $($(#[$doc])* pub $field: Shelf<$type>,)*
-            /// What could not be seen. A diagnosis must not take it for absent.
+            /// The kinds that could not be seen. A diagnosis must not take it for absent.
             pub unseen: BTreeSet<Unseen>,
             /// API groups that are not installed.
             pub missing_groups: BTreeSet<String>,
-            /// Kinds that have answered, while the others are still waited for.
+            /// The kinds that have answered, while the others are still waited for.
             pub answered: BTreeSet<&'static str>,
             /// Kinds whose newest state is not known at the moment, and why: the last one that was seen stands.
             pub stale: BTreeMap<&'static str, String>,
@@ -171,7 +171,7 @@ view! {
     deployments: Deployment,
     /// Snapshots of volumes.
     snapshots: Snapshot,
-    /// What was said about objects.
+    /// Events: what was said about objects.
     events: Event,
     /// Volumes.
     volumes: Volume,

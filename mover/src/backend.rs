@@ -1,4 +1,4 @@
-//! Which storage: the first that the environment names, in the stock mover's order (contract §2.4, §2.5).
+//! Chooses the storage: the first that the environment names, in the stock mover's order (contract §2.4, §2.5).
 
 use std::path::PathBuf;
 
@@ -94,7 +94,7 @@ fn checked_path(path: &str) -> Result<Settings, String> {
     Err(what.into())
 }
 
-/// The directory that is meant, and how it was said: people write it in several ways, and older images read
+/// Returns the directory that is meant, and how it was said: people write it in several ways, and older images read
 /// `KOPIA_FS_PATH`.
 fn directory<'a>(env: &'a Env, repository: &'a str) -> Option<(&'a str, &'static str)> {
     let said = ["filesystem://", "file://", "filesystem:", "file:"].iter();
@@ -111,7 +111,7 @@ fn directory<'a>(env: &'a Env, repository: &'a str) -> Option<(&'a str, &'static
     }
 }
 
-/// Where two settings name two places, the log says which one counts.
+/// Logs which of two settings counts, where they name two places.
 fn say_which(env: &Env, repository: &str) {
     const NAMES: [&str; 12] = [
         "KOPIA_STRUCTURED_REPOSITORY_CONFIG",
@@ -127,7 +127,7 @@ fn say_which(env: &Env, repository: &str) {
         LATE,
         "KOPIA_FS_PATH",
     ];
-    /// A directory in one of the forms that come last.
+    /// The name of a directory that is given in one of the forms that come last.
     const LATE: &str = "KOPIA_REPOSITORY as a directory";
     let is_stock = repository.starts_with("filesystem:///");
     let bucket = repository.strip_prefix("s3://").map(|rest| rest.split('/').next().unwrap_or(rest));
@@ -155,7 +155,7 @@ fn say_which(env: &Env, repository: &str) {
     }
 }
 
-/// The file with further certificate authorities; the maintenance jobs have a variable of their own for it.
+/// Returns the file with further certificate authorities; the maintenance jobs have a variable of their own for it.
 pub(crate) fn custom_ca(env: &Env) -> Option<PathBuf> {
     env.path("CUSTOM_CA").or_else(|| env.path("KOPIA_CUSTOM_CA")).filter(|ca| ca.is_file())
 }
@@ -268,7 +268,8 @@ fn rclone(env: &Env, remote: &str) -> RcloneSettings {
         .embedded_config(contents)
 }
 
-/// Lower-case letters, digits, `.` and `-`, 3 to 63 of them, alphanumeric at both ends, no address.
+/// Checks a bucket's name: lower-case letters, digits, `.` and `-`, 3 to 63 of them, alphanumeric at both ends, no
+/// address.
 fn checked_bucket(bucket: &str) -> Result<&str, String> {
     let fine = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let bytes = bucket.as_bytes();
@@ -287,7 +288,7 @@ fn checked_bucket(bucket: &str) -> Result<&str, String> {
     Ok(bucket)
 }
 
-/// A folder: runs of `/` collapse, one stands at the end.
+/// Returns a prefix as a folder: runs of `/` collapse, one stands at the end.
 fn prefix(text: &str) -> Result<String, String> {
     let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/');
     if !text.chars().all(fine) || text.contains("..") {
@@ -298,7 +299,7 @@ fn prefix(text: &str) -> Result<String, String> {
     Ok(if parts.is_empty() { String::new() } else { parts.join("/") + "/" })
 }
 
-/// In maintenance jobs such a variable holds the file's contents.
+/// Returns a variable as a path or as a file's contents, which it holds in maintenance jobs.
 fn path_or_contents(value: Option<&str>) -> (String, Secret) {
     match value {
         None => (String::new(), Secret::default()),

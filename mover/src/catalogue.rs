@@ -1,4 +1,4 @@
-//! What a repository holds, source by source, for whoever takes stock.
+//! Reads what a repository holds, source by source, for callers that take stock.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,31 +18,31 @@ use crate::run::{open, wrong_repository};
 use crate::say::one_line;
 use crate::verdict::failure;
 
-/// What a repository holds.
+/// The snapshots that a repository holds, by source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Catalogue {
-    /// Hex of its unique ID.
+    /// The repository's unique ID, in hex.
     pub repository: String,
-    /// By identity: `user@host:/path`.
+    /// The snapshots of each source, by identity: `user@host:/path`.
     pub sources: BTreeMap<String, Backups>,
-    /// Why a newer snapshot may be hidden: a part of the index cannot be read.
+    /// The reason why a newer snapshot may be hidden: a part of the index cannot be read.
     pub doubt: Option<String>,
 }
 
 /// The snapshots of one source.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Backups {
-    /// Complete snapshots.
+    /// Number of complete snapshots.
     pub complete: usize,
-    /// Others: left by backups that did not end.
+    /// Number of other snapshots: left by backups that did not end.
     pub incomplete: usize,
-    /// The newest complete one, which a restore would take.
+    /// The newest complete snapshot, which a restore would take.
     pub newest: Option<Choice>,
-    /// When that one ended, RFC 3339 in UTC.
+    /// The time when the newest snapshot ended, RFC 3339 in UTC.
     pub ended: String,
-    /// Errors that it recorded when it was taken.
+    /// Errors that the newest snapshot recorded when it was taken.
     pub errors: u64,
-    /// The last one before the newest lost most of what the source had; `None`: it did not.
+    /// The last snapshot before the newest lost most of what the source had; `None`: it did not.
     pub fuller: Option<Choice>,
 }
 

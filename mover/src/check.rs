@@ -1,4 +1,4 @@
-//! The mover's `check`, outside of the cluster: what it would do with an application's own settings.
+//! Runs the mover's `check` outside of the cluster: what it would do with an application's own settings.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,17 +17,17 @@ use crate::say::one_line;
 use crate::scratch::Scratch;
 use crate::secrets::Secrets;
 
-/// What a text of a judgement holds at most, in bytes.
+/// Bytes of a text of a judgement at most.
 const LONGEST: usize = 2000;
 
 /// The volume that a restore would fill, taken to be empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Volume {
-    /// How much it can hold, in bytes; `None`: not known, and nothing is said about room.
+    /// The bytes that the volume can hold; `None`: not known, and nothing is said about room.
     pub capacity_bytes: Option<u64>,
 }
 
-/// What the mover would do with the settings of an application, in its own words.
+/// The mover's judgement of an application's settings, in its own words.
 ///
 /// No text holds a secret, a control character or a line break.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,15 +42,15 @@ pub struct Judgement {
     pub lines: Vec<String>,
     /// Hex of the repository's unique ID; `None` when none was opened.
     pub repository: Option<String>,
-    /// Whose snapshots are asked for: `user@host:/path`.
+    /// The identity whose snapshots are asked for: `user@host:/path`.
     pub identity: String,
     /// The snapshot that is chosen, also where it is refused then.
     pub snapshot: Option<Choice>,
     /// Other identities that the message names, the likeliest first.
     pub identities: Vec<String>,
-    /// What does not keep the restore from ending well, and should be known.
+    /// Warnings: what does not keep the restore from ending well, and should be known.
     pub warnings: Vec<String>,
-    /// What a restore of that snapshot would need; `None` where none would begin.
+    /// The needs of a restore of that snapshot; `None` where none would begin.
     pub plan: Option<Plan>,
 }
 
@@ -90,7 +90,7 @@ pub async fn plan(
     judgements
 }
 
-/// A repository, and how long it took to open it.
+/// A repository, and how long it took to open.
 type Opened = (Repository, Duration);
 
 /// Opens the repository of these variables; `None`: each restore is to say itself why it cannot.
@@ -148,7 +148,7 @@ async fn in_scratch(
     }
 }
 
-/// The outcome of a snapshot that does not fit.
+/// Returns the outcome of a snapshot that does not fit.
 fn lack_of_room(chosen: &Choice, capacity: u64) -> Option<Outcome> {
     if chosen.bytes <= capacity {
         return None;
@@ -165,7 +165,7 @@ fn lack_of_room(chosen: &Choice, capacity: u64) -> Option<Outcome> {
 }
 
 impl Judgement {
-    /// How it ended in one line: outcome, exit code, why.
+    /// Returns how the job ended in one line: outcome, exit code, why.
     pub fn sentence(&self) -> String {
         format!("{} (exit {}): {}", self.outcome, self.exit_code, self.message)
     }

@@ -1,4 +1,4 @@
-//! Which snapshot: the one that was asked for, and why there may be none.
+//! Chooses the snapshot that was asked for, or says why there is none.
 
 use rekopia::{Repository, Selection, Snapshot, Snapshots, Source};
 
@@ -9,13 +9,13 @@ use crate::outcome::Outcome;
 use crate::recorded::Recorded;
 use crate::say::{one_line, say};
 
-/// Clocks of several machines differ by less, in nanoseconds.
+/// The difference, in nanoseconds, that clocks of several machines may have.
 const CLOCKS_DIFFER: i64 = 5 * 60 * 1_000_000_000;
 
 /// Identities of the same host or user that are named.
 const RELATED: usize = 5;
 
-/// The snapshot to restore, or why there is none. `warnings` are told with the outcome.
+/// Chooses the snapshot to restore, or says why there is none. `warnings` are told with the outcome.
 pub(crate) fn choose<'a>(
     config: &Config,
     selection: &Selection,
@@ -76,7 +76,7 @@ pub(crate) fn choose<'a>(
     Ok(chosen)
 }
 
-/// Why none of the snapshots of this source is the one that was asked for.
+/// Returns why none of the snapshots of this source is the one that was asked for.
 fn no_match(source: &Source, own: &[&Snapshot]) -> Outcome {
     let complete = own.iter().filter(|s| s.incomplete.is_none() && s.root.is_some()).count();
     if own.iter().all(|s| s.incomplete.is_some()) {
@@ -96,7 +96,7 @@ fn no_match(source: &Source, own: &[&Snapshot]) -> Outcome {
     Outcome::failed(13, "no-such-snapshot", what)
 }
 
-/// A warning of the errors that a snapshot recorded; a refusal, where the settings accept none.
+/// Returns a warning of the errors that a snapshot recorded; a refusal, where the settings accept none.
 fn recorded_errors(config: &Config, chosen: &Snapshot) -> Result<Option<String>, Box<Outcome>> {
     let recorded = Recorded::of(chosen);
     if recorded.count == 0 {
@@ -120,8 +120,8 @@ fn recorded_errors(config: &Config, chosen: &Snapshot) -> Result<Option<String>,
     Ok(Some(what))
 }
 
-/// A healthy repository without this identity: right for a new application, unless somebody else may be meant. `named`
-/// gets the identities that the message names.
+/// Judges a healthy repository without this identity: right for a new application, unless somebody else may be meant.
+/// `named` gets the identities that the message names.
 fn nothing(config: &Config, snapshots: &Snapshots, unique: &str, named: &mut Vec<String>) -> Outcome {
     let source = &config.source;
     let misses = identity::misses(snapshots.all(), source);

@@ -1,4 +1,4 @@
-//! Checked configuration; every error names the variable.
+//! Checks the configuration; every error names the variable.
 
 use std::path::{Path, PathBuf};
 
@@ -10,21 +10,21 @@ use crate::say::say;
 use crate::settings::Settings;
 use crate::{arguments, backend};
 
-/// What is asked for.
+/// The operation that is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operation {
-    /// Fill the volume.
+    /// A restore that fills the volume.
     Restore,
-    /// Say what a restore would do.
+    /// A check that says what a restore would do.
     Check,
-    /// The stock script's.
+    /// A backup by the stock script.
     Backup,
-    /// The stock script's.
+    /// Maintenance by the stock script.
     Maintenance,
 }
 
 impl Operation {
-    /// As in the log's summary.
+    /// Returns the operation's name in the log's summary.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Operation::Restore => "restore",
@@ -37,29 +37,29 @@ impl Operation {
 
 /// A checked environment.
 pub(crate) struct Config {
-    /// What is asked for.
+    /// The operation that is asked for.
     pub(crate) operation: Operation,
-    /// Where the repository is.
+    /// The storage that the repository is in.
     pub(crate) storage: rekopia_blob::Settings,
-    /// Trimmed, as Kopia trims it.
+    /// The password, trimmed as Kopia trims it.
     pub(crate) password: Password,
-    /// As it is, where that is another.
+    /// The password as it is, where that is another.
     pub(crate) raw_password: Option<Password>,
-    /// Whose snapshots.
+    /// The source whose snapshots are asked for.
     pub(crate) source: Source,
-    /// Which of them.
+    /// The snapshots of the source that may be chosen.
     pub(crate) selection: Selection,
-    /// Whether the user asked for one in particular.
+    /// Whether the user asked for one snapshot in particular.
     pub(crate) chosen_by_user: bool,
-    /// The volume.
+    /// The folder of the volume.
     pub(crate) data_dir: PathBuf,
-    /// For an index that does not fit in memory.
+    /// The folder for an index that does not fit in memory.
     pub(crate) cache_dir: Option<PathBuf>,
-    /// How to restore.
+    /// The options of the restore.
     pub(crate) options: RestoreOptions,
-    /// What the policy may do.
+    /// The settings of the policy.
     pub(crate) settings: Settings,
-    /// The stock mover's script, for what is not ours.
+    /// The stock mover's script, for operations that are not ours.
     pub(crate) stock_entry: PathBuf,
     /// The arguments as they came.
     pub(crate) arguments: Vec<String>,
@@ -122,7 +122,7 @@ impl Config {
     }
 }
 
-/// Whose snapshots are asked for; a part that is not set is empty.
+/// Returns the source whose snapshots are asked for; a part that is not set is empty.
 pub(crate) fn source(env: &Env) -> Source {
     let text = |name: &str| env.text(name).unwrap_or_default().to_owned();
     Source {
@@ -132,7 +132,7 @@ pub(crate) fn source(env: &Env) -> Source {
     }
 }
 
-/// How to restore, before the arguments say more.
+/// Returns how to restore, before the arguments say more.
 fn options(env: &Env, settings: &Settings, operation: Operation) -> RestoreOptions {
     let restores = operation == Operation::Restore;
     RestoreOptions::default()
@@ -140,20 +140,21 @@ fn options(env: &Env, settings: &Settings, operation: Operation) -> RestoreOptio
         .memory_bytes(settings.memory.unwrap_or_else(rekopia::memory_bytes))
         .parallel(settings.parallel.unwrap_or(0).into())
         .verify(settings.verify)
-        // Of what is not restored there is none.
+        // A check restores nothing, and so has no receipt.
         .receipt(if restores { settings.receipt.clone() } else { Receipting::Off })
         .max_delete(settings.max_delete)
         .delete_first(settings.delete_first)
         .dry_run(operation == Operation::Check)
 }
 
-/// The files of further certificate authorities.
+/// Returns the files of further certificate authorities.
 fn authorities(env: &Env) -> Result<Vec<PathBuf>, String> {
     let named = ["CUSTOM_CA", "KOPIA_CUSTOM_CA"].into_iter().filter_map(|name| Some((name, env.path(name)?)));
     named.map(|(name, ca)| check_authority(name, &ca).map(|()| ca)).collect()
 }
 
-/// A missing file is only warned of, as the stock mover does without it; one that says nothing is a mistake.
+/// Checks a file of authorities: a missing one is only warned of, as the stock mover does without it; one that says
+/// nothing is a mistake.
 fn check_authority(name: &str, ca: &Path) -> Result<(), String> {
     match std::fs::read_to_string(ca) {
         Ok(text) if text.contains("-----BEGIN CERTIFICATE-----") => Ok(()),
@@ -167,7 +168,8 @@ fn check_authority(name: &str, ca: &Path) -> Result<(), String> {
     }
 }
 
-/// `DIRECTION` first, then the argument, as the stock script does; but nothing asked is a mistake, not a success.
+/// Returns the operation: of `DIRECTION` first, then of the argument, as the stock script does; but nothing asked is a
+/// mistake, not a success.
 pub(crate) fn operation(env: &Env, arguments: &[String]) -> Result<Operation, String> {
     match env.text("DIRECTION") {
         Some("source") => return Ok(Operation::Backup),

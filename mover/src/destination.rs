@@ -1,4 +1,4 @@
-//! From a ReplicationDestination and its Secret to the variables of its restore job, as the operator makes them.
+//! Makes the variables of a restore job from a ReplicationDestination and its Secret, as the operator does.
 //!
 //! The contract's §2 and §4.3, restated as code; the captured Jobs hold it.
 
@@ -34,7 +34,7 @@ const MOUNTED_KEYS: [(&str, &str); 3] = [
     ("SFTP_KEY_FILE", "/credentials/sftp_key"),
 ];
 
-/// Where the file of `customCA` is mounted.
+/// The path where the file of `customCA` is mounted.
 const CUSTOM_CA: &str = "/customCA/ca.crt";
 
 /// The cache's size where the object says none, in bytes.
@@ -160,7 +160,8 @@ impl Destination {
         if named.is_empty() { &self.namespace } else { named }
     }
 
-    /// User and host: those that are given, else made of the source's name and namespace, else of the object's own.
+    /// Returns user and host: those that are given, else made of the source's name and namespace, else of the object's
+    /// own.
     fn identity(&self) -> (String, String) {
         if let (Some(user), Some(host)) = (&self.spec.username, &self.spec.hostname) {
             return (user.clone(), host.clone());
@@ -173,13 +174,14 @@ impl Destination {
         (username(name), hostname(namespace, name))
     }
 
-    /// The mount path of the first claim among the mover's volumes: the repository is there, whatever the Secret says.
+    /// Returns the mount path of the first claim among the mover's volumes: the repository is there, whatever the
+    /// Secret says.
     fn claim(&self) -> Option<&str> {
         let is_claim = |volume: &&MoverVolume| volume.volume_source.contains_key("persistentVolumeClaim");
         Some(self.spec.mover_volumes.iter().find(is_claim)?.mount_path.as_str())
     }
 
-    /// What the members say that a restore reads.
+    /// Puts the variables that the members say and a restore reads.
     fn restore_variables(&self, put: &mut impl FnMut(&str, String)) {
         let spec = &self.spec;
         if let Some(claim) = self.claim() {
@@ -215,7 +217,7 @@ impl Destination {
         }
     }
 
-    /// What only the stock mover reads: its cache and its policies.
+    /// Puts the variables that only the stock mover reads: its cache and its policies.
     fn stock_variables(&self, put: &mut impl FnMut(&str, String)) {
         let spec = &self.spec;
         let capacity = spec.cache_capacity.as_ref().and_then(quantity);
@@ -259,7 +261,7 @@ pub fn backup_identity(namespace: &str, name: &str, spec_kopia: &Value) -> Strin
     format!("{user}@{host}:{}", text("sourcePathOverride").unwrap_or("/data"))
 }
 
-/// A document in which a member that is null is one that is not there.
+/// Returns a document in which a member that is null is one that is not there.
 fn without_nulls(value: Value) -> Value {
     match value {
         Value::Object(members) => {

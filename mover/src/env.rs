@@ -1,4 +1,4 @@
-//! The environment as it arrived: names and texts, nothing understood yet (contract §2).
+//! Holds the environment as it arrived: names and texts, nothing understood yet (contract §2).
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -66,12 +66,12 @@ const TEXT: &[&str] = &["KOPIA_MANUAL_CONFIG", "KOPIA_STRUCTURED_REPOSITORY_CONF
 #[derive(Clone, Default)]
 pub(crate) struct Env {
     variables: BTreeMap<String, String>,
-    /// Around whose values something was dropped.
+    /// Names of variables around whose values something was dropped.
     trimmed: Vec<String>,
 }
 
 impl Env {
-    /// This process's own. A value that is not UTF-8 counts as not set.
+    /// Returns this process's own environment. A value that is not UTF-8 counts as not set.
     pub(crate) fn of_process() -> Self {
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
@@ -79,7 +79,8 @@ impl Env {
         Env::new(std::env::vars_os().filter_map(text).collect())
     }
 
-    /// Values as people paste them → values as they are meant. Passwords and texts of several lines stay as they are.
+    /// Makes values as they are meant of values as people paste them. Passwords and texts of several lines stay as they
+    /// are.
     pub(crate) fn new(mut variables: BTreeMap<String, String>) -> Self {
         let mut dropped = Vec::new();
         for (name, value) in &mut variables {
@@ -94,7 +95,7 @@ impl Env {
         Env { variables, trimmed: dropped }
     }
 
-    /// Whose values had something around them that was not meant.
+    /// Returns the variables whose values had something around them that was not meant.
     pub(crate) fn trimmed(&self) -> &[String] {
         &self.trimmed
     }
@@ -111,22 +112,22 @@ impl Env {
         }
     }
 
-    /// The value, when there is one.
+    /// Returns the value, when there is one.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str).filter(|v| !v.is_empty())
     }
 
-    /// The first of these that is set.
+    /// Returns the first of these that is set.
     pub(crate) fn first(&self, names: &[&str]) -> Option<&str> {
         names.iter().find_map(|name| self.text(name))
     }
 
-    /// The value as a path.
+    /// Returns the value as a path.
     pub(crate) fn path(&self, name: &str) -> Option<PathBuf> {
         self.text(name).map(PathBuf::from)
     }
 
-    /// Exactly `true`.
+    /// Whether the value is exactly `true`.
     pub(crate) fn flag(&self, name: &str) -> bool {
         self.text(name) == Some("true")
     }
@@ -208,7 +209,7 @@ mod tests {
         );
     }
 
-    /// Whoever adds a variable says which kind it is.
+    /// A variable that is added needs a kind.
     #[test]
     fn every_variable_that_is_read_has_a_kind() {
         const OTHERS: [&str; 4] =
@@ -232,7 +233,7 @@ mod tests {
         let mut text = String::new();
         for file in std::fs::read_dir(here.join("src")).unwrap() {
             let path = file.unwrap().path();
-            // One names the kinds of variables, the other all that the operator sets.
+            // This file names the kinds of variables, `destination` all that the operator sets.
             if path.is_file() && !path.ends_with("env.rs") && !path.ends_with("destination.rs") {
                 text.push_str(&std::fs::read_to_string(path).unwrap());
             }

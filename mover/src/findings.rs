@@ -1,43 +1,43 @@
-//! What a run finds out on its way to the outcome, for whoever asks for more than the outcome.
+//! Keeps what a run finds out on its way to the outcome, for callers that ask for more than the outcome.
 
 use rekopia::{Estimate, Report, Snapshot};
 
 /// A snapshot that the mover chooses, with the totals that it records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Choice {
-    /// The manifest's ID.
+    /// The ID of the snapshot's manifest.
     pub id: String,
-    /// When it was started, RFC 3339 in UTC.
+    /// The time when the snapshot was started, RFC 3339 in UTC.
     pub start: String,
-    /// Regular files.
+    /// Number of regular files.
     pub files: u64,
-    /// Bytes of those files.
+    /// Bytes of the regular files.
     pub bytes: u64,
 }
 
-/// What a restore would need.
+/// The needs of a restore.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// Regular files.
+    /// Number of regular files.
     pub files: u64,
-    /// Folders.
+    /// Number of folders.
     pub directories: u64,
-    /// Bytes of the files.
+    /// Bytes of the regular files.
     pub bytes: u64,
-    /// Requests for parts of packs.
+    /// Number of requests for parts of packs.
     pub requests: u64,
-    /// Bytes of those parts.
+    /// Bytes of the parts of packs that are requested.
     pub fetched_bytes: u64,
-    /// Packs that they are in.
+    /// Number of packs that are needed.
     pub packs: u64,
-    /// What opening the repository and choosing the snapshot took, in seconds.
+    /// Seconds that opening the repository and choosing the snapshot took.
     pub opening_seconds: f64,
-    /// How long the rest would take, where that was asked for and could be found out.
+    /// The time that the rest would take, where that was asked for and could be found out.
     pub estimate: Option<Estimate>,
 }
 
 impl Plan {
-    /// What a dry run has found; `times` are its parts.
+    /// Returns what a dry run has found; `times` are its parts.
     pub(crate) fn of(report: &Report, times: &[(&'static str, f64)]) -> Option<Self> {
         let planned = report.planned.as_ref()?;
         let opening = times.iter().filter(|(what, _)| matches!(*what, "open" | "select"));
@@ -54,7 +54,7 @@ impl Plan {
     }
 }
 
-/// What was found out until the run ended, whichever way it did.
+/// Facts that were found out until the run ended, whichever way it did.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
     /// Hex of the unique ID of the repository that was opened.
@@ -63,12 +63,12 @@ pub(crate) struct Findings {
     pub(crate) chosen: Option<Choice>,
     /// Other identities that the message names, the likeliest first.
     pub(crate) identities: Vec<String>,
-    /// What the log alone says of the choice.
+    /// Warnings of the choice that only the log tells.
     pub(crate) warnings: Vec<String>,
 }
 
 impl Choice {
-    /// This snapshot, with the totals of its root.
+    /// Returns this snapshot, with the totals of its root.
     pub(crate) fn of(snapshot: &Snapshot) -> Self {
         let root = snapshot.root.as_ref();
         let totals = root.and_then(|root| root.summary.as_ref()).map(|summary| (summary.files, summary.size));
@@ -78,7 +78,7 @@ impl Choice {
     }
 }
 
-/// An instant as people write it.
+/// Returns an instant as people write it.
 pub(crate) fn when(ns: i64) -> String {
     jiff::Timestamp::from_nanosecond(ns.into()).map_or_else(|_| "an unknown time".into(), |t| t.to_string())
 }

@@ -1,4 +1,5 @@
-//! Backup and maintenance are the stock script's; but never at a place that is not the repository that is meant.
+//! Hands backup and maintenance over to the stock script; but never at a place that is not the repository that is
+//! meant.
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -33,7 +34,7 @@ pub(crate) async fn before(config: &Config) -> Outcome {
     }
 }
 
-/// The first backup of a new cluster makes the repository.
+/// Judges a repository that does not open: the first backup of a new cluster makes the repository.
 async fn refused(config: &Config, e: &Error) -> Outcome {
     match failure(config, e).await {
         Outcome::NoRepositoryAccepted { .. } => Outcome::HandOver,

@@ -1,4 +1,4 @@
-//! Snapshots of somebody who may be meant, and snapshots that look wrong (pure).
+//! Finds snapshots of somebody who may be meant, and snapshots that look wrong (pure).
 
 use rekopia::{Snapshot, Source};
 
@@ -8,11 +8,11 @@ const HOUR: i64 = 3_600_000_000_000;
 
 /// Identities that may be meant by `wanted`, each with its newest snapshot.
 pub(crate) struct Misses<'a> {
-    /// The same namespace under a similar name, or another path of the same identity.
+    /// Snapshots of the same namespace under a similar name, or of another path of the same identity.
     pub(crate) near: Vec<&'a Snapshot>,
-    /// The same user and path in another namespace, with nothing new for two days.
+    /// Snapshots of the same user and path in another namespace, with nothing new for two days.
     pub(crate) orphaned: Vec<&'a Snapshot>,
-    /// The same in a namespace that still makes backups.
+    /// Snapshots of the same user and path in a namespace that still makes backups.
     pub(crate) elsewhere: Vec<&'a Snapshot>,
 }
 
@@ -40,7 +40,7 @@ pub(crate) fn misses<'a>(all: &'a [Snapshot], wanted: &Source) -> Misses<'a> {
     misses
 }
 
-/// Sources of the same host or user, the same beginning of a name first, then those with the newest snapshots.
+/// Returns sources of the same host or user, the same beginning of a name first, then those with the newest snapshots.
 pub(crate) fn related<'a>(all: &'a [Snapshot], wanted: &Source) -> Vec<&'a Source> {
     let is_related = |s: &&Snapshot| s.source.host == wanted.host || s.source.user == wanted.user;
     let mut related: Vec<&Snapshot> = all.iter().filter(is_related).collect();
@@ -61,7 +61,7 @@ pub(crate) fn related<'a>(all: &'a [Snapshot], wanted: &Source) -> Vec<&'a Sourc
     sources
 }
 
-/// Case, punctuation and one usual suffix do not count, nor what a name is cut to.
+/// Returns a name without what does not count: case, punctuation and one usual suffix, nor what a name is cut to.
 fn fold(user: &str) -> String {
     let lower: String = user.to_lowercase().chars().filter(|c| !matches!(c, '.' | '_' | '-')).collect();
     let bare = SUFFIXES.iter().find_map(|s| lower.strip_suffix(s)).filter(|b| !b.is_empty());
@@ -70,7 +70,7 @@ fn fold(user: &str) -> String {
 
 /// A chosen snapshot that lost most of what the identity had.
 pub(crate) struct Shrunk<'a> {
-    /// The last good one: to be restored instead.
+    /// The last good snapshot: to be restored instead.
     pub(crate) good: &'a Snapshot,
     /// Whether it happened within the last 14 days of the chosen one.
     pub(crate) recent: bool,
@@ -97,7 +97,7 @@ pub(crate) fn shrunk<'a>(chosen: &Snapshot, candidates: &[&'a Snapshot], now_ns:
     Some(Shrunk { good, recent: now_ns - first_small.start.unix_nanos() < 14 * 24 * HOUR })
 }
 
-/// Bytes and files, where the snapshot's root records them.
+/// Returns bytes and files, where the snapshot's root records them.
 fn totals(snapshot: &Snapshot) -> Option<(u64, u64)> {
     let summary = snapshot.root.as_ref()?.summary.as_ref()?;
     Some((summary.size, summary.files))

@@ -1,4 +1,4 @@
-//! What the mover decides: from the settings of an application to the outcome of its restore.
+//! Decides what the mover does: from the settings of an application to the outcome of its restore.
 //!
 //! The program `rekopia-mover` is a thin shell around this library. Other programs ask it what the mover would do:
 //! [`Destination`] and [`job_variables`] make the environment of a restore job, [`with_contents`] puts the contents of
@@ -7,7 +7,7 @@
 //!
 //! Environment (`env`) → checked configuration (`config`) → engine (`run`) → outcome (`outcome`).
 
-// Whoever calls a library owns its streams; the program's lines go through `say`.
+// The streams belong to the program that calls a library; the program's lines go through `say`.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod arguments;

@@ -1,4 +1,4 @@
-//! What the engine says while it works, as the pod's log.
+//! Logs what the engine says while it works, as the pod's log.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -25,7 +25,7 @@ impl Log {
         self.event(Event::Took { what, seconds: time.as_secs_f64() });
     }
 
-    /// Where the time went so far.
+    /// Returns where the time went so far.
     pub(crate) fn times(&self) -> Times {
         self.state().times.clone()
     }
@@ -60,8 +60,8 @@ impl Observer for Log {
     }
 }
 
-/// One line that programs read, too: files and bytes so far and in all, bytes a second, seconds to go (`?`: not known yet).
-/// No name in it is one that the operator's filter of logs lets pass (contract §3.5).
+/// Writes a line that programs read, too: files and bytes so far and in all, bytes a second, seconds to go (`?`: not
+/// known yet). No name in it is one that the operator's filter of logs lets pass (contract §3.5).
 fn progress_line(p: &Progress) -> String {
     let eta = p.eta_seconds.map_or_else(|| "?".to_owned(), |seconds| seconds.to_string());
     let (files, total_files, bytes, total_bytes, rate) =

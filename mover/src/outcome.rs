@@ -1,4 +1,4 @@
-//! How a run ended: one closed enum, each with its exit code, its last log lines and its termination message.
+//! Says how a run ended: one closed enum, each with its exit code, its last log lines and its termination message.
 //!
 //! The operator keeps only lines that its filter lets through, and of these the last 1,024 bytes (contract §3.5); so
 //! the verdict, its numbers and its remedy are the last lines, and each says "failed" or one of the words that pass.
@@ -14,37 +14,37 @@ use crate::recorded::Recorded;
 use crate::say::{one_line, say};
 use crate::signals;
 
-/// What one of the last lines of the log holds at most, in bytes: several have room in what the operator keeps.
+/// Bytes of one of the log's last lines at most: several have room in what the operator keeps.
 pub(crate) const LONGEST_LINE: usize = 700;
 
-/// How a run ended.
+/// The end of a run.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     /// Everything is as the snapshot has it; or, for `check`, would be.
     Restored(Box<Done>),
-    /// The same but for losses that the settings accept.
+    /// Everything is as the snapshot has it but for losses that the settings accept.
     RestoredWithLosses(Box<Done>),
     /// A healthy repository without this identity; the volume is untouched.
     Empty {
-        /// Why, with the repository's unique ID.
+        /// The reason, with the repository's unique ID.
         message: String,
     },
     /// No repository, and the settings allow that; the volume is untouched.
     NoRepositoryAccepted {
-        /// What was looked at.
+        /// The place that was looked at.
         message: String,
     },
-    /// Anything else: the operator tries again.
+    /// The run ended in any other way: the operator tries again.
     Failed {
-        /// From the table of both binaries.
+        /// The exit code from the table of both binaries.
         code: u8,
         /// The outcome's name, for programs.
         name: &'static str,
-        /// What failed and what to do.
+        /// The message: what failed and what to do.
         message: String,
-        /// Lines before it, in the form that fills `availableIdentities` where they name snapshots.
+        /// Lines before the message, in the form that fills `availableIdentities` where they name snapshots.
         details: Vec<String>,
-        /// What was restored, when something was.
+        /// The part that was restored, when something was.
         done: Option<Box<Done>>,
     },
     /// Stopped by a signal; a second run completes. With what was restored until then, when something was begun.
@@ -53,18 +53,18 @@ pub(crate) enum Outcome {
     HandOver,
 }
 
-/// What a restore did.
+/// The work that a restore did.
 #[derive(Debug)]
 pub(crate) struct Done {
-    /// Hex of the repository's unique ID.
+    /// The repository's unique ID, in hex.
     pub(crate) repository: String,
-    /// Its ID and when it was taken.
+    /// The snapshot's ID and when it was taken.
     pub(crate) snapshot: String,
     /// The engine's report.
     pub(crate) report: Report,
-    /// Where the time went.
+    /// The times that the parts of the run took.
     pub(crate) times: Times,
-    /// Nothing was written: `check`.
+    /// Whether nothing was written: `check`.
     pub(crate) dry: bool,
     /// Warnings that must reach the operator's status.
     pub(crate) warnings: Vec<String>,
@@ -72,12 +72,12 @@ pub(crate) struct Done {
     pub(crate) recorded: Recorded,
 }
 
-/// Where the time went: parts and seconds, in the order in which they ended.
+/// The times that the parts of a run took, in seconds, in the order in which they ended.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Times(pub(crate) Vec<(&'static str, f64)>);
 
 impl Times {
-    /// `key derivation 0.05 s, open 0.08 s, …`; the parts of a part come before it.
+    /// Writes the times as `key derivation 0.05 s, open 0.08 s, …`; the parts of a part come before it.
     pub(crate) fn sentence(&self) -> String {
         let parts: Vec<String> = self.0.iter().map(|(what, s)| format!("{what} {s:.2} s")).collect();
         parts.join(", ")
@@ -85,12 +85,12 @@ impl Times {
 }
 
 impl Outcome {
-    /// A failure without details.
+    /// Makes a failure without details.
     pub(crate) fn failed(code: u8, name: &'static str, message: impl Into<String>) -> Self {
         Outcome::Failed { code, name, message: message.into(), details: Vec::new(), done: None }
     }
 
-    /// From the table of both binaries.
+    /// Returns the exit code from the table of both binaries.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Outcome::Failed { code, .. } => *code,
@@ -110,7 +110,7 @@ impl Outcome {
         }
     }
 
-    /// With the setting that allows salvage, where that would help: in the engine's words.
+    /// Adds the setting that allows salvage, where that would help: in the engine's words.
     pub(crate) fn with_way_out(mut self) -> Self {
         if let Outcome::Failed { code: 14, message, .. } = &mut self
             && message.contains("salvage ")
@@ -120,7 +120,7 @@ impl Outcome {
         self
     }
 
-    /// Its name, for programs.
+    /// Returns the outcome's name, for programs.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Outcome::Restored(_) => "restored",
@@ -133,7 +133,7 @@ impl Outcome {
         }
     }
 
-    /// Why it ended so and what to do about it, where that is not in the numbers of its last line.
+    /// Returns why the run ended so and what to do about it, where that is not in the numbers of its last line.
     pub(crate) fn message(&self) -> Option<&str> {
         match self {
             Outcome::Empty { message } | Outcome::NoRepositoryAccepted { message } => Some(message),
@@ -142,7 +142,7 @@ impl Outcome {
         }
     }
 
-    /// What was done until then, where something was begun.
+    /// Returns what was done until then, where something was begun.
     pub(crate) fn done(&self) -> Option<&Done> {
         match self {
             Outcome::Restored(done) | Outcome::RestoredWithLosses(done) => Some(done),
@@ -151,7 +151,7 @@ impl Outcome {
         }
     }
 
-    /// Writes the termination message, where there is a place for it, and prints the last lines; gives the exit code.
+    /// Writes the termination message, where there is a place for it, and prints the last lines; returns the exit code.
     /// Whoever comes first tells: a second one changes nothing and gets the code that was told.
     pub(crate) fn tell(&self, operation: &str, termination_log: &Path) -> u8 {
         static TOLD: OnceLock<u8> = OnceLock::new();
@@ -178,7 +178,7 @@ impl Outcome {
         code
     }
 
-    /// The last lines of the log: what was lost, warnings, and the verdict with its numbers and remedy.
+    /// Returns the last lines of the log: what was lost, warnings, and the verdict with its numbers and remedy.
     pub(crate) fn lines(&self, operation: &str) -> Vec<String> {
         let failed = verdict(operation);
         match self {
@@ -229,7 +229,7 @@ impl Outcome {
         }
     }
 
-    /// One JSON object of at most 4 KiB: the kubelet cuts longer ones, and half an object is none.
+    /// Writes a JSON object of at most 4 KiB: the kubelet cuts longer ones, and half an object is none.
     fn termination_message(&self) -> String {
         let lengths = [1500, 600, 100, 40].map(|longest| self.document(longest).to_string());
         let fitting = lengths.iter().find(|text| text.len() <= 4096);
@@ -267,7 +267,7 @@ impl Outcome {
     }
 }
 
-/// Where the kubelet takes the termination message from.
+/// Returns where the kubelet takes the termination message from.
 pub(crate) fn termination_log(env: &Env) -> PathBuf {
     env.path("REKOPIA_TERMINATION_LOG").unwrap_or_else(|| "/dev/termination-log".into())
 }
@@ -301,7 +301,7 @@ impl Done {
         self.warnings.iter().map(|w| format!("WARN: no error, but: {w}"))
     }
 
-    /// What `check` found that a restore would do to what is there.
+    /// Returns what `check` found that a restore would do to what is there.
     fn planned(&self) -> Vec<String> {
         let Some(planned) = &self.report.planned else { return Vec::new() };
         let mut lines = Vec::new();
@@ -327,12 +327,12 @@ impl Done {
     }
 }
 
-/// The outcome of what leaves nothing behind: a signal drops it where it stands.
+/// Runs work that leaves nothing behind and returns its outcome: a signal drops it where it stands.
 pub(crate) async fn stoppable(cancel: &Cancel, work: impl Future<Output = Outcome>) -> Outcome {
     cancel.run_until_cancelled(work).await.unwrap_or(Outcome::Stopped(None))
 }
 
-/// What failed, in words; "failed" passes the operator's filter.
+/// Returns what failed, in words; "failed" passes the operator's filter.
 fn verdict(operation: &str) -> String {
     match operation {
         "check" => "a restore would have failed".into(),
@@ -341,7 +341,7 @@ fn verdict(operation: &str) -> String {
     }
 }
 
-/// A failed entry: a long path must not push its cause out of the line.
+/// Returns the line of a failed entry: a long path must not push its cause out of the line.
 pub(crate) fn failed_line(failure: &rekopia::Failure, most: usize) -> String {
     one_line(&format!("{}: {}", one_line(&failure.path, most / 2), failure.message), most)
 }

@@ -1,4 +1,4 @@
-//! A pod's settings used outside of it: its volume, cache and mounted files are not there.
+//! Uses a pod's settings outside of it: its volume, cache and mounted files are not there.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::env::Env;
 use crate::outcome::Outcome;
 use crate::scratch::Scratch;
 
-/// Where the operator mounts files and folders. Whatever this machine has there, it is not the pod's.
+/// Folders where the operator mounts files and folders. Whatever this machine has there, it is not the pod's.
 const MOUNTS: [&str; 6] = [
     "/credentials",
     "/customCA",
@@ -23,11 +23,11 @@ const MOUNTS: [&str; 6] = [
 /// Files with further certificate authorities.
 const AUTHORITIES: [&str; 2] = ["CUSTOM_CA", "KOPIA_CUSTOM_CA"];
 
-/// Where it can be told what cannot be told here.
+/// The hint where something can be told that cannot be told here.
 const INSIDE: &str =
     "only the mover itself, started in the cluster with the argument `check`, can tell what it would do";
 
-/// A temporary folder for what a check writes.
+/// Makes a temporary folder for what a check writes.
 ///
 /// # Errors
 /// It cannot be made (exit 1).
@@ -38,7 +38,7 @@ pub(crate) fn scratch() -> Result<Scratch, Outcome> {
     })
 }
 
-/// The configuration of a check in `scratch`: an empty volume, an empty cache. Authorities may be given as text.
+/// Makes the configuration of a check in `scratch`: an empty volume, an empty cache. Authorities may be given as text.
 ///
 /// # Errors
 /// What the mover would say of the settings, or that they need what is only in the pod (exit 2).
@@ -77,7 +77,7 @@ pub(crate) fn config(variables: &BTreeMap<String, String>, scratch: &Scratch) ->
     }
 }
 
-/// Why this storage can only be reached from inside the pod.
+/// Returns why this storage can only be reached from inside the pod.
 fn unreachable_in(
     storage: &Settings,
     variables: &BTreeMap<String, String>,

@@ -1,4 +1,4 @@
-//! The program over the library: signals, the debug session, hand-over, and the last lines of the log.
+//! Runs the program over the library: signals, the debug session, hand-over, and the last lines of the log.
 
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
@@ -89,7 +89,7 @@ fn work(config: &Config, env: &Env, runtime: &Runtime, cancel: &Cancel) -> Outco
     }
 }
 
-/// The outcome of `work`; a panic in it is one, too, so that the last lines and the termination message say so.
+/// Returns the outcome of `work`; a panic in it is one, too, so that the last lines and the termination message say so.
 fn guarded(work: impl FnOnce() -> Outcome) -> Outcome {
     std::panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
@@ -99,7 +99,7 @@ fn guarded(work: impl FnOnce() -> Outcome) -> Outcome {
     })
 }
 
-/// The stock mover's protocol: nothing is done until somebody removes the file. The session does not count as a
+/// Follows the stock mover's protocol: nothing is done until somebody removes the file. The session does not count as a
 /// restore: the operator would publish a volume that nobody filled.
 async fn debug_session(env: &Env) -> Outcome {
     let marker = env.path("TMPDIR").unwrap_or_else(|| "/tmp".into()).join("exit-debug-if-removed");

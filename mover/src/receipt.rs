@@ -1,11 +1,11 @@
-//! What is told of a volume that was hashed, and the receipt of it.
+//! Tells of a volume that was hashed, and writes the receipt of it.
 
 use rekopia::{ErrorKind, Receipt, Receipting, Report, Repository, Resolved, RestoreOptions};
 
 use crate::say::{one_line, say};
 
-/// Tells the hash, and writes the receipt where that is wanted; gives what to say aloud when it cannot be written. The volume
-/// has all it should have then, and another run would do no better: it is no failure.
+/// Tells the hash, and writes the receipt where that is wanted; returns what to say aloud when it cannot be written.
+/// The volume has all it should have then, and another run would do no better: it is no failure.
 pub(crate) fn receipt(
     repository: &Repository,
     from: &Resolved,
@@ -19,7 +19,7 @@ pub(crate) fn receipt(
         tree.others.len()
     ));
     let Receipting::File(path) = &options.receipt else { return None };
-    // Of what was stopped, or could not go on, nobody knows what it left.
+    // A run that was stopped, or could not go on, may have left anything.
     if !matches!(report.exit_kind(), None | Some(ErrorKind::Incomplete)) {
         return None;
     }

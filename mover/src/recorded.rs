@@ -1,4 +1,4 @@
-//! The errors that a snapshot recorded when it was taken.
+//! Holds the errors that a snapshot recorded when it was taken.
 
 use rekopia::Snapshot;
 
@@ -10,16 +10,16 @@ const NAMED: usize = 10;
 /// The errors that Kopia met when it took a snapshot.
 #[derive(Debug, Default)]
 pub(crate) struct Recorded {
-    /// How many, ignored ones included.
+    /// Number of errors, ignored ones included.
     pub(crate) count: u64,
-    /// The first of the paths.
+    /// The first paths with errors.
     pub(crate) paths: Vec<String>,
-    /// The first with Kopia's words, for the log.
+    /// The first errors with Kopia's words, for the log.
     pub(crate) lines: Vec<String>,
 }
 
 impl Recorded {
-    /// Those of this snapshot.
+    /// Returns the errors of this snapshot.
     pub(crate) fn of(snapshot: &Snapshot) -> Self {
         let (count, first) = snapshot.recorded_errors();
         let first = || first.iter().take(NAMED);

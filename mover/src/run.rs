@@ -1,4 +1,4 @@
-//! The restore: open, choose, check the choice, fill the volume, judge the result.
+//! Restores: opens, chooses, checks the choice, fills the volume, judges the result.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ async fn attempt(config: &Config, cancel: &Cancel, salvage: bool, findings: &mut
     outcome_of(ended, config, cancel).await
 }
 
-/// What an error of the engine means for the job.
+/// Returns what an error of the engine means for the job.
 async fn outcome_of(ended: rekopia::Result<Outcome>, config: &Config, cancel: &Cancel) -> Outcome {
     match ended {
         Ok(outcome) => outcome,
@@ -94,7 +94,7 @@ async fn open_at(
     }
 }
 
-/// The pin beats everything: another repository is as good as none.
+/// Refuses another repository than the pinned one: it is as good as none.
 pub(crate) fn wrong_repository(config: &Config, repository: &Repository) -> Option<Outcome> {
     let pinned = config.settings.repository_unique_id.as_ref()?;
     let found = &repository.info().unique_id;
@@ -192,8 +192,8 @@ async fn restore_from(
     Ok(outcome)
 }
 
-/// The snapshot to restore, with warnings, or why there is none. One that no index leads to is taken only when all of it is
-/// there, else the next older.
+/// Returns the snapshot to restore, with warnings, or why there is none.  One that no index leads to is taken only when
+/// all of it is there, else the next older.
 async fn select<'a>(
     config: &Config,
     repository: &Repository,
@@ -237,7 +237,7 @@ async fn select<'a>(
     }
 }
 
-/// Before nothing is found: packs in no index may hold it.
+/// Looks into packs in no index before it is said that nothing was found.
 async fn beyond(
     config: &Config,
     repository: &Repository,
@@ -283,7 +283,7 @@ async fn beyond(
     Ok(Some(Outcome::failed(14, "damaged", one_line(&what, 600))))
 }
 
-/// Which snapshot is meant cannot be told.
+/// Makes the outcome of a run where it cannot be told which snapshot is meant.
 fn in_doubt(doubt: &Error, newest: Option<&Snapshot>) -> Outcome {
     let message = one_line(&doubt.chain(), 600);
     let fill =
@@ -292,7 +292,8 @@ fn in_doubt(doubt: &Error, newest: Option<&Snapshot>) -> Outcome {
     Outcome::failed(14, "damaged", what)
 }
 
-/// What is missing is accepted: nothing that looks for the mark of an incomplete restore shall wait for a better one.
+/// Removes the mark of an incomplete restore where what is missing is accepted: nothing that looks for it shall wait
+/// for a better one.
 fn accept(data_dir: &Path) {
     if let Err(e) = rekopia::clear_incomplete_mark(data_dir) {
         say(&format!("WARN: the mark user.rekopia.incomplete stays on {}: {e}", data_dir.display()));

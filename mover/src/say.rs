@@ -1,12 +1,12 @@
-//! The pod's log: the one place where it is said. Whoever calls the library hears nothing of it.
+//! Writes the pod's log, and is the one place that does. Whoever calls the library hears nothing of it.
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
 
-/// What a line of the log holds at most: a path from a snapshot may be as long as it likes.
+/// Bytes of a line of the log at most: a path from a snapshot may be as long as it likes.
 const LONGEST_LINE: usize = 4000;
 
-/// Where the lines go; nowhere, until a program says so.
+/// The function that takes the lines; none, until a program says so.
 static OUT: OnceLock<fn(&str)> = OnceLock::new();
 
 /// Lets the lines of this process go to `out` from now on. The first call counts.
@@ -21,8 +21,9 @@ pub(crate) fn say(line: &str) {
     }
 }
 
-/// Control characters and marks of direction out, at most about `most` bytes: a name from a snapshot must not forge or
-/// flood the log. The middle goes, for a path tells most by its ends, and a verdict ends with its remedy.
+/// Returns text without control characters and marks of direction, at most about `most` bytes: a name from a snapshot
+/// must not forge or flood the log. The middle goes, for a path tells most by its ends, and a verdict ends with its
+/// remedy.
 pub(crate) fn one_line(text: &str, most: usize) -> String {
     let safe = |c: char| if c.is_control() || rekopia::is_directional(c) { '?' } else { c };
     shortened(text, most).chars().map(safe).collect()

@@ -1,4 +1,4 @@
-//! A private temporary folder, removed with all that is in it when it is dropped.
+//! Makes a private temporary folder, removed with all that is in it when it is dropped.
 
 use std::fs::{DirBuilder, File};
 use std::io::{ErrorKind, Result, Write};
@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 /// Names that are tried: runs that were killed leave theirs behind.
 const TRIES: u32 = 10_000;
 
-/// The folder; nobody but its owner can look into it.
+/// A folder that nobody but its owner can look into.
 pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
-    /// Makes one below the folder for temporary files.
+    /// Makes a folder below the one for temporary files.
     ///
     /// # Errors
     /// When that folder cannot be written.
@@ -30,7 +30,7 @@ impl Scratch {
         Err(taken)
     }
 
-    /// Where it is.
+    /// Returns the path of the folder.
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! Secrets of an environment, kept out of texts that leave the library.
+//! Keeps secrets of an environment out of texts that leave the library.
 //!
 //! The storage's own messages hold none. This is for what somebody put where no secret belongs (a key in a URL), and
 //! for servers that repeat what they were sent.
@@ -7,19 +7,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-/// Shorter values are not looked for: they would be found in every other word.
+/// The length below which values are not looked for: they would be found in every other word.
 const SHORTEST: usize = 8;
-/// A word of lower-case letters may be one of the message itself, such as `password`, until it is this long.
+/// The length below which a word of lower-case letters may be one of the message itself, such as `password`.
 const SHORTEST_WORD: usize = 12;
 
-/// What stands in place of a secret.
+/// The text that stands in place of a secret.
 const HIDDEN: &str = "***";
 
 /// The secret values of an environment, the longest first.
 pub(crate) struct Secrets(Vec<String>);
 
 impl Secrets {
-    /// Those that the names of variables, members and URLs show to be secret.
+    /// Finds the values that the names of variables, members and URLs show to be secret.
     pub(crate) fn of(variables: &BTreeMap<String, String>) -> Self {
         let mut found = BTreeSet::new();
         for (name, value) in variables {
@@ -40,7 +40,7 @@ impl Secrets {
         Secrets(found)
     }
 
-    /// A text without them.
+    /// Returns a text without the secrets.
     pub(crate) fn hidden(&self, text: &str) -> String {
         self.0.iter().fold(text.to_owned(), |text, secret| text.replace(secret, HIDDEN))
     }
@@ -60,7 +60,7 @@ fn is_secret(name: &str, value: &str) -> bool {
     ["PASSWORD", "SECRET", "KEY", "TOKEN", "SAS", "CREDENTIAL"].iter().any(|part| name.contains(part))
 }
 
-/// A value, and of a text of several lines each line and what is assigned in it.
+/// Adds a value, and of a text of several lines each line and what is assigned in it.
 fn texts(value: &str, found: &mut BTreeSet<String>) {
     for line in value.lines().map(str::trim) {
         found.extend(line.split_once('=').map(|(_, assigned)| assigned.trim().to_owned()));
@@ -69,7 +69,7 @@ fn texts(value: &str, found: &mut BTreeSet<String>) {
     found.insert(value.trim().to_owned());
 }
 
-/// The members of a document that are named like secrets.
+/// Adds the members of a document that are named like secrets.
 fn members(document: &Value, found: &mut BTreeSet<String>) {
     match document {
         Value::Object(object) => {
@@ -89,7 +89,7 @@ fn members(document: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
-/// `user:password` of a URL. Keys of buckets hold slashes.
+/// Returns `user:password` of a URL. Keys of buckets hold slashes.
 fn user_info(url: &str) -> Option<&str> {
     let (scheme, rest) = url.split_once("://")?;
     let end = if scheme.starts_with("http") { rest.find(['/', '?', '#']) } else { None };

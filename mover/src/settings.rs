@@ -1,42 +1,43 @@
-//! The policy's settings: member `rekopia` of `KOPIA_MANUAL_CONFIG`, scoped per identity, and `REKOPIA_*` variables.
+//! Reads the policy's settings: member `rekopia` of `KOPIA_MANUAL_CONFIG`, scoped per identity, and `REKOPIA_*`
+//! variables.
 
 use rekopia::{DeleteLimit, Receipting};
 use serde_json::{Map, Value};
 
 use crate::env::Env;
 
-/// What the policy may do.
+/// The settings of the policy: what it may do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Settings {
-    /// `onNoRepository: continue`
+    /// Whether a missing repository is accepted: `onNoRepository: continue`.
     pub(crate) continue_without_repository: bool,
-    /// `onEmpty: fail`
+    /// Whether an empty repository is a failure: `onEmpty: fail`.
     pub(crate) fail_when_empty: bool,
-    /// `onNearMiss: continue`
+    /// Whether similar identities are ignored: `onNearMiss: continue`.
     pub(crate) ignore_near_miss: bool,
-    /// `onShrunk: restore`
+    /// Whether a snapshot that lost most of its data is restored: `onShrunk: restore`.
     pub(crate) accept_shrunk: bool,
-    /// `onMissing: accept`
+    /// Whether missing entries are accepted: `onMissing: accept`.
     pub(crate) accept_missing: bool,
-    /// `acceptMissing`: globs of paths that may be lost.
+    /// Globs of paths that may be lost: `acceptMissing`.
     pub(crate) accepted_losses: Vec<String>,
-    /// `onErrors: refuse`: not a snapshot that recorded errors when it was taken.
+    /// Whether a snapshot that recorded errors when it was taken is refused: `onErrors: refuse`.
     pub(crate) refuse_errors: bool,
-    /// `onDamage: salvage`: of a damaged repository, what its index does not lead to any more is read, too.
+    /// Whether, of a damaged repository, what its index does not lead to any more is read, too: `onDamage: salvage`.
     pub(crate) salvage: bool,
-    /// `maxDelete`: how much file deletion may delete.
+    /// How much file deletion may delete: `maxDelete`.
     pub(crate) max_delete: Option<DeleteLimit>,
-    /// `deleteFirst`: old may go before new is written, where both do not fit.
+    /// Whether old may go before new is written, where both do not fit: `deleteFirst`.
     pub(crate) delete_first: bool,
-    /// `receipt`: what was restored is read back and hashed, and a receipt of it written.
+    /// Whether what was restored is read back and hashed, and a receipt of it written: `receipt`.
     pub(crate) receipt: Receipting,
-    /// `repositoryUniqueID`: only this repository will do.
+    /// The only repository that will do: `repositoryUniqueID`.
     pub(crate) repository_unique_id: Option<String>,
-    /// `memory`, in bytes.
+    /// The memory in bytes: `memory`.
     pub(crate) memory: Option<u64>,
-    /// `parallel`: requests in flight.
+    /// The requests in flight: `parallel`.
     pub(crate) parallel: Option<u16>,
-    /// `verify`: read everything back.
+    /// Whether everything is read back: `verify`.
     pub(crate) verify: bool,
 }
 
@@ -60,7 +61,7 @@ const MEMBERS: &[&str] = &[
 ];
 
 impl Settings {
-    /// The member of the manual configuration, then its part for `identity` (`user@host`), then the variables.
+    /// Reads the member of the manual configuration, then its part for `identity` (`user@host`), then the variables.
     ///
     /// # Errors
     /// A sentence that names the variable and the member.
@@ -163,7 +164,7 @@ impl Settings {
     }
 }
 
-/// `onNoRepository` → `REKOPIA_ON_NO_REPOSITORY`
+/// Returns the variable of a member: `onNoRepository` → `REKOPIA_ON_NO_REPOSITORY`.
 fn variable(member: &str) -> String {
     let mut name = String::from("REKOPIA_");
     let mut before_upper = true;

@@ -1,4 +1,5 @@
-//! Signals: the first asks the work to stop, the second leaves at once, and nobody stays longer than three seconds.
+//! Handles signals: the first asks the work to stop, the second leaves at once, and nobody stays longer than three
+//! seconds.
 //!
 //! However the process leaves, the termination message has been written.
 
@@ -11,16 +12,16 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::say::say;
 
-/// What a run has to end by itself after the first signal. What hangs then (a dead mount, a log that nobody reads) is
-/// left behind.
+/// Time that a run has to end by itself after the first signal. What hangs then (a dead mount, a log that nobody reads)
+/// is left behind.
 const PATIENCE: Duration = Duration::from_millis(2700);
 
-/// What the last lines of the log get.
+/// Time that the last lines of the log get.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
 static STOPPED_BY: AtomicU8 = AtomicU8::new(143);
 
-/// The exit code of a run that a signal has stopped.
+/// Returns the exit code of a run that a signal has stopped.
 pub(crate) fn code() -> u8 {
     STOPPED_BY.load(Ordering::Relaxed)
 }
@@ -62,14 +63,14 @@ async fn heard(signal: &mut Signal) {
     }
 }
 
-/// Does it in a thread of its own, which nothing that hangs can hold up; or as soon as there is one.
+/// Does the work in a thread of its own, which nothing that hangs can hold up; or as soon as there is one.
 fn beside(work: impl FnOnce() + Clone + Send + 'static) {
     if std::thread::Builder::new().spawn(work.clone()).is_err() {
         drop(tokio::task::spawn_blocking(work));
     }
 }
 
-/// Ends the process when its time is over.
+/// Ends the process when the time is over.
 fn leave(patience: Duration, tell: fn() -> u8) {
     std::thread::sleep(patience);
     // The log may be held for good by whoever waits to write it: telling is not waited for.

@@ -1,4 +1,4 @@
-//! From a report or an error to the outcome, with what a person can do about it.
+//! Judges a report or an error: the outcome, with what a person can do about it.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::config::{Config, Operation};
 use crate::outcome::{Done, Outcome, failed_line};
 use crate::say::one_line;
 
-/// From the report to the outcome. The engine says how a program ends that did this; the mover alone accepts losses that
+/// Judges the report of a run. The engine says how a program ends that did this; the mover alone accepts losses that
 /// its settings allow, and extras that could not be deleted.
 pub(crate) fn judge(config: &Config, mut done: Done) -> Outcome {
     let Some(kind) = done.report.exit_kind() else {
@@ -48,7 +48,7 @@ fn missing(report: &Report) -> String {
     }
 }
 
-/// Extras that are still there: the volume has everything of the snapshot, and a second run would not do better.
+/// Names extras that are still there: the volume has everything of the snapshot, and a second run would not do better.
 fn undeleted(report: &Report) -> Option<String> {
     let first: Vec<String> = report.remaining.iter().take(3).map(|r| one_line(&r.path, 100)).collect();
     let why = report.remaining.first().map(|r| format!(" ({})", one_line(&r.message, 200)));
@@ -73,7 +73,7 @@ fn accepted(config: &Config, report: &Report) -> bool {
     all_known && globs.build().is_ok_and(|globs| report.failures.iter().all(|f| globs.is_match(&f.path)))
 }
 
-/// An error that ended the run before there was a report.
+/// Returns the outcome of an error that ended the run before there was a report.
 pub(crate) async fn failure(config: &Config, e: &Error) -> Outcome {
     let kind = e.kind();
     let message = one_line(&e.chain(), 400);
@@ -94,7 +94,8 @@ fn place_is_missing(e: &Error) -> bool {
     e.is_from_storage(BlobErrorKind::NoPlace)
 }
 
-/// An empty place is what a mistyped and an unmounted one look like; so whatever lies around it is named.
+/// Returns the outcome of an empty place: a mistyped and an unmounted one look like it; so whatever lies around it is
+/// named.
 async fn no_repository(config: &Config, message: &str, place_is_missing: bool) -> Outcome {
     let pinned = config.settings.repository_unique_id.is_some();
     let maintenance = config.operation == Operation::Maintenance;
@@ -120,7 +121,7 @@ async fn no_repository(config: &Config, message: &str, place_is_missing: bool) -
     Outcome::failed(10, "no-repository", format!("{message}{meant}; {remedy}"))
 }
 
-/// What a person can do comes last: the operator keeps the end.
+/// Returns a message with what a person can do at its end, which the operator keeps.
 fn with_remedy(kind: ErrorKind, hint: Option<&Hint>, message: String) -> String {
     let remedy = match kind {
         ErrorKind::Destination if hint == Some(&Hint::DeleteFirst) => {

@@ -59,7 +59,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 /// Takes the time of steps and keeps the results.
 struct Steps {
     rounds: usize,
-    /// Of one round, where bytes go through a step.
+    /// Bytes of one round, where bytes go through a step.
     bytes: usize,
     only: String,
     rows: Vec<Vec<String>>,
@@ -68,9 +68,9 @@ struct Steps {
 /// What one step goes through.
 #[derive(Debug, Clone, Copy)]
 enum Unit {
-    /// So many bytes.
+    /// The step goes through so many bytes.
     Bytes(u64),
-    /// One of these.
+    /// The step makes one of these.
     Things(&'static str),
 }
 

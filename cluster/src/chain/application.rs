@@ -1,4 +1,4 @@
-//! One application: its claim, and everything that has a part in filling it.
+//! Puts together an application: its claim, and everything that has a part in filling it.
 
 use std::collections::BTreeSet;
 
@@ -13,19 +13,19 @@ const ENDINGS: [&str; 4] = ["-dst", "-restore", "-bootstrap", "-destination"];
 
 /// An application and the links of its chain, as far as they are there.
 pub struct Application<'a> {
-    /// Where it lives.
+    /// The namespace that the application lives in.
     pub namespace: String,
     /// The claim's name, or what it would be.
     pub name: String,
-    /// What brings its objects from Git.
+    /// The Kustomization that brings the application's objects from Git.
     pub kustomization: Option<&'a Kustomization>,
     /// The claim that is to be filled.
     pub claim: Option<&'a Claim>,
     /// The `ReplicationDestination` that the claim names.
     pub wanted: Option<&'a str>,
-    /// The restore.
+    /// The restore that fills the claim.
     pub destination: Option<&'a Destination>,
-    /// The backups.
+    /// The backups of the claim.
     pub source: Option<&'a Source>,
     /// The temporary claim that the mover fills.
     pub temporary: Option<&'a Claim>,
@@ -43,7 +43,7 @@ pub struct Application<'a> {
     pub volume: Option<&'a Volume>,
     /// The application's own pods, oldest first.
     pub pods: Vec<&'a Pod>,
-    /// What makes those pods.
+    /// The Deployments that make those pods.
     pub workloads: Vec<&'a Deployment>,
     /// A mover that somebody started by hand on the claim itself.
     pub by_hand: Option<&'a Pod>,
@@ -92,25 +92,26 @@ impl<'a> Application<'a> {
         }
     }
 
-    /// The newest pod of the restore that stays, else the newest.
+    /// Returns the newest pod of the restore that stays, else the newest.
     #[must_use]
     pub fn mover(&self) -> Option<&'a Pod> {
         let stays = |pod: &&&Pod| pod.metadata.deletion_timestamp.is_none();
         self.movers.iter().rfind(stays).or(self.movers.last()).copied()
     }
 
-    /// The application's pods that stay, oldest first.
+    /// Returns the application's pods that stay, oldest first.
     pub fn staying_pods(&self) -> impl DoubleEndedIterator<Item = &'a Pod> {
         self.pods.iter().copied().filter(|pod| pod.metadata.deletion_timestamp.is_none())
     }
 
-    /// The newest pod of the application that stays and has not ended.
+    /// Returns the newest pod of the application that stays and has not ended.
     #[must_use]
     pub fn newest_pod(&self) -> Option<&'a Pod> {
         self.staying_pods().rfind(|pod| matches!(pod.status.phase.as_str(), "Pending" | "Running" | ""))
     }
 
-    /// How the newest mover that has ended did, and its pod. One that was deleted while it ran has nothing to report.
+    /// Returns how the newest mover that has ended did, and its pod. One that was deleted while it ran has nothing to
+    /// report.
     #[must_use]
     pub fn report(&self) -> Option<(Report, &'a Pod)> {
         self.movers.iter().rev().find_map(|pod| {
@@ -145,7 +146,7 @@ impl<'a> Application<'a> {
         self.volume.and_then(Volume::populated_from).is_some()
     }
 
-    /// The snapshot of the repository that the volume was, or is being, taken from.
+    /// Returns the snapshot of the repository that the volume was, or is being, taken from.
     #[must_use]
     pub fn taken_from(&self) -> Option<TakenFrom> {
         let reported = self.report().and_then(|(report, _)| TakenFrom::of_text(&report.snapshot));
@@ -156,7 +157,7 @@ impl<'a> Application<'a> {
         reported.or(by_hand).or_else(|| TakenFrom::of_log(self.log?)).or_else(|| TakenFrom::of_log(kept?))
     }
 
-    /// How far the running mover is.
+    /// Returns how far the running mover is.
     #[must_use]
     pub fn progress(&self) -> Option<Progress> {
         self.mover()?.running_since()?;
@@ -187,7 +188,7 @@ impl<'a> Application<'a> {
     }
 }
 
-/// Claims that are an application's: filled by a restore, backed up, or named as a restore without a claim is.
+/// Returns claims that are an application's: filled by a restore, backed up, or named as a restore without a claim is.
 fn claims<'a>(index: &Index<'a>) -> Vec<&'a Claim> {
     let view = index.view;
     let mut wanted: BTreeSet<(&str, &str)> = BTreeSet::new();
@@ -210,7 +211,7 @@ fn claims<'a>(index: &Index<'a>) -> Vec<&'a Claim> {
     view.claims.all().filter(is_one).collect()
 }
 
-/// The application's name in the name of its restore.
+/// Returns the application's name in the name of its restore.
 fn bare(destination: &str) -> &str {
     ENDINGS.iter().find_map(|ending| destination.strip_suffix(ending)).unwrap_or(destination)
 }
@@ -254,7 +255,7 @@ fn of_destination<'a>(index: &Index<'a>, destination: &'a Destination) -> Applic
     app
 }
 
-/// What the operator has made for a restore.
+/// Adds what the operator has made for a restore.
 fn add_restore<'a>(index: &Index<'a>, app: &mut Application<'a>) {
     let Some(destination) = app.destination else { return };
     let (view, meta) = (index.view, &destination.metadata);
@@ -286,7 +287,7 @@ fn add_restore<'a>(index: &Index<'a>, app: &mut Application<'a>) {
     app.log = log.map(String::as_str);
 }
 
-/// The Kustomization that has applied an application, by the labels of its objects, else by its own inventory.
+/// Returns the Kustomization that has applied an application, by the labels of its objects, else by its own inventory.
 fn kustomization<'a>(index: &Index<'a>, app: &Application<'a>) -> Option<&'a Kustomization> {
     const NAME: &str = "kustomize.toolkit.fluxcd.io/name";
     const NAMESPACE: &str = "kustomize.toolkit.fluxcd.io/namespace";
@@ -305,7 +306,7 @@ fn kustomization<'a>(index: &Index<'a>, app: &Application<'a>) -> Option<&'a Kus
         .or_else(|| kustomizations.all().find(|k| k.status.inventory.entries.iter().any(|e| e.id == entry)))
 }
 
-/// Kustomizations that speak of a restore and whose objects are not there.
+/// Returns applications whose objects are not there, but of whose restores Kustomizations speak.
 fn unapplied<'a>(index: &Index<'a>, all: &[Application<'a>]) -> Vec<Application<'a>> {
     let has_one = |k: &Kustomization| {
         all.iter().any(|app| app.kustomization.is_some_and(|one| one.metadata.uid == k.metadata.uid))

@@ -1,4 +1,4 @@
-//! Who belongs to whom, by unique ID.
+//! Finds which objects belong to which, by unique ID.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use crate::view::View;
 
 /// A view with its links.
 pub struct Index<'a> {
-    /// What was seen.
+    /// The view with the objects.
     pub view: &'a View,
     events: HashMap<&'a str, Vec<&'a Event>>,
     pods: HashMap<&'a str, Vec<&'a Pod>>,
@@ -48,7 +48,7 @@ impl<'a> Index<'a> {
         }
     }
 
-    /// What was said about an object, oldest first.
+    /// Returns what was said about an object, oldest first.
     #[must_use]
     pub fn events(&self, uid: &str) -> Vec<&'a Event> {
         let mut events = self.events.get(uid).cloned().unwrap_or_default();
@@ -56,13 +56,13 @@ impl<'a> Index<'a> {
         events
     }
 
-    /// The newest event of an object with one of these reasons.
+    /// Returns the newest event of an object with one of these reasons.
     #[must_use]
     pub fn event(&self, uid: &str, reasons: &[&str]) -> Option<&'a Event> {
         self.events(uid).into_iter().rfind(|event| reasons.contains(&event.reason.as_str()))
     }
 
-    /// Pods of a Job, oldest first.
+    /// Returns the pods of a Job, oldest first.
     #[must_use]
     pub fn pods_of(&self, uid: &str) -> Vec<&'a Pod> {
         let mut pods = self.pods.get(uid).cloned().unwrap_or_default();
@@ -70,7 +70,7 @@ impl<'a> Index<'a> {
         pods
     }
 
-    /// Jobs of an owner, oldest first.
+    /// Returns the Jobs of an owner, oldest first.
     #[must_use]
     pub fn jobs_of(&self, uid: &str) -> Vec<&'a Job> {
         let mut jobs = self.jobs.get(uid).cloned().unwrap_or_default();
@@ -78,19 +78,19 @@ impl<'a> Index<'a> {
         jobs
     }
 
-    /// Claims of an owner.
+    /// Returns the claims of an owner.
     #[must_use]
     pub fn claims_of(&self, uid: &str) -> &[&'a Claim] {
         self.claims.get(uid).map_or(&[], Vec::as_slice)
     }
 
-    /// Pods that mount a claim.
+    /// Returns the pods that mount a claim.
     #[must_use]
     pub fn users_of<'s>(&'s self, namespace: &'s str, claim: &'s str) -> &'s [&'a Pod] {
         self.users.get(&(namespace, claim)).map_or(&[], Vec::as_slice)
     }
 
-    /// Deployments whose pods mount a claim.
+    /// Returns the Deployments whose pods mount a claim.
     #[must_use]
     pub fn workloads_of<'s>(&'s self, namespace: &'s str, claim: &'s str) -> &'s [&'a Deployment] {
         self.workloads.get(&(namespace, claim)).map_or(&[], Vec::as_slice)

@@ -1,4 +1,5 @@
-//! Objects → one application for each claim, with the links of its chain (cluster-objects §1). Pure: it asks nobody.
+//! Makes of the objects one application for each claim, with the links of its chain (cluster-objects §1). Pure: it asks
+//! nobody.
 
 mod application;
 mod index;

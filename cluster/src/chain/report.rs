@@ -1,4 +1,4 @@
-//! What a mover says: its termination message, its progress, the end of its log.
+//! Reads what a mover says: its termination message, its progress, the end of its log.
 //!
 //! Outcomes are told apart by exit code and name, never by their sentences: movers of other days word them otherwise.
 
@@ -8,22 +8,22 @@ use serde_json::Value;
 use crate::objects::Terminated;
 use crate::text::one_line;
 
-/// How a mover ended.
+/// The report of a mover that has ended.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Report {
-    /// `restored`, `empty`, `wrong-password`, …; empty for another mover.
+    /// The outcome's name: `restored`, `empty`, `wrong-password`, …; empty for another mover.
     pub outcome: String,
-    /// From the table of exit codes.
+    /// The exit code, from the table of exit codes.
     pub exit_code: i32,
-    /// What failed, with the remedy.
+    /// The message: what failed, with the remedy.
     pub message: String,
-    /// `ID of DATE`.
+    /// The snapshot that was chosen: `ID of DATE`.
     pub snapshot: String,
-    /// Files restored.
+    /// Number of files restored.
     pub files: Option<u64>,
-    /// Bytes restored.
+    /// Number of bytes restored.
     pub bytes: Option<u64>,
-    /// Entries that are missing.
+    /// Number of entries that are missing.
     pub losses: u64,
 }
 
@@ -52,19 +52,19 @@ impl Report {
     }
 }
 
-/// How far a mover is.
+/// The progress of a mover.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Progress {
-    /// Files done and in all.
+    /// Number of files done and in all.
     pub files: (u64, u64),
-    /// Bytes done and in all.
+    /// Number of bytes done and in all.
     pub bytes: (u64, u64),
     /// Seconds to go, where that is known.
     pub eta_seconds: Option<u64>,
 }
 
 impl Progress {
-    /// The newest progress in the end of a log; none where the mover says none.
+    /// Returns the newest progress in the end of a log; none where the mover says none.
     #[must_use]
     pub fn of_log(log: &str) -> Option<Self> {
         log.lines().rev().find_map(Progress::of_line)
@@ -90,12 +90,12 @@ impl Progress {
 pub struct TakenFrom {
     /// The snapshot's ID.
     pub id: String,
-    /// When it was taken, as the mover writes it.
+    /// The time when the snapshot was taken, as the mover writes it.
     pub time: String,
 }
 
 impl TakenFrom {
-    /// To the second: nobody chooses a snapshot by less.
+    /// Takes ID and time, to the second: nobody chooses a snapshot by less.
     fn new(id: &str, time: &str) -> Self {
         let seconds =
             time.trim().parse::<Timestamp>().map(|time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());

@@ -1,4 +1,4 @@
-//! `doctor`: what is broken, why, and what to do.
+//! Runs `doctor`: what is broken, why, and what to do.
 
 use anyhow::Result;
 use futures::StreamExt;

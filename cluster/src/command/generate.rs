@@ -1,4 +1,4 @@
-//! Completions and the manual page.
+//! Makes completions and the manual page.
 
 use anyhow::Result;
 use clap::CommandFactory;

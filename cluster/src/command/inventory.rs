@@ -1,4 +1,4 @@
-//! `inventory`: what is configured, backed up and restored.
+//! Runs `inventory`: what is configured, backed up and restored.
 
 use std::collections::BTreeMap;
 
@@ -107,7 +107,7 @@ async fn look_into(rows: &mut [Row<'_>], secrets: &Secrets<'_>, given: &Given<'_
 /// Repositories by what leads to them.
 type Opened = BTreeMap<Values, Result<Catalogue, Box<Judgement>>>;
 
-/// What leads to the repository of the backups, and to that of the restore.
+/// The variables that lead to the repository of the backups, and to that of the restore.
 struct Settings {
     kept: Option<Result<Values, String>>,
     restored: Option<Result<Values, String>>,

@@ -1,4 +1,4 @@
-//! Where `inventory` and `plan` know applications from: Git, the cluster, or both.
+//! Gathers what `inventory` and `plan` know of applications: from Git, the cluster, or both.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -22,15 +22,15 @@ use crate::view::View;
 /// Bytes of rendered manifests that are read from standard input.
 const LONGEST_INPUT: u64 = 256 << 20;
 
-/// What was found.
+/// The sources that were found.
 pub(super) struct Sources {
     pub(super) git: Option<Tree>,
     pub(super) cluster: Option<(Api, View)>,
-    /// A sentence for each of them, also for what was not looked at.
+    /// A sentence for each source, also for what was not looked at.
     pub(super) said: Vec<String>,
 }
 
-/// What Git configures.
+/// The applications that Git configures.
 pub(super) struct Tree {
     pub(super) view: View,
     pub(super) notes: Vec<String>,
@@ -38,19 +38,19 @@ pub(super) struct Tree {
 }
 
 impl Sources {
-    /// Where the Secrets of its applications come from.
+    /// Returns where the Secrets of its applications come from.
     pub(super) fn secrets(&self) -> Secrets<'_> {
         let of_git = self.git.as_ref().map(|tree| tree.secrets.clone()).unwrap_or_default();
         Secrets { api: self.cluster.as_ref().map(|(api, _)| api), of_git }
     }
 
-    /// The time that ages are counted from.
+    /// Returns the time that ages are counted from.
     pub(super) fn now(&self) -> jiff::Timestamp {
         self.cluster.as_ref().map_or_else(jiff::Timestamp::now, |(_, view)| view.now)
     }
 }
 
-/// What was found, with its links and what is wrong in the cluster.
+/// The sources with their links, and what is wrong in the cluster.
 pub(super) struct Linked<'a> {
     git: Option<Index<'a>>,
     cluster: Option<(&'a View, Vec<Diagnosis<'a>>)>,
@@ -67,18 +67,18 @@ impl Sources {
 }
 
 impl<'a> Linked<'a> {
-    /// Both sides; `git_first`: where both know an application, Git's word counts.
+    /// Returns both sides; `git_first`: where both know an application, Git's word counts.
     pub(super) fn sides(&'a self, git_first: bool) -> Sides<'a> {
         let cluster = self.cluster.as_ref().map(|(view, all)| (*view, all.as_slice()));
         Sides { git: self.git.as_ref(), cluster, git_first }
     }
 
-    /// The cluster as it was seen.
+    /// Returns the cluster as it was seen.
     pub(super) fn view(&self) -> Option<&'a View> {
         self.cluster.as_ref().map(|(view, _)| *view)
     }
 
-    /// The exit code of a command that found everything right, or not: what could hardly be seen is neither.
+    /// Returns the exit code of a command that found everything right, or not: what could hardly be seen is neither.
     pub(super) fn code(&self, is_right: bool) -> u8 {
         match &self.cluster {
             _ if !is_right => exit::BROKEN,
@@ -94,7 +94,7 @@ impl Known {
         self.secret_file.is_some() || (self.repo.is_some() && self.password_file.is_some())
     }
 
-    /// What a person gives instead of the Secrets.
+    /// Returns what a person gives instead of the Secrets.
     pub(super) fn given(&self) -> Given<'_> {
         Given {
             secret_file: self.secret_file.as_deref(),

@@ -1,4 +1,4 @@
-//! What a person asks for.
+//! Runs what a person asks for.
 
 pub mod arguments;
 mod doctor;
@@ -19,7 +19,7 @@ use arguments::{Arguments, Command};
 
 pub use output::{Failure, is_closed_output};
 
-/// Does what is asked for; gives the exit code.
+/// Runs the command; returns the exit code.
 ///
 /// # Errors
 /// The cluster cannot be reached, or nothing there is called so.

@@ -1,4 +1,4 @@
-//! The one place where something is printed; and what a failure's exit code is.
+//! Prints, as the one place that does; and holds a failure with its exit code.
 
 use std::io::{ErrorKind, IsTerminal, Write};
 
@@ -9,9 +9,9 @@ use crate::view::View;
 /// A failure with its exit code.
 #[derive(Debug)]
 pub struct Failure {
-    /// From the table.
+    /// The exit code, from the table.
     pub code: u8,
-    /// What failed, and what to do.
+    /// The message: what failed, and what to do.
     pub message: String,
 }
 
@@ -47,13 +47,13 @@ pub(super) fn is_terminal() -> bool {
     std::io::stdout().is_terminal()
 }
 
-/// Columns of the terminal; 80 where there is none.
+/// Returns the columns of the terminal; 80 where there is none.
 pub(super) fn width() -> usize {
     let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok();
     size.map(|size| usize::from(size.ws_col)).filter(|width| *width >= 40).unwrap_or(80)
 }
 
-/// What could not be seen, and what cannot be judged without it, on at most `width` columns.
+/// Returns what could not be seen, and what cannot be judged without it, on at most `width` columns.
 pub(super) fn missing_rights(view: &View, width: usize) -> String {
     let mut text = String::new();
     if let Some(first) = view.unseen.iter().next() {

@@ -1,4 +1,4 @@
-//! `plan`: what restores would need, before anything moves.
+//! Runs `plan`: what restores would need, before anything moves.
 
 use std::collections::BTreeMap;
 
@@ -52,7 +52,7 @@ pub(super) async fn run(global: &Global, asked: &Plan) -> Result<u8> {
     Ok(linked.code(planned.iter().all(goes)))
 }
 
-/// Those of the rows that have a restore and are asked for.
+/// Keeps the rows that have a restore and are asked for.
 fn meant<'a>(mut rows: Vec<Row<'a>>, global: &Global, asked: &Plan) -> Result<Vec<Row<'a>>, Failure> {
     let namespace = global.namespace.as_deref();
     rows.retain(|row| {
@@ -89,7 +89,7 @@ struct Restored<'r, 'a> {
     rows: Vec<&'r Row<'a>>,
 }
 
-/// The restores of all rows: one may fill several claims.
+/// Returns the restores of all rows: one may fill several claims.
 fn restores<'r, 'a>(rows: &'r [Row<'a>]) -> Vec<Restored<'r, 'a>> {
     let mut restores: Vec<Restored<'r, 'a>> = Vec::new();
     for row in rows {
@@ -147,8 +147,8 @@ fn planned(one: &Restored<'_, '_>, judged: Result<Judgement, String>) -> Planned
     Planned { namespace, name: names.join(" and "), room: room(one, restored), judged }
 }
 
-/// The mover writes into a claim of its own, unless one is named (`destinationPVC`) or it is to be the last
-/// (`copyMethod: Direct`).
+/// Returns the room that a restore takes: the mover writes into a claim of its own, unless one is named
+/// (`destinationPVC`) or it is to be the last (`copyMethod: Direct`).
 fn room(one: &Restored<'_, '_>, restored: Option<u64>) -> Room {
     let claims: Vec<u64> = one.rows.iter().filter_map(|row| bytes(row.capacity)).collect();
     let claim = (!claims.is_empty()).then(|| claims.iter().sum());

@@ -1,4 +1,4 @@
-//! `doctor` looks into an application's repository: what the mover itself would say to these settings.
+//! Looks into an application's repository for `doctor`: what the mover itself would say to these settings.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,14 +19,14 @@ use crate::objects::Secret;
 use crate::observe::{Api, ListError};
 use crate::render::wrap;
 
-/// Values of a Secret, by key.
+/// The values of a Secret, by key.
 pub(super) type Values = BTreeMap<String, String>;
 
-/// What a look into a repository has given.
+/// The result of a look into a repository.
 pub(super) enum Looked {
-    /// What the mover would do.
+    /// The repository was looked at: what the mover would do.
     Judged(String, Box<Judgement>),
-    /// It was not looked at, and why.
+    /// The repository was not looked at: why.
     Not(String, String),
 }
 
@@ -61,12 +61,12 @@ async fn judge(
     Ok(checked.await)
 }
 
-/// Bytes of a quantity.
+/// Returns the bytes of a quantity.
 pub(super) fn bytes(quantity: Option<&str>) -> Option<u64> {
     quantity.and_then(bytes_of).and_then(|bytes| u64::try_from(bytes).ok())
 }
 
-/// What a person gives instead of the Secret in the cluster.
+/// The options that a person gives instead of the Secret in the cluster.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Given<'a> {
     pub(super) secret_file: Option<&'a Path>,
@@ -89,7 +89,7 @@ impl Given<'_> {
 }
 
 impl Doctor {
-    /// What a person gives instead of the Secret.
+    /// Returns what a person gives instead of the Secret.
     pub(super) fn given(&self) -> Given<'_> {
         Given {
             secret_file: self.secret_file.as_deref(),
@@ -99,7 +99,7 @@ impl Doctor {
     }
 }
 
-/// Where Secrets come from: of Git in clear text, else of the cluster.
+/// The source of Secrets: Git in clear text, else the cluster.
 #[derive(Default)]
 pub(super) struct Secrets<'a> {
     pub(super) api: Option<&'a Api>,
@@ -112,7 +112,7 @@ impl<'a> Secrets<'a> {
     }
 }
 
-/// The variables of the restore job of a `ReplicationDestination`, with contents in place of files.
+/// Returns the variables of the restore job of a `ReplicationDestination`, with contents in place of files.
 pub(super) async fn of_restore(
     secrets: &Secrets<'_>,
     destination: &crate::objects::Destination,
@@ -129,7 +129,7 @@ pub(super) async fn of_restore(
     variables(secrets, &meta.namespace, &restore, &kopia.raw, given).await
 }
 
-/// The same for one that would restore what a `ReplicationSource` backs up.
+/// Returns the variables of a restore job that would restore what a `ReplicationSource` backs up.
 pub(super) async fn of_backup(
     secrets: &Secrets<'_>,
     source: &crate::objects::Source,
@@ -137,7 +137,7 @@ pub(super) async fn of_backup(
 ) -> Result<Values> {
     let meta = &source.metadata;
     let mut kopia = source.spec.kopia.clone();
-    // One of them alone is right for backups, and says nothing about where they go.
+    // A user or a host alone is right for backups, and says nothing about where they go.
     if let Some(members) = kopia.as_object_mut() {
         members.remove("username");
         members.remove("hostname");
@@ -146,7 +146,7 @@ pub(super) async fn of_backup(
     variables(secrets, &meta.namespace, &restore, &kopia, given).await
 }
 
-/// The same for whoever is asked for nothing but the repository that the command line names.
+/// Returns the variables for nothing but the repository that the command line names.
 pub(super) async fn of_nobody(given: &Given<'_>) -> Result<Values> {
     let nothing = json!({});
     let restore = Destination::new("nobody", "nobody", &nothing).map_err(|why| anyhow!(why))?;
@@ -174,7 +174,7 @@ async fn variables(
     Ok(variables)
 }
 
-/// The Secret's values: of a file, of Git, of the cluster, or none where the command line says all.
+/// Returns the Secret's values: of a file, of Git, of the cluster, or none where the command line says all.
 async fn secret(
     secrets: &Secrets<'_>,
     namespace: &str,
@@ -209,7 +209,7 @@ async fn secret(
     }
 }
 
-/// What leads to the repository, without whose snapshots are asked for.
+/// Returns what leads to the repository, without whose snapshots are asked for.
 pub(super) fn place(variables: &Values) -> Values {
     const ASKED: [&str; 8] = [
         "KOPIA_OVERRIDE_",
@@ -230,13 +230,13 @@ pub(super) fn place(variables: &Values) -> Values {
         .collect()
 }
 
-/// The keys of clouds that a person has set for other programs.
+/// Returns the keys of clouds that a person has set for other programs.
 fn from_environment() -> Values {
     let is_of_cloud = |name: &str| ["AWS_", "AZURE_", "B2_", "GOOGLE_"].iter().any(|of| name.starts_with(of));
     std::env::vars().filter(|(name, _)| is_of_cloud(name)).collect()
 }
 
-/// A Secret's manifest; `stringData` beside `data`, as people write it.
+/// Reads a Secret's manifest; `stringData` beside `data`, as people write it.
 fn of_file(path: &Path) -> Result<Values> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let text = Zeroizing::new(text);
@@ -263,7 +263,7 @@ pub(super) fn values(secret: &Secret) -> Result<Values> {
     Ok(values)
 }
 
-/// The certificate that `customCA` names, where it may be read.
+/// Reads the certificate that `customCA` names, where it may be read.
 async fn custom_ca(secrets: &Secrets<'_>, namespace: &str, kopia: &Value) -> Option<String> {
     let named = &kopia["customCA"];
     let secret = secrets.api?.secret(namespace, named["secretName"].as_str()?).await.ok()?;
@@ -271,7 +271,7 @@ async fn custom_ca(secrets: &Secrets<'_>, namespace: &str, kopia: &Value) -> Opt
 }
 
 impl Looked {
-    /// For a person.
+    /// Writes the result for a person.
     pub(super) fn to_text(&self, width: usize) -> String {
         match self {
             Looked::Not(_, why) => wrap(&format!("Repository: not looked at: {why}."), 2, width),
@@ -298,7 +298,7 @@ impl Looked {
         }
     }
 
-    /// For a program.
+    /// Writes the result for a program.
     pub(super) fn to_json(&self) -> Value {
         match self {
             Looked::Not(application, why) => json!({ "application": application, "notLookedAt": why }),

@@ -1,4 +1,4 @@
-//! Which applications somebody means.
+//! Chooses the applications that a person means.
 
 use super::arguments::Global;
 use super::exit;
@@ -8,7 +8,7 @@ use crate::objects::{Namespace, Object};
 use crate::observe::Scope;
 use crate::view::View;
 
-/// The scope of a command line.
+/// Returns the scope of a command line.
 pub(super) fn scope(global: &Global, default: &str) -> Scope {
     if global.all_namespaces {
         return Scope::All;
@@ -51,7 +51,7 @@ pub(super) fn named<'a>(
     Ok(all.into_iter().filter(is_meant).collect())
 }
 
-/// The applications that a target of `doctor` means.
+/// Returns the applications that a target of `doctor` means.
 pub(super) fn target<'a>(
     view: &View,
     all: Vec<Diagnosis<'a>>,

@@ -1,4 +1,4 @@
-//! What is printed of a view, and the exit code of what was found.
+//! Decides what is printed of a view, and the exit code of what was found.
 
 use anyhow::Result;
 
@@ -10,7 +10,7 @@ use crate::observe::Scope;
 use crate::render::{Columns, document, rows, summary, wrap};
 use crate::view::View;
 
-/// What is printed of a view.
+/// Returns what is printed of a view.
 pub(super) fn shown(view: &View, all: &[Diagnosis<'_>], scope: &Scope, status: &Status) -> Result<String> {
     if status.output == Some(Output::Json) {
         return Ok(format!("{}\n", serde_json::to_string_pretty(&document(view, all))?));
@@ -31,7 +31,7 @@ pub(super) fn shown(view: &View, all: &[Diagnosis<'_>], scope: &Scope, status: &
     Ok(text)
 }
 
-/// 0 fine, 1 broken, 3 still going on, or so little could be seen that nothing can be said.
+/// Returns the exit code: 0 fine, 1 broken, 3 still going on, or so little could be seen that nothing can be said.
 pub(super) fn code(view: &View, all: &[Diagnosis<'_>], asked: bool) -> u8 {
     if !asked {
         return exit::FINE;

@@ -1,4 +1,4 @@
-//! `status`: where each application's restore stands.
+//! Runs `status`: where each application's restore stands.
 
 use anyhow::Result;
 

@@ -1,4 +1,4 @@
-//! `status --watch`: redraws as the cluster changes, until all are done.
+//! Runs `status --watch`: redraws as the cluster changes, until all are done.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::observe::{Access, Api, Change, ListError, Scope, follow, wanted_logs,
 use crate::render::{Columns, document, row, summary};
 use crate::view::View;
 
-/// How long a login may be refused before the watch gives up: what makes tokens may make another.
+/// Time for which a login may be refused before the watch gives up: what makes tokens may make another.
 const LOGIN_PATIENCE: Duration = Duration::from_secs(60);
 /// The shortest time between two drawings.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -68,7 +68,7 @@ async fn first_look(view: &mut View, changes: &mut UnboundedReceiver<Change>) ->
     Ok(())
 }
 
-/// A login that has ended, and that nothing renews, ends the watch.
+/// Ends the watch when a login has ended that nothing renews.
 fn check_login(view: &View, since: &mut Option<Instant>) -> Result<(), Failure> {
     let refused = ListError::Unauthorized.to_string();
     if !view.stale.values().any(|why| *why == refused) {
@@ -109,7 +109,7 @@ impl Logs {
     }
 }
 
-/// What was drawn last.
+/// The picture that was drawn last.
 #[derive(Default)]
 struct Drawn {
     screen: String,
@@ -126,7 +126,7 @@ impl Drawn {
         if is_terminal() { self.draw_screen(view, all, scope, status) } else { self.draw_lines(view, all) }
     }
 
-    /// The whole picture in the place of the last one.
+    /// Draws the whole picture in the place of the last one.
     fn draw_screen(
         &mut self,
         view: &View,
@@ -143,7 +143,7 @@ impl Drawn {
         Ok(())
     }
 
-    /// In a pipe: a line for each application whose state has changed, and the sentence when it has.
+    /// Draws in a pipe: a line for each application whose state has changed, and the sentence when it has.
     fn draw_lines(&mut self, view: &View, all: &[Diagnosis<'_>]) -> Result<()> {
         let columns = Columns { namespace: true, wide: false, width: 80 };
         let mut text = String::new();
@@ -175,7 +175,7 @@ impl Drawn {
         Ok(())
     }
 
-    /// A document on a line each time something has changed.
+    /// Draws a document on a line each time something has changed.
     fn draw_json(&mut self, view: &View, all: &[Diagnosis<'_>]) -> Result<()> {
         let mut document = document(view, all);
         let taken = document["takenAt"].take();

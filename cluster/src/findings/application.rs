@@ -1,4 +1,5 @@
-//! The claim has its volume, and the application does not run (cluster-objects §4.5); or the volume was not restored.
+//! Finds why an application does not run although its claim has its volume (cluster-objects §4.5); or that the volume
+//! was not restored.
 
 use super::case::Case;
 use super::finding::{Evidence, Finding, Remedy};
@@ -10,10 +11,10 @@ use super::text::quoted;
 use crate::objects::{Claim, ContainerStatus, Pod, condition};
 use crate::text::one_line;
 
-/// How young a claim may be before it means something that nothing fills it.
+/// The age below which it means nothing that nothing fills a claim.
 const YOUNG_SECONDS: i64 = 10;
 
-/// The claim has a volume that does not come from the restore beside it.
+/// Finds that the claim has a volume that does not come from the restore beside it.
 pub(super) fn unrestored(case: &Case<'_, '_>) -> Option<Finding> {
     let (claim, destination) = (case.app.claim?, case.app.destination?);
     // By hand, the claim comes a moment before the Job that fills it.
@@ -66,7 +67,7 @@ pub(super) fn unrestored(case: &Case<'_, '_>) -> Option<Finding> {
     )
 }
 
-/// Why the application's pod does not run.
+/// Finds why the application's pod does not run.
 pub(super) fn look(case: &Case<'_, '_>) -> Option<Finding> {
     let Some(pod) = case.app.newest_pod() else { return no_pod(case) };
     node_gone(case, pod)
@@ -75,7 +76,7 @@ pub(super) fn look(case: &Case<'_, '_>) -> Option<Finding> {
         .or_else(|| container(pod))
 }
 
-/// A Deployment wants a pod, and gets none.
+/// Finds a Deployment that wants a pod, and gets none.
 fn no_pod(case: &Case<'_, '_>) -> Option<Finding> {
     let workload = case.app.workloads.iter().find(|workload| !workload.is_scaled_to_nothing())?;
     let said =
@@ -130,7 +131,7 @@ fn unschedulable(case: &Case<'_, '_>, pod: &Pod) -> Option<Finding> {
     )
 }
 
-/// Another claim of the pod that has no volume.
+/// Returns another claim of the pod that has no volume.
 fn other_claim<'a>(case: &Case<'_, 'a>, pod: &'a Pod) -> Option<&'a Claim> {
     let own = case.app.claim.map(|claim| claim.metadata.name.as_str());
     let others =
@@ -153,7 +154,7 @@ fn waits_for_claim(case: &Case<'_, '_>, other: &str, is_missing: bool) -> Findin
         .then("as soon as that claim is bound the pod starts by itself")
 }
 
-/// The node has the pod, and cannot begin it.
+/// Finds that the node has the pod, and cannot begin it.
 fn sandbox(case: &Case<'_, '_>, pod: &Pod) -> Option<Finding> {
     let has_begun = pod.status.container_statuses.iter().any(|status| {
         status.state.running.is_some() || status.state.terminated.is_some() || status.restart_count > 0

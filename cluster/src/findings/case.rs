@@ -1,11 +1,11 @@
-//! What the rules look at.
+//! Defines what the rules look at.
 
 use jiff::Timestamp;
 
 use super::phase::Phase;
 use crate::chain::{Application, Index};
 
-/// One application in one phase, for the rules.
+/// An application in its phase, for the rules.
 pub(super) struct Case<'i, 'a> {
     pub(super) index: &'i Index<'a>,
     pub(super) app: &'i Application<'a>,
@@ -13,7 +13,7 @@ pub(super) struct Case<'i, 'a> {
 }
 
 impl Case<'_, '_> {
-    /// How many seconds ago something was.
+    /// Returns how many seconds ago something was.
     pub(super) fn age(&self, since: Option<Timestamp>) -> Option<i64> {
         Some(self.index.view.now.duration_since(since?).as_secs())
     }

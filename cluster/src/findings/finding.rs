@@ -1,4 +1,4 @@
-//! What is broken: evidence, cause, remedy.
+//! Defines what is broken: evidence, cause, remedy.
 
 use jiff::Timestamp;
 
@@ -9,83 +9,83 @@ use crate::text::one_line;
 /// A broken link of a chain.
 #[derive(Debug, Clone)]
 pub struct Finding {
-    /// Its name in the table of scenarios.
+    /// The finding's name in the table of scenarios.
     pub scenario: Scenario,
-    /// Whether it needs somebody.
+    /// Whether the finding needs somebody.
     pub weight: Weight,
-    /// Where it shows, the strongest first.
+    /// The places where it shows, the strongest first.
     pub evidence: Vec<Evidence>,
-    /// Why, in a sentence.
+    /// The cause, in a sentence.
     pub cause: String,
-    /// What to do, in this order.
+    /// The steps to take, in this order.
     pub remedy: Vec<Remedy>,
-    /// What happens next by itself, and when.
+    /// The next thing that happens by itself, and when.
     pub next: String,
 }
 
 /// Whether a finding needs somebody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Weight {
-    /// It does not go on by itself.
+    /// The chain does not go on by itself.
     Broken,
-    /// It takes its time, or waits for something usual.
+    /// The chain takes its time, or waits for something usual.
     Waits,
 }
 
 /// A place where something shows.
 #[derive(Debug, Clone)]
 pub struct Evidence {
-    /// `Kind/NAME`, with the namespace before where it is another.
+    /// The object, `Kind/NAME`, with the namespace before where it is another.
     pub object: String,
-    /// The field, or `event REASON`.
+    /// The field of the object, or `event REASON`.
     pub field: String,
-    /// What stands there, on one line.
+    /// The text that stands there, on one line.
     pub text: String,
-    /// Since when, or when it was said last.
+    /// The time since when it stands there, or when it was said last.
     pub since: Option<Timestamp>,
 }
 
 impl Evidence {
-    /// Something that an object shows.
+    /// Makes evidence of something that an object shows.
     pub fn of<T: Object>(object: &T, field: &str, text: impl Into<String>, since: Option<Timestamp>) -> Self {
         let (kind, name) = (T::KIND.name, &object.meta().name);
         Evidence::named(&format!("{kind}/{name}"), field, text, since)
     }
 
-    /// What an event says of an object, cut to about `most` bytes.
+    /// Makes evidence of what an event says of an object, cut to about `most` bytes.
     pub fn event<T: Object>(object: &T, event: &Event, most: usize) -> Self {
         Evidence::of(object, &format!("event {}", event.reason), one_line(&event.message, most), event.time())
     }
 
-    /// Something that shows at an object of this name.
+    /// Makes evidence of something that shows at an object of this name.
     pub fn named(object: &str, field: &str, text: impl Into<String>, since: Option<Timestamp>) -> Self {
         Evidence { object: object.to_owned(), field: field.to_owned(), text: text.into(), since }
     }
 }
 
-/// One step of a remedy.
+/// A step of a remedy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remedy {
-    /// What it does.
+    /// The purpose of the step.
     pub what: String,
     /// A command that can be pasted, where there is one.
     pub command: Option<String>,
 }
 
 impl Remedy {
-    /// A step without a command.
+    /// Makes a step without a command.
     pub fn say(what: impl Into<String>) -> Self {
         Remedy { what: what.into(), command: None }
     }
 
-    /// A step with its command.
+    /// Makes a step with its command.
     pub fn run(what: impl Into<String>, command: impl Into<String>) -> Self {
         Remedy { what: what.into(), command: Some(command.into()) }
     }
 }
 
 impl Finding {
-    /// A finding that needs somebody.
+    /// Makes a finding that needs somebody.
     #[must_use]
     pub fn broken(scenario: Scenario, cause: impl Into<String>) -> Self {
         Finding {
@@ -98,27 +98,27 @@ impl Finding {
         }
     }
 
-    /// A finding that only takes its time.
+    /// Makes a finding that only takes its time.
     #[must_use]
     pub fn waits(scenario: Scenario, cause: impl Into<String>) -> Self {
         Finding { weight: Weight::Waits, ..Finding::broken(scenario, cause) }
     }
 
-    /// With more evidence.
+    /// Adds evidence.
     #[must_use]
     pub fn with(mut self, evidence: impl IntoIterator<Item = Evidence>) -> Self {
         self.evidence.extend(evidence);
         self
     }
 
-    /// With a remedy.
+    /// Adds a remedy.
     #[must_use]
     pub fn to_do(mut self, remedy: impl IntoIterator<Item = Remedy>) -> Self {
         self.remedy.extend(remedy);
         self
     }
 
-    /// With what happens next by itself.
+    /// Adds what happens next by itself.
     #[must_use]
     pub fn then(mut self, next: impl Into<String>) -> Self {
         self.next = next.into();

@@ -1,4 +1,4 @@
-//! The objects do not come from Git (cluster-objects §4.2).
+//! Finds why the objects do not come from Git (cluster-objects §4.2).
 
 use super::case::Case;
 use super::finding::{Evidence, Finding, Remedy};
@@ -8,10 +8,10 @@ use super::text;
 use crate::objects::{Condition, GitRepository, Kustomization, Object, condition};
 use crate::text::one_line;
 
-/// How far dependencies are followed.
+/// Number of dependencies that are followed at most.
 const DEEPEST: usize = 16;
 
-/// What keeps the application's objects, or their newest state, from the cluster.
+/// Finds what keeps the application's objects, or their newest state, from the cluster.
 pub(super) fn look(case: &Case<'_, '_>) -> Option<Finding> {
     let kustomization = case.app.kustomization?;
     if kustomization.spec.suspend {
@@ -126,7 +126,7 @@ fn dependency(case: &Case<'_, '_>, kustomization: &Kustomization, said: &Conditi
         .then("within its retry interval after that Flux goes on by itself")
 }
 
-/// While a Kustomization is at it again, its last failure stands only in its events.
+/// Returns the last failure of a Kustomization, which stands only in its events while it is at it again.
 fn said_last(case: &Case<'_, '_>, root: Option<&Kustomization>) -> Option<Evidence> {
     let root = root.filter(|root| root.ready().is_none_or(|ready| ready.status == "Unknown"))?;
     let reasons = ["BuildFailed", "ReconciliationFailed", "ArtifactFailed", "HealthCheckFailed"];

@@ -1,4 +1,4 @@
-//! An application's chain → its phase, and what is broken: evidence, cause, remedy. Pure: it asks nobody.
+//! Diagnoses an application's chain: its phase, and what is broken, with evidence, cause, remedy. Pure: it asks nobody.
 //!
 //! The first broken link counts. A present state is evidence; an event only explains a state, and only while that state
 //! lasts (cluster-objects §3): good runs are full of warnings.
@@ -31,22 +31,22 @@ pub use phase::{Phase, phase};
 pub use scenario::{Row, SCENARIOS, Scenario};
 pub use text::{age, bytes_of};
 
-/// What is known of one application.
+/// The diagnosis of an application.
 pub struct Diagnosis<'a> {
-    /// The links of its chain.
+    /// The application with the links of its chain.
     pub app: Application<'a>,
-    /// Where its restore stands.
+    /// The phase of the application's restore.
     pub phase: Phase,
-    /// Since when it stands there.
+    /// The time since when the restore is in that phase.
     pub since: Option<Timestamp>,
-    /// What is broken, the first broken link first; none in a good run.
+    /// The links that are broken, the first broken link first; none in a good run.
     pub findings: Vec<Finding>,
     /// Whether something could not be seen that might say more.
     pub is_limited: bool,
 }
 
 impl Diagnosis<'_> {
-    /// The snapshot that the claim's data were, or are being, taken from.
+    /// Returns the snapshot that the claim's data were, or are being, taken from.
     #[must_use]
     pub fn taken_from(&self) -> Option<TakenFrom> {
         let has_failed = self.findings.first().is_some_and(|finding| finding.scenario.is_failure());
@@ -55,7 +55,7 @@ impl Diagnosis<'_> {
         self.app.taken_from().filter(|_| self.phase != Phase::Unrestored && !has_failed && !is_unknown)
     }
 
-    /// What it waits for, in about five words.
+    /// Returns what the application waits for, in about five words.
     #[must_use]
     pub fn waits_for(&self) -> &'static str {
         let has_volume = self.app.temporary.is_none_or(Claim::is_bound);
@@ -69,7 +69,7 @@ impl Diagnosis<'_> {
         }
     }
 
-    /// Whether it needs somebody, is on its way, or is done.
+    /// Returns whether the application needs somebody, is on its way, or is done.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         match self.findings.first().map(|finding| finding.weight) {
@@ -81,18 +81,18 @@ impl Diagnosis<'_> {
     }
 }
 
-/// What a person wants to know first.
+/// The verdict that a person wants to know first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
     /// Nothing is to be done or waited for.
     Fine,
-    /// It is on its way, and needs nobody.
+    /// The application is on its way, and needs nobody.
     GoesOn,
-    /// It needs somebody.
+    /// The application needs somebody.
     Broken,
 }
 
-/// What tells why a step is not taken.
+/// Scenarios that tell why a step is not taken.
 const SAYS_WHY: [&str; 8] = [
     "events",
     "pods",

@@ -1,4 +1,4 @@
-//! Where a restore stands (cluster-objects §2): the first step that has not been taken.
+//! Finds where a restore stands (cluster-objects §2): the first step that has not been taken.
 
 use jiff::Timestamp;
 
@@ -7,20 +7,20 @@ use crate::chain::{Application, Index};
 use crate::objects::{Claim, Condition, Destination, Job, Object, Pod, Snapshot, condition};
 use crate::view::View;
 
-/// Where a restore stands, in the order of its steps.
+/// The step at which a restore stands, in the order of the steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Phase {
-    /// Its objects have not come from Git.
+    /// The restore's objects have not come from Git.
     Git,
     /// The claim names a restore that is not there.
     NoDestination,
     /// The claim is being deleted.
     Deleting,
-    /// The operator has not seen it.
+    /// The operator has not seen the restore.
     Operator,
     /// The operator says why it does nothing.
     Refused,
-    /// It was held, and counts as done.
+    /// The restore was held, and counts as done.
     Paused,
     /// The operator makes what the mover needs.
     Preparing,
@@ -44,18 +44,18 @@ pub enum Phase {
     Application,
     /// The claim has a volume that does not come from the restore beside it.
     Unrestored,
-    /// Restored, and no claim asks for it.
+    /// The restore is done, and no claim asks for it.
     Unclaimed,
-    /// Restored, and used where somebody wants to use it.
+    /// The restore is done, and its data is used where somebody wants to use it.
     Done,
-    /// It is backed up, and nothing restores it.
+    /// The claim is backed up, and nothing restores it.
     BackupOnly,
     /// A right is missing without which nothing can be said.
     Unseen,
 }
 
 impl Phase {
-    /// Its name for programs.
+    /// Returns the phase's name for programs.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -83,7 +83,7 @@ impl Phase {
         }
     }
 
-    /// What it waits for, in about five words.
+    /// Returns what a restore in this phase waits for, in about five words.
     #[must_use]
     pub fn waits_for(self) -> &'static str {
         match self {
@@ -123,7 +123,7 @@ impl Phase {
     }
 }
 
-/// The phase of an application, and since when it lasts. Nothing counts as absent that could not be seen.
+/// Returns the phase of an application, and since when it lasts. Nothing counts as absent that could not be seen.
 #[must_use]
 pub fn phase(index: &Index<'_>, app: &Application<'_>) -> (Phase, Option<Timestamp>) {
     let view = index.view;
@@ -163,7 +163,7 @@ fn git_since(app: &Application<'_>) -> Option<Timestamp> {
     ready.or(kustomization.metadata.creation_timestamp)
 }
 
-/// The claim has its volume: from the restore, by hand, or from nowhere.
+/// Returns the phase of a claim that has its volume: from the restore, by hand, or from nowhere.
 fn bound(view: &View, app: &Application<'_>, claim: &Claim) -> (Phase, Option<Timestamp>) {
     let created = claim.metadata.creation_timestamp;
     let is_filled = app.is_populated() || app.wanted.is_some() || app.is_filled_by_hand();

@@ -1,4 +1,4 @@
-//! The mover's pod is refused, or is there and does not run (cluster-objects §4.1).
+//! Finds why the mover's pod is refused, or is there and does not run (cluster-objects §4.1).
 
 use serde_json::json;
 
@@ -11,7 +11,7 @@ use super::storage::is_young_pod;
 use crate::objects::{Pod, condition};
 use crate::text::one_line;
 
-/// The Job gets no pod.
+/// Finds that the Job gets no pod.
 pub(super) fn refused(case: &Case<'_, '_>) -> Option<Finding> {
     let job = case.app.job?;
     let event = case.index.event(&job.metadata.uid, &["FailedCreate"])?;
@@ -56,7 +56,7 @@ fn restricted(case: &Case<'_, '_>) -> Finding {
     .to_do(remedy)
 }
 
-/// The mover's pod is there, and does not run.
+/// Finds that the mover's pod is there, and does not run.
 pub(super) fn pending(case: &Case<'_, '_>) -> Option<Finding> {
     let pod = case.app.mover()?;
     if let Some(finding) = image(case, pod) {
@@ -125,7 +125,8 @@ fn unschedulable(pod: &Pod) -> Option<Finding> {
     )
 }
 
-/// The node has the pod, and cannot make its container: a key of a Secret that has gone meanwhile, a path, a command.
+/// Finds that the node has the pod, and cannot make its container: a key of a Secret that has gone meanwhile, a path, a
+/// command.
 fn container(pod: &Pod) -> Option<Finding> {
     let waiting = pod.main()?.cannot_be_made()?;
     let text = one_line(&format!("{}: {}", waiting.reason, waiting.message), 600);

@@ -1,4 +1,4 @@
-//! Restored, and the claim is Pending (cluster-objects §4.4).
+//! Finds why a claim is Pending after its restore (cluster-objects §4.4).
 
 use serde_json::json;
 
@@ -14,15 +14,15 @@ use crate::objects::{Claim, Destination, Image, Object, Snapshot};
 
 /// The longest name of a claim: the operator makes a label of it.
 const LONGEST_NAME: usize = 63;
-/// How young a claim may be before it means something that its restore is not there.
+/// The age below which it means nothing that the restore of a claim is not there.
 const YOUNG_SECONDS: i64 = 10;
-/// How long a snapshot may take before that is worth a word.
+/// Seconds that a snapshot may take before that is worth a word.
 const SNAPSHOT_SECONDS: i64 = 15;
-/// How long a claim may take to go before that means something.
+/// Seconds that a claim may take to go before that means something.
 const DELETION_SECONDS: i64 = 60;
 const SOURCE_FINALIZER: &str = "snapshot.storage.kubernetes.io/pvc-as-source-protection";
 
-/// The claim names a restore that is not there.
+/// Finds that the claim names a restore that is not there.
 pub(super) fn no_destination(case: &Case<'_, '_>) -> Option<Finding> {
     let (claim, wanted) = (case.app.claim?, case.app.wanted?);
     let view = case.index.view;
@@ -60,7 +60,7 @@ pub(super) fn no_destination(case: &Case<'_, '_>) -> Option<Finding> {
     )
 }
 
-/// The cluster knows no ReplicationDestinations any more, and a claim names one.
+/// Finds that the cluster knows no ReplicationDestinations any more, and a claim names one.
 pub(super) fn no_volsync(case: &Case<'_, '_>) -> Option<Finding> {
     let (claim, wanted) = (case.app.claim?, case.app.wanted?);
     let is_gone = case.app.destination.is_none() && !case.index.view.has_group(Destination::KIND.group);
@@ -77,7 +77,7 @@ pub(super) fn no_volsync(case: &Case<'_, '_>) -> Option<Finding> {
     )
 }
 
-/// Everything is restored, and there is no claim to fill.
+/// Finds that everything is restored, and there is no claim to fill.
 pub(super) fn unclaimed(case: &Case<'_, '_>) -> Option<Finding> {
     let destination = case.app.destination?;
     let status = destination.status.as_ref()?;
@@ -99,7 +99,7 @@ pub(super) fn unclaimed(case: &Case<'_, '_>) -> Option<Finding> {
     )
 }
 
-/// The claim's volume is being made of the snapshot.
+/// Finds what is wrong while the claim's volume is being made of the snapshot.
 pub(super) fn look(case: &Case<'_, '_>) -> Option<Finding> {
     let (claim, destination) = (case.app.claim?, case.app.destination?);
     let image = destination.status.as_ref()?.latest_image.as_ref()?;
@@ -169,7 +169,7 @@ fn direct(destination: &Destination, image: &Image) -> Finding {
         .then(until_trigger(destination))
 }
 
-/// A class that waits for a pod, and no pod that is on its way.
+/// Finds a class that waits for a pod, and no pod that is on its way.
 fn late(case: &Case<'_, '_>, claim: &Claim) -> Option<Finding> {
     let class = case.index.view.storage_classes.get("", claim.spec.storage_class_name.as_deref()?);
     let said = case.index.event(&claim.metadata.uid, &["WaitForFirstConsumer"]);
@@ -229,7 +229,7 @@ fn of_snapshot(case: &Case<'_, '_>, destination: &Destination, image: &Image) ->
     )
 }
 
-/// What happens to the volume itself is said at the claim through which it is made.
+/// Finds what happens to the volume itself, which is said at the claim through which it is made.
 fn of_prime(case: &Case<'_, '_>, claim: &Claim) -> Option<Finding> {
     let sizes = too_small(claim, case.app.snapshot);
     let sizes = sizes.map(Vec::from);
@@ -276,7 +276,7 @@ fn too_small(claim: &Claim, snapshot: Option<&Snapshot>) -> Option<[Evidence; 2]
     })
 }
 
-/// The claim is to go, and something holds it.
+/// Finds that the claim is to go, and something holds it.
 pub(super) fn deleting(case: &Case<'_, '_>) -> Option<Finding> {
     let claim = case.app.claim?;
     let meta = &claim.metadata;
@@ -284,7 +284,7 @@ pub(super) fn deleting(case: &Case<'_, '_>) -> Option<Finding> {
         case.app.pods.iter().filter(|pod| pod.is_active()).map(|pod| pod.metadata.name.as_str()).collect();
     let evidence =
         Evidence::of(claim, "metadata.finalizers", meta.finalizers.join(", "), meta.deletion_timestamp);
-    // Of a bound claim the snapshot is taken in the end, and the claim goes.
+    // The snapshot of a bound claim is taken in the end, and the claim goes.
     let is_held = meta.finalizers.iter().any(|finalizer| finalizer == SOURCE_FINALIZER) && !claim.is_bound();
     if let (true, Some(source)) = (is_held, case.app.source) {
         let name = &source.metadata.name;

@@ -1,4 +1,4 @@
-//! The operator says why it does nothing (cluster-objects §2, §4.1).
+//! Finds why the operator does nothing, as it says (cluster-objects §2, §4.1).
 
 use super::case::Case;
 use super::finding::{Evidence, Finding, Remedy};
@@ -12,7 +12,7 @@ use crate::text::one_line;
 const NEXT: &str = "the operator tries again by itself, at the latest 16 minutes after its last try; any change of \
                     the ReplicationDestination, an annotation too, makes it try at once";
 
-/// Why the operator refuses.
+/// Finds why the operator refuses.
 pub(super) fn look(case: &Case<'_, '_>) -> Option<Finding> {
     let destination = case.app.destination?;
     let said = destination.synchronizing().filter(|said| is_refusal(said))?;

@@ -1,16 +1,16 @@
-//! Remedies that several rules name.
+//! Holds remedies that several rules name.
 
 use serde_json::{Value, json};
 
 use super::finding::Remedy;
 use crate::objects::Destination;
 
-/// The Secret that names the repository.
+/// Returns the Secret that names the repository.
 pub(super) fn secret_of(destination: &Destination) -> &str {
     destination.spec.kopia.as_ref().map_or("", |kopia| kopia.repository.as_str())
 }
 
-/// A change that means nothing, so that the operator looks at once.
+/// Returns a change that means nothing, so that the operator looks at once.
 pub(super) fn nudge(destination: &Destination) -> Remedy {
     let meta = &destination.metadata;
     let (namespace, name) = (&meta.namespace, &meta.name);
@@ -20,7 +20,7 @@ pub(super) fn nudge(destination: &Destination) -> Remedy {
     Remedy::run("so that the operator looks at once", command)
 }
 
-/// A command that changes these fields of a restore's `spec`.
+/// Returns a command that changes these fields of a restore's `spec`.
 pub(super) fn patch(destination: &Destination, spec: &Value) -> String {
     let meta = &destination.metadata;
     let patch = json!({ "spec": spec });
@@ -30,7 +30,7 @@ pub(super) fn patch(destination: &Destination, spec: &Value) -> String {
     )
 }
 
-/// What happens by itself to a restore that needs a new trigger.
+/// Returns what happens by itself to a restore that needs a new trigger.
 pub(super) fn until_trigger(destination: &Destination) -> &'static str {
     let is_scheduled = destination.spec.trigger.schedule.is_some();
     if is_scheduled {
@@ -40,7 +40,7 @@ pub(super) fn until_trigger(destination: &Destination) -> &'static str {
     }
 }
 
-/// A changed trigger begins a new restore.
+/// Returns the remedy of a changed trigger, which begins a new restore.
 pub(super) fn trigger(destination: &Destination) -> Remedy {
     let Some(old) = destination.spec.trigger.manual.as_deref() else {
         return Remedy::say(

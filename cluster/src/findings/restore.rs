@@ -1,4 +1,4 @@
-//! The mover runs, and fails (cluster-objects §4.3).
+//! Finds why the mover runs, and fails (cluster-objects §4.3).
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -11,16 +11,16 @@ use crate::chain::Report;
 use crate::objects::{Destination, Job, Node, Object, Pod, condition};
 use crate::text::one_line;
 
-/// The Job gives up after this many failures, and the operator begins anew.
+/// Number of failures after which the Job gives up, and the operator begins anew.
 const BACKOFF_LIMIT: u32 = 8;
 
-/// The mover runs: on a node that answers, and after how many failures.
+/// Finds how the mover runs: on a node that answers, and after how many failures.
 pub(super) fn running(case: &Case<'_, '_>) -> Option<Finding> {
     let gone = case.app.mover().and_then(|pod| node_gone(case, pod));
     gone.or_else(|| case.app.destination.and_then(debugged)).or_else(|| failed(case))
 }
 
-/// A mover that is there to be debugged restores nothing until somebody ends that.
+/// Finds a mover that is there to be debugged: it restores nothing until somebody ends that.
 fn debugged(destination: &Destination) -> Option<Finding> {
     const ANNOTATION: &str = "volsync.backube/enable-debug-mover";
     let meta = &destination.metadata;
@@ -45,14 +45,14 @@ fn debugged(destination: &Destination) -> Option<Finding> {
     )
 }
 
-/// A new restore beside what runs already has failed.
+/// Finds that a new restore beside what runs already has failed.
 pub(super) fn failed_again(case: &Case<'_, '_>) -> Option<Finding> {
-    // Of a claim that was filled in another way the restore beside it goes on for nobody.
+    // The restore beside a claim that was filled in another way goes on for nobody.
     let is_asked_for = |destination: &&Destination| case.app.wanted.is_some() && !destination.is_done();
     case.app.destination.filter(is_asked_for).and_then(|_| failed(case))
 }
 
-/// The last mover that has ended has failed.
+/// Finds that the last mover that has ended has failed.
 pub(super) fn failed(case: &Case<'_, '_>) -> Option<Finding> {
     let next = next_try(case);
     let failed = case.app.report().filter(|(report, _)| report.exit_code != 0);
@@ -83,7 +83,8 @@ pub(super) fn failed(case: &Case<'_, '_>) -> Option<Finding> {
     }
 }
 
-/// A pod that was ended as a whole, without a word of its container: evicted, or its node shut down.
+/// Returns the evidence of a pod that was ended as a whole, without a word of its container: evicted, or its node shut
+/// down.
 fn ended_whole(pod: &Pod) -> Option<Evidence> {
     let status = &pod.status;
     let text = one_line(&format!("{}: {}", status.reason, status.message), 400);
@@ -118,7 +119,7 @@ fn oom(pod: &Pod, evidence: Evidence) -> Finding {
         )])
 }
 
-/// The finding of a mover's report, by its exit code and outcome.
+/// Returns the finding of a mover's report, by its exit code and outcome.
 fn explained(case: &Case<'_, '_>, report: &Report, evidence: Evidence) -> Finding {
     let (scenario, cause) = meaning(report);
     let mut finding = Finding::broken(scenario, cause).with([evidence]);
@@ -236,7 +237,7 @@ fn log_of(job: &Job) -> Remedy {
     Remedy::run("see the mover's log", command)
 }
 
-/// What the operator keeps of a Job that has given up: its outcome and exit code stand in the last line.
+/// Returns what the operator keeps of a Job that has given up: its outcome and exit code stand in the last line.
 fn last_failure(destination: &Destination) -> Option<(Report, Evidence)> {
     let kept = &destination.status.as_ref()?.latest_mover_status;
     if kept.result != "Failed" {
@@ -257,7 +258,7 @@ fn said_in(line: &str) -> Option<Report> {
     Some(Report { outcome: outcome.to_owned(), exit_code: code.parse().ok()?, message, ..Report::default() })
 }
 
-/// The node does not answer: the pod still says that it runs.
+/// Finds that the node does not answer: the pod still says that it runs.
 pub(super) fn node_gone(case: &Case<'_, '_>, pod: &Pod) -> Option<Finding> {
     let view = case.index.view;
     let name = pod.spec.node_name.as_str();
@@ -288,7 +289,7 @@ pub(super) fn node_gone(case: &Case<'_, '_>, pod: &Pod) -> Option<Finding> {
     )
 }
 
-/// When the next mover comes: pauses double from 10 s to 10 min; after the ninth failure the operator begins anew.
+/// Says when the next mover comes: pauses double from 10 s to 10 min; after the ninth failure the operator begins anew.
 fn next_try(case: &Case<'_, '_>) -> String {
     let Some(job) = case.app.job else { return "the operator makes the next Job by itself".into() };
     // The Job counts a pod a while after it has ended.

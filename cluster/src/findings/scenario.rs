@@ -1,4 +1,4 @@
-//! The table of scenarios: every way in which a chain breaks (cluster-objects §4, §5), by name.
+//! Holds the table of scenarios: every way in which a chain breaks (cluster-objects §4, §5), by name.
 
 macro_rules! scenarios {
     ($($variant:ident $name:literal $fault:ident $waits:literal $title:literal,)*) => {
@@ -9,7 +9,7 @@ macro_rules! scenarios {
             $($variant,)*
         }
 
-        /// All of them.
+        /// The rows of all scenarios.
         pub const SCENARIOS: &[Row] = &[$(Row {
             scenario: Scenario::$variant,
             name: $name,
@@ -22,18 +22,18 @@ macro_rules! scenarios {
     (@other) => { false };
 }
 
-/// What the table says of a scenario.
+/// The facts that the table says of a scenario.
 #[derive(Debug)]
 pub struct Row {
-    /// Which.
+    /// The scenario of the row.
     pub scenario: Scenario,
-    /// Its name for programs.
+    /// The scenario's name for programs.
     pub name: &'static str,
     /// Whether it is the restore that is broken, and not something beside it.
     pub is_of_restore: bool,
     /// What the application waits for, in at most five words and 22 letters.
     pub waits_for: &'static str,
-    /// What it is, in a sentence.
+    /// The scenario in a sentence.
     pub title: &'static str,
 }
 
@@ -111,7 +111,7 @@ impl Scenario {
         &SCENARIOS[self as usize]
     }
 
-    /// Its name for programs.
+    /// Returns the scenario's name for programs.
     #[must_use]
     pub fn name(self) -> &'static str {
         self.row().name
@@ -129,13 +129,13 @@ impl Scenario {
         (Scenario::WrongPassword..=Scenario::Fails).contains(&self)
     }
 
-    /// What the application waits for, in at most five words.
+    /// Returns what the application waits for, in at most five words.
     #[must_use]
     pub fn waits_for(self) -> &'static str {
         self.row().waits_for
     }
 
-    /// What it is, in a sentence.
+    /// Returns what the scenario is, in a sentence.
     #[must_use]
     pub fn title(self) -> &'static str {
         self.row().title

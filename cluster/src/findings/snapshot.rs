@@ -1,4 +1,4 @@
-//! The restored volume is being frozen in a snapshot (cluster-objects §4.1, §4.4).
+//! Finds what is wrong while the restored volume is being frozen in a snapshot (cluster-objects §4.1, §4.4).
 
 use super::case::Case;
 use super::finding::{Evidence, Finding, Remedy};
@@ -7,10 +7,10 @@ use super::text::is_conflict;
 use crate::objects::{Destination, Object, Snapshot, SnapshotClass};
 use crate::text::one_line;
 
-/// How long a snapshot controller may take to look at a new snapshot.
+/// Seconds that a snapshot controller may take to look at a new snapshot.
 const CONTROLLER_SECONDS: i64 = 10;
 
-/// The restored volume is being frozen in a snapshot.
+/// Finds what is wrong while the restored volume is being frozen in a snapshot.
 pub(super) fn look(case: &Case<'_, '_>) -> Option<Finding> {
     let (destination, snapshot) = (case.app.destination?, case.app.snapshot?);
     if snapshot.status.is_none() {

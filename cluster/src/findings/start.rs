@@ -1,4 +1,4 @@
-//! The restore does not start (cluster-objects §4.1).
+//! Finds why the restore does not start (cluster-objects §4.1).
 
 use serde_json::json;
 
@@ -10,12 +10,12 @@ use super::scenario::Scenario;
 use crate::objects::{Deployment, Object, Pod, Snapshot};
 use crate::text::one_line;
 
-/// How long an operator may take to start.
+/// Seconds that an operator may take to start.
 const STARTING_SECONDS: i64 = 30;
-/// How long the operator may take to look at a new object before that means something.
+/// Seconds that the operator may take to look at a new object before that means something.
 const OPERATOR_SECONDS: i64 = 60;
 
-/// The operator has not seen the restore.
+/// Finds that the operator has not seen the restore.
 pub(super) fn operator(case: &Case<'_, '_>) -> Option<Finding> {
     let destination = case.app.destination?;
     let unseen = Evidence::of(
@@ -42,7 +42,7 @@ pub(super) fn operator(case: &Case<'_, '_>) -> Option<Finding> {
     )
 }
 
-/// No Deployment of the operator, or none of its pods can be used.
+/// Finds that there is no Deployment of the operator, or none of its pods can be used.
 fn no_operator(case: &Case<'_, '_>) -> Option<Finding> {
     let view = case.index.view;
     if !view.sees_operator() {
@@ -90,7 +90,7 @@ fn no_operator(case: &Case<'_, '_>) -> Option<Finding> {
     )
 }
 
-/// The operator runs for two minutes, then ends: it waits for an API that is not installed.
+/// Finds an operator that runs for two minutes, then ends: it waits for an API that is not installed.
 fn crashing_operator(case: &Case<'_, '_>) -> Option<Finding> {
     let view = case.index.view;
     let log = operator_pods(case).find_map(|pod| {
@@ -147,14 +147,14 @@ fn operator_log(case: &Case<'_, '_>) -> String {
     format!("kubectl -n {namespace} logs -l app.kubernetes.io/name=volsync --all-containers --tail=50")
 }
 
-/// Steps that the operator itself takes do not come while it does not run.
+/// Finds that the operator does not run: steps that it takes do not come then.
 pub(super) fn operator_is_gone(case: &Case<'_, '_>) -> Option<Finding> {
     matches!(case.phase, Phase::Preparing | Phase::Snapshot | Phase::Populating)
         .then(|| no_operator(case))
         .flatten()
 }
 
-/// It was held while it had not restored anything, and counts as done.
+/// Finds a restore that was held while it had not restored anything, and counts as done.
 pub(super) fn paused(case: &Case<'_, '_>) -> Option<Finding> {
     let destination = case.app.destination?;
     let status = destination.status.as_ref()?;
@@ -187,7 +187,7 @@ pub(super) fn paused(case: &Case<'_, '_>) -> Option<Finding> {
     )
 }
 
-/// The operator makes what the mover needs.
+/// Finds what is wrong while the operator makes what the mover needs.
 pub(super) fn preparing(case: &Case<'_, '_>) -> Option<Finding> {
     case.app.temporary.and_then(|claim| case.no_volume(claim, Scenario::NoClass, Scenario::CsiFails))
 }

@@ -1,4 +1,4 @@
-//! A claim that gets no volume: its class, its driver, what the driver says.
+//! Finds why a claim gets no volume: its class, its driver, what the driver says.
 
 use super::case::Case;
 use super::finding::{Evidence, Finding, Remedy};
@@ -10,7 +10,7 @@ use crate::objects::{Claim, Driver, Object, StorageClass};
 const BUILT_IN: &str = "kubernetes.io/";
 
 impl<'a> Case<'_, 'a> {
-    /// The class that a claim names, where it names one that does not exist.
+    /// Returns the class that a claim names, where it names one that does not exist.
     pub(super) fn missing_class(&self, claim: &'a Claim) -> Option<&'a str> {
         let name = claim.spec.storage_class_name.as_deref().filter(|name| !name.is_empty())?;
         let view = self.index.view;
@@ -22,7 +22,7 @@ impl<'a> Case<'_, 'a> {
         (is_seen || (!view.sees(StorageClass::KIND) && is_said)).then_some(name)
     }
 
-    /// A claim whose class exists, and whose driver does not.
+    /// Returns the class of a claim whose class exists, and whose driver does not.
     pub(super) fn missing_driver(&self, claim: &Claim) -> Option<&'a StorageClass> {
         let view = self.index.view;
         let class = view.storage_classes.get("", claim.spec.storage_class_name.as_deref()?)?;
@@ -40,13 +40,13 @@ impl<'a> Case<'_, 'a> {
         (is_missing && waits && !answers).then_some(class)
     }
 
-    /// What the storage's driver has said last of a claim that it made no volume for.
+    /// Returns what the storage's driver has said last of a claim that it made no volume for.
     pub(super) fn provisioning_failed(&self, claim: &Claim) -> Option<Evidence> {
         let event = self.index.event(&claim.metadata.uid, &["ProvisioningFailed"])?;
         Some(Evidence::event(claim, event, 600))
     }
 
-    /// A claim that names no class, in a cluster that has no default.
+    /// Finds a claim that names no class, in a cluster that has no default.
     fn no_default_class(&self, claim: &Claim, scenario: Scenario) -> Option<Finding> {
         let names_one = claim.spec.storage_class_name.as_deref().is_some_and(|name| !name.is_empty());
         let said = self.index.event(&claim.metadata.uid, &["FailedBinding"]).filter(|_| !names_one)?;
@@ -63,7 +63,7 @@ impl<'a> Case<'_, 'a> {
         )
     }
 
-    /// Why a claim of the restore gets no volume.
+    /// Finds why a claim of the restore gets no volume.
     pub(super) fn no_volume(&self, claim: &'a Claim, no_class: Scenario, fails: Scenario) -> Option<Finding> {
         if claim.is_bound() {
             return None;

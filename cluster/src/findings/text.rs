@@ -1,8 +1,8 @@
-//! Words and figures of findings.
+//! Writes and reads words and figures of findings.
 
 use jiff::Timestamp;
 
-/// An age for people: `12 s`, `5 min`, `3 h`, `2 d`.
+/// Writes an age for people: `12 s`, `5 min`, `3 h`, `2 d`.
 #[must_use]
 pub fn age(now: Timestamp, since: Timestamp) -> String {
     let seconds = now.duration_since(since).as_secs().max(0);
@@ -14,7 +14,7 @@ pub fn age(now: Timestamp, since: Timestamp) -> String {
     }
 }
 
-/// Bytes of a Kubernetes quantity: `1Gi`, `500M`, `1e9`, `1073741824`. None where it is none.
+/// Reads the bytes of a Kubernetes quantity: `1Gi`, `500M`, `1e9`, `1073741824`. None where it is none.
 ///
 /// Source: apimachinery's grammar of quantities; a fraction of a byte counts as a whole one.
 #[must_use]
@@ -31,7 +31,7 @@ pub fn bytes_of(quantity: &str) -> Option<u128> {
     Some(scaled.checked_mul(unit.0)?.div_ceil(places.checked_mul(unit.1)?))
 }
 
-/// A suffix as a fraction of numbers.
+/// Returns a suffix as a fraction of numbers.
 fn unit(suffix: &str) -> Option<(u128, u128)> {
     let binary = |power: u32| Some((1u128 << (10 * power), 1));
     let decimal = |power: u32| Some((10u128.pow(power), 1));
@@ -59,7 +59,7 @@ pub(super) fn is_conflict(text: &str) -> bool {
     text.contains("the object has been modified")
 }
 
-/// What stands between a text's first quotes.
+/// Returns what stands between a text's first quotes.
 pub(super) fn quoted(text: &str) -> Option<&str> {
     text.split('"').nth(1)
 }

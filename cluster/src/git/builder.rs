@@ -12,7 +12,7 @@ use super::program::{LIMIT, Program};
 use super::rendered::{Note, Rendered, Renderer};
 use super::yaml;
 
-/// What a folder has become.
+/// The objects that a folder has become.
 #[derive(Default)]
 pub(super) struct Built {
     pub(super) items: Vec<Item>,
@@ -27,7 +27,7 @@ pub(super) struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    /// Builds folders of a tree; a program is looked for in `PATH`.
+    /// Makes a builder of folders of a tree; a program is looked for in `PATH`.
     pub(super) fn new(files: &'a Files, how: Renderer) -> Self {
         let folders = std::env::var_os("PATH").unwrap_or_default();
         let program = if how == Renderer::Own { None } else { Program::find(&folders) };
@@ -56,7 +56,7 @@ impl<'a> Builder<'a> {
         built
     }
 
-    /// The program builds the folder as it lies there; what Flux adds is laid over its output.
+    /// Has the program build the folder as it lies there; what Flux adds is laid over its output.
     fn by_program(&self, folder: &Path, more: &Map<String, Value>) -> Result<Built, String> {
         let program = self.program.as_ref().ok_or(
             "neither kustomize nor kubectl is in PATH: install one of them, or let the folder be rendered without",
@@ -96,7 +96,7 @@ mod tests {
 
     use super::*;
 
-    /// Names of what a folder with this kustomization becomes where a program prints a claim, or fails.
+    /// Returns the names of what a folder with this kustomization becomes where a program prints a claim, or fails.
     fn built(how: Renderer, kustomization: &str, script: &str) -> (Vec<String>, Vec<Note>) {
         let Ok(folder) = tempfile::tempdir() else { return Default::default() };
         let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text);

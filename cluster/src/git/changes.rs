@@ -1,4 +1,4 @@
-//! The changes that a kustomization file makes to its objects: patches, namespace, names, labels and annotations.
+//! Makes the changes that a kustomization file makes to its objects: patches, namespace, names, labels and annotations.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -10,11 +10,11 @@ use super::object::{self, Item};
 use super::patch::{self, Patch};
 use super::target::Selector;
 
-/// Changes the objects of one folder.
+/// The changes to the objects of one folder.
 pub(super) struct Changes<'a> {
     files: &'a Files,
     folder: &'a Path,
-    /// What could not be done, one line each.
+    /// Sentences about what could not be done, one line each.
     pub(super) faults: Vec<String>,
     /// Whether something was left out that another program may know.
     pub(super) is_short: bool,
@@ -100,7 +100,8 @@ impl<'a> Changes<'a> {
     }
 }
 
-/// A Namespace takes the name: people write one for all their namespaces, under any name.
+/// Sets the namespace of an object. A Namespace takes the name: people write one for all their namespaces, under any
+/// name.
 fn set_namespace(value: &mut Value, namespace: &str) {
     if object::kind(value) == "Namespace" && object::group(value).is_empty() {
         object::set_meta(value, "name", namespace);

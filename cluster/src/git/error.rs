@@ -1,9 +1,10 @@
-//! Why nothing could be rendered at all.
+//! Says why nothing could be rendered at all.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// Why a tree, a folder or a file could not be rendered; what is wrong with a part of it is a [`Note`](super::Note).
+/// The reason why a tree, a folder or a file could not be rendered; what is wrong with a part of it is a
+/// [`Note`](super::Note).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GitError {
     /// A file or folder cannot be read, and the system's reason.

@@ -14,7 +14,7 @@ use super::yaml::{self, Parsed};
 pub(super) struct Files {
     /// The folder that was named, with links resolved.
     root: PathBuf,
-    /// What may be read: the checkout that holds the folder, or the folder itself.
+    /// The boundary of what may be read: the checkout that holds the folder, or the folder itself.
     boundary: PathBuf,
     parsed: RefCell<HashMap<PathBuf, Rc<Parsed>>>,
     resolved: RefCell<HashMap<(PathBuf, String), Result<PathBuf, String>>>,
@@ -28,7 +28,7 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// The tree of this folder.
+    /// Opens the tree of this folder.
     ///
     /// # Errors
     /// It is no folder that can be read.
@@ -49,12 +49,12 @@ impl Files {
         })
     }
 
-    /// The folder that was named.
+    /// Returns the folder that was named.
     pub(super) fn root(&self) -> &Path {
         &self.root
     }
 
-    /// How much was read so far.
+    /// Returns how much was read so far.
     pub(super) fn reads(&self) -> Reads {
         self.reads.get()
     }
@@ -72,7 +72,7 @@ impl Files {
         self.growth.set(MOST_GROWTH);
     }
 
-    /// A path as people know it: from the tree's root on.
+    /// Returns a path as people know it: from the tree's root on.
     pub(super) fn shown(&self, path: &Path) -> PathBuf {
         let inside = path.strip_prefix(&self.root).or_else(|_| path.strip_prefix(&self.boundary));
         match inside {
@@ -82,7 +82,7 @@ impl Files {
         }
     }
 
-    /// Where a name leads from a folder, links resolved.
+    /// Returns where a name leads from a folder, links resolved.
     ///
     /// # Errors
     /// One line: it is not there, or outside of the tree.
@@ -102,8 +102,8 @@ impl Files {
         if path.starts_with(&self.boundary) { Ok(path) } else { Err(format!("{name} {OUTSIDE}")) }
     }
 
-    /// Where a path of a Flux Kustomization leads: from the tree's root, from the checkout's, or from the folder above
-    /// when the path begins with the tree's own name.
+    /// Returns where a path of a Flux Kustomization leads: from the tree's root, from the checkout's, or from the
+    /// folder above when the path begins with the tree's own name.
     pub(super) fn find_path(&self, path: &str) -> Option<PathBuf> {
         let path = &below_root(path);
         let name = self.root.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -116,7 +116,7 @@ impl Files {
         tries.into_iter().flatten().find(|found| found.is_dir())
     }
 
-    /// The documents of a file; the second time it is not read.
+    /// Returns the documents of a file; the second time it is not read.
     ///
     /// # Errors
     /// One line: it cannot be read.
@@ -135,7 +135,7 @@ impl Files {
         parsed
     }
 
-    /// The text of a file.
+    /// Reads the text of a file.
     ///
     /// # Errors
     /// One line: it cannot be read, is too large, or no text.
@@ -144,7 +144,7 @@ impl Files {
         String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())
     }
 
-    /// The bytes of a file.
+    /// Reads the bytes of a file.
     ///
     /// # Errors
     /// One line: it cannot be read, or is too large.
@@ -169,7 +169,7 @@ impl Files {
         Ok(bytes)
     }
 
-    /// The manifests below a folder by name, sorted, with every folder that holds a kustomization file.
+    /// Returns the manifests below a folder by name, sorted, with every folder that holds a kustomization file.
     ///
     /// # Errors
     /// The folder cannot be read, or holds too many files.
@@ -210,7 +210,7 @@ impl Files {
         Ok(below)
     }
 
-    /// The kustomization file of a folder, if it has one.
+    /// Returns the kustomization file of a folder, if it has one.
     pub(super) fn kustomization(&self, folder: &Path) -> Option<PathBuf> {
         if let Some(known) = self.found.borrow().get(folder) {
             return known.clone();
@@ -231,10 +231,10 @@ impl Files {
     }
 }
 
-/// What lies below a folder.
+/// The files and folders that lie below a folder.
 #[derive(Default)]
 pub(super) struct Below {
-    /// `*.yaml`, `*.yml` and `*.json`, but no kustomization files; links give their targets.
+    /// Manifests: `*.yaml`, `*.yml` and `*.json`, but no kustomization files; links give their targets.
     pub(super) files: Vec<PathBuf>,
     /// Folders with a kustomization file.
     pub(super) kustomizations: Vec<PathBuf>,
@@ -252,7 +252,7 @@ impl Below {
     }
 }
 
-/// A path without what leads above its beginning: there is nothing above the root, as Flux sees it.
+/// Returns a path without what leads above its beginning: there is nothing above the root, as Flux sees it.
 fn below_root(path: &str) -> String {
     let mut steps = Vec::new();
     for step in path.split('/') {
@@ -265,7 +265,7 @@ fn below_root(path: &str) -> String {
     steps.join("/")
 }
 
-/// The last part of a path.
+/// Returns the last part of a path.
 pub(super) fn name_of(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
@@ -278,7 +278,7 @@ fn is_kustomization(path: &Path) -> bool {
     path.file_name().is_some_and(|name| KUSTOMIZATION_FILES.iter().any(|known| name == *known))
 }
 
-/// The system's reason without its number.
+/// Returns the system's reason without its number.
 fn reason(why: &std::io::Error) -> String {
     match why.kind() {
         std::io::ErrorKind::NotFound => "it is not there".to_owned(),
@@ -286,23 +286,23 @@ fn reason(why: &std::io::Error) -> String {
     }
 }
 
-/// What stands behind the name of a file that may not be read.
+/// The words behind the name of a file that may not be read.
 pub(super) const OUTSIDE: &str = "lies outside of the tree, and is not read";
 
 /// Names that kustomize knows, in its order.
 const KUSTOMIZATION_FILES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 /// Folders that hold no manifests of their own.
 const SKIPPED: [&str; 2] = [".git", "node_modules"];
-/// No file has this name.
+/// A path that no file has.
 const NOWHERE: &str = "/";
-/// A larger file is no manifest.
+/// Bytes of a file at most: a larger one is no manifest.
 const MOST_BYTES: u64 = 16 << 20;
 const MOST_BYTES_OF_ALL: u64 = 512 << 20;
 const MOST_FILES: usize = 100_000;
-/// What a resource costs at least, be it ever so small, and what all may cost.
+/// Bytes that a resource costs at least, be it ever so small, and what all may cost.
 const LEAST_SPENT: usize = 2 << 10;
 const MOST_SPENT: usize = 512 << 20;
-/// What variables may bring to all objects together.
+/// Bytes that variables may bring to all objects together.
 const MOST_GROWTH: usize = 64 << 20;
-/// Folders in folders.
+/// Levels of folders in folders at most.
 pub(super) const MOST_DEPTH: usize = 64;

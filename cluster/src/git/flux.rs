@@ -1,4 +1,4 @@
-//! What one Flux Kustomization applies.
+//! Renders what one Flux Kustomization applies.
 
 use std::path::{Path, PathBuf};
 
@@ -51,7 +51,7 @@ pub(super) fn apply(
     built
 }
 
-/// What stayed as it is written in an object, at the file that it was read from.
+/// Makes notes of what stayed as it is written in an object, at the file that it was read from.
 fn notes(files: &Files, item: &Item, file: &Path, left: &[Unresolved]) -> Vec<Note> {
     let note = |left: &Unresolved| {
         let file = item.origin.as_ref().map_or_else(|| file.to_owned(), |origin| files.shown(&origin.file));
@@ -63,7 +63,7 @@ fn notes(files: &Files, item: &Item, file: &Path, left: &[Unresolved]) -> Vec<No
     left.iter().map(note).collect()
 }
 
-/// What Flux writes into the folder's kustomization file before it builds.
+/// Returns what Flux writes into the folder's kustomization file before it builds.
 fn more(kustomization: &Value) -> Map<String, Value> {
     let spec = &kustomization["spec"];
     let mut more = Map::new();

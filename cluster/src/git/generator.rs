@@ -1,4 +1,4 @@
-//! ConfigMaps and Secrets that a kustomization file makes from texts and files, under their plain names.
+//! Makes ConfigMaps and Secrets that a kustomization file makes from texts and files, under their plain names.
 
 use std::path::Path;
 

@@ -59,8 +59,8 @@ impl<'a> Work<'a> {
         self.folder(folder, &over, items);
     }
 
-    /// The kustomization of a folder; of one that has none the one that Flux makes: every folder below that has one, and
-    /// all manifests elsewhere.
+    /// Returns the kustomization of a folder; of one that has none the one that Flux makes: every folder below that has
+    /// one, and all manifests elsewhere.
     fn body_or_all(&mut self, folder: &Path) -> Option<Value> {
         if let Some(file) = self.files.kustomization(folder) {
             return self.body(&file);
@@ -87,7 +87,7 @@ impl<'a> Work<'a> {
         Some(Value::Object(Map::from_iter([("resources".to_owned(), Value::Array(all))])))
     }
 
-    /// The one object in a kustomization file.
+    /// Returns the one object in a kustomization file.
     fn body(&mut self, file: &Path) -> Option<Value> {
         let parsed = match self.files.parsed(file) {
             Ok(parsed) => parsed,
@@ -214,7 +214,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Where a name in a kustomization file leads, or a note.
+    /// Returns where a name in a kustomization file leads, or makes a note.
     fn resolved(&mut self, folder: &Path, file: &Path, name: &str) -> Option<PathBuf> {
         if self.files.is_remote(name) {
             self.is_unsafe = true;
@@ -231,7 +231,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// A note of something that a program may be able to do.
+    /// Makes a note of something that a program may be able to do.
     fn fault(&mut self, file: &Path, sentence: String) {
         self.is_short = true;
         self.note(file, sentence);
@@ -264,7 +264,7 @@ fn strings<'a>(body: &'a Value, field: &str) -> impl Iterator<Item = &'a str> {
 }
 
 const TOO_MUCH: &str = "the folders name too many resources: the rest is left out";
-/// Folders that one build may enter, each as often as it is named.
+/// Folders that one build may enter at most, each as often as it is named.
 const MOST_FOLDERS: usize = 4096;
 /// Keys that are done here, or change nothing in volumes, claims and their schedules.
 const KNOWN: &[&str] = &[

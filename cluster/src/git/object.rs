@@ -1,4 +1,4 @@
-//! One object on its way through a build.
+//! Holds an object on its way through a build.
 
 use std::path::Path;
 use std::rc::Rc;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Origin {
     pub(super) file: Rc<Path>,
-    /// Which of the file's documents, from 0.
+    /// The number of the document in the file, from 0.
     pub(super) index: usize,
 }
 
@@ -17,9 +17,9 @@ pub(super) struct Origin {
 #[derive(Clone)]
 pub(super) struct Item {
     pub(super) value: Value,
-    /// None for what a program or a generator has made.
+    /// The document that the object was read from; none for what a program or a generator has made.
     pub(super) origin: Option<Origin>,
-    /// Its names before prefixes and suffixes came to it: patches and references may still use them.
+    /// The object's names before prefixes and suffixes came to it: patches and references may still use them.
     pub(super) former_names: Vec<String>,
 }
 
@@ -28,13 +28,13 @@ impl Item {
         Item { value, origin, former_names: Vec::new() }
     }
 
-    /// Whether it has this name, or had it.
+    /// Whether the object has this name, or had it.
     pub(super) fn is_named(&self, is: impl Fn(&str) -> bool) -> bool {
         is(name(&self.value)) || self.former_names.iter().any(|name| is(name))
     }
 }
 
-/// Text at `metadata.FIELD`; empty where there is none.
+/// Returns the text at `metadata.FIELD`; empty where there is none.
 fn meta<'a>(value: &'a Value, field: &str) -> &'a str {
     value["metadata"][field].as_str().unwrap_or_default()
 }
@@ -51,7 +51,7 @@ pub(super) fn kind(value: &Value) -> &str {
     value["kind"].as_str().unwrap_or_default()
 }
 
-/// The group of an object's API; empty for the core.
+/// Returns the group of an object's API; empty for the core.
 pub(super) fn group(value: &Value) -> &str {
     value["apiVersion"].as_str().and_then(|version| version.split_once('/')).map_or("", |(group, _)| group)
 }
@@ -61,7 +61,7 @@ pub(super) fn is_object(value: &Value) -> bool {
     !kind(value).is_empty() && value["apiVersion"].is_string()
 }
 
-/// `KIND NAMESPACE/NAME`, as notes call it.
+/// Returns `KIND NAMESPACE/NAME`, as notes call an object.
 pub(super) fn shown(value: &Value) -> String {
     match namespace(value) {
         "" => format!("{} {}", kind(value), name(value)),
@@ -69,23 +69,23 @@ pub(super) fn shown(value: &Value) -> String {
     }
 }
 
-/// Whether it is a Kustomization of Flux, not of kustomize.
+/// Whether the object is a Kustomization of Flux, not of kustomize.
 pub(super) fn is_flux_kustomization(value: &Value) -> bool {
     kind(value) == "Kustomization" && group(value) == FLUX_GROUP
 }
 
-/// Whether it is a file for kustomize, which is no object.
+/// Whether the document is a file for kustomize, which is no object.
 pub(super) fn is_kustomize_file(value: &Value) -> bool {
     group(value) == "kustomize.config.k8s.io"
 }
 
-/// Whether objects of its kind belong to the whole cluster. Kinds that nobody here knows belong to a namespace, as
+/// Whether objects of this kind belong to the whole cluster. Kinds that nobody here knows belong to a namespace, as
 /// kustomize takes them.
 pub(super) fn is_of_cluster(value: &Value) -> bool {
     CLUSTER_KINDS.contains(&kind(value))
 }
 
-/// Sets `metadata.FIELD`, whatever stood there.
+/// Sets `metadata.FIELD`, and replaces the text that stood there.
 pub(super) fn set_meta(value: &mut Value, field: &str, text: &str) {
     if !value["metadata"].is_object() {
         value["metadata"] = json!({});

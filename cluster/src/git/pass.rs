@@ -17,16 +17,16 @@ use super::rendered::{Note, Renderer};
 use super::scan::{Scan, source_of};
 use super::variables::{Given, Givers};
 
-/// Namespace, name and path: clusters in one tree have Kustomizations of the same name.
+/// The namespace, name and path of a Kustomization: clusters in one tree have Kustomizations of the same name.
 type Key = (String, String, String);
 
-/// One Kustomization, built.
+/// A Kustomization that is built.
 struct Applied {
     kustomization: Value,
     given: Given,
     built: Built,
     children: Vec<Key>,
-    /// Which file's Kustomization it comes from, directly or through others.
+    /// The file's Kustomization that it comes from, directly or through others.
     root: usize,
     tries: usize,
 }
@@ -54,7 +54,7 @@ pub(super) struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
-    /// Builds them all, with the variables that are known.
+    /// Builds all Kustomizations, with the variables that are known.
     pub(super) fn new(files: &'a Files, scan: &'a Scan, givers: &Givers, how: Renderer) -> Self {
         files.begin();
         let mut pass = Pass {
@@ -137,7 +137,7 @@ impl<'a> Pass<'a> {
         item.origin.as_ref().map_or_else(|| ".".into(), |origin| self.files.shown(&origin.file))
     }
 
-    /// Those that count: the roots that nothing else gave, and what comes of them.
+    /// Returns the Kustomizations that count: the roots that nothing else gave, and what comes of them.
     fn alive(&self) -> Vec<Key> {
         let is_root = |root: usize| {
             let covered = self.covered.get(&self.scan.kustomizations[root].0);
@@ -155,7 +155,7 @@ impl<'a> Pass<'a> {
         alive
     }
 
-    /// Tells of the ConfigMaps and Secrets that were built; says whether any variable would be another then.
+    /// Tells of the ConfigMaps and Secrets that were built; returns whether any variable would be another then.
     pub(super) fn teach(&self, givers: &mut Givers) -> bool {
         let mut is_news = false;
         for item in self.applied.values().flat_map(|applied| &applied.built.items) {
@@ -164,7 +164,7 @@ impl<'a> Pass<'a> {
         is_news && self.applied.values().any(|applied| givers.given(&applied.kustomization) != applied.given)
     }
 
-    /// All objects that count, and the notes of their builds.
+    /// Returns all objects that count, and the notes of their builds.
     pub(super) fn finish(mut self) -> (Vec<Value>, Vec<Note>) {
         let (mut own, mut objects, mut paths) = (Vec::new(), Vec::new(), BTreeMap::new());
         let mut notes = std::mem::take(&mut self.notes);
@@ -197,9 +197,9 @@ fn key_of(kustomization: &Value) -> Key {
     (own(object::namespace(kustomization)), own(object::name(kustomization)), own(path))
 }
 
-/// Where Flux's own objects live when nothing says otherwise.
+/// The namespace of Flux's own objects when nothing says otherwise.
 const FLUX_NAMESPACE: &str = "flux-system";
-/// How often one Kustomization is built again as its parents turn out different.
+/// Number of times that one Kustomization is built again as its parents turn out different.
 const MOST_TRIES: usize = 4;
-/// Builds of one pass.
+/// Number of builds of one pass.
 const MOST_BUILDS: usize = 20_000;

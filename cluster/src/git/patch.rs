@@ -6,7 +6,7 @@ use super::object::{self, Item};
 use super::target::Selector;
 use super::yaml;
 
-/// One change of objects.
+/// A change of objects.
 pub(super) enum Patch {
     /// An object that is laid over others.
     Merge(Value),
@@ -26,7 +26,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Patch>, String> {
     }
 }
 
-/// A patch that is written as a value.
+/// Reads a patch that is written as a value.
 ///
 /// # Errors
 /// One line: it is no patch.
@@ -39,7 +39,7 @@ pub(super) fn of_value(value: Value) -> Result<Patch, String> {
 }
 
 impl Patch {
-    /// How long it is as text.
+    /// Returns how long the patch is as text.
     pub(super) fn length(&self) -> usize {
         match self {
             Patch::Merge(value) => value.to_string().len(),
@@ -95,7 +95,7 @@ fn is_same(patch: &Value, item: &Item) -> bool {
         && (namespace.is_empty() || namespace == object::namespace(&item.value))
 }
 
-/// Patches change neither kind nor name; with a target they bear any.
+/// Returns a patch without kind and name, which it changes neither; with a target it bears any.
 fn without_identity(patch: &Value) -> Value {
     let mut patch = patch.clone();
     if let Some(fields) = patch.as_object_mut() {
@@ -107,7 +107,7 @@ fn without_identity(patch: &Value) -> Value {
     patch
 }
 
-/// Lists of named objects are merged by name where kustomize knows the kind; elsewhere they are replaced.
+/// Whether kustomize knows the kind: then lists of named objects are merged by name; elsewhere they are replaced.
 fn is_of_kubernetes(value: &Value) -> bool {
     let group = object::group(value);
     !group.contains('.') || group.ends_with(".k8s.io") && !group.contains("snapshot")
@@ -215,7 +215,7 @@ fn remove(parent: &mut Value, step: &str) -> Option<()> {
     Some(())
 }
 
-/// Steps of a path: patches would otherwise nest values without end.
+/// Steps of a path at most: patches would otherwise nest values without end.
 const MOST_STEPS: usize = 64;
 
 #[cfg(test)]

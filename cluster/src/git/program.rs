@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Program {
     path: PathBuf,
-    /// `build` of kustomize, `kustomize` of kubectl.
+    /// The command: `build` of kustomize, `kustomize` of kubectl.
     command: &'static str,
 }
 
 impl Program {
-    /// The first one in these folders, given as in `PATH`; kustomize before kubectl.
+    /// Finds the first program in these folders, given as in `PATH`; kustomize before kubectl.
     pub(super) fn find(folders: &OsStr) -> Option<Self> {
         [("kustomize", "build"), ("kubectl", "kustomize")].into_iter().find_map(|(name, command)| {
             let mut paths = std::env::split_paths(folders).filter(|folder| folder.is_absolute());
@@ -25,7 +25,7 @@ impl Program {
         })
     }
 
-    /// What it prints for a folder.
+    /// Returns what the program prints for a folder.
     ///
     /// # Errors
     /// One line: it does not run, fails, takes longer than `limit`, or prints too much.
@@ -82,7 +82,7 @@ fn finish(child: &mut Child, until: Instant) -> Option<bool> {
     }
 }
 
-/// How long a build may take.
+/// Time that a build may take.
 pub(super) const LIMIT: Duration = Duration::from_secs(60);
 const MOST_BYTES: u64 = 64 << 20;
 const MOST_ERROR_BYTES: u64 = 64 << 10;

@@ -11,7 +11,7 @@ use super::object::{self, Item, Origin};
 use super::rendered::Note;
 use super::variables::Givers;
 
-/// What lies in a tree.
+/// The objects of a tree that Flux starts from.
 pub(super) struct Scan {
     /// Flux Kustomizations as they are written; those nearest to the root first, since they lead to the others.
     pub(super) kustomizations: Vec<(Origin, Value)>,
@@ -72,7 +72,8 @@ impl Scan {
         Ok(())
     }
 
-    /// Which documents a built Kustomization comes from. A program does not say: those of its name and path, then.
+    /// Returns which documents a built Kustomization comes from. A program does not say: those of its name and path,
+    /// then.
     pub(super) fn written_as(&self, item: &Item) -> Vec<Origin> {
         if let Some(origin) = &item.origin {
             return vec![origin.clone()];
@@ -85,7 +86,7 @@ impl Scan {
         alike.map(|(origin, _)| origin.clone()).collect()
     }
 
-    /// The source that most Kustomizations come from: this tree, as far as can be known.
+    /// Returns the source that most Kustomizations come from: this tree, as far as can be known.
     pub(super) fn main_source(&self) -> (String, String) {
         let mut counts: BTreeMap<(String, String), usize> = BTreeMap::new();
         for (_, kustomization) in &self.kustomizations {
@@ -105,7 +106,7 @@ impl Scan {
     }
 }
 
-/// Kind and name of a Kustomization's source.
+/// Returns kind and name of a Kustomization's source.
 pub(super) fn source_of(kustomization: &Value) -> (String, String) {
     let text =
         |field: &str| kustomization["spec"]["sourceRef"][field].as_str().unwrap_or_default().to_owned();

@@ -1,4 +1,4 @@
-//! Flux's substitution after a build: `${NAME}` and its defaults.
+//! Substitutes as Flux does after a build: `${NAME}` and its defaults.
 //!
 //! Flux writes each object as YAML, which drops the author's quotes, replaces in that text, and reads it again. So the
 //! scalar `"${UID}"` becomes the number 1000. Here the same is done scalar by scalar. The forms:
@@ -26,11 +26,11 @@ pub type Variables = BTreeMap<String, String>;
 /// An expression that was left as it is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unresolved {
-    /// Where it stands: `spec.trigger.schedule`, `spec.volumes.0.name`.
+    /// The place of the expression: `spec.trigger.schedule`, `spec.volumes.0.name`.
     pub field: String,
     /// The expression: `${NAME}`.
     pub expression: String,
-    /// Why it could not be replaced.
+    /// The reason why the expression could not be replaced.
     pub why: &'static str,
 }
 
@@ -110,7 +110,7 @@ impl Work<'_> {
         }
     }
 
-    /// None when nothing was replaced.
+    /// Replaces the variables of a scalar; none when nothing was replaced.
     fn scalar(&mut self, text: &str) -> Option<Value> {
         let replaced = self.text(text)?;
         // A text that needs quotes, or several lines, keeps them through Flux's YAML, and so stays a text.
@@ -169,7 +169,7 @@ impl Work<'_> {
 /// Expressions that stay, and why.
 type Kept = Vec<(String, &'static str)>;
 
-/// The text with its variables replaced.
+/// Returns the text with its variables replaced.
 fn replaced(
     text: &str,
     variables: &Variables,
@@ -210,7 +210,7 @@ fn replaced(
     Ok(out)
 }
 
-/// Where the brace of the expression at the beginning closes; expressions nest.
+/// Returns where the brace of the expression at the beginning closes; expressions nest.
 fn closing(text: &str) -> Option<usize> {
     let mut depth = 0;
     for (at, byte) in text.bytes().enumerate() {
@@ -224,7 +224,7 @@ fn closing(text: &str) -> Option<usize> {
     None
 }
 
-/// What stands between the braces, or why it cannot be known (inner); the outer error ends the whole text.
+/// Returns what stands between the braces, or why it cannot be known (inner); the outer error ends the whole text.
 fn expanded(
     inner: &str,
     variables: &Variables,
@@ -260,15 +260,15 @@ fn expanded(
 }
 
 const UNKNOWN_OPERATOR: &str = "its operator is not known here";
-/// Defaults in defaults.
+/// Levels of defaults in defaults.
 const MOST_NESTED: usize = 16;
-/// Values in values; what was read from a file is less deep.
+/// Levels of values in values; what was read from a file is less deep.
 const MOST_DEPTH: usize = 256;
 const MOST_BYTES: usize = 1 << 20;
-/// What the variables of one object may bring.
+/// Bytes that the variables of one object may bring.
 const MOST_GROWTH: usize = 32 << 20;
 const TOO_LONG: &str = "the values are too long together";
-/// No number is longer, nor a list that somebody keeps in a variable.
+/// Bytes of a short value at most: no number is longer, nor a list that somebody keeps in a variable.
 const MOST_SHORT: usize = 64 << 10;
 /// Expressions of one object that are told of.
 const MOST_UNRESOLVED: usize = 1000;

@@ -1,10 +1,10 @@
-//! Which objects a patch is for: kustomize's selectors.
+//! Chooses the objects that a patch is for: kustomize's selectors.
 
 use serde_json::Value;
 
 use super::object::{self, Item};
 
-/// Chooses objects, as `target` of a patch says.
+/// A choice of objects, as `target` of a patch says.
 #[derive(Default)]
 pub(super) struct Selector {
     group: Pattern,
@@ -111,7 +111,7 @@ fn pieces(text: &str) -> Result<Vec<Piece>, String> {
     Ok(pieces)
 }
 
-/// Where a pattern could stand after each letter: no going back, whatever the pattern.
+/// Whether the pieces fit the whole text: found by where a pattern could stand after each letter, without going back.
 fn fits(pieces: &[Piece], text: &str) -> bool {
     let mut at = vec![false; pieces.len() + 1];
     at[0] = true;
@@ -139,7 +139,7 @@ fn skip(pieces: &[Piece], at: &mut [bool]) {
     }
 }
 
-/// One part of a label selector.
+/// A part of a label selector.
 enum Requirement {
     Is(String, String),
     IsNot(String, String),

@@ -98,7 +98,7 @@ fn kustomize(files: &Files, folders: &[PathBuf], how: Renderer) -> (Vec<Value>, 
     let own: Vec<_> = folders.iter().filter(|folder| !parts.contains(*folder)).collect();
     let mut roots: Vec<_> = own.iter().filter(|folder| !named.contains(**folder)).copied().collect();
     if roots.is_empty() {
-        // They name each other in a circle: the build says so.
+        // The folders name each other in a circle: the build says so.
         roots = own;
     }
     let builder = Builder::new(files, how);
@@ -146,14 +146,15 @@ fn finished(objects: Vec<Value>, mut notes: Vec<Note>, files: &Files) -> Rendere
     Rendered { objects: in_order(objects), notes, reads: files.reads() }
 }
 
-/// Names of objects and files are foreign: they must neither move the cursor nor turn the direction of a text.
+/// Puts a name on one line. Names of objects and files are foreign: they must neither move the cursor nor turn the
+/// direction of a text.
 fn on_one_line(text: &str) -> String {
     let is_harmful =
         |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     text.chars().take(MOST_LETTERS).map(|c| if is_harmful(c) { '\u{fffd}' } else { c }).collect()
 }
 
-/// By namespace, kind and name; of several objects of one name the last.
+/// Sorts objects by namespace, kind and name; of several objects of one name the last stays.
 fn in_order(objects: Vec<Value>) -> Vec<Value> {
     let mut sorted = BTreeMap::new();
     for mut object in objects {
@@ -172,7 +173,7 @@ fn in_order(objects: Vec<Value>) -> Vec<Value> {
     sorted.into_values().collect()
 }
 
-/// Passes until variables must have settled: a ConfigMap may be built with variables of another one.
+/// Number of passes until variables must have settled: a ConfigMap may be built with variables of another one.
 const MOST_PASSES: usize = 4;
 /// Letters of a note.
 const MOST_LETTERS: usize = 1000;

@@ -1,4 +1,4 @@
-//! Where variables come from: `postBuild` of a Flux Kustomization, and the ConfigMaps and Secrets that it names.
+//! Finds where variables come from: `postBuild` of a Flux Kustomization, and the ConfigMaps and Secrets that it names.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -15,9 +15,9 @@ use super::yaml::Parsed;
 /// ConfigMaps and Secrets that may give variables.
 #[derive(Default)]
 pub(super) struct Givers {
-    /// As they lie in the tree, by kind and name: their folders may still give them another namespace.
+    /// Objects as they lie in the tree, by kind and name: their folders may still give them another namespace.
     written: HashMap<(String, String), Vec<Written>>,
-    /// As builds have made them, by kind, namespace and name.
+    /// Objects as builds have made them, by kind, namespace and name.
     built: HashMap<(String, String, String), Value>,
 }
 
@@ -28,11 +28,11 @@ struct Written {
     file: PathBuf,
 }
 
-/// What the variables of a Kustomization are, and what could not be read of them.
+/// The variables of a Kustomization, and what could not be read of them.
 #[derive(Default, PartialEq)]
 pub(super) struct Given {
     pub(super) variables: Variables,
-    /// A file, where one is known, and a sentence.
+    /// The sentences about what could not be read, each with a file, where one is known.
     pub(super) missing: Vec<(Option<PathBuf>, String)>,
     /// Whether Flux substitutes at all: without `postBuild` everything stays as it is written.
     pub(super) is_asked: bool,
@@ -48,7 +48,7 @@ impl Givers {
         self.written.entry(key).or_default().push(written);
     }
 
-    /// Remembers what a build has made, when it is of such a kind; says whether that is news.
+    /// Remembers what a build has made, when it is of such a kind; returns whether that is news.
     pub(super) fn build(&mut self, value: &Value) -> bool {
         if !is_giver(value) {
             return false;
@@ -62,7 +62,7 @@ impl Givers {
         !is_known
     }
 
-    /// The variables of a Kustomization. What it says itself wins over what it names; of those the last.
+    /// Returns the variables of a Kustomization. What it says itself wins over what it names; of those the last.
     pub(super) fn given(&self, kustomization: &Value) -> Given {
         let after = &kustomization["spec"]["postBuild"];
         let (own, named) = (after["substitute"].as_object(), after["substituteFrom"].as_array());
@@ -108,7 +108,7 @@ impl Givers {
     }
 }
 
-/// What of an object counts for variables.
+/// Returns what of an object counts for variables.
 fn data_of(value: &Value) -> [&Value; 3] {
     [&value["data"], &value["stringData"], &value["sops"]]
 }
@@ -132,7 +132,7 @@ fn values(value: &Value) -> Variables {
     variables
 }
 
-/// Flux takes line ends out of values.
+/// Takes line ends out of a value, as Flux does.
 fn on_one_line(text: &str) -> String {
     text.replace('\n', "")
 }

@@ -1,4 +1,4 @@
-//! Texts in YAML or JSON become values, within limits.
+//! Reads texts in YAML or JSON as values, within limits.
 
 use std::cell::Cell;
 use std::fmt;
@@ -13,9 +13,9 @@ use super::error::GitError;
 #[derive(Default)]
 pub(super) struct Parsed {
     pub(super) documents: Vec<Value>,
-    /// One line each.
+    /// Sentences about what is wrong, one line each.
     pub(super) faults: Vec<String>,
-    /// Length of the text.
+    /// Length of the text in bytes.
     pub(super) bytes: usize,
 }
 
@@ -47,7 +47,7 @@ pub(super) fn parse(text: &str) -> Parsed {
     parsed
 }
 
-/// What an unquoted scalar means: a number, a truth value, nothing, or a text.
+/// Returns what an unquoted scalar means: a number, a truth value, nothing, or a text.
 ///
 /// # Errors
 /// It is no YAML.
@@ -64,7 +64,7 @@ pub(super) fn plain(text: &str) -> Result<Value, String> {
     }
 }
 
-/// Saves the parser where nothing can be meant but a text: most values are names, sizes and schedules.
+/// Whether nothing can be meant but a text: this saves the parser, since most values are names, sizes and schedules.
 fn is_surely_text(text: &str) -> bool {
     if is_ambiguous(text) || !text.starts_with(|c: char| c.is_ascii_alphanumeric()) {
         return false;
@@ -101,8 +101,8 @@ fn surely_number(text: &str) -> Option<Value> {
     text.parse::<u64>().ok().filter(|_| is_simple).map(Value::from)
 }
 
-/// The documents with the line at which each begins. They are separated here, so that a bad one does not take the others
-/// with it.
+/// Returns the documents with the line at which each begins. They are separated here, so that a bad one does not take
+/// the others with it.
 fn pieces(text: &str) -> Vec<(usize, &str)> {
     let (mut pieces, mut from, mut first, mut at) = (Vec::new(), 0, 1, 0);
     for (number, line) in text.split_inclusive('\n').enumerate() {
@@ -146,7 +146,7 @@ fn options() -> Options {
     }
 }
 
-/// What people need to hear about a text that is not YAML.
+/// Returns what people need to hear about a text that is not YAML.
 fn explained(text: &str, why: &str) -> String {
     if text.contains("{{") {
         format!("a template (it contains {{{{), not a manifest: {why}")
@@ -266,15 +266,15 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 }
 
-/// Whole numbers below it are exact as floating point.
+/// Whole numbers below this are exact as floating point.
 const WHOLE: f64 = 9_007_199_254_740_992.0;
-/// Values in values. Each takes stack, and a thread may have no more than 2 MiB.
+/// Levels of values in values. Each takes stack, and a thread may have no more than 2 MiB.
 const MOST_DEPTH: usize = 64;
-/// A document's values may be this many times as long as its text.
+/// Number of times that a document's values may be as long as its text.
 const GROWTH: usize = 16;
-/// … and this many bytes longer, whatever its length.
+/// Number of bytes that a document's values may be longer besides, whatever its length.
 const SPARE_BYTES: usize = 1 << 20;
-/// What a value costs beside its text.
+/// Bytes that a value costs beside its text.
 const NODE_BYTES: usize = 8;
 
 #[cfg(test)]

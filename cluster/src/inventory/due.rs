@@ -1,10 +1,10 @@
-//! When a backup is late, by its schedule.
+//! Finds when a backup is late, by its schedule.
 
 use cronexpr::{FallbackTimezoneOption, ParseOptions, parse_crontab_with};
 use jiff::{SignedDuration, Timestamp};
 
-/// The moment from which on a backup of `newest` is stale: two runs of its schedule have passed, and twice the time between
-/// runs. None where the schedule cannot be understood.
+/// Returns the moment from which on a backup of `newest` is stale: two runs of its schedule have passed, and twice the
+/// time between runs. None where the schedule cannot be understood.
 ///
 /// `schedule` is what VolSync takes (robfig/cron, standard form): five fields, `@daily` and its like, `@every 6h`, with an
 /// optional `CRON_TZ=Zone` before it.
@@ -32,7 +32,7 @@ pub(super) fn stale_from(schedule: &str, newest: Timestamp) -> Option<Timestamp>
     Some(second.max(twice))
 }
 
-/// The five fields, as both parsers understand them; `None`: VolSync's does not.
+/// Returns the five fields, as both parsers understand them; `None`: VolSync's does not.
 fn standard(fields: &str) -> Option<String> {
     let fields: Vec<&str> = fields.split_whitespace().collect();
     let [_, _, day, _, weekday] = fields[..] else { return None };
@@ -42,7 +42,7 @@ fn standard(fields: &str) -> Option<String> {
     (!is_sunday && !is_extended).then(|| fields.join(" ").replace('?', "*"))
 }
 
-/// The time zone before a schedule, and the rest.
+/// Returns the time zone before a schedule, and the rest.
 fn zone(schedule: &str) -> (Option<&str>, &str) {
     let named = schedule.strip_prefix("CRON_TZ=").or_else(|| schedule.strip_prefix("TZ="));
     match named.and_then(|named| named.split_once(char::is_whitespace)) {
@@ -51,7 +51,7 @@ fn zone(schedule: &str) -> (Option<&str>, &str) {
     }
 }
 
-/// A duration as Go writes it: `1h30m`, `45s`.
+/// Reads a duration as Go writes it: `1h30m`, `45s`.
 fn duration(text: &str) -> Option<SignedDuration> {
     let (mut seconds, mut rest) = (0.0, text);
     while !rest.is_empty() {

@@ -1,4 +1,4 @@
-//! What is wrong with a row.
+//! Marks what is wrong with a row.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,52 +10,53 @@ use super::row::{Held, Row};
 use crate::findings::{age, bytes_of};
 use crate::objects::Destination;
 
-/// Something that whoever takes stock should know of an application.
+/// A remark on an application for a person who takes stock.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mark {
-    /// Its restore in the cluster is broken: the phase.
+    /// The application's restore in the cluster is broken: the phase.
     Broken(&'static str),
-    /// It is backed up, and nothing would restore it.
+    /// The application is backed up, and nothing would restore it.
     NoRestore,
-    /// The restore that its claim names is not there: the claim would wait for ever.
+    /// The restore that the claim names is not there: the claim would wait for ever.
     LostRestore(String),
-    /// Its restore cannot work: why.
+    /// The application's restore cannot work: why.
     Refused(String),
-    /// Its restore is held: a rebuilt cluster would start it empty, or not at all.
+    /// The application's restore is held: a rebuilt cluster would start it empty, or not at all.
     RestorePaused,
-    /// Its restore takes another snapshot than the newest: `restoreAsOf` or `previous`, as they stand there.
+    /// The application's restore takes another snapshot than the newest: `restoreAsOf` or `previous`, as they stand
+    /// there.
     Pinned(String),
-    /// It is restored, and nothing backs it up.
+    /// The application is restored, and nothing backs it up.
     NoBackup,
-    /// Git configures it, and the cluster does not have it.
+    /// Git configures the application, and the cluster does not have it.
     Missing,
-    /// The cluster has it, and Git does not configure it.
+    /// The cluster has the application, and Git does not configure it.
     NotInGit,
-    /// In what Git and cluster differ about it.
+    /// Git and cluster differ about the application: in what.
     Drift(Vec<&'static str>),
-    /// It would restore what somebody else backs up: both identities.
+    /// The application would restore what somebody else backs up: both identities.
     OtherIdentity(String, String),
-    /// It would restore from another repository than it is backed up to: both.
+    /// The application would restore from another repository than it is backed up to: both.
     OtherRepository(String, String),
     /// Another application is backed up under the same identity: its name.
     SharedIdentity(String),
-    /// Its repository has no snapshot of it.
+    /// The application's repository has no snapshot of it.
     NeverBackedUp,
-    /// All of its snapshots were left by backups that did not end.
+    /// All snapshots of the application were left by backups that did not end.
     OnlyIncomplete,
-    /// Its newest snapshot is this old.
+    /// The application's newest snapshot is this old.
     Stale(String),
-    /// Its newest snapshot has no files.
+    /// The application's newest snapshot has no files.
     Empty,
-    /// Its newest snapshot lost most of what an older one has: when that was taken, and its ID.
+    /// The application's newest snapshot lost most of what an older one has: when that was taken, and its ID.
     Shrunk(String, String),
-    /// Errors that its newest snapshot recorded.
+    /// The application's newest snapshot recorded errors: how many.
     Errors(u64),
-    /// Its backups have no schedule: somebody starts them.
+    /// The application's backups have no schedule: somebody starts them.
     NoSchedule,
-    /// Nobody knows when its backups are due: the schedule cannot be understood.
+    /// The application's schedule cannot be understood: nobody knows when backups are due.
     UnknownSchedule(String),
-    /// Its backups are held.
+    /// The application's backups are held.
     Paused,
     /// A newer snapshot may be hidden: a part of the repository's index cannot be read.
     Doubt,
@@ -66,14 +67,14 @@ pub enum Mark {
 pub struct Orphan {
     /// The repository's unique ID.
     pub repository: String,
-    /// `user@host:/path`.
+    /// The identity: `user@host:/path`.
     pub identity: String,
-    /// Its snapshots.
+    /// The snapshots of the identity.
     pub backups: Backups,
 }
 
 impl Mark {
-    /// Its name for programs.
+    /// Returns the remark's name for programs.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -103,7 +104,7 @@ impl Mark {
         }
     }
 
-    /// For a person, in some words.
+    /// Returns the remark for a person, in some words.
     #[must_use]
     pub fn text(&self) -> String {
         match self {
@@ -167,7 +168,7 @@ pub fn judge(
     (marks, orphans)
 }
 
-/// The host of an identity: for VolSync the namespace.
+/// Returns the host of an identity: for VolSync the namespace.
 fn host(identity: &str) -> Option<&str> {
     identity.split_once('@')?.1.split_once(':').map(|(host, _)| host)
 }
@@ -263,7 +264,7 @@ fn of_restore(row: &Row<'_>) -> Vec<Mark> {
     marks
 }
 
-/// Why a restore never fills its claim, by its settings alone (cluster-objects §5, §6).
+/// Returns why a restore never fills its claim, by its settings alone (cluster-objects §5, §6).
 fn impossible(row: &Row<'_>, destination: &Destination) -> Option<String> {
     if let Some(Err(why)) = &row.restores {
         return Some(why.clone());

@@ -1,4 +1,4 @@
-//! What is configured, what is backed up, what is restored: Git, cluster and repositories joined, a row for each
+//! Joins Git, cluster and repositories: what is configured, what is backed up, what is restored, a row for each
 //! application.
 //!
 //! [`collect`] makes the rows of Git and cluster; the repositories are asked then, by whoever may; [`judge`] says what is

@@ -1,4 +1,4 @@
-//! A row for each application that Git or the cluster knows.
+//! Makes a row for each application that Git or the cluster knows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,96 +9,96 @@ use crate::findings::{Diagnosis, Phase, Verdict};
 use crate::objects::{Destination, Object, Source};
 use crate::view::View;
 
-/// Where applications may be known from; what is none was not looked at.
+/// The sides from which applications may be known; what is none was not looked at.
 #[derive(Clone, Copy, Default)]
 pub struct Sides<'a> {
-    /// What Git configures.
+    /// The objects that Git configures.
     pub git: Option<&'a Index<'a>>,
-    /// What the cluster has, and how it does.
+    /// The objects that the cluster has, and how it does.
     pub cluster: Option<(&'a View, &'a [Diagnosis<'a>])>,
-    /// Where both know an application, Git's word counts: it is what a rebuilt cluster gets.
+    /// Whether Git's word counts where both know an application: it is what a rebuilt cluster gets.
     pub git_first: bool,
 }
 
-/// An application.
+/// A row of the inventory: an application.
 pub struct Row<'a> {
-    /// Where it lives.
+    /// The namespace that the application lives in.
     pub namespace: String,
     /// The claim's name.
     pub name: String,
-    /// It is another backup of a claim that has a row already: nothing is said about its restore.
+    /// Whether this is another backup of a claim that has a row already: nothing is said about its restore.
     pub is_second: bool,
-    /// Whether Git configures it; none: not known.
+    /// Whether Git configures the application; none: not known.
     pub in_git: Option<bool>,
-    /// Whether the cluster has it; none: not known.
+    /// Whether the cluster has the application; none: not known.
     pub in_cluster: Option<bool>,
-    /// In what Git and cluster differ about it.
+    /// The points in which Git and cluster differ about the application.
     pub drift: Vec<&'static str>,
-    /// How far its restore is in the cluster.
+    /// The phase of the application's restore in the cluster.
     pub phase: Option<Phase>,
-    /// Whether that is broken there.
+    /// Whether the restore is broken there.
     pub is_broken: bool,
     /// The restore that its claim names, and waits for.
     pub wanted: Option<&'a str>,
-    /// What restores it.
+    /// The restore of the application.
     pub destination: Option<&'a Destination>,
-    /// What backs it up.
+    /// The backups of the application.
     pub source: Option<&'a Source>,
     /// Whether a restore, or a backup, would have been seen if there were one.
     pub sees: Sees,
-    /// What the claim asks for, as a quantity.
+    /// The size that the claim asks for, as a quantity.
     pub capacity: Option<&'a str>,
-    /// Under which identity it is backed up: `user@host:/path`.
+    /// The identity under which the application is backed up: `user@host:/path`.
     pub backs_up: Option<String>,
-    /// Whose snapshots it restores, or why the operator refuses to.
+    /// The identity whose snapshots the application restores, or why the operator refuses to.
     pub restores: Option<Result<String, String>>,
-    /// What its repository holds of it.
+    /// The snapshots that the application's repository holds of it.
     pub held: Held,
-    /// The repository that it restores from, where that is another one.
+    /// The repository that the application restores from, where that is another one.
     pub restored_from: Option<String>,
 }
 
-/// What would have been seen.
+/// The kinds of objects that would have been seen.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Sees {
-    /// Restores.
+    /// Whether restores would have been seen.
     pub destinations: bool,
-    /// Backups.
+    /// Whether backups would have been seen.
     pub sources: bool,
 }
 
-/// What a repository holds of an application.
+/// The snapshots that a repository holds of an application.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum Held {
-    /// Nobody has looked.
+    /// The repository was not looked at.
     #[default]
     NotAsked,
-    /// It could not be looked at, and why.
+    /// The repository could not be looked at: why.
     Unknown(String),
-    /// The repository's unique ID, and the snapshots under the application's identity.
+    /// The repository was looked at: its unique ID, and the snapshots under the application's identity.
     Known(String, Backups),
 }
 
 impl Row<'_> {
-    /// The identity that counts: of its backups, else of its restore.
+    /// Returns the identity that counts: of the application's backups, else of its restore.
     #[must_use]
     pub fn identity(&self) -> Option<&str> {
         self.backs_up.as_deref().or(self.restored_identity())
     }
 
-    /// Whose snapshots it restores.
+    /// Returns the identity whose snapshots the application restores.
     #[must_use]
     pub fn restored_identity(&self) -> Option<&str> {
         self.restores.as_ref()?.as_deref().ok()
     }
 
-    /// The cron line of its backups.
+    /// Returns the cron line of its backups.
     #[must_use]
     pub fn schedule(&self) -> Option<&str> {
         self.source?.spec.trigger.schedule.as_deref().filter(|schedule| !schedule.is_empty())
     }
 
-    /// Its snapshots, where they are known.
+    /// Returns the application's snapshots, where they are known.
     #[must_use]
     pub fn backups(&self) -> Option<&Backups> {
         match &self.held {
@@ -108,7 +108,7 @@ impl Row<'_> {
     }
 }
 
-/// What one side knows of an application.
+/// The facts that one side knows of an application.
 #[derive(Clone, Copy, Default)]
 struct Found<'a> {
     phase: Option<Phase>,
@@ -128,7 +128,7 @@ type Both<'a> = BTreeMap<Key<'a>, [Option<Found<'a>>; 2]>;
 const GIT: usize = 0;
 const CLUSTER: usize = 1;
 
-/// All applications that Git or the cluster knows, by namespace and name.
+/// Returns all applications that Git or the cluster knows, by namespace and name.
 #[must_use]
 pub fn collect<'a>(sides: Sides<'a>) -> Vec<Row<'a>> {
     let mut both = Both::new();
@@ -232,7 +232,7 @@ fn row<'a>(sides: Sides<'a>, key: Key<'a>, found: [Option<Found<'a>>; 2]) -> Row
     }
 }
 
-/// In what Git and cluster differ.
+/// Returns in what Git and cluster differ.
 fn drift(found: &[Option<Found<'_>>; 2]) -> Vec<&'static str> {
     let [Some(git), Some(cluster)] = found else { return Vec::new() };
     let mut drift = Vec::new();

@@ -1,4 +1,4 @@
-//! Objects of the core beside pods: claims, volumes, namespaces, nodes, Secrets.
+//! Defines objects of the core beside pods: claims, volumes, namespaces, nodes, Secrets.
 
 use std::collections::BTreeMap;
 
@@ -13,34 +13,34 @@ use super::meta::{Condition, Meta, nullable, object};
 pub struct Claim {
     /// Names and owners.
     pub metadata: Meta,
-    /// What was asked for.
+    /// The spec: what was asked for.
     pub spec: ClaimSpec,
-    /// What became of it.
+    /// The status: what became of the claim.
     #[serde(deserialize_with = "nullable")]
     pub status: PhaseStatus,
 }
 object!(Claim, "PersistentVolumeClaim", "pvc", "persistentvolumeclaims", "", "v1", true);
 
-/// What a claim asks for.
+/// The spec of a claim.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct ClaimSpec {
     /// The class; none: the cluster's default.
     pub storage_class_name: Option<String>,
-    /// The volume that it has.
+    /// The volume that the claim has.
     #[serde(deserialize_with = "nullable")]
     pub volume_name: String,
-    /// What fills it.
+    /// The object that fills the claim.
     pub data_source_ref: Option<DataSource>,
-    /// Sizes.
+    /// The sizes that are asked for.
     pub resources: Resources,
 }
 
-/// Sizes that are asked for.
+/// The sizes that a claim asks for.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Resources {
-    /// `storage` → quantity.
+    /// The quantities by resource, such as `storage`.
     #[serde(deserialize_with = "quantities")]
     pub requests: BTreeMap<String, String>,
 }
@@ -55,16 +55,16 @@ fn quantities<'de, D: serde::Deserializer<'de>>(from: D) -> Result<BTreeMap<Stri
     Ok(values.into_iter().map(|(name, value)| (name, text(value))).collect())
 }
 
-/// What fills a claim.
+/// The object that fills a claim.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct DataSource {
-    /// `volsync.backube`, `snapshot.storage.k8s.io`, …
+    /// The API group: `volsync.backube`, `snapshot.storage.k8s.io`, …
     #[serde(deserialize_with = "nullable")]
     pub api_group: String,
-    /// `ReplicationDestination`, `VolumeSnapshot`, …
+    /// The kind: `ReplicationDestination`, `VolumeSnapshot`, …
     pub kind: String,
-    /// In the claim's namespace.
+    /// The name, in the claim's namespace.
     pub name: String,
 }
 
@@ -72,19 +72,19 @@ pub struct DataSource {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct PhaseStatus {
-    /// `Pending`, `Bound`, `Lost`; `Active`, `Terminating`.
+    /// The phase: `Pending`, `Bound`, `Lost`; `Active`, `Terminating`.
     #[serde(deserialize_with = "nullable")]
     pub phase: String,
 }
 
 impl Claim {
-    /// Whether it has its volume.
+    /// Whether the claim has its volume.
     #[must_use]
     pub fn is_bound(&self) -> bool {
         self.status.phase == "Bound"
     }
 
-    /// The `ReplicationDestination` that is to fill it.
+    /// Returns the `ReplicationDestination` that is to fill the claim.
     #[must_use]
     pub fn destination(&self) -> Option<&str> {
         let from = self.spec.data_source_ref.as_ref()?;
@@ -92,7 +92,7 @@ impl Claim {
             .then_some(from.name.as_str())
     }
 
-    /// The size that it asks for, as it was written.
+    /// Returns the size that the claim asks for, as it was written.
     #[must_use]
     pub fn request(&self) -> Option<&str> {
         self.spec.resources.requests.get("storage").map(String::as_str)
@@ -109,7 +109,7 @@ pub struct Volume {
 object!(Volume, "PersistentVolume", "pv", "persistentvolumes", "", "v1", false);
 
 impl Volume {
-    /// The snapshot that it was filled from, as `NAMESPACE/NAME`: the lasting proof of a restore.
+    /// Returns the snapshot that the volume was filled from, as `NAMESPACE/NAME`: the lasting proof of a restore.
     #[must_use]
     pub fn populated_from(&self) -> Option<&str> {
         self.metadata.annotations.get("volsync.backube/populated-from").map(String::as_str)
@@ -120,7 +120,7 @@ impl Volume {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Namespace {
-    /// Its labels say which pods it lets in.
+    /// The name and labels, which say which pods the namespace lets in.
     pub metadata: Meta,
 }
 object!(Namespace, "Namespace", "ns", "namespaces", "", "v1", false);
@@ -129,9 +129,9 @@ object!(Namespace, "Namespace", "ns", "namespaces", "", "v1", false);
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Node {
-    /// Its name.
+    /// The name of the node.
     pub metadata: Meta,
-    /// Whether it answers.
+    /// The conditions, which say whether the node answers.
     pub status: Conditions,
 }
 object!(Node, "Node", "node", "nodes", "", "v1", false);
@@ -140,7 +140,7 @@ object!(Node, "Node", "node", "nodes", "", "v1", false);
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Conditions {
-    /// By type.
+    /// The conditions by type.
     #[serde(deserialize_with = "nullable")]
     pub conditions: Vec<Condition>,
 }
@@ -149,10 +149,10 @@ pub struct Conditions {
 #[derive(Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Secret {
-    /// `Secret`, in manifests that people write.
+    /// The kind `Secret`, in manifests that people write.
     #[serde(deserialize_with = "nullable")]
     pub kind: String,
-    /// Its name.
+    /// The name of the Secret.
     pub metadata: Meta,
     /// Values in Base64, by key.
     #[serde(deserialize_with = "nullable")]

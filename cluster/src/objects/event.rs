@@ -1,25 +1,25 @@
-//! Events, in their two shapes (cluster-objects §6.1).
+//! Defines events, in their two shapes (cluster-objects §6.1).
 
 use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::meta::{Meta, nullable, object};
 
-/// What somebody said about an object.
+/// An event: what somebody said about an object.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Event {
-    /// Its own name says nothing.
+    /// The metadata; an event's own name says nothing.
     pub metadata: Meta,
     /// The object that it is about.
     pub involved_object: Involved,
-    /// One word.
+    /// The reason, in one word.
     #[serde(deserialize_with = "nullable")]
     pub reason: String,
-    /// A sentence.
+    /// The message, in a sentence.
     #[serde(deserialize_with = "nullable")]
     pub message: String,
-    /// `Normal` or `Warning`; a warning proves nothing by itself.
+    /// The type: `Normal` or `Warning`; a warning proves nothing by itself.
     #[serde(rename = "type", deserialize_with = "nullable")]
     pub kind: String,
     first_timestamp: Option<Timestamp>,
@@ -33,7 +33,7 @@ object!(Event, "Event", "events", "events", "", "v1", true, Event::may_be_read);
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Involved {
-    /// Names come back, this does not.
+    /// The unique ID of the object: names come back, this does not.
     #[serde(deserialize_with = "nullable")]
     pub uid: String,
 }
@@ -45,7 +45,7 @@ struct Series {
 }
 
 impl Event {
-    /// When it was said last: the newest of all times that are set.
+    /// Returns when the event was said last: the newest of all times that are set.
     #[must_use]
     pub fn time(&self) -> Option<Timestamp> {
         let series = self.series.as_ref().and_then(|series| series.last_observed_time);
@@ -53,7 +53,7 @@ impl Event {
         times.into_iter().flatten().max().or(self.metadata.creation_timestamp)
     }
 
-    /// Nearly all normal events tell of what the objects themselves show.
+    /// Whether the event may be read: nearly all normal ones tell of what the objects themselves show.
     fn may_be_read(&self) -> bool {
         let told = ["WaitForFirstConsumer", "ExternalProvisioning", "FailedBinding", "Provisioning"];
         self.kind == "Warning" || told.contains(&self.reason.as_str())

@@ -1,4 +1,4 @@
-//! What brings an application from Git and its Secret from elsewhere: Flux, External Secrets.
+//! Defines what brings an application from Git and its Secret from elsewhere: Flux, External Secrets.
 
 use std::collections::BTreeMap;
 
@@ -10,11 +10,11 @@ use super::meta::{Condition, Meta, condition, nullable, object};
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Kustomization {
-    /// Its name.
+    /// The name of the Kustomization.
     pub metadata: Meta,
-    /// What is to be applied.
+    /// The spec: what is to be applied.
     pub spec: KustomizationSpec,
-    /// What became of it.
+    /// The status: what became of it.
     #[serde(deserialize_with = "nullable")]
     pub status: KustomizationStatus,
 }
@@ -28,37 +28,37 @@ object!(
     true
 );
 
-/// What is to be applied.
+/// The spec of a Kustomization.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct KustomizationSpec {
-    /// Whether it is held.
+    /// Whether the Kustomization is held.
     pub suspend: bool,
-    /// In the source.
+    /// The path in the source.
     #[serde(deserialize_with = "nullable")]
     pub path: String,
     /// Parts that several applications share.
     #[serde(deserialize_with = "nullable")]
     pub components: Vec<String>,
-    /// Where its objects go, unless they say it themselves.
+    /// The namespace of the objects, unless they say it themselves.
     #[serde(deserialize_with = "nullable")]
     pub target_namespace: String,
-    /// Variables.
+    /// The variables.
     #[serde(deserialize_with = "nullable")]
     pub post_build: PostBuild,
-    /// Where it comes from.
+    /// The source that the Kustomization comes from.
     #[serde(deserialize_with = "nullable")]
     pub source_ref: Reference,
-    /// What must be ready before.
+    /// The Kustomizations that must be ready before.
     #[serde(deserialize_with = "nullable")]
     pub depends_on: Vec<Reference>,
 }
 
-/// Variables of a Kustomization.
+/// The variables of a Kustomization.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct PostBuild {
-    /// By name.
+    /// The variables by name.
     #[serde(deserialize_with = "nullable")]
     pub substitute: BTreeMap<String, String>,
 }
@@ -67,34 +67,34 @@ pub struct PostBuild {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Reference {
-    /// Its kind, where it is not clear.
+    /// The kind of the object, where it is not clear.
     #[serde(deserialize_with = "nullable")]
     pub kind: String,
-    /// Its name.
+    /// The name of the object.
     #[serde(deserialize_with = "nullable")]
     pub name: String,
-    /// Empty: the same namespace.
+    /// The namespace of the object; empty: the same namespace.
     #[serde(deserialize_with = "nullable")]
     pub namespace: String,
 }
 
-/// What became of a Kustomization.
+/// The status of a Kustomization.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct KustomizationStatus {
-    /// `Ready`, `Reconciling`, `Healthy`.
+    /// The conditions: `Ready`, `Reconciling`, `Healthy`.
     #[serde(deserialize_with = "nullable")]
     pub conditions: Vec<Condition>,
-    /// What it has applied.
+    /// The objects that the Kustomization has applied.
     #[serde(deserialize_with = "nullable")]
     pub inventory: Inventory,
 }
 
-/// What a Kustomization has applied.
+/// The objects that a Kustomization has applied.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Inventory {
-    /// One for each object.
+    /// The entries, one for each object.
     #[serde(deserialize_with = "nullable")]
     pub entries: Vec<Entry>,
 }
@@ -103,18 +103,18 @@ pub struct Inventory {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Entry {
-    /// `NAMESPACE_NAME_GROUP_KIND`.
+    /// The ID of the object: `NAMESPACE_NAME_GROUP_KIND`.
     pub id: String,
 }
 
 impl Kustomization {
-    /// The condition `Ready`.
+    /// Returns the condition `Ready`.
     #[must_use]
     pub fn ready(&self) -> Option<&Condition> {
         condition(&self.status.conditions, "Ready")
     }
 
-    /// A variable's value.
+    /// Returns a variable's value.
     #[must_use]
     pub fn variable(&self, name: &str) -> Option<&str> {
         self.spec.post_build.substitute.get(name).map(String::as_str).filter(|value| !value.is_empty())
@@ -125,9 +125,9 @@ impl Kustomization {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct GitRepository {
-    /// Its name.
+    /// The name of the repository.
     pub metadata: Meta,
-    /// Whether it was fetched.
+    /// The conditions, which say whether the repository was fetched.
     #[serde(deserialize_with = "nullable")]
     pub status: super::core::Conditions,
 }
@@ -141,15 +141,15 @@ object!(
     true
 );
 
-/// A Secret that comes from elsewhere.
+/// An `ExternalSecret`: a Secret that comes from elsewhere.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct ExternalSecret {
-    /// Its name.
+    /// The name of the `ExternalSecret`.
     pub metadata: Meta,
-    /// What it makes.
+    /// The spec: what is made.
     pub spec: ExternalSecretSpec,
-    /// Whether it could.
+    /// The conditions, which say whether the Secret could be made.
     #[serde(deserialize_with = "nullable")]
     pub status: super::core::Conditions,
 }
@@ -163,17 +163,17 @@ object!(
     true
 );
 
-/// What an `ExternalSecret` makes.
+/// The spec of an `ExternalSecret`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct ExternalSecretSpec {
-    /// The Secret; none: of its own name.
+    /// The Secret that is made; none: of the `ExternalSecret`'s own name.
     #[serde(deserialize_with = "nullable")]
     pub target: Reference,
 }
 
 impl ExternalSecret {
-    /// The Secret that it makes.
+    /// Returns the Secret that the `ExternalSecret` makes.
     #[must_use]
     pub fn secret(&self) -> &str {
         if self.spec.target.name.is_empty() { &self.metadata.name } else { &self.spec.target.name }

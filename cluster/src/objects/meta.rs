@@ -1,4 +1,4 @@
-//! What all objects have: names, ages, owners, conditions.
+//! Defines what all objects have: names, ages, owners, conditions.
 
 use std::collections::BTreeMap;
 
@@ -17,53 +17,53 @@ pub fn nullable<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Meta {
-    /// Its name, unique for its kind in its namespace.
+    /// The object's name, unique for its kind in its namespace.
     pub name: String,
-    /// Empty for what belongs to the whole cluster.
+    /// The namespace; empty for what belongs to the whole cluster.
     #[serde(deserialize_with = "nullable")]
     pub namespace: String,
-    /// Unique for all time: a name comes back, this does not.
+    /// The unique ID, unique for all time: a name comes back, this does not.
     #[serde(deserialize_with = "nullable")]
     pub uid: String,
-    /// When it was made.
+    /// The time when the object was made.
     pub creation_timestamp: Option<Timestamp>,
-    /// When it was asked to go; it stays until its finalizers are gone.
+    /// The time when the object was asked to go; it stays until its finalizers are gone.
     pub deletion_timestamp: Option<Timestamp>,
     /// Labels by key.
     #[serde(deserialize_with = "nullable")]
     pub labels: BTreeMap<String, String>,
-    /// Those annotations by key that a diagnosis reads; `kubectl apply` stores whole objects in others.
+    /// The annotations by key that a diagnosis reads; `kubectl apply` stores whole objects in others.
     #[serde(deserialize_with = "annotations")]
     pub annotations: BTreeMap<String, String>,
-    /// What keeps it from going.
+    /// The finalizers, which keep the object from going.
     #[serde(deserialize_with = "nullable")]
     pub finalizers: Vec<String>,
-    /// What it goes with.
+    /// The owners, with which the object goes.
     #[serde(deserialize_with = "nullable")]
     pub owner_references: Vec<Owner>,
 }
 
 impl Meta {
-    /// The owner of this kind, where there is one.
+    /// Returns the owner of this kind, where there is one.
     #[must_use]
     pub fn owner(&self, kind: &str) -> Option<&Owner> {
         self.owner_references.iter().find(|owner| owner.kind == kind)
     }
 
-    /// Whether it belongs to VolSync's operator.
+    /// Whether the object belongs to VolSync's operator.
     #[must_use]
     pub fn is_of_operator(&self) -> bool {
         self.labels.get("app.kubernetes.io/name").is_some_and(|name| name == "volsync")
     }
 
-    /// Whether the object with this unique ID owns it.
+    /// Whether the object with this unique ID owns this one.
     #[must_use]
     pub fn is_owned_by(&self, uid: &str) -> bool {
         !uid.is_empty() && self.owner_references.iter().any(|owner| owner.uid == uid)
     }
 }
 
-/// Annotations that hold whole objects are not kept.
+/// Reads annotations without those that hold whole objects.
 fn annotations<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {
     let mut all: BTreeMap<String, String> = nullable(from)?;
     let read = ["vol", "rekopia/"];
@@ -75,11 +75,11 @@ fn annotations<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, St
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Owner {
-    /// `Job`, `ReplicationDestination`, …
+    /// The kind of the owner: `Job`, `ReplicationDestination`, …
     pub kind: String,
-    /// Its name.
+    /// The name of the owner.
     pub name: String,
-    /// Its unique ID.
+    /// The unique ID of the owner.
     pub uid: String,
 }
 
@@ -87,46 +87,46 @@ pub struct Owner {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Condition {
-    /// `Ready`, `Synchronizing`, …
+    /// The type of the condition: `Ready`, `Synchronizing`, …
     #[serde(rename = "type")]
     pub kind: String,
-    /// `True`, `False` or `Unknown`.
+    /// The status: `True`, `False` or `Unknown`.
     pub status: String,
-    /// One word.
+    /// The reason, in one word.
     #[serde(deserialize_with = "nullable")]
     pub reason: String,
-    /// A sentence.
+    /// The message, in a sentence.
     #[serde(deserialize_with = "nullable")]
     pub message: String,
-    /// Since when it is so.
+    /// The time since when it is so.
     pub last_transition_time: Option<Timestamp>,
 }
 
-/// The condition of this type.
+/// Returns the condition of this type.
 #[must_use]
 pub fn condition<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Condition> {
     conditions.iter().find(|condition| condition.kind == kind)
 }
 
-/// Where a kind of objects stands in the API.
+/// The place of a kind of objects in the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Kind {
-    /// As objects name it: `PersistentVolumeClaim`.
+    /// The name that objects use: `PersistentVolumeClaim`.
     pub name: &'static str,
-    /// As `kubectl` takes it: `pvc`.
+    /// The name that `kubectl` takes: `pvc`.
     pub short: &'static str,
-    /// As roles and paths name it: `persistentvolumeclaims`.
+    /// The name that roles and paths use: `persistentvolumeclaims`.
     pub plural: &'static str,
-    /// `snapshot.storage.k8s.io`; empty for the core.
+    /// The API group, `snapshot.storage.k8s.io`; empty for the core.
     pub group: &'static str,
-    /// `v1`.
+    /// The API version: `v1`.
     pub version: &'static str,
     /// Whether its objects live in namespaces.
     pub namespaced: bool,
 }
 
 impl Kind {
-    /// The path of a list, of one namespace or of all.
+    /// Returns the path of a list, of one namespace or of all.
     #[must_use]
     pub fn path(&self, namespace: Option<&str>) -> String {
         let root = if self.group.is_empty() { "/api/".to_owned() } else { format!("/apis/{}/", self.group) };
@@ -139,13 +139,13 @@ impl Kind {
 
 /// An object of the cluster.
 pub trait Object: for<'de> Deserialize<'de> + Clone + Send + Sync + 'static {
-    /// What it is.
+    /// The kind of the object.
     const KIND: Kind;
 
-    /// Its metadata.
+    /// Returns the object's metadata.
     fn meta(&self) -> &Meta;
 
-    /// Whether a diagnosis could read it: what is not kept costs no memory.
+    /// Whether a diagnosis could read the object: what is not kept costs no memory.
     fn is_kept(&self) -> bool {
         true
     }

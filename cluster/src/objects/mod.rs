@@ -1,4 +1,5 @@
-//! The objects of a cluster, as far as a diagnosis reads them: everything else in them is skipped while they are read.
+//! Defines the objects of a cluster, as far as a diagnosis reads them: everything else in them is skipped while they
+//! are read.
 //!
 //! Every field may be missing or null: what is there depends on who wrote the object, and when (cluster-objects §2, §6).
 

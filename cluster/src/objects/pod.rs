@@ -1,4 +1,4 @@
-//! Pods and their containers.
+//! Defines pods and their containers.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::meta::{Condition, Meta, condition, nullable, object};
 
-/// The mover's container; others may have been put beside it.
+/// The name of the mover's container; others may have been put beside it.
 const MOVER: &str = "kopia";
 
 /// A pod.
@@ -16,24 +16,24 @@ const MOVER: &str = "kopia";
 pub struct Pod {
     /// Names and owners.
     pub metadata: Meta,
-    /// What was asked for.
+    /// The spec: what was asked for.
     pub spec: PodSpec,
-    /// What became of it.
+    /// The status: what became of the pod.
     pub status: PodStatus,
 }
 object!(Pod, "Pod", "pod", "pods", "", "v1", true);
 
-/// What a pod was asked to be.
+/// The spec of a pod.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct PodSpec {
-    /// The node that it was given to.
+    /// The node that the pod was given to.
     #[serde(deserialize_with = "nullable")]
     pub node_name: String,
-    /// Its containers.
+    /// The containers of the pod.
     #[serde(deserialize_with = "nullable")]
     pub containers: Vec<Container>,
-    /// Its volumes.
+    /// The volumes of the pod.
     #[serde(deserialize_with = "nullable")]
     pub volumes: Vec<PodVolume>,
 }
@@ -42,21 +42,21 @@ pub struct PodSpec {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Container {
-    /// Its name in the pod.
+    /// The name of the container in the pod.
     pub name: String,
-    /// Its image.
+    /// The image of the container.
     #[serde(deserialize_with = "nullable")]
     pub image: String,
-    /// What it is asked to do.
+    /// The arguments of the container.
     #[serde(deserialize_with = "nullable")]
     pub args: Vec<String>,
-    /// `limits` and `requests` by resource.
+    /// The `limits` and `requests` by resource.
     #[serde(deserialize_with = "nullable")]
     pub resources: BTreeMap<String, serde_json::Value>,
 }
 
 impl Container {
-    /// The memory limit as it was written.
+    /// Returns the memory limit as it was written.
     #[must_use]
     pub fn memory_limit(&self) -> Option<&str> {
         self.resources.get("limits")?.get("memory")?.as_str()
@@ -67,9 +67,9 @@ impl Container {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct PodVolume {
-    /// Its name in the pod.
+    /// The name of the volume in the pod.
     pub name: String,
-    /// The claim behind it, where it is one.
+    /// The claim behind the volume, where it is one.
     pub persistent_volume_claim: Option<ClaimVolume>,
 }
 
@@ -77,104 +77,104 @@ pub struct PodVolume {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct ClaimVolume {
-    /// In the pod's namespace.
+    /// The name of the claim, in the pod's namespace.
     pub claim_name: String,
 }
 
-/// What became of a pod.
+/// The status of a pod.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct PodStatus {
-    /// `Pending`, `Running`, `Succeeded`, `Failed`, `Unknown`.
+    /// The phase: `Pending`, `Running`, `Succeeded`, `Failed`, `Unknown`.
     #[serde(deserialize_with = "nullable")]
     pub phase: String,
-    /// Why, in a word, where the whole pod has ended: `Evicted`, …
+    /// The reason, in a word, where the whole pod has ended: `Evicted`, …
     #[serde(deserialize_with = "nullable")]
     pub reason: String,
-    /// Why, in a sentence.
+    /// The reason, in a sentence.
     #[serde(deserialize_with = "nullable")]
     pub message: String,
-    /// Scheduled, ready, …
+    /// The conditions: scheduled, ready, …
     #[serde(deserialize_with = "nullable")]
     pub conditions: Vec<Condition>,
-    /// One for each container that the node has heard of.
+    /// The status of each container that the node has heard of.
     #[serde(deserialize_with = "nullable")]
     pub container_statuses: Vec<ContainerStatus>,
-    /// One for each container that runs before the others.
+    /// The status of each container that runs before the others.
     #[serde(deserialize_with = "nullable")]
     pub init_container_statuses: Vec<ContainerStatus>,
 }
 
-/// How a container is.
+/// The status of a container.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct ContainerStatus {
-    /// Its name in the pod.
+    /// The name of the container in the pod.
     pub name: String,
-    /// Now.
+    /// The state now.
     #[serde(deserialize_with = "nullable")]
     pub state: ContainerState,
-    /// Before its last restart.
+    /// The state before the last restart.
     #[serde(deserialize_with = "nullable")]
     pub last_state: ContainerState,
-    /// Whether it can be used.
+    /// Whether the container can be used.
     pub ready: bool,
-    /// How often it was started again.
+    /// Number of times that the container was started again.
     pub restart_count: u32,
 }
 
-/// One of waiting, running, terminated.
+/// The state of a container: one of waiting, running, terminated.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct ContainerState {
-    /// The container has not started.
+    /// Set when the container has not started.
     pub waiting: Option<Waiting>,
-    /// The container runs.
+    /// Set when the container runs.
     pub running: Option<Running>,
-    /// The container has ended.
+    /// Set when the container has ended.
     pub terminated: Option<Terminated>,
 }
 
-/// Why a container has not started.
+/// The reason why a container has not started.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Waiting {
-    /// `ContainerCreating`, `ImagePullBackOff`, `CrashLoopBackOff`, …
+    /// The reason, in a word: `ContainerCreating`, `ImagePullBackOff`, `CrashLoopBackOff`, …
     #[serde(deserialize_with = "nullable")]
     pub reason: String,
-    /// A sentence, where there is more to say.
+    /// The message, in a sentence, where there is more to say.
     #[serde(deserialize_with = "nullable")]
     pub message: String,
 }
 
-/// Since when a container runs.
+/// The state of a container that runs.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Running {
-    /// Since when.
+    /// The time since when the container runs.
     pub started_at: Option<Timestamp>,
 }
 
-/// How a container ended.
+/// The state of a container that has ended.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Terminated {
-    /// 0 is well; 137 with `OOMKilled` is the kernel.
+    /// The exit code: 0 is well; 137 with `OOMKilled` is the kernel.
     pub exit_code: i32,
-    /// `Completed`, `Error`, `OOMKilled`, …
+    /// The reason, in a word: `Completed`, `Error`, `OOMKilled`, …
     #[serde(deserialize_with = "nullable")]
     pub reason: String,
-    /// What the program left: the mover's JSON.
+    /// The message that the program left: the mover's JSON.
     #[serde(deserialize_with = "nullable")]
     pub message: String,
-    /// When it began.
+    /// The time when the container began.
     pub started_at: Option<Timestamp>,
-    /// When it ended.
+    /// The time when the container ended.
     pub finished_at: Option<Timestamp>,
 }
 
 impl ContainerStatus {
-    /// Why its node cannot make it: mostly a Secret or a key that is not there.
+    /// Returns why the node cannot make the pod: mostly a Secret or a key that is not there.
     #[must_use]
     pub fn cannot_be_made(&self) -> Option<&Waiting> {
         let is_one = |why: &&Waiting| why.reason.contains("Container") && why.reason != "ContainerCreating";
@@ -183,46 +183,46 @@ impl ContainerStatus {
 }
 
 impl Pod {
-    /// Whether it still has something to do.
+    /// Whether the pod still has something to do.
     #[must_use]
     pub fn is_active(&self) -> bool {
         matches!(self.status.phase.as_str(), "Pending" | "Running" | "")
             && self.ended().is_none_or(|ended| self.status.phase != "Running" || ended.exit_code == 0)
     }
 
-    /// How its main container is: the mover's own, else the first.
+    /// Returns the status of the main container: the mover's own, else the first.
     #[must_use]
     pub fn main(&self) -> Option<&ContainerStatus> {
         let statuses = &self.status.container_statuses;
         statuses.iter().find(|status| status.name == MOVER).or_else(|| statuses.first())
     }
 
-    /// What its main container was asked to be.
+    /// Returns what the main container was asked to be.
     #[must_use]
     pub fn main_spec(&self) -> Option<&Container> {
         let containers = &self.spec.containers;
         containers.iter().find(|container| container.name == MOVER).or_else(|| containers.first())
     }
 
-    /// How its main container ended, where it has.
+    /// Returns how the main container ended, where it has.
     #[must_use]
     pub fn ended(&self) -> Option<&Terminated> {
         self.main()?.state.terminated.as_ref()
     }
 
-    /// Since when its main container runs.
+    /// Returns since when the main container runs.
     #[must_use]
     pub fn running_since(&self) -> Option<Timestamp> {
         self.main()?.state.running.as_ref()?.started_at
     }
 
-    /// Whether all of it can be used.
+    /// Whether all of the pod can be used.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         condition(&self.status.conditions, "Ready").is_some_and(|ready| ready.status == "True")
     }
 
-    /// Whether it mounts this claim of its namespace.
+    /// Whether the pod mounts this claim of its namespace.
     #[must_use]
     pub fn mounts(&self, claim: &str) -> bool {
         self.spec.volumes.iter().any(|v| v.claim() == Some(claim))
@@ -230,7 +230,7 @@ impl Pod {
 }
 
 impl PodVolume {
-    /// The claim's name, where it is one.
+    /// Returns the claim's name, where it is one.
     #[must_use]
     pub fn claim(&self) -> Option<&str> {
         self.persistent_volume_claim.as_ref().map(|claim| claim.claim_name.as_str())

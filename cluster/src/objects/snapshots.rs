@@ -1,4 +1,4 @@
-//! Snapshots of volumes, and their classes.
+//! Defines snapshots of volumes, and their classes.
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -11,9 +11,9 @@ use super::meta::{Meta, nullable, object};
 pub struct Snapshot {
     /// Names and owners.
     pub metadata: Meta,
-    /// What was asked for.
+    /// The spec: what was asked for.
     pub spec: SnapshotSpec,
-    /// None as long as no snapshot controller has seen it.
+    /// The status; none as long as no snapshot controller has seen the snapshot.
     pub status: Option<SnapshotStatus>,
 }
 object!(
@@ -26,41 +26,41 @@ object!(
     true
 );
 
-/// What a snapshot was asked to be.
+/// The spec of a snapshot.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct SnapshotSpec {
-    /// Its class.
+    /// The class of the snapshot.
     pub volume_snapshot_class_name: Option<String>,
 }
 
-/// How a snapshot is.
+/// The status of a snapshot.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct SnapshotStatus {
-    /// Whether a volume can be made of it.
+    /// Whether a volume can be made of the snapshot.
     pub ready_to_use: Option<bool>,
-    /// The content that it is bound to.
+    /// The content that the snapshot is bound to.
     pub bound_volume_snapshot_content_name: Option<String>,
-    /// The smallest volume that it fits into, as a quantity.
+    /// The smallest volume that the snapshot fits into, as a quantity.
     pub restore_size: Option<String>,
-    /// What went wrong.
+    /// The error, where something went wrong.
     pub error: Option<SnapshotError>,
 }
 
-/// What went wrong with a snapshot.
+/// The error of a snapshot.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct SnapshotError {
-    /// A sentence.
+    /// The message, in a sentence.
     #[serde(deserialize_with = "nullable")]
     pub message: String,
-    /// When.
+    /// The time of the error.
     pub time: Option<Timestamp>,
 }
 
 impl Snapshot {
-    /// Whether a volume can be made of it.
+    /// Whether a volume can be made of the snapshot.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.status.as_ref().is_some_and(|status| status.ready_to_use == Some(true))
@@ -71,7 +71,7 @@ impl Snapshot {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct SnapshotClass {
-    /// Its name.
+    /// The name of the class.
     pub metadata: Meta,
 }
 object!(

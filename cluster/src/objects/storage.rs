@@ -1,4 +1,4 @@
-//! Classes and drivers of storage.
+//! Defines classes and drivers of storage.
 
 use serde::Deserialize;
 
@@ -8,12 +8,12 @@ use super::meta::{Meta, nullable, object};
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct StorageClass {
-    /// Its name.
+    /// The name of the class.
     pub metadata: Meta,
-    /// The driver.
+    /// The driver of the class.
     #[serde(deserialize_with = "nullable")]
     pub provisioner: String,
-    /// `Immediate` or `WaitForFirstConsumer`.
+    /// The time of binding: `Immediate` or `WaitForFirstConsumer`.
     #[serde(deserialize_with = "nullable")]
     pub volume_binding_mode: String,
 }
@@ -23,7 +23,7 @@ object!(StorageClass, "StorageClass", "sc", "storageclasses", "storage.k8s.io", 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Driver {
-    /// Its name is what a class names as provisioner.
+    /// The name of the driver, which a class names as provisioner.
     pub metadata: Meta,
 }
 object!(Driver, "CSIDriver", "csidriver", "csidrivers", "storage.k8s.io", "v1", false);

@@ -1,4 +1,4 @@
-//! VolSync's objects (cluster-objects §2, §5).
+//! Defines VolSync's objects (cluster-objects §2, §5).
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -12,9 +12,9 @@ use super::meta::{Condition, Meta, condition, nullable, object};
 pub struct Destination {
     /// Names and owners.
     pub metadata: Meta,
-    /// What was asked for.
+    /// The spec: what was asked for.
     pub spec: DestinationSpec,
-    /// None as long as the operator has not seen it.
+    /// The status; none as long as the operator has not seen the restore.
     pub status: Option<DestinationStatus>,
 }
 object!(
@@ -27,46 +27,46 @@ object!(
     true
 );
 
-/// What a restore was asked to be.
+/// The spec of a restore.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct DestinationSpec {
-    /// When it is to run.
+    /// The trigger: when the restore is to run.
     #[serde(deserialize_with = "nullable")]
     pub trigger: Trigger,
-    /// Whether it is held.
+    /// Whether the restore is held.
     pub paused: bool,
     /// The method: from a Kopia repository.
     pub kopia: Option<KopiaSpec>,
 }
 
-/// When a restore or a backup is to run.
+/// The trigger of a restore or a backup: when it is to run.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Trigger {
-    /// Runs again when it changes.
+    /// The manual trigger: the restore runs again when it changes.
     pub manual: Option<String>,
-    /// A cron line.
+    /// The schedule: a cron line.
     pub schedule: Option<String>,
 }
 
-/// From which repository into which volume.
+/// The method of a restore: from which repository into which volume.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(try_from = "Value")]
 pub struct KopiaSpec {
     /// The Secret that names the repository.
     pub repository: String,
-    /// Whose snapshots; together with `hostname` or not at all.
+    /// The user whose snapshots are restored; together with `hostname` or not at all.
     pub username: Option<String>,
-    /// Whose snapshots.
+    /// The host whose snapshots are restored.
     pub hostname: Option<String>,
     /// The class of the volume's snapshot.
     pub volume_snapshot_class_name: Option<String>,
     /// The volume's size, as a quantity.
     pub capacity: Option<String>,
-    /// `Snapshot` or `Direct`.
+    /// The copy method: `Snapshot` or `Direct`.
     pub copy_method: Option<String>,
-    /// All of it, for the mover's own reading.
+    /// The whole object, for the mover's own reading.
     pub raw: Value,
 }
 
@@ -90,68 +90,68 @@ impl TryFrom<Value> for KopiaSpec {
     }
 }
 
-/// What became of a restore.
+/// The status of a restore.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct DestinationStatus {
-    /// Only `Synchronizing`.
+    /// The conditions: only `Synchronizing`.
     #[serde(deserialize_with = "nullable")]
     pub conditions: Vec<Condition>,
-    /// Set as long as a restore is going on.
+    /// The time when the restore began; set as long as one is going on.
     pub last_sync_start_time: Option<Timestamp>,
-    /// The end of the last one that counted as done.
+    /// The end of the last restore that counted as done.
     pub last_sync_time: Option<Timestamp>,
-    /// The trigger of that one.
+    /// The trigger of the last restore that counted as done.
     pub last_manual_sync: Option<String>,
     /// The snapshot that claims are filled from.
     pub latest_image: Option<Image>,
-    /// Of the last Job that ended.
+    /// The status of the last Job that ended.
     #[serde(deserialize_with = "nullable")]
     pub latest_mover_status: MoverStatus,
-    /// What the operator knows of Kopia.
+    /// The knowledge of the operator about Kopia.
     #[serde(deserialize_with = "nullable")]
     pub kopia: KopiaStatus,
 }
 
-/// What the operator knows of Kopia.
+/// The knowledge of the operator about Kopia.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct KopiaStatus {
-    /// `user@host` that the Job was made for.
+    /// The identity that the Job was made for: `user@host`.
     #[serde(deserialize_with = "nullable")]
     pub requested_identity: String,
 }
 
-/// A snapshot, or with `copyMethod: Direct` a claim.
+/// The image of a restore: a snapshot, or with `copyMethod: Direct` a claim.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Image {
-    /// `VolumeSnapshot` or `PersistentVolumeClaim`.
+    /// The kind: `VolumeSnapshot` or `PersistentVolumeClaim`.
     pub kind: String,
-    /// In the same namespace.
+    /// The name, in the same namespace.
     pub name: String,
 }
 
-/// What the last mover left.
+/// The status that the last mover left.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct MoverStatus {
-    /// `Successful` or `Failed`.
+    /// The result: `Successful` or `Failed`.
     #[serde(deserialize_with = "nullable")]
     pub result: String,
-    /// The end of its log.
+    /// The end of the mover's log.
     #[serde(deserialize_with = "nullable")]
     pub logs: String,
 }
 
 impl Destination {
-    /// The condition `Synchronizing`.
+    /// Returns the condition `Synchronizing`.
     #[must_use]
     pub fn synchronizing(&self) -> Option<&Condition> {
         condition(&self.status.as_ref()?.conditions, "Synchronizing")
     }
 
-    /// The size of the volume that the mover fills, as a quantity.
+    /// Returns the size of the volume that the mover fills, as a quantity.
     #[must_use]
     pub fn capacity(&self) -> Option<&str> {
         self.spec.kopia.as_ref()?.capacity.as_deref()
@@ -174,7 +174,7 @@ impl Destination {
 pub struct Source {
     /// Names and owners.
     pub metadata: Meta,
-    /// What was asked for.
+    /// The spec: what was asked for.
     pub spec: SourceSpec,
 }
 object!(
@@ -187,24 +187,24 @@ object!(
     true
 );
 
-/// What backups were asked for.
+/// The spec of backups.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct SourceSpec {
     /// The claim that is backed up.
     #[serde(rename = "sourcePVC", deserialize_with = "nullable")]
     pub source_pvc: String,
-    /// When they are to run.
+    /// The trigger: when the backups are to run.
     #[serde(deserialize_with = "nullable")]
     pub trigger: Trigger,
-    /// Whether they are held.
+    /// Whether the backups are held.
     pub paused: bool,
-    /// Into which repository, for the mover's own reading.
+    /// The repository that is backed up into, for the mover's own reading.
     pub kopia: Value,
 }
 
 impl Source {
-    /// Whether it backs up into a Kopia repository.
+    /// Whether the source backs up into a Kopia repository.
     #[must_use]
     pub fn is_kopia(&self) -> bool {
         self.spec.kopia.is_object()

@@ -1,4 +1,4 @@
-//! What makes pods: Jobs and Deployments.
+//! Defines what makes pods: Jobs and Deployments.
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -12,47 +12,47 @@ use super::pod::PodSpec;
 pub struct Job {
     /// Names and owners.
     pub metadata: Meta,
-    /// How often it may try.
+    /// The spec: how often the Job may try.
     pub spec: JobSpec,
-    /// What became of it.
+    /// The status: what became of the Job.
     #[serde(deserialize_with = "nullable")]
     pub status: JobStatus,
 }
 object!(Job, "Job", "job", "jobs", "batch", "v1", true);
 
-/// How often a Job may try.
+/// The spec of a Job.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct JobSpec {
-    /// Failures before it gives up; 8 for a restore.
+    /// Number of failures before the Job gives up; 8 for a restore.
     pub backoff_limit: Option<u32>,
 }
 
-/// What became of a Job.
+/// The status of a Job.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct JobStatus {
-    /// Pods that are there and not done.
+    /// Number of pods that are there and not done.
     pub active: Option<u32>,
-    /// Pods that failed.
+    /// Number of pods that failed.
     pub failed: Option<u32>,
-    /// Pods that succeeded.
+    /// Number of pods that succeeded.
     pub succeeded: Option<u32>,
-    /// `Complete`, `Failed`, …
+    /// The conditions: `Complete`, `Failed`, …
     #[serde(deserialize_with = "nullable")]
     pub conditions: Vec<Condition>,
-    /// When it was complete.
+    /// The time when the Job was complete.
     pub completion_time: Option<Timestamp>,
 }
 
 impl Job {
-    /// Whether a pod of it succeeded.
+    /// Whether a pod of the Job succeeded.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.holds("Complete") || self.holds("SuccessCriteriaMet")
     }
 
-    /// Whether it has given up.
+    /// Whether the Job has given up.
     #[must_use]
     pub fn is_failed(&self) -> bool {
         self.holds("Failed") || self.holds("FailureTarget")
@@ -67,23 +67,23 @@ impl Job {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Deployment {
-    /// Its name and labels.
+    /// The name and labels of the Deployment.
     pub metadata: Meta,
-    /// What was asked for.
+    /// The spec: what was asked for.
     pub spec: DeploymentSpec,
-    /// What became of it.
+    /// The status: what became of the Deployment.
     #[serde(deserialize_with = "nullable")]
     pub status: DeploymentStatus,
 }
 object!(Deployment, "Deployment", "deployment", "deployments", "apps", "v1", true);
 
-/// What a Deployment was asked to be.
+/// The spec of a Deployment.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct DeploymentSpec {
-    /// Pods wanted; none: one.
+    /// Number of pods wanted; none: one.
     pub replicas: Option<u32>,
-    /// The pods.
+    /// The pods of the Deployment.
     pub template: Template,
 }
 
@@ -91,29 +91,29 @@ pub struct DeploymentSpec {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Template {
-    /// As a pod's own.
+    /// The spec of the pods.
     pub spec: PodSpec,
 }
 
-/// What became of a Deployment.
+/// The status of a Deployment.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct DeploymentStatus {
-    /// Pods that can be used.
+    /// Number of pods that can be used.
     pub available_replicas: Option<u32>,
-    /// `Available`, `Progressing`, `ReplicaFailure`.
+    /// The conditions: `Available`, `Progressing`, `ReplicaFailure`.
     #[serde(deserialize_with = "nullable")]
     pub conditions: Vec<Condition>,
 }
 
 impl Deployment {
-    /// Whether its pods mount this claim of its namespace.
+    /// Whether the Deployment's pods mount this claim of its namespace.
     #[must_use]
     pub fn mounts(&self, claim: &str) -> bool {
         self.spec.template.spec.volumes.iter().any(|volume| volume.claim() == Some(claim))
     }
 
-    /// Whether it is asked to have no pods.
+    /// Whether the Deployment is asked to have no pods.
     #[must_use]
     pub fn is_scaled_to_nothing(&self) -> bool {
         self.spec.replicas == Some(0)

@@ -1,4 +1,4 @@
-//! How to reach the cluster: as `kubectl` does.
+//! Reaches the cluster as `kubectl` does.
 
 use std::path::PathBuf;
 
@@ -8,12 +8,12 @@ use kube::{Client, Config};
 
 use super::api::Api;
 
-/// Which cluster, and as whom.
+/// The cluster to reach, and the account to use.
 #[derive(Debug, Clone, Default)]
 pub struct Access {
     /// A kubeconfig; none: `KUBECONFIG`, `~/.kube/config`, or the pod's own account.
     pub kubeconfig: Option<PathBuf>,
-    /// A context of it; none: the current one.
+    /// A context of the kubeconfig; none: the current one.
     pub context: Option<String>,
 }
 

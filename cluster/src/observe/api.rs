@@ -1,4 +1,4 @@
-//! Reads of the API: a list in pages, one object.
+//! Reads from the API: a list in pages, one object.
 
 use std::time::Duration;
 
@@ -16,9 +16,9 @@ use crate::objects::{Kind, Object, Secret};
 
 /// Objects of a page.
 const PAGE: usize = 500;
-/// How long an answer is waited for, with all that the client tries again by itself.
+/// Time that an answer is waited for, with all that the client tries again by itself.
 const PATIENCE: Duration = Duration::from_secs(45);
-/// How often a read is tried when the API is busy or away.
+/// Number of times that a read is tried when the API is busy or away.
 const TRIES: u32 = 4;
 
 /// The API of one cluster.
@@ -28,7 +28,7 @@ pub struct Api {
     namespace: String,
 }
 
-/// Why a list did not come.
+/// The reason why a list did not come.
 #[derive(Debug)]
 pub enum ListError {
     /// The right is missing; with the API's sentence.
@@ -81,13 +81,13 @@ struct PageMeta {
 }
 
 impl Api {
-    /// An API through a client; the namespace is that of the context.
+    /// Makes an API through a client; the namespace is that of the context.
     #[must_use]
     pub fn new(client: Client, namespace: String) -> Self {
         Api { client, namespace }
     }
 
-    /// The namespace of the context.
+    /// Returns the namespace of the context.
     #[must_use]
     pub fn namespace(&self) -> &str {
         &self.namespace
@@ -97,7 +97,8 @@ impl Api {
         &self.client
     }
 
-    /// All objects of a kind, of one namespace or of all, page by page. A list that ends in the middle is begun anew.
+    /// Lists all objects of a kind, of one namespace or of all, page by page. A list that ends in the middle is begun
+    /// anew.
     pub(super) async fn list<T: Object>(
         &self,
         namespace: Option<&str>,
@@ -148,7 +149,7 @@ impl Api {
         }
     }
 
-    /// A body, without a copy of it. It is never logged: it may be a Secret's.
+    /// Reads a body, without a copy of it. It is never logged: it may be a Secret's.
     pub(super) async fn body(&self, url: &str) -> Result<Bytes, ListError> {
         let late = || ListError::Late(format!("no answer within {} s: {url}", PATIENCE.as_secs()));
         tokio::time::timeout(PATIENCE, self.body_at_last(url)).await.map_err(|_| late())?
@@ -166,7 +167,7 @@ impl Api {
         Err(error(kube::Error::Api(Box::new(Status { code: code.as_u16(), ..refused }))))
     }
 
-    /// Lines of a body as they come.
+    /// Returns the lines of a body as they come.
     pub(super) async fn lines(
         &self,
         url: &str,
@@ -175,7 +176,7 @@ impl Api {
         Ok(body.lines())
     }
 
-    /// One Secret.
+    /// Reads a Secret.
     ///
     /// # Errors
     /// The Secret is not there, or the right is missing.
@@ -193,7 +194,8 @@ pub(super) fn request(url: &str) -> Result<http::Request<Vec<u8>>, ListError> {
     http::Request::get(url).body(Vec::new()).map_err(|e| ListError::Other(format!("{url}: {e}")))
 }
 
-/// What a refusal means. A missing group answers in plain text, a missing object as a Status (cluster-objects §6.4).
+/// Returns what a refusal means. A missing group answers in plain text, a missing object as a Status (cluster-objects
+/// §6.4).
 pub(super) fn error(e: kube::Error) -> ListError {
     match e {
         kube::Error::Api(status) => match status.code {
@@ -208,7 +210,7 @@ pub(super) fn error(e: kube::Error) -> ListError {
     }
 }
 
-/// An error with what is behind it, on one line.
+/// Returns an error with what is behind it, on one line.
 fn chain(e: &dyn std::error::Error) -> String {
     // Names of the client's own types help nobody.
     let bare = |text: String| {
@@ -231,7 +233,7 @@ fn chain(e: &dyn std::error::Error) -> String {
     text
 }
 
-/// The kinds that a `kubectl` plugin of these rights cannot do without.
+/// Whether the plugin cannot do without this kind.
 pub(super) fn is_essential(kind: Kind) -> bool {
     matches!(kind.plural, "persistentvolumeclaims" | "replicationdestinations" | "pods" | "jobs")
 }

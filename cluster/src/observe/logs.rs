@@ -1,4 +1,4 @@
-//! Logs: the ends of those that run, and what comes after.
+//! Reads logs: the ends of those that run, and what comes after.
 
 use futures::{StreamExt, TryStreamExt};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -14,10 +14,11 @@ use crate::view::{Unseen, View};
 const LINES: usize = 60;
 /// Bytes of a log that are kept while it is followed.
 const KEPT: usize = 16 << 10;
-/// Logs at once.
+/// Number of logs that are read at once.
 const AT_ONCE: usize = 8;
 
-/// Pods whose log says something: movers that run or have failed without a message, and the operator where a restore was never seen.
+/// Returns the pods whose log says something: movers that run or have failed without a message, and the operator where
+/// a restore was never seen.
 #[must_use]
 pub fn wanted<'i, 'a: 'i>(
     view: &View,

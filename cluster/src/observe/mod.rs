@@ -1,5 +1,5 @@
-//! The only room that talks to the API: lists in pages, watches, logs. It works with the rights that it has, and says what
-//! it could not see. It only reads.
+//! Talks to the API, as the only room that does: lists in pages, watches, logs. It works with the rights that it has,
+//! and says what it could not see. It only reads.
 
 mod access;
 mod api;

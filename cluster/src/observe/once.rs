@@ -1,4 +1,4 @@
-//! One look at a cluster: every kind is listed once.
+//! Looks at a cluster once: every kind is listed once.
 
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -8,27 +8,27 @@ use super::api::{Api, ListError};
 use crate::objects::{Deployment, Object, Pod};
 use crate::view::{OF_OPERATOR, Seen, Unseen, View, for_each_kind};
 
-/// Which part of a kind these labels choose, as in [`Unseen::resource`].
+/// Returns which part of a kind these labels choose, as in [`Unseen::resource`].
 pub(super) fn part(labels: &str) -> &'static str {
     if labels.is_empty() { "" } else { OF_OPERATOR }
 }
 
-/// What the operator's own objects are labelled with.
+/// The label of the operator's own objects.
 pub(super) const OPERATOR: &str = "app.kubernetes.io/name=volsync";
-/// Lists at once: a page of each is in memory.
+/// Number of lists at once: a page of each is in memory.
 const AT_ONCE: usize = 4;
 
-/// Which applications.
+/// The applications that are looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scope {
-    /// Of all namespaces.
+    /// The applications of all namespaces.
     All,
-    /// Of one.
+    /// The applications of one namespace.
     Namespace(String),
 }
 
 impl Scope {
-    /// Where a kind is listed: what brings applications from Git lives beside them.
+    /// Returns where a kind is listed: what brings applications from Git lives beside them.
     pub(super) fn of<T: Object>(&self) -> Option<&str> {
         match self {
             Scope::All => None,

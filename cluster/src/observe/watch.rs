@@ -1,5 +1,5 @@
-//! A cluster as it changes: each kind is listed once, then watched. A watch that ends is begun where it ended; one whose
-//! version is too old, with a new list.
+//! Watches a cluster as it changes: each kind is listed once, then watched. A watch that ends is begun where it ended;
+//! one whose version is too old, with a new list.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use super::once::{OPERATOR, Scope, part};
 use crate::objects::{Deployment, Object, Pod};
 use crate::view::{Seen, Unseen, View, for_each_kind};
 
-/// Something that has changed in a view.
+/// A change of a view.
 pub type Change = Box<dyn FnOnce(&mut View) + Send>;
 
 /// The shortest and the longest pause before the API is asked again.

@@ -1,4 +1,4 @@
-//! `doctor`: evidence, cause, remedy.
+//! Renders `doctor`: evidence, cause, remedy.
 
 use jiff::Timestamp;
 
@@ -6,10 +6,10 @@ use super::status::how_far;
 use super::table::wrap;
 use crate::findings::{Diagnosis, Evidence, Finding, Phase, Verdict, age};
 
-/// How long a step may take before it needs a word that nothing says why.
+/// Seconds that a step may take before it needs a word that nothing says why.
 const LONG_SECONDS: i64 = 600;
 
-/// One application, explained on at most `width` columns. Commands are never broken, so that they can be pasted.
+/// Explains an application on at most `width` columns. Commands are never broken, so that they can be pasted.
 #[must_use]
 pub fn explain(one: &Diagnosis<'_>, now: Timestamp, width: usize) -> String {
     let app = &one.app;
@@ -28,7 +28,7 @@ pub fn explain(one: &Diagnosis<'_>, now: Timestamp, width: usize) -> String {
     text
 }
 
-/// What is said of a step that nothing is known to be wrong with.
+/// Returns what is said of a step that nothing is known to be wrong with.
 fn on_its_way(one: &Diagnosis<'_>, now: Timestamp) -> String {
     if one.phase == Phase::Unseen {
         return "a right is missing without which nothing can be said".into();

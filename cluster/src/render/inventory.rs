@@ -1,4 +1,4 @@
-//! The inventory, for a person, a program, and a runbook.
+//! Renders the inventory, for a person, a program, and a runbook.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -12,21 +12,21 @@ use rekopia_mover::{Backups, Choice};
 
 /// An inventory as it is shown.
 pub struct Inventory<'a> {
-    /// When it was taken.
+    /// The time when the inventory was taken.
     pub now: Timestamp,
-    /// What it is known from, and what was not looked at and why: a sentence each.
+    /// The sources of the inventory, and what was not looked at and why: a sentence each.
     pub known_from: Vec<String>,
     /// The applications.
     pub rows: &'a [Row<'a>],
-    /// What is wrong with each of them.
+    /// The remarks on each application.
     pub marks: &'a [Vec<Mark>],
     /// Identities that no application has.
     pub orphans: &'a [Orphan],
-    /// What could not be read of Git exactly.
+    /// Notes on what could not be read of Git exactly.
     pub notes: Vec<String>,
 }
 
-/// What a column says where nothing is to be said.
+/// The text of a column where nothing is to be said.
 const NONE: &str = "-";
 /// The columns that are shortened when a line is too long: the state, then the name.
 const SHORTENED: [usize; 2] = [5, 0];
@@ -34,7 +34,7 @@ const SHORTENED: [usize; 2] = [5, 0];
 const NOTES: usize = 8;
 
 impl Inventory<'_> {
-    /// Lines for a terminal.
+    /// Writes lines for a terminal.
     #[must_use]
     pub fn to_text(&self, width: usize) -> String {
         let mut text = String::new();
@@ -71,7 +71,7 @@ impl Inventory<'_> {
         text
     }
 
-    /// What the table has no room for.
+    /// Returns what the table has no room for.
     fn remarks(&self, width: usize) -> String {
         let mut text = String::new();
         for (row, marks) in self.rows.iter().zip(self.marks) {
@@ -87,7 +87,7 @@ impl Inventory<'_> {
         if text.is_empty() { text } else { format!("\n{text}") }
     }
 
-    /// A table for a runbook.
+    /// Writes a table for a runbook.
     #[must_use]
     pub fn to_markdown(&self) -> String {
         let mut text = format!("{}\n\nTaken {}. ", self.sentence(), self.now.strftime("%Y-%m-%d %H:%M UTC"));
@@ -131,7 +131,7 @@ impl Inventory<'_> {
         text.trim_end().to_owned() + "\n"
     }
 
-    /// One document, version 1; fields as in `status`.
+    /// Makes a document, version 1; fields as in `status`.
     #[must_use]
     pub fn to_json(&self) -> Value {
         let fine = self.fine();
@@ -155,7 +155,7 @@ impl Inventory<'_> {
         })
     }
 
-    /// Whether anything is wrong with any of them.
+    /// Whether nothing is wrong with any of the applications.
     #[must_use]
     pub fn is_fine(&self) -> bool {
         self.fine() == self.rows.len()
@@ -179,7 +179,7 @@ impl Inventory<'_> {
         format!("{all} application{plural}: {fine} without a remark, {} with one{but}.", all - fine)
     }
 
-    /// Those whose repository could not be looked at, and why; each reason once.
+    /// Returns the rows whose repository could not be looked at, and why; each reason once.
     fn unknown(&self) -> impl Iterator<Item = (&Row<'_>, &str)> {
         self.rows.iter().filter_map(|row| match &row.held {
             Held::Unknown(why) => Some((row, why.as_str())),
@@ -210,7 +210,7 @@ impl Inventory<'_> {
     }
 }
 
-/// What is wrong, in words.
+/// Returns what is wrong, in words.
 fn state(row: &Row<'_>, marks: &[Mark]) -> String {
     let mut words: Vec<String> = marks.iter().map(|mark| clean(&mark.text())).collect();
     match &row.held {
@@ -221,7 +221,7 @@ fn state(row: &Row<'_>, marks: &[Mark]) -> String {
     if words.is_empty() { "fine".into() } else { words.join("; ") }
 }
 
-/// The claim, and of a second backup its own name.
+/// Returns the claim, and of a second backup its own name.
 fn name_of(row: &Row<'_>) -> String {
     let second = row.source.filter(|_| row.is_second).map(|source| format!(" ({})", source.metadata.name));
     clean(&format!("{}/{}{}", row.namespace, row.name, second.unwrap_or_default()))
@@ -236,17 +236,17 @@ fn restore_of(row: &Row<'_>) -> &'static str {
     }
 }
 
-/// What comes from a tree that nobody has checked, on one line.
+/// Returns a text from a tree that nobody has checked, on one line.
 fn clean(text: &str) -> String {
     one_line(text, 300)
 }
 
-/// A cell of a table in Markdown.
+/// Returns a cell of a table in Markdown.
 fn escaped(cell: &str) -> String {
     cell.replace('\\', "\\\\").replace('|', "\\|").replace('`', "'").replace(['<', '>'], "'")
 }
 
-/// The names of what is wrong.
+/// Returns the names of what is wrong.
 fn short(row: &Row<'_>, marks: &[Mark]) -> String {
     let mut names: Vec<&str> = marks.iter().map(Mark::name).collect();
     if matches!(row.held, Held::Unknown(_)) {
@@ -266,7 +266,7 @@ fn size_of(newest: Option<&Choice>) -> String {
     newest.map_or_else(|| NONE.into(), |newest| size(newest.bytes))
 }
 
-/// `2026-11-30 04:00` of a time in RFC 3339.
+/// Returns `2026-11-30 04:00` of a time in RFC 3339.
 fn minutes_of(time: &str) -> String {
     time.parse::<Timestamp>()
         .map_or_else(|_| time.to_owned(), |time| time.strftime("%Y-%m-%d %H:%M").to_string())

@@ -1,4 +1,5 @@
-//! Everything that is known, for programs: one document, version 1. Field names in camelCase, times in RFC 3339, units in the name.
+//! Writes everything that is known for programs: one document, version 1. Field names in camelCase, times in RFC 3339,
+//! units in the name.
 
 use serde_json::{Value, json};
 
@@ -6,7 +7,7 @@ use super::sentence::{judged_without, summary};
 use crate::findings::{Diagnosis, Evidence, Finding, Phase, Verdict, Weight};
 use crate::view::View;
 
-/// Everything that is known, as one document.
+/// Makes one document of everything that is known.
 #[must_use]
 pub fn document(view: &View, all: &[Diagnosis<'_>]) -> Value {
     let count = |verdict: Verdict| all.iter().filter(|one| one.verdict() == verdict).count();
@@ -32,7 +33,7 @@ pub fn document(view: &View, all: &[Diagnosis<'_>]) -> Value {
     })
 }
 
-/// What an application needs, in one word.
+/// Returns what an application needs, in one word.
 pub(crate) fn verdict(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Fine => "fine",

@@ -1,4 +1,4 @@
-//! What is known → text for a person on 80 columns, JSON for a program.
+//! Renders what is known: text for a person on 80 columns, JSON for a program.
 
 mod doctor;
 mod inventory;

@@ -1,4 +1,4 @@
-//! What restores would need, for a person and for a program.
+//! Renders what restores would need, for a person and for a program.
 
 use rekopia_mover::{Judgement, Plan};
 use serde_json::{Value, json};
@@ -8,15 +8,15 @@ use super::table::{lay_out, wrap};
 use crate::forecast::Forecast;
 use crate::text::one_line;
 
-/// One restore, planned.
+/// A restore that is planned.
 pub struct Planned {
-    /// Where it lives.
+    /// The namespace that the restore lives in.
     pub namespace: String,
-    /// The claims that it fills.
+    /// The claims that the restore fills.
     pub name: String,
-    /// What it needs of the cluster.
+    /// The room that the restore needs in the cluster.
     pub room: Room,
-    /// What the mover would do; or why that is not known.
+    /// The judgement: what the mover would do; or why that is not known.
     pub judged: Result<Judgement, String>,
 }
 
@@ -27,12 +27,12 @@ pub struct Room {
     pub claim: Option<u64>,
     /// The claim that the mover writes into, and from which the first one is made; none with `copyMethod: Direct`.
     pub copy: Option<u64>,
-    /// The snapshot between them grows to the bytes that are restored at most.
+    /// The size of the snapshot between the claims, which grows to the bytes that are restored at most.
     pub snapshot: Option<u64>,
 }
 
 impl Room {
-    /// All of it.
+    /// Returns the sum of all sizes.
     #[must_use]
     pub fn total(&self) -> u64 {
         [self.claim, self.copy, self.snapshot].into_iter().flatten().sum()
@@ -40,13 +40,13 @@ impl Room {
 }
 
 impl Planned {
-    /// What a restore would need, where one would begin.
+    /// Returns what a restore would need, where one would begin.
     #[must_use]
     pub fn plan(&self) -> Option<&Plan> {
         self.judged.as_ref().ok()?.plan.as_ref()
     }
 
-    /// Seconds of it, were it alone.
+    /// Returns the seconds that the restore would take alone.
     #[must_use]
     pub fn seconds(&self) -> Option<f64> {
         let plan = self.plan()?;
@@ -57,7 +57,7 @@ impl Planned {
         one_line(&format!("{}/{}", self.namespace, self.name), 200)
     }
 
-    /// Whether its claims and copies come to be: also where it has nothing to restore.
+    /// Whether the restore's claims and copies come to be: also where it has nothing to restore.
     fn begins(&self) -> bool {
         self.judged.as_ref().is_ok_and(|judged| judged.exit_code == 0)
     }
@@ -71,7 +71,7 @@ impl Planned {
     }
 }
 
-/// Lines for a terminal. `forecast` is over those with a time, in their order.
+/// Writes lines for a terminal. `forecast` is over those with a time, in their order.
 #[must_use]
 pub fn plan_text(
     known_from: &[String],
@@ -113,7 +113,7 @@ pub fn plan_text(
     text
 }
 
-/// In the order in which they are best begun; those without a time last.
+/// Sorts restores in the order in which they are best begun; those without a time last.
 fn in_order<'a>(all: &'a [Planned], forecast: Option<&Forecast>) -> Vec<&'a Planned> {
     let (timed, others): (Vec<&Planned>, Vec<&Planned>) = all.iter().partition(|one| one.seconds().is_some());
     let ordered = forecast.map_or_else(|| timed.clone(), |f| f.order.iter().map(|i| timed[*i]).collect());
@@ -150,7 +150,7 @@ fn sentence(all: &[Planned], forecast: Option<&Forecast>, at_once: usize) -> Str
     text
 }
 
-/// One document, version 1.
+/// Makes a document, version 1.
 #[must_use]
 pub fn plan_json(
     known_from: &[String],
@@ -207,7 +207,7 @@ fn application(one: &Planned, times: Option<(f64, f64)>) -> Value {
     })
 }
 
-/// Seconds as people say them.
+/// Writes seconds as people say them.
 fn duration(seconds: f64) -> String {
     match seconds {
         0.0..10.0 => format!("{seconds:.1} s"),

@@ -1,4 +1,4 @@
-//! Everything in one sentence; and what cannot be judged without a right.
+//! Says everything in one sentence; and what cannot be judged without a right.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::view::{OF_OPERATOR, View};
 /// Names that are listed before the rest is only counted.
 const NAMED: usize = 3;
 
-/// `22 of 25 run on restored data, 2 restore (3 min), 1 refused: paperless`.
+/// Writes the summary: `22 of 25 run on restored data, 2 restore (3 min), 1 refused: paperless`.
 #[must_use]
 pub fn summary(view: &View, all: &[Diagnosis<'_>]) -> String {
     let restores = || all.iter().filter(|one| one.phase != Phase::BackupOnly);
@@ -57,7 +57,7 @@ pub fn summary(view: &View, all: &[Diagnosis<'_>]) -> String {
     parts.join(", ")
 }
 
-/// What is wrong with an application that is broken.
+/// Returns what is wrong with an application that is broken.
 fn word(one: &Diagnosis<'_>) -> &'static str {
     if one.findings.first().is_some_and(|finding| finding.scenario.is_failure()) {
         return "failing";
@@ -86,7 +86,7 @@ fn list(names: &[&str]) -> String {
     text
 }
 
-/// Seconds for people, rounded up to whole minutes from two on.
+/// Writes seconds for people, rounded up to whole minutes from two on.
 pub(super) fn minutes(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds} s"),
@@ -95,7 +95,7 @@ pub(super) fn minutes(seconds: u64) -> String {
     }
 }
 
-/// What cannot be judged as long as a resource cannot be seen.
+/// Returns what cannot be judged as long as a resource cannot be seen.
 #[must_use]
 pub fn judged_without(resource: &str) -> &'static str {
     let kind = resource.split([' ', '/']).next().unwrap_or_default();

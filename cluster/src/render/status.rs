@@ -1,4 +1,4 @@
-//! `status`: a line for each application.
+//! Renders `status`: a line for each application.
 
 use super::sentence::minutes;
 use super::table::lay_out;
@@ -6,21 +6,21 @@ use crate::chain::{Progress, TakenFrom};
 use crate::findings::{Diagnosis, Phase, age};
 use jiff::Timestamp;
 
-/// What a line holds, and how long it may be.
+/// The columns of a line, and how long it may be.
 #[derive(Debug, Clone, Copy)]
 pub struct Columns {
-    /// With the namespace first.
+    /// Whether the namespace comes first.
     pub namespace: bool,
-    /// With everything, however long.
+    /// Whether everything is shown, however long.
     pub wide: bool,
-    /// The terminal's width.
+    /// The width of the terminal.
     pub width: usize,
 }
 
 /// The column that is shortened when a line is too long.
 const WAITS: usize = 4;
 
-/// All lines, below their heads.
+/// Returns all lines, below their heads.
 #[must_use]
 pub fn rows(all: &[Diagnosis<'_>], now: Timestamp, columns: Columns) -> String {
     let mut heads = vec!["APPLICATION", "PHASE", "SINCE", "TAKEN FROM", "WAITS FOR"];
@@ -36,7 +36,7 @@ pub fn rows(all: &[Diagnosis<'_>], now: Timestamp, columns: Columns) -> String {
     lay_out(&rows, &[WAITS + usize::from(columns.namespace)], width)
 }
 
-/// The cells of one application.
+/// Returns the cells of one application.
 #[must_use]
 pub fn row(one: &Diagnosis<'_>, now: Timestamp, columns: Columns) -> Vec<String> {
     let taken = one.taken_from();
@@ -58,7 +58,7 @@ pub fn row(one: &Diagnosis<'_>, now: Timestamp, columns: Columns) -> Vec<String>
     cells
 }
 
-/// What an application waits for, in about five words; while it restores, how far it is.
+/// Returns what an application waits for, in about five words; while it restores, how far it is.
 fn waits_for(one: &Diagnosis<'_>) -> String {
     if let Some(progress) =
         one.app.progress().filter(|_| one.phase == Phase::Restoring && one.findings.is_empty())
@@ -71,7 +71,7 @@ fn waits_for(one: &Diagnosis<'_>) -> String {
     }
 }
 
-/// `12/340 files, 3 min, 1.0 MiB/4.0 MiB`: what may be cut off stands last.
+/// Writes how far a restore is: `12/340 files, 3 min, 1.0 MiB/4.0 MiB`: what may be cut off stands last.
 pub(super) fn how_far(progress: &Progress) -> String {
     let (files, bytes) = (progress.files, progress.bytes);
     let eta = progress.eta_seconds.map(|seconds| format!("{}, ", minutes(seconds))).unwrap_or_default();
@@ -89,7 +89,7 @@ fn amounts(one: &Diagnosis<'_>) -> (String, String) {
     (files.unwrap_or_default(), bytes.unwrap_or_default())
 }
 
-/// The date of a snapshot as its repository has it; with the time where there is room.
+/// Returns the date of a snapshot as its repository has it; with the time where there is room.
 fn date(taken: Option<&TakenFrom>, with_time: bool) -> String {
     let Some(taken) = taken else { return String::new() };
     let form = if with_time { "%Y-%m-%d %H:%M" } else { "%Y-%m-%d" };
@@ -99,7 +99,7 @@ fn date(taken: Option<&TakenFrom>, with_time: bool) -> String {
     }
 }
 
-/// Bytes for people, with binary units.
+/// Writes bytes for people, with binary units.
 pub(super) fn size(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
     let mut unit = 0;

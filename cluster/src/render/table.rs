@@ -1,13 +1,13 @@
-//! Columns that fit a line.
+//! Lays out columns that fit a line.
 
 /// Spaces between columns.
 const GAP: usize = 2;
 
-/// Columns are not shortened below this.
+/// The width below which columns are not shortened.
 const LEAST: usize = 12;
 
-/// Lays out rows, the first being the heads. These columns may be shortened so that a line fits, one after the other; without
-/// a width none is. Names in the first column are cut in their middle: their ends tell them apart.
+/// Lays out rows, the first being the heads. These columns may be shortened so that a line fits, one after the other;
+/// without a width none is. Names in the first column are cut in their middle: their ends tell them apart.
 pub(super) fn lay_out(rows: &[Vec<String>], shortened: &[usize], width: Option<usize>) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let mut widths: Vec<usize> = (0..columns)

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rekopia_cluster::git::{Rendered, Renderer, build, documents, rendered, rendered_text, tree};
 use serde_json::Value;
 
-/// A file or folder of the project.
+/// Returns a file or folder of the project.
 fn of_project(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }
@@ -15,7 +15,7 @@ fn render(name: &str) -> Rendered {
     tree(&of_project("testdata/git").join(name), Renderer::Own).unwrap()
 }
 
-/// One line for each volume's object: what somebody would look for first.
+/// Returns a line for each volume's object: what somebody would look for first.
 fn volumes(rendered: &Rendered) -> Vec<String> {
     rendered.objects.iter().filter_map(line).collect()
 }

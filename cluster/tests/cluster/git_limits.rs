@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rekopia_cluster::git::{GitError, Rendered, Renderer, documents, rendered, tree};
 
-/// A file or folder of the project.
+/// Returns a file or folder of the project.
 fn of_project(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }
@@ -15,7 +15,7 @@ fn notes(rendered: &Rendered) -> Vec<String> {
     rendered.notes.iter().map(|note| format!("{}: {}", note.file.display(), note.sentence)).collect()
 }
 
-/// A copy of a hostile tree where nothing is above it, rendered within a second.
+/// Renders a copy of a hostile tree where nothing is above it, within a second.
 fn hostile(name: &str, more: impl FnOnce(&Path)) -> Rendered {
     let folder = tempfile::tempdir().unwrap();
     copy(&of_project("testdata/git/hostile").join(name), folder.path());

@@ -40,7 +40,7 @@ fn copies(namespaces: usize, each: usize) -> (Vec<Value>, Logs) {
     (objects, logs)
 }
 
-/// An object under other names: the namespace, the applications, all unique IDs and what is named after them.
+/// Copies an object under other names: the namespace, the applications, all unique IDs and what is named after them.
 fn copy(text: &str, n: usize, m: usize) -> Value {
     let text = text
         .replace("paperless", &format!("paperless-{n}-{m}"))

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::cli::{Cluster, text};
 
-/// A repository that ships with the source, with backups of paperless@media.
+/// Returns a repository that ships with the source, with backups of paperless@media.
 fn quickstart() -> String {
     let testdata = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/quickstart");
     testdata.canonicalize().unwrap().display().to_string()
@@ -21,7 +21,7 @@ fn secret(keys: &Value) -> Value {
     })
 }
 
-/// A cluster in which paperless restores, with this Secret.
+/// Makes a cluster in which paperless restores, with this Secret.
 fn cluster(secret: &Value) -> Cluster {
     let scenario = Scenario::load("media");
     let stage = scenario.stage("03");

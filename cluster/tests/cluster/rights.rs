@@ -109,7 +109,7 @@ async fn a_missing_right_is_named_and_never_taken_for_an_absence() {
 fn is_no_wrong_word(one: &Found, with_all: &[Found], kind: &Kind, name: &str) {
     let place = format!("{name} without {}: {one:?}", kind.plural);
     let Some(whole) = with_all.iter().find(|whole| whole.app == one.app) else { return };
-    // Who cannot see the claim cannot see that it is being deleted; the restore beside it fails all the same.
+    // A plugin that cannot see the claim cannot see that it is being deleted; the restore beside it fails all the same.
     let is_beside = whole.phase == "deleting" && kind.plural == "persistentvolumeclaims";
     for finding in one.findings.iter().filter(|_| !is_beside) {
         assert!(whole.findings.contains(finding), "{place}, with all: {whole:?}");

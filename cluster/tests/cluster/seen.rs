@@ -13,7 +13,7 @@ pub(crate) struct Found {
     pub(crate) findings: Vec<&'static str>,
 }
 
-/// A view of everything that a stage holds.
+/// Makes a view of everything that a stage holds.
 pub(crate) fn view(scenario: &Scenario, stage: &Stage) -> View {
     let mut view = View { now: stage.taken.parse().unwrap(), ..View::default() };
     for object in &stage.objects {
@@ -33,12 +33,12 @@ pub(crate) fn view(scenario: &Scenario, stage: &Stage) -> View {
     view
 }
 
-/// What is found in a stage.
+/// Returns what is found in a stage.
 pub(crate) fn found(scenario: &Scenario, stage: &Stage) -> Vec<Found> {
     found_in(&view(scenario, stage))
 }
 
-/// What is found in a view.
+/// Returns what is found in a view.
 pub(crate) fn found_in(view: &View) -> Vec<Found> {
     let index = Index::new(view);
     let all = diagnose(&index);

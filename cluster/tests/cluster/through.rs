@@ -5,7 +5,7 @@ use rekopia_testkit::cluster::{ApiServer, Fault, Scenario};
 
 use crate::seen::{found, found_in, view};
 
-/// A client of a server, as the program makes it.
+/// Makes a client of a server, as the program does.
 pub(crate) async fn api(server: &ApiServer) -> (Api, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let kubeconfig = folder.path().join("config");

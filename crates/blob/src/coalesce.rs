@@ -1,13 +1,13 @@
-//! Wanted ranges + tolerated gap → requests (pure).
+//! Joins wanted ranges to requests, as far as a gap is tolerated (pure).
 
 use std::ops::Range;
 
-/// One request and which of the wanted ranges it covers.
+/// A request and which of the wanted ranges it covers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// Bytes to ask for.
+    /// The bytes to ask for.
     pub range: Range<u64>,
-    /// Positions in the list of wanted ranges, `[first, last)`.
+    /// The positions of the covered ranges in the list of wanted ones, `[first, last)`.
     pub covers: Range<usize>,
 }
 

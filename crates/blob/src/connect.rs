@@ -1,4 +1,4 @@
-//! The roof: [`Settings`] → a provider with the layers that it needs.
+//! Connects to the storage that [`Settings`] describe: a provider with the layers that it needs.
 
 use std::sync::Arc;
 

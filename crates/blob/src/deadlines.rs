@@ -1,15 +1,15 @@
-//! All deadlines of a request, as parts of one.
+//! Holds all deadlines of a request, as parts of one.
 
 use std::time::Duration;
 
-/// How long a request may go on failing, and the shorter deadlines that follow from it.
+/// The time for which a request may go on failing, and the shorter deadlines that follow from it.
 ///
 /// A try that makes no headway ends after a third of it at the latest; so a request that only fails ends within twice
 /// the patience, and within four times of it when the storage asks us to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Deadlines {
-    /// No further try starts when a request has failed for this long.
+    /// The time after which no further try of a failing request starts.
     pub patience: Duration,
 }
 
@@ -24,32 +24,35 @@ impl Deadlines {
         patience: Duration,
     }
 
-    /// Until a connection stands: 10 of 45 seconds.
+    /// Returns the time until a connection stands: 10 of 45 seconds.
     pub fn connect(&self) -> Duration {
         self.patience * 2 / 9
     }
 
-    /// Until an answer begins, from each part of it to the next, and for a few kilobytes of it: 15 of 45 seconds.
+    /// Returns the time until an answer begins, from each part of it to the next, and for a few kilobytes of it: 15 of
+    /// 45 seconds.
     pub fn silence(&self) -> Duration {
         self.patience / 3
     }
 
-    /// The same with the time for which the storage asked us to wait: 180 of 45 seconds.
+    /// Returns the patience together with the time for which the storage asked us to wait: 180 of 45 seconds.
     pub(crate) fn busy_patience(&self) -> Duration {
         self.patience * 4
     }
 
-    /// The first wait before another try lies between zero and this; it doubles with every try: 0.25 of 45 seconds.
+    /// Returns the longest first wait before another try, which may be shorter; it doubles with every try: 0.25 of 45
+    /// seconds.
     pub(crate) fn first_wait(&self) -> Duration {
         self.patience / 180
     }
 
-    /// The same when the storage says that it is asked too much: many clients must not come back together.
+    /// Returns the longest first wait when the storage says that it is asked too much: many clients must not come back
+    /// together.
     pub(crate) fn first_busy_wait(&self) -> Duration {
         self.patience / 15
     }
 
-    /// No wait of our own is longer: 12 of 45 seconds.
+    /// Returns the longest wait of our own: 12 of 45 seconds.
     pub(crate) fn longest_wait(&self) -> Duration {
         self.patience * 4 / 15
     }

@@ -1,4 +1,4 @@
-//! What can go wrong between us and the storage.
+//! Names what can go wrong between us and the storage.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use rekopia_format::BlobId;
 
-/// Why a request failed; decides whether it is worth another try, and the exit code.
+/// The reason why a request failed; decides whether it is worth another try, and the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum BlobErrorKind {
-    /// There is no blob of this name.
+    /// There is no blob of this name in the storage.
     NotFound,
     /// The folder or remote that should hold the blobs is not there itself: a mount that is missing, a mistyped path.
     /// An empty one is no error.
@@ -40,14 +40,14 @@ pub struct BlobError {
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
     /// Whether the same request may succeed a moment later.
     transient: bool,
-    /// How long the storage asks us to wait.
+    /// The time for which the storage asks us to wait.
     retry_after: Option<Duration>,
-    /// What has changed since it was refused, where that is worth one more try.
+    /// The change since the request was refused, where that is worth one more try.
     expired: Option<&'static str>,
 }
 
 impl BlobError {
-    /// An error of this kind; `what` is a clause such as "reading 4096 bytes at 32".
+    /// Makes an error of this kind; `what` is a clause such as "reading 4096 bytes at 32".
     pub fn new(kind: BlobErrorKind, what: impl Into<String>) -> Self {
         BlobError {
             kind,
@@ -60,28 +60,28 @@ impl BlobError {
         }
     }
 
-    /// The same, about this blob.
+    /// Adds the blob that the error is about.
     #[must_use]
     pub fn of(mut self, blob: &BlobId) -> Self {
         self.blob = Some(blob.clone());
         self
     }
 
-    /// The same, caused by `source`.
+    /// Adds the cause of the error.
     #[must_use]
     pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.source = Some(Arc::from(source.into()));
         self
     }
 
-    /// The same, worth another try.
+    /// Marks the error as worth another try.
     #[must_use]
     pub fn transient(mut self) -> Self {
         self.transient = true;
         self
     }
 
-    /// The same, worth another try, but not before this time has passed.
+    /// Marks the error as worth another try, but not before this time has passed.
     #[must_use]
     pub fn retry_after(mut self, wait: Duration) -> Self {
         self.transient = true;
@@ -89,7 +89,7 @@ impl BlobError {
         self
     }
 
-    /// The same, worth one more try, at once: what it was refused for has changed, as `how` says.
+    /// Marks the error as worth one more try, at once: what the request was refused for has changed, as `how` says.
     #[cfg(any(feature = "object", feature = "s3"))]
     #[must_use]
     pub(crate) fn expired(mut self, how: &'static str) -> Self {
@@ -97,7 +97,7 @@ impl BlobError {
         self
     }
 
-    /// The same, refused again.
+    /// Adds that the request was refused again, with renewed credentials.
     #[must_use]
     pub(crate) fn although_renewed(mut self) -> Self {
         let how = self.expired.take().unwrap_or("the credentials were renewed");
@@ -110,7 +110,7 @@ impl BlobError {
         self.expired.is_some()
     }
 
-    /// The same, with what was being done put before it.
+    /// Puts what was being done before what failed.
     #[cfg(any(feature = "http", feature = "sftp"))]
     #[must_use]
     pub(crate) fn while_doing(mut self, doing: &str) -> Self {
@@ -118,7 +118,7 @@ impl BlobError {
         self
     }
 
-    /// The same, given up after so many tries.
+    /// Adds after how many tries the request was given up.
     #[must_use]
     pub(crate) fn after(mut self, tries: u32, elapsed: Duration) -> Self {
         self.what = format!("{} ({tries} tries in {} s)", self.what, elapsed.as_secs());
@@ -130,22 +130,22 @@ impl BlobError {
         self.transient
     }
 
-    /// How long the storage asks us to wait before the next try.
+    /// Returns how long the storage asks us to wait before the next try.
     pub fn wait(&self) -> Option<Duration> {
         self.retry_after
     }
 
-    /// What failed, without the blob and the kind.
+    /// Returns what failed, without the blob and the kind.
     pub fn what(&self) -> &str {
         &self.what
     }
 
-    /// Why it failed.
+    /// Returns the reason why the request failed.
     pub fn kind(&self) -> BlobErrorKind {
         self.kind
     }
 
-    /// Which blob it was about.
+    /// Returns the blob that the request was about.
     pub fn blob(&self) -> Option<&BlobId> {
         self.blob.as_ref()
     }

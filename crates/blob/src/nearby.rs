@@ -1,4 +1,4 @@
-//! Repositories around a place that holds none: above it, beside it, below it. A mistyped place shows that way.
+//! Finds repositories around a place that holds none: above it, beside it, below it. A mistyped place shows that way.
 
 use std::path::{Path, PathBuf};
 
@@ -68,7 +68,7 @@ async fn around_prefix(settings: &S3Settings) -> Vec<String> {
     futures::stream::iter(probes).buffered(16).filter_map(std::future::ready).collect().await
 }
 
-/// `a/b/c/` → `a/b/`, `a/`, and the bucket itself.
+/// Returns the prefixes above: `a/b/c/` → `a/b/`, `a/`, and the bucket itself.
 #[cfg(feature = "s3")]
 fn above(prefix: &str) -> Vec<String> {
     let bare = prefix.trim_end_matches('/');

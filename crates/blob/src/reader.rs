@@ -1,4 +1,4 @@
-//! What a storage is for everything above it: a [`BlobReader`], and what it says of itself.
+//! Defines what a storage is for everything above it: a [`BlobReader`], and what it says of itself.
 
 use std::future::Future;
 use std::ops::Range;
@@ -15,13 +15,13 @@ use crate::error::BlobErrorKind;
 /// A boxed future, so that [`BlobReader`] can be a trait object.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// What a listing or a stat says of a blob.
+/// The facts that a listing or a stat tells of a blob.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BlobInfo {
-    /// The name.
+    /// The name of the blob.
     pub id: BlobId,
-    /// Length in bytes.
+    /// The length of the blob, in bytes.
     pub len: u64,
     /// Modification time by the storage's clock; 1970 when the storage does not say.
     pub modified: Time,
@@ -34,11 +34,11 @@ impl BlobInfo {
     }
 }
 
-/// What the planner has to know of a storage before the first request.
+/// The facts that the planner has to know of a storage before the first request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StorageProfile {
-    /// Requests worth having in flight.
+    /// Number of requests worth having in flight.
     pub in_flight: usize,
     /// Bytes between two wanted ranges that are cheaper to read than a request of their own.
     pub gap: u64,
@@ -59,13 +59,13 @@ impl StorageProfile {
     }
 }
 
-/// What was asked of a storage.
+/// Counters of what was asked of a storage.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Usage {
     /// Requests sent: every page of a listing is one, and every try that failed.
     pub requests: u64,
-    /// Second and later tries, of what was asked for here: a listing that is begun again counts once.
+    /// Second and later tries of what was asked for here: a listing that is begun again counts once.
     pub retries: u64,
     /// Bytes received in answers: blobs, listings where they come as text, and what tries that failed had got.
     pub bytes: u64,
@@ -100,13 +100,13 @@ pub trait BlobReader: Send + Sync {
         into: Vec<u8>,
     ) -> BoxFuture<'a, Result<Vec<u8>, BlobError>>;
 
-    /// All blobs whose names start with `prefix`, in no particular order.
+    /// Lists all blobs whose names start with `prefix`, in no particular order.
     ///
     /// # Errors
     /// Never [`BlobErrorKind::NotFound`]: no blobs is an empty list.
     fn list<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<BlobInfo>, BlobError>>;
 
-    /// Length and time of one blob.
+    /// Returns length and time of one blob.
     fn stat<'a>(&'a self, id: &'a BlobId) -> BoxFuture<'a, Result<BlobInfo, BlobError>>;
 
     /// Whether any blob starts with `prefix`; cheaper than a listing where the storage can stop early. A storage that
@@ -121,21 +121,21 @@ pub trait BlobReader: Send + Sync {
     /// [`BlobErrorKind::NoPlace`] when the place itself is not there.
     fn look_elsewhere(&self) -> BoxFuture<'_, Result<bool, BlobError>>;
 
-    /// What was read of this blob cannot be what was stored: whatever is kept of it is forgotten, so that it can be read
-    /// anew. There is nothing to do where nothing is kept.
+    /// Forgets everything that is kept of this blob, so that it can be read anew: what was read of it cannot be what
+    /// was stored. There is nothing to do where nothing is kept.
     fn distrust(&self, id: &BlobId);
 
-    /// What was asked of the storage so far, tries that failed included; zeros where it is not counted.
+    /// Returns what was asked of the storage so far, tries that failed included; zeros where it is not counted.
     fn usage(&self) -> Usage;
 
-    /// Hints for the planner.
+    /// Returns hints for the planner.
     fn profile(&self) -> StorageProfile;
 
-    /// The folder that holds the blobs, where that is one of this machine: whoever writes files must not write there.
+    /// Returns the folder that holds the blobs, where that is one of this machine: no file must be written there.
     /// `None` for every other storage.
     fn folder(&self) -> Option<PathBuf>;
 
-    /// Where the repository is, for messages; without credentials.
+    /// Returns where the repository is, for messages; without credentials.
     fn describe(&self) -> String;
 }
 

@@ -1,4 +1,4 @@
-//! The line that shows how far the work is, at whatever width there is.
+//! Draws the line that shows how far the work is, at whatever width there is.
 
 use rekopia::{Phase, Progress};
 
@@ -20,9 +20,9 @@ const GAP: usize = 2;
 /// How long a bar may be, brackets included. Only these few, so that it does not change with every digit beside it.
 const BARS: [usize; 4] = [32, 22, 12, 7];
 
-/// One part of the line.
+/// A part of the line.
 struct Part {
-    /// Of what does not fit, the highest is left out first.
+    /// The rank of the part: of what does not fit, the highest is left out first.
     rank: u8,
     /// Plain ASCII: as many columns as bytes.
     text: String,
@@ -31,7 +31,7 @@ struct Part {
 const BAR_RANK: u8 = 6;
 
 impl Work {
-    /// The line in at most `columns` columns.
+    /// Returns the line in at most `columns` columns.
     pub(crate) fn fitted(&self, columns: usize) -> String {
         let mut parts = self.parts();
         parts.sort_by_key(|(_, part)| part.rank);
@@ -54,14 +54,14 @@ impl Work {
         line
     }
 
-    /// The line for a log.
+    /// Returns the line for a log.
     pub(crate) fn logged(&self) -> String {
         let parts = self.parts().into_iter().map(|(_, part)| part).filter(|part| part.rank < BAR_RANK);
         let texts = Vec::from_iter(parts.map(|part| part.text));
         texts.join(", ").replacen(", ", ": ", 1)
     }
 
-    /// What there is to say, from left to right.
+    /// Returns what there is to say, from left to right.
     fn parts(&self) -> Vec<(usize, Part)> {
         let mut parts = vec![Part { rank: 0, text: self.phase.name().into() }];
         let mut add = |rank, text: String| parts.push(Part { rank, text });
@@ -102,7 +102,7 @@ impl Work {
         parts.into_iter().enumerate().collect()
     }
 
-    /// So many signs, brackets included.
+    /// Returns a bar of so many signs, brackets included.
     fn bar(&self, signs: usize) -> String {
         let inside = signs.saturating_sub(2);
         let done = self.progress.as_ref().map_or(0, percent) as usize * inside / 100;

@@ -1,4 +1,4 @@
-//! Options and environment → an open repository.
+//! Opens the repository that options and environment name.
 
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ pub(crate) async fn open(global: &Global, observer: &Arc<dyn Observer>) -> Resul
     open_by(global, attempt).await
 }
 
-/// What `attempt` gives for the storage and the password that the options name.
+/// Returns what `attempt` gives for the storage and the password that the options name.
 pub(crate) async fn open_by<T>(
     global: &Global,
     attempt: impl AsyncFn(Arc<dyn BlobReader>, &Password, &OpenOptions) -> rekopia::Result<T>,
@@ -84,7 +84,7 @@ pub(crate) async fn open_by<T>(
     }
 }
 
-/// Where a salvage keeps what it has read.
+/// Returns where a salvage keeps what it has read.
 fn salvage_index(global: &Global) -> Result<Option<PathBuf>> {
     if global.salvage_index.is_some() && !global.salvage {
         bail!(CommandError::usage("--salvage-index says where --salvage keeps what it has read: give both"));
@@ -92,7 +92,7 @@ fn salvage_index(global: &Global) -> Result<Option<PathBuf>> {
     Ok(global.salvage_index.clone())
 }
 
-/// The bytes of a copy of the format blob; real ones have about a kilobyte.
+/// Returns the bytes of a copy of the format blob; real ones have about a kilobyte.
 fn format_blob(path: &Path) -> Result<Vec<u8>> {
     const LONGEST: u64 = 1 << 20;
     let name = path.display();
@@ -108,7 +108,7 @@ fn format_blob(path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// What stands around the storage: the limits of the options and of Kopia's configuration, and the cache.
+/// Returns what stands around the storage: the limits of the options and of Kopia's configuration, and the cache.
 fn layers(global: &Global, limits: Limits) -> LayerOptions {
     let own = Limits::default()
         .bandwidth(global.limit_download.filter(|rate| *rate > 0))
@@ -121,7 +121,7 @@ fn layers(global: &Global, limits: Limits) -> LayerOptions {
         .cache(global.cache.clone().map(|dir| CacheOptions::new(dir)))
 }
 
-/// The files and folders that reading the repository itself uses: a restore never deletes or overwrites them.
+/// Returns the files and folders that reading the repository itself uses: a restore never deletes or overwrites them.
 pub(crate) fn files(global: &Global) -> Result<Vec<PathBuf>> {
     let Place { settings, config_path, .. } = place(global)?;
     let mut files = settings.files();
@@ -133,12 +133,12 @@ pub(crate) fn files(global: &Global) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// User and host of whoever connected Kopia, where its configuration is what says where the repository is.
+/// Returns the user and host that connected Kopia, where its configuration is what says where the repository is.
 pub(crate) fn identity(global: &Global) -> Result<Option<(String, String)>> {
     Ok(place(global)?.identity)
 }
 
-/// Where the repository is, and the configuration that says so.
+/// The place of the repository, and the configuration that says so.
 struct Place {
     settings: Settings,
     config_path: Option<PathBuf>,
@@ -172,18 +172,18 @@ fn place(global: &Global) -> Result<Place> {
     Ok(place)
 }
 
-/// The engine's rule for the class of an error, also where the storage was not even reached.
+/// Makes an error of the engine, by its rule for the class, also where the storage was not even reached.
 fn unreachable(e: BlobError) -> rekopia::Error {
     rekopia::Error::from_storage(e, "cannot reach the repository")
 }
 
-/// Where metadata is kept, and where an index goes that is too large for memory.
+/// Returns where metadata is kept, and where an index goes that is too large for memory.
 fn cache(global: &Global) -> Option<PathBuf> {
     let usual = || Some(user_folder("XDG_CACHE_HOME", ".cache")?.join("rekopia"));
     global.cache.clone().or_else(usual)
 }
 
-/// The folder that a variable of the XDG specification names, or its usual place below the home.
+/// Returns the folder that a variable of the XDG specification names, or its usual place below the home.
 fn user_folder(variable: &str, below_home: &str) -> Option<PathBuf> {
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(below_home));
     std::env::var_os(variable).filter(|folder| !folder.is_empty()).map(PathBuf::from).or_else(home)
@@ -197,7 +197,8 @@ fn token_at(path: &Path) -> Result<Token> {
     Ok(Token::parse(&text).map_err(named)?)
 }
 
-/// Kopia's rule: a bare file name is looked up in Kopia's own folder, anything with a directory is used as it is.
+/// Returns the path of Kopia's configuration by Kopia's rule: a bare file name is looked up in Kopia's own folder,
+/// anything with a directory is used as it is.
 fn config_path(global: &Global) -> Result<PathBuf> {
     let named = global.config.as_deref();
     if let Some(path) = named
@@ -220,7 +221,7 @@ fn config_path(global: &Global) -> Result<PathBuf> {
 /// A password, and what else it may be.
 struct Known {
     meant: Password,
-    /// With the white space that a variable has around it.
+    /// The password with the white space that a variable has around it.
     as_it_is: Option<Password>,
 }
 
@@ -230,7 +231,7 @@ impl From<Password> for Known {
     }
 }
 
-/// `--password-file`, then `KOPIA_PASSWORD`, then what Kopia saved beside its configuration.
+/// Returns the password from `--password-file`, then `KOPIA_PASSWORD`, then what Kopia saved beside its configuration.
 fn known_password(global: &Global, config_path: Option<&Path>) -> Result<Option<Known>> {
     if let Some(path) = &global.password_file {
         let bytes = std::fs::read(path).map_err(|e| {
@@ -254,7 +255,7 @@ fn known_password(global: &Global, config_path: Option<&Path>) -> Result<Option<
     Ok(config_path.map(saved_password).transpose()?.flatten().map(Known::from))
 }
 
-/// The terminal, last of all. A signal is not kept waiting for it.
+/// Asks for the password at the terminal, last of all. A signal is not kept waiting for it.
 async fn typed_password() -> Result<Known> {
     if !std::io::stdin().is_terminal() {
         bail!(CommandError::usage("no password: use --password-file or KOPIA_PASSWORD"));
@@ -269,7 +270,7 @@ async fn typed_password() -> Result<Known> {
     Ok(Password::new(Zeroizing::new(typed).as_str()).into())
 }
 
-/// What the terminal does with keys, put back at the end: a signal leaves the question behind, which shows no keys.
+/// The terminal's settings for keys, put back at the end: a signal leaves the question behind, which shows no keys.
 struct Keys(Option<Termios>);
 
 impl Keys {

@@ -1,4 +1,4 @@
-//! The question before a restore deletes something.
+//! Asks before a restore deletes something.
 
 use std::io::{BufRead, IsTerminal};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -10,8 +10,8 @@ use crate::args::{Global, Restore};
 use crate::say::{aside, prompt, say};
 use crate::summary::{going, names};
 
-/// Whom to ask before something is deleted: the person at the terminal, unless the options say that nobody is to be
-/// asked.
+/// Returns who is asked before something is deleted: the person at the terminal, unless the options say that nobody is
+/// to be asked.
 pub(crate) fn consent(global: &Global, args: &Restore, cancel: &Cancel) -> Option<Consent> {
     let silent = args.yes || args.dry_run || global.json || global.quiet || global.no_progress;
     let terminal = || std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
@@ -44,8 +44,8 @@ fn question(deletion: &Deletion) -> Vec<String> {
     lines
 }
 
-/// What is typed; `None` at the end of input, and when a signal asks to stop. The thread that reads cannot be waken, so
-/// it is left behind.
+/// Reads what is typed; `None` at the end of input, and when a signal asks to stop. The thread that reads cannot be
+/// waken, so it is left behind.
 fn answer(cancel: &Cancel) -> Option<String> {
     let (typed, answered) = channel();
     let read = move || {

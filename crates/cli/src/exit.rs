@@ -1,4 +1,4 @@
-//! Errors → exit codes and the line that a person reads.
+//! Turns errors into exit codes and the line that a person reads.
 
 use std::fmt;
 use std::io::Write;
@@ -9,9 +9,9 @@ use rekopia::{ErrorKind, Hint, Report};
 use crate::say::{end_status, is_closed_output, output, say};
 use crate::text;
 
-/// The command line makes no sense.
+/// The exit code of a command line that makes no sense.
 pub(crate) const USAGE: u8 = 2;
-/// Any other failure.
+/// The exit code of any other failure.
 pub(crate) const FAILURE: u8 = 1;
 
 static STOPPED_BY: AtomicU8 = AtomicU8::new(130);
@@ -21,7 +21,7 @@ pub(crate) fn note_signal(code: u8) {
     STOPPED_BY.store(code, Ordering::Relaxed);
 }
 
-/// The exit code of a class of errors; of a stopped run that of the signal.
+/// Returns the exit code of a class of errors; of a stopped run that of the signal.
 pub(crate) fn code(kind: ErrorKind) -> u8 {
     match kind {
         ErrorKind::Cancelled => STOPPED_BY.load(Ordering::Relaxed),
@@ -29,13 +29,13 @@ pub(crate) fn code(kind: ErrorKind) -> u8 {
     }
 }
 
-/// The exit code of a finished run.
+/// Returns the exit code of a finished run.
 pub(crate) fn code_of_report(report: &Report) -> u8 {
     report.exit_kind().map_or(0, code)
 }
 
-/// The exit code of a run whose report was printed, or could not be. A reader who closed the pipe changes nothing about
-/// how the run ended; a full disk makes a failure of a success only.
+/// Returns the exit code of a run whose report was printed, or could not be. A reader who closed the pipe changes
+/// nothing about how the run ended; a full disk makes a failure of a success only.
 pub(crate) fn code_after_output(code: u8, printed: std::io::Result<()>) -> anyhow::Result<u8> {
     match printed.map_err(anyhow::Error::from) {
         Err(e) if code == 0 && !is_closed_output(&e) => Err(e),
@@ -43,7 +43,7 @@ pub(crate) fn code_after_output(code: u8, printed: std::io::Result<()>) -> anyho
     }
 }
 
-/// The exit code of an error that ended the command.
+/// Returns the exit code of an error that ended the command.
 pub(crate) fn code_of(error: &anyhow::Error) -> u8 {
     let stopped = error.is::<Stopped>().then_some(ErrorKind::Cancelled);
     stopped.or_else(|| error.chain().find_map(kind_of)).map_or(FAILURE, code)
@@ -55,7 +55,8 @@ fn kind_of(cause: &(dyn std::error::Error + 'static)) -> Option<ErrorKind> {
     of_engine.or_else(ours)
 }
 
-/// A signal ended the command before it had begun in earnest; also the context of the error that came of it.
+/// The error of a command that a signal ended before it had begun in earnest; also the context of the error that came
+/// of it.
 #[derive(Debug)]
 pub(crate) struct Stopped;
 
@@ -67,7 +68,7 @@ impl fmt::Display for Stopped {
 
 impl std::error::Error for Stopped {}
 
-/// What this program itself finds wrong.
+/// An error that this program itself finds.
 #[derive(Debug)]
 pub(crate) struct CommandError {
     kind: ErrorKind,
@@ -76,12 +77,12 @@ pub(crate) struct CommandError {
 }
 
 impl CommandError {
-    /// Something about the command line that the parser of options cannot see.
+    /// Makes the error for something about the command line that the parser of options cannot see.
     pub(crate) fn usage(what: impl Into<String>) -> Self {
         CommandError { kind: ErrorKind::Usage, what: what.into(), hint: None }
     }
 
-    /// What is asked for is not in the repository; `hint`: where something else is that can be looked at.
+    /// Makes the error for something that is not in the repository; `hint`: where something else is that can be looked at.
     pub(crate) fn not_found(what: impl Into<String>, hint: Option<Hint>) -> Self {
         CommandError { kind: ErrorKind::NotFound, what: what.into(), hint }
     }
@@ -95,14 +96,14 @@ impl fmt::Display for CommandError {
 
 impl std::error::Error for CommandError {}
 
-/// What a panic says.
+/// Makes an error of what a panic says.
 pub(crate) fn defect(panic: &(dyn std::any::Any + Send)) -> anyhow::Error {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let what = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it says nothing");
     anyhow::anyhow!("a defect of this program, please report it: {what}")
 }
 
-/// The error that ended a command: one line on stderr with its advice; with `--json` a document on stdout too.
+/// Prints the error that ended a command: one line on stderr with its advice; with `--json` a document on stdout, too.
 pub(crate) fn print_error(error: &anyhow::Error, code: u8, json: bool) {
     let line = one_line(error);
     if json {
@@ -116,7 +117,7 @@ pub(crate) fn print_error(error: &anyhow::Error, code: u8, json: bool) {
     }
 }
 
-/// An error with its causes, each said once.
+/// Returns an error with its causes, each said once.
 pub(crate) fn one_line(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain().map(ToString::to_string) {
@@ -135,7 +136,7 @@ fn hint(error: &anyhow::Error) -> Option<&Hint> {
     })
 }
 
-/// What a person can do about a command that ended with this code.
+/// Returns what a person can do about a command that ended with this code.
 fn advice(code: u8, hint: Option<&Hint>) -> Option<String> {
     let advice = match (code, hint) {
         (10, _) => {

@@ -65,7 +65,7 @@ fn run(args: args::Args) -> Result<u8> {
     result
 }
 
-/// Logs go to stderr: warnings by default, ours alone with `-v`, everything as `REKOPIA_LOG` says.
+/// Starts the log on stderr: warnings by default, ours alone with `-v`, everything as `REKOPIA_LOG` says.
 fn start_log(global: &args::Global) {
     let ours = match (global.quiet, global.verbose) {
         (true, _) => "error",

@@ -1,11 +1,11 @@
-//! The outcome of a verification for Prometheus: a file for the textfile collector of its node exporter.
+//! Writes the outcome of a verification for Prometheus: a file for the textfile collector of its node exporter.
 
 use std::fmt::Write;
 use std::path::Path;
 
 use rekopia::Report;
 
-/// The text of the file `path`; `report`: what was found out, where anything was.
+/// Returns the text of the file `path`; `report`: what was found out, where anything was.
 pub(crate) fn of(path: &Path, began: jiff::Timestamp, code: u8, report: Option<&Report>) -> String {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let label = stem.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n");

@@ -35,14 +35,14 @@ struct State {
     last_line: Instant,
 }
 
-/// Between two looks at the state: what is over sooner is not shown at all.
+/// Time between two looks at the state: work that is over sooner is not shown at all.
 const TICK: Duration = Duration::from_millis(200);
-/// Between two lines where there is no terminal.
+/// Time between two lines where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
 impl Display {
-    /// A display for a command that takes long (`events`: its output with `--json` is a stream of events). It begins at
-    /// once, with opening, and ends when the last words are said (`end_status`).
+    /// Makes a display for a command that takes long (`events`: its output with `--json` is a stream of events). It
+    /// begins at once, with opening, and ends when the last words are said (`end_status`).
     pub(crate) fn new(global: &Global, events: bool) -> Arc<Self> {
         let mode = if global.json {
             if events { Mode::Json } else { Mode::Off }
@@ -88,7 +88,7 @@ impl Display {
     }
 }
 
-/// Shows the state a few times a second, as long as somebody has the display.
+/// Shows the state a few times a second, as long as the display is in use.
 async fn tick(display: Weak<Display>) {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

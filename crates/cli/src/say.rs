@@ -1,4 +1,4 @@
-//! The one place where the program writes: what it says to a person, and what it gives out.
+//! Writes all that the program says to a person, or gives out.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -8,19 +8,19 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::text;
 
-/// A line may hold a path, and a path from a snapshot may be as long as it likes.
+/// Bytes of a line at most: a path from a snapshot may be as long as it likes.
 const LONGEST_LINE: usize = 4000;
 
-/// What the terminal shows below everything that was said. All that goes to standard error passes this lock, so that
-/// lines never mix.
+/// The state of what the terminal shows below everything that was said. All that goes to standard error passes this
+/// lock, so that lines never mix.
 static STATUS: Mutex<Status> = Mutex::new(Status { shown: String::new(), is_held: false, is_over: false });
 
 struct Status {
     /// The line that stands there now; empty for none.
     shown: String,
-    /// Somebody else has the terminal for themselves.
+    /// Whether somebody else has the terminal for themselves.
     is_held: bool,
-    /// Nothing is shown any more.
+    /// Whether nothing is shown any more.
     is_over: bool,
 }
 
@@ -28,7 +28,8 @@ fn status() -> MutexGuard<'static, Status> {
     STATUS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Nobody waits for the terminal: neither for its lock nor for the next write. `None` also when all is over.
+/// Takes the state without waiting for the terminal: neither for its lock nor for the next write. `None`: not possible,
+/// or all is over.
 fn status_at_once() -> Option<MutexGuard<'static, Status>> {
     let status = match STATUS.try_lock() {
         Ok(status) => status,
@@ -38,7 +39,7 @@ fn status_at_once() -> Option<MutexGuard<'static, Status>> {
     (!status.is_over && takes_output()).then_some(status)
 }
 
-/// Empties the line on which the cursor is, from its beginning.
+/// A sequence that empties the line on which the cursor is, from its beginning.
 const ERASE: &str = "\r\x1b[2K";
 
 impl Status {
@@ -51,15 +52,15 @@ impl Status {
         }
         all.extend_from_slice(text);
         if !self.shown.is_empty() {
-            // It may have become narrower.
+            // The terminal may have become narrower.
             self.shown.truncate(columns());
             all.extend_from_slice(self.drawing().as_bytes());
         }
         let _ = io::stderr().write_all(&all);
     }
 
-    /// The cursor goes back to the beginning: what a key echoes then stands in the line and is drawn over, and what
-    /// another program writes after us, too.
+    /// Returns what draws the line, with the cursor at its beginning: what a key echoes then stands in the line and is
+    /// drawn over, and what another program writes after us, too.
     fn drawing(&self) -> String {
         format!("\r{}\x1b[K\r", self.shown)
     }
@@ -126,7 +127,8 @@ pub(crate) fn aside<T>(something: impl FnOnce() -> T) -> T {
     result
 }
 
-/// Where a line may end: the last column stays free, because some terminals go to the next line when it is written.
+/// Returns where a line may end: the last column stays free, because some terminals go to the next line when it is
+/// written.
 fn columns() -> usize {
     let size = rustix::termios::tcgetwinsize(io::stderr());
     // A terminal that does not know its width says 0.
@@ -142,7 +144,7 @@ fn takes_output() -> bool {
     poll(&mut fds, Some(&at_once)).is_ok_and(|ready| ready > 0 && fds[0].revents().contains(PollFlags::OUT))
 }
 
-/// Standard error for the log.
+/// A writer of the log to standard error.
 pub(crate) struct Log;
 
 impl Write for Log {
@@ -156,11 +158,11 @@ impl Write for Log {
     }
 }
 
-/// Standard output, whose errors are told apart from all others: a pipe that the reader closed ends a listing quietly,
-/// while a connection that the storage closed is a failure.
+/// A writer to standard output, whose errors are told apart from all others: a pipe that the reader closed ends a
+/// listing quietly, while a connection that the storage closed is a failure.
 pub(crate) struct Output(io::Stdout);
 
-/// Standard output of this process.
+/// Returns the standard output of this process.
 pub(crate) fn output() -> Output {
     Output(io::stdout())
 }
@@ -183,7 +185,7 @@ fn marked(e: io::Error) -> io::Error {
     }
 }
 
-/// Standard output could not be written.
+/// The error of standard output that could not be written.
 #[derive(Debug)]
 struct OutputError(io::Error);
 

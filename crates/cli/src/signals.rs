@@ -1,4 +1,5 @@
-//! Signals: the first asks the work to stop, the second leaves at once, and nobody stays longer than three seconds.
+//! Handles signals: the first asks the work to stop, the second leaves at once, and nobody stays longer than three
+//! seconds.
 
 use std::process::exit;
 use std::time::Duration;
@@ -9,20 +10,20 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::exit::{self, Stopped};
 use crate::say::{end_status_at_once, say};
 
-/// What happens after the first signal.
+/// The behaviour after the first signal.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Farewell {
-    /// How long the command has for its report. What hangs then (a dead mount, a terminal that nobody reads) is left
-    /// behind.
+    /// The time that the command has for its report. What hangs then (a dead mount, a terminal that nobody reads) is
+    /// left behind.
     pub(crate) patience: Duration,
-    /// The report is a document on standard output.
+    /// Whether the report is a document on standard output.
     pub(crate) json: bool,
 }
 
-/// What the last words get.
+/// Time that the last words get.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
-/// Does what has no report and leaves nothing behind: a signal drops it where it stands.
+/// Does work that has no report and leaves nothing behind: a signal drops it where it stands.
 pub(crate) async fn stoppable<T>(
     cancel: &Cancel,
     work: impl Future<Output = anyhow::Result<T>>,
@@ -67,18 +68,18 @@ async fn heard(signal: &mut Option<Signal>) {
     }
 }
 
-/// Does it in a thread of its own, which nothing that hangs can hold up; or here, where no thread is to be had.
+/// Does the work in a thread of its own, which nothing that hangs can hold up; or here, where no thread is to be had.
 fn beside(work: impl FnOnce() + Clone + Send + 'static) {
     if std::thread::Builder::new().spawn(work.clone()).is_err() {
         drop(tokio::task::spawn_blocking(work));
     }
 }
 
-/// Ends the process when its time is over.
+/// Ends the process when the time is over.
 fn leave(farewell: Farewell) {
     std::thread::sleep(farewell.patience);
     let code = exit::code(rekopia::ErrorKind::Cancelled);
-    // Whoever holds the output may hold it for good: it is not waited for.
+    // The output may be held for good by somebody else: it is not waited for.
     let say = move || {
         let what = "what had begun did not end in time; what was written is not synced";
         exit::print_error(&anyhow::anyhow!(what).context(Stopped), code, farewell.json);

@@ -1,4 +1,4 @@
-//! The last words of a restore or verification: one event with `--json`, a few lines otherwise.
+//! Says the last words of a restore or verification: one event with `--json`, a few lines otherwise.
 
 use std::io::Write;
 
@@ -9,7 +9,7 @@ use crate::args::Global;
 use crate::say::{end_status, output, say};
 use crate::text::{self, count};
 
-/// What was asked for.
+/// The job that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Job {
     /// A restore.
@@ -18,11 +18,11 @@ pub(crate) enum Job {
     DryRun,
     /// A verification.
     Verify,
-    /// A tree against a snapshot.
+    /// A comparison of a tree with a snapshot.
     Compare,
 }
 
-/// How many names of one kind are shown.
+/// Number of names of one kind that are shown.
 const SHOWN: usize = 20;
 
 /// Prints the report of a run that ends with `code`; `recorded` are the errors that its snapshots recorded.
@@ -106,7 +106,7 @@ fn traffic(report: &Report) -> Vec<String> {
     lines
 }
 
-/// Where the time went, on lines of less than 80 columns. Stages overlap.
+/// Returns where the time went, on lines of less than 80 columns. Stages overlap.
 fn stages(report: &Report) -> Vec<String> {
     let s = &report.stages;
     let parts = [
@@ -186,7 +186,7 @@ fn rest(report: &Report, job: Job) -> Vec<String> {
     lines
 }
 
-/// How much of what several trees need was looked at, and which of them are not whole.
+/// Returns how much of what several trees need was looked at, and which of them are not whole.
 fn verified(set: &Verified) -> Vec<String> {
     let (trees, contents) = (count(set.trees, "snapshot"), count(set.needed_contents, "content"));
     let mut lines =
@@ -227,13 +227,13 @@ fn s(n: u64) -> &'static str {
     if n == 1 { "s" } else { "" }
 }
 
-/// `480.0 MB of 12.0 GB (4.0 %)`
+/// Writes a part of all bytes: `480.0 MB of 12.0 GB (4.0 %)`.
 fn part(bytes: u64, of: u64) -> String {
     let percent = if of == 0 { 100.0 } else { bytes as f64 * 100.0 / of as f64 };
     format!("{} of {} ({})", text::size(bytes), text::size(of), shown_percent(percent))
 }
 
-/// Only all of it is 100 %, and only nothing is 0 %.
+/// Writes a percentage: only all of it is 100 %, and only nothing is 0 %.
 fn shown_percent(percent: f64) -> String {
     match percent {
         100.0 => "100 %".into(),
@@ -267,7 +267,7 @@ fn planned(planned: &Planned) -> Vec<String> {
     lines
 }
 
-/// How long it would take, and what for.
+/// Says how long a restore would take, and what for.
 fn takes(estimate: &Estimate) -> String {
     let rate = |bytes: u64| match bytes {
         0 => String::new(),
@@ -283,13 +283,13 @@ fn takes(estimate: &Estimate) -> String {
     format!("It would take about {}, most of it for {most}.", text::duration(estimate.seconds))
 }
 
-/// `12 of the 340 entries in the target`
+/// Says how much would go: `12 of the 340 entries in the target`.
 pub(crate) fn going(deletion: &Deletion) -> String {
     let when = if deletion.before_writing { ", before anything is written" } else { "" };
     format!("{} of the {} in the target{when}", deletion.entries, count(deletion.of, "entry"))
 }
 
-/// The first entries that would go, a line each.
+/// Returns the first entries that would go, a line each.
 pub(crate) fn names(deletion: &Deletion) -> Vec<String> {
     let folders = deletion.first.iter().any(|path| path.ends_with('/'));
     let shown = deletion.first.iter().take(SHOWN);

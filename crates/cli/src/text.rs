@@ -1,4 +1,4 @@
-//! Numbers, sizes, modes and times as people read and type them.
+//! Writes and reads numbers, sizes, modes and times as people do.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use rekopia::OwnerPolicy;
 pub(crate) use rekopia::human_size as size;
 pub(crate) use rekopia::{parse_rate, parse_size};
 
-/// `KEY` or `KEY:VALUE`.
+/// Reads `KEY` or `KEY:VALUE`.
 pub(crate) fn parse_tag(text: &str) -> Result<(String, Option<String>), String> {
     let (key, value) = text.split_once(':').map_or((text, None), |(key, value)| (key, Some(value)));
     match key {
@@ -15,7 +15,7 @@ pub(crate) fn parse_tag(text: &str) -> Result<(String, Option<String>), String> 
     }
 }
 
-/// `keep`, `skip` or `UID:GID`.
+/// Reads `keep`, `skip` or `UID:GID`.
 pub(crate) fn parse_owner(text: &str) -> Result<OwnerPolicy, String> {
     match text {
         "keep" => Ok(OwnerPolicy::Keep),
@@ -28,7 +28,7 @@ pub(crate) fn parse_owner(text: &str) -> Result<OwnerPolicy, String> {
     }
 }
 
-/// `1 file`, `2 files`.
+/// Writes a number with its noun: `1 file`, `2 files`.
 pub(crate) fn count(n: u64, what: &str) -> String {
     if n == 1 {
         return format!("1 {what}");
@@ -39,7 +39,7 @@ pub(crate) fn count(n: u64, what: &str) -> String {
     }
 }
 
-/// `2m 5s`.
+/// Writes a duration: `2m 5s`.
 pub(crate) fn duration(seconds: f64) -> String {
     let whole = seconds.round() as u64;
     match whole {
@@ -50,12 +50,12 @@ pub(crate) fn duration(seconds: f64) -> String {
     }
 }
 
-/// `2m 5s`, without parts of a second.
+/// Writes a duration without parts of a second: `2m 5s`.
 pub(crate) fn whole_duration(seconds: u64) -> String {
     if seconds < 10 { format!("{seconds}s") } else { duration(seconds as f64) }
 }
 
-/// `drwxr-xr-x`, with setuid, setgid and sticky in the usual places.
+/// Writes a mode as `drwxr-xr-x`, with setuid, setgid and sticky in the usual places.
 pub(crate) fn mode(kind: char, mode: u32) -> String {
     let mut text = String::with_capacity(10);
     text.push(kind);
@@ -73,13 +73,13 @@ pub(crate) fn mode(kind: char, mode: u32) -> String {
     text
 }
 
-/// A name or path for a terminal: nothing in it can move the cursor or turn the direction of writing, and a very long
-/// one is shortened in the middle.
+/// Returns a name or path for a terminal: nothing in it can move the cursor or turn the direction of writing, and a
+/// very long one is shortened in the middle.
 pub(crate) fn printable(name: &str) -> String {
     shortened(&escaped(name), 300).into_owned()
 }
 
-/// A name or path as a shell takes it for one word.
+/// Returns a name or path as a shell takes it for one word.
 pub(crate) fn quoted(name: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+:@%,=".contains(c);
     if !name.is_empty() && name.chars().all(is_plain) {
@@ -88,12 +88,12 @@ pub(crate) fn quoted(name: &str) -> String {
     format!("'{}'", printable(&name.replace('\'', r"'\''")))
 }
 
-/// A message on one line, of some length that a person reads.
+/// Returns a message on one line, of some length that a person reads.
 pub(crate) fn line(message: &str) -> String {
     shortened(&escaped(message), 2000).into_owned()
 }
 
-/// At most about `most` bytes of `text`: the middle goes, for a path tells most by its ends.
+/// Shortens `text` to at most about `most` bytes: the middle goes, for a path tells most by its ends.
 pub(crate) fn shortened(text: &str, most: usize) -> Cow<'_, str> {
     if text.len() <= most {
         return Cow::Borrowed(text);

@@ -1,4 +1,4 @@
-//! In what an entry on the disk may differ from a snapshot's.
+//! Names what of an entry on the disk may differ from a snapshot's.
 
 use serde::Serialize;
 
@@ -6,11 +6,11 @@ use serde::Serialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Differs {
-    /// It is not there, and so nothing below it.
+    /// The entry is not there, and so nothing below it.
     Missing,
-    /// The snapshot does not have it.
+    /// The entry is on the disk only; the snapshot does not have it.
     Extra,
-    /// It is another kind of thing.
+    /// The entry is another kind of thing: a directory where a file should be, for example.
     Type,
     /// A file is longer or shorter.
     Size,
@@ -18,10 +18,10 @@ pub enum Differs {
     Bytes,
     /// A symbolic link leads elsewhere.
     Link,
-    /// Its mode.
+    /// The mode differs.
     Mode,
-    /// Its user or group.
+    /// The user or group differs.
     Owner,
-    /// When it was changed last.
+    /// The modification time differs.
     Time,
 }

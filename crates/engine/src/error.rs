@@ -43,7 +43,7 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// The exit code of a program that ends with it: one table for every binary.
+    /// Returns the exit code of a program that ends with this: one table for every binary.
     pub fn exit_code(self) -> u8 {
         match self {
             ErrorKind::Usage => 2,
@@ -96,7 +96,7 @@ impl Error {
         Error(Box::new(Inner { kind, what, content, pack, bad_data: false, hint, source }))
     }
 
-    /// Bytes came, and are not what was stored: asked for again, they may be.
+    /// Makes the error for bytes that are not what was stored: asked for again, they may be.
     pub(crate) fn bad_data(what: impl Into<String>) -> Self {
         let mut e = Error::new(ErrorKind::Corrupt, what);
         e.0.bad_data = true;
@@ -107,13 +107,13 @@ impl Error {
         self.0.bad_data
     }
 
-    /// With one more thing to know.
+    /// Adds one more thing to know to the message.
     pub(crate) fn and(mut self, more: &str) -> Self {
         self.0.what = format!("{}; {more}", self.0.what);
         self
     }
 
-    /// Something that was named is not there.
+    /// Makes the error for something that was named and is not there.
     pub(crate) fn not_found(what: impl Into<String>, hint: Hint) -> Self {
         Error::new(ErrorKind::NotFound, what).with_hint(hint)
     }
@@ -123,7 +123,7 @@ impl Error {
         self
     }
 
-    /// A storage that could not even be connected to: what is wrong with its settings is usage.
+    /// Makes the error for a storage that could not even be connected to: what is wrong with its settings is usage.
     pub fn from_storage(error: BlobError, what: impl Into<String>) -> Self {
         let kind = match error.kind() {
             BlobErrorKind::NotFound | BlobErrorKind::NoPlace => ErrorKind::NoRepository,
@@ -134,7 +134,7 @@ impl Error {
         Error::new(kind, what).because(error)
     }
 
-    /// A failed storage request; what it means for the repository depends on what was read.
+    /// Makes the error for a failed storage request; what it means for the repository depends on what was read.
     pub(crate) fn storage(error: BlobError, what: impl Into<String>) -> Self {
         let kind = match error.kind() {
             BlobErrorKind::NotFound | BlobErrorKind::Truncated | BlobErrorKind::Damaged => ErrorKind::Corrupt,
@@ -170,7 +170,7 @@ impl Error {
         Error::new(ErrorKind::Internal, what)
     }
 
-    /// A copy of the error, for another entry that has the same cause.
+    /// Returns a copy of the error, for another entry that has the same cause.
     pub(crate) fn again(&self) -> Self {
         let Inner { kind, what, content, pack, bad_data, hint, source } = &*self.0;
         let source = source.as_ref().map(|s| s.to_string().into());
@@ -192,27 +192,27 @@ impl Error {
         chain.any(|e| e.downcast_ref::<BlobError>().is_some_and(|e| e.kind() == kind))
     }
 
-    /// The class of the error.
+    /// Returns the class of the error.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// What a person can do about it, where the engine knows; a program words it with its own options.
+    /// Returns what a person can do about the error, where the engine knows; a program words it with its own options.
     pub fn hint(&self) -> Option<&Hint> {
         self.0.hint.as_ref()
     }
 
-    /// The content that could not be read.
+    /// Returns the content that could not be read.
     pub fn content(&self) -> Option<&ContentId> {
         self.0.content.as_ref()
     }
 
-    /// The blob that could not be read.
+    /// Returns the blob that could not be read.
     pub fn pack(&self) -> Option<&BlobId> {
         self.0.pack.as_ref()
     }
 
-    /// The whole chain on one line, outermost first.
+    /// Returns the whole chain on one line, outermost first.
     pub fn chain(&self) -> String {
         let mut text = self.to_string();
         let mut next = std::error::Error::source(self);

@@ -1,4 +1,4 @@
-//! Hashing a tree on the disk, with progress: for a restore that has ended, and for a receipt that is checked.
+//! Hashes a tree on the disk, with progress: after a restore, and when a receipt is checked.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -16,8 +16,8 @@ pub(crate) struct Known {
     pub(crate) bytes: u64,
 }
 
-/// Hashes `root` but for `others`, on `threads` threads (0: as many as cores), and tells how far it is; `None`: it was
-/// stopped. Blocks. `wanted`: directories of which the digests are wanted, besides those nearest to the root.
+/// Hashes `root` but for `others`, on `threads` threads (0: as many as cores), and tells how far it is; `None`: hashing
+/// was stopped. Blocks. `wanted`: directories of which the digests are wanted, besides those nearest to the root.
 ///
 /// # Errors
 /// When something of it cannot be read.

@@ -1,4 +1,4 @@
-//! How much a run may take: memory by default, less where the machine or its container has less; open files; threads.
+//! Limits what a run takes: memory by default, less where the machine or its container has less; open files; threads.
 
 use std::io;
 use std::panic::resume_unwind;
@@ -12,12 +12,14 @@ use tokio::signal::unix::{SignalKind, signal};
 /// The budget for data in flight when none is given.
 const DEFAULT_BYTES: u64 = 80 << 20;
 
-/// 80 MiB, or a third of the memory limit of this process's control group.
+/// Returns the memory for data in flight, in bytes: 80 MiB, or a third of the memory limit of this process's control
+/// group.
 pub fn memory_bytes() -> u64 {
     limit().map_or(DEFAULT_BYTES, |limit| DEFAULT_BYTES.min(limit / 3))
 }
 
-/// A quarter of the memory limit of this process's control group; 0 when there is none.
+/// Returns the memory for an index, in bytes: a quarter of the memory limit of this process's control group; 0 when
+/// there is none.
 pub fn index_memory_bytes() -> u64 {
     limit().map_or(0, |limit| limit / 4)
 }
@@ -75,7 +77,7 @@ pub fn off_first_thread<T: Send>(runtime: &Runtime, work: impl FnOnce() -> T + S
         work.map(|work| work())
     };
     let done = std::thread::scope(|scope| {
-        // As much stack as the first thread has.
+        // A thread has 2 MiB by default; this is what the first thread has.
         let thread = std::thread::Builder::new().name("program".into()).stack_size(8 << 20);
         match thread.spawn_scoped(scope, begin) {
             Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
@@ -85,7 +87,7 @@ pub fn off_first_thread<T: Send>(runtime: &Runtime, work: impl FnOnce() -> T + S
     done.expect("the work is taken once")
 }
 
-/// How many threads can be started now; what is more than [`THREADS`] is not counted.
+/// Returns how many threads can be started now; what is more than [`THREADS`] is not counted.
 fn threads_to_be_had() -> usize {
     let running = || std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
     let at_first = running();
@@ -111,7 +113,7 @@ fn threads_to_be_had() -> usize {
     before
 }
 
-/// Threads that this process can run at once.
+/// Returns how many threads this process can run at once.
 pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(2, |n| n.get())
 }
@@ -128,7 +130,7 @@ fn limit() -> Option<u64> {
     [unified, old].into_iter().flatten().flatten().min()
 }
 
-/// The least limit of a group and those above it; inside a container only the root may be visible.
+/// Returns the least limit of a group and those above it; inside a container only the root may be visible.
 fn limit_below(root: &str, group: &str, file: &str) -> Option<u64> {
     let group = Path::new(root).join(group.trim_start_matches('/'));
     let groups = group.ancestors().take_while(|g| g.starts_with(root));

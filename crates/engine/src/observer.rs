@@ -18,12 +18,12 @@ use crate::differs::Differs;
 pub enum Event {
     /// Something the person should know, though the work goes on.
     Warning {
-        /// One sentence.
+        /// The warning in one sentence.
         message: String,
     },
     /// Another part of the work begins.
     Phase {
-        /// Which one.
+        /// The part of the work that begins.
         phase: Phase,
     },
     /// The repository is open.
@@ -37,27 +37,27 @@ pub enum Event {
     },
     /// A part of the work that nothing else tells the time of is done.
     Took {
-        /// Which part: `key derivation`, `hash`, `sync`.
+        /// The part that is done: `key derivation`, `hash`, `sync`.
         what: &'static str,
         /// How long it took.
         seconds: f64,
     },
     /// How far a restore or verification is; sent a few times a second.
     Progress(Progress),
-    /// One entry could not be restored; the run goes on or stops as asked.
+    /// An entry could not be restored; the run goes on or stops as asked.
     Failed {
         /// The entry, relative to the target.
         path: String,
-        /// Why.
+        /// Why the entry failed, in one sentence.
         message: String,
     },
-    /// One entry on the disk differs from the snapshot's.
+    /// An entry on the disk differs from the snapshot's.
     Differs {
         /// The entry, relative to the target.
         path: String,
         /// What is there, and what should be.
         message: String,
-        /// The same for programs.
+        /// What differs, for programs.
         differs: Vec<Differs>,
     },
 }
@@ -105,7 +105,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// The name in lower case, as events have it: `re-reading`.
+    /// Returns the name in lower case, as events have it: `re-reading`.
     pub fn name(self) -> &'static str {
         match self {
             Phase::Opening => "opening",
@@ -132,9 +132,9 @@ pub struct Progress {
     pub entries: u64,
     /// Entries known so far; the snapshot's own total where it is recorded and all of it is wanted.
     pub total_entries: u64,
-    /// Of the finished entries, regular files.
+    /// Regular files among the finished entries.
     pub files: u64,
-    /// Of the known entries, regular files.
+    /// Regular files among the known entries.
     pub total_files: u64,
     /// Bytes of file data that are where they belong.
     pub bytes: u64,
@@ -176,7 +176,7 @@ impl Pace {
     /// What the rate looks back at.
     const SPAN: Duration = Duration::from_secs(10);
 
-    /// Bytes per second, now that `bytes` are done.
+    /// Returns the bytes per second, now that `bytes` are done.
     pub(crate) fn rate(&mut self, now: Instant, bytes: u64) -> u64 {
         self.0.push_back((now, bytes));
         while self.0.get(1).is_some_and(|(then, _)| now.duration_since(*then) >= Self::SPAN) {
@@ -212,7 +212,7 @@ impl Observer for Silent {
 #[derive(Debug, Clone, Default)]
 pub struct Cancel {
     own: Arc<Flag>,
-    /// Another one that asks for it, too.
+    /// Another flag that asks for it, too.
     also: Option<Arc<Flag>>,
 }
 
@@ -245,7 +245,7 @@ impl Flag {
 }
 
 impl Cancel {
-    /// A flag that is not set.
+    /// Makes a flag that is not set.
     pub fn new() -> Self {
         Cancel::default()
     }
@@ -303,7 +303,7 @@ impl Cancel {
         self.own.since.get().or(also).copied()
     }
 
-    /// One that is set when this or `other` is.
+    /// Returns a flag that is set when this one or `other` is.
     pub(crate) fn also(&self, other: &Cancel) -> Self {
         Cancel { own: Arc::clone(&self.own), also: Some(Arc::clone(&other.own)) }
     }

@@ -1,6 +1,6 @@
-//! Numbers as people read them.
+//! Writes and reads numbers as people do.
 
-/// `1.2 MB`: base 10, one decimal, as Kopia prints them.
+/// Writes bytes as `1.2 MB`: base 10, one decimal, as Kopia prints them.
 pub fn human_size(bytes: u64) -> String {
     let mut value = bytes as f64;
     let mut unit = "B";
@@ -14,13 +14,13 @@ pub fn human_size(bytes: u64) -> String {
     if unit == "B" { format!("{bytes} B") } else { format!("{value:.1} {unit}") }
 }
 
-/// An instant in nanoseconds since 1970, as RFC 3339 has it.
+/// Writes an instant in nanoseconds since 1970 as RFC 3339 has it.
 pub(crate) fn shown_time(ns: i64) -> String {
     jiff::Timestamp::from_nanosecond(i128::from(ns))
         .map_or_else(|_| format!("{ns} ns"), |time| time.to_string())
 }
 
-/// Whether this is a mark that turns the direction of writing or parts lines. Such marks are no control characters, but
+/// Whether `c` is a mark that turns the direction of writing or parts lines. Such marks are no control characters, but
 /// they can make a name look like another.
 pub fn is_directional(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -64,7 +64,7 @@ pub fn parse_rate(text: &str) -> Result<u64, String> {
         .or_else(|| lower.strip_suffix("bit"));
     match bits {
         Some(number) => {
-            // Of bits everybody means decimal ones.
+            // Everybody means decimal units of bits.
             let decimal = number.trim_end().to_owned() + "b";
             parse_size(&decimal)
                 .map(|bits| bits / 8)
@@ -74,7 +74,7 @@ pub fn parse_rate(text: &str) -> Result<u64, String> {
     }
 }
 
-/// Reads a [rate](parse_rate) that something can come with.
+/// Reads a [rate](parse_rate) at which a link can deliver.
 ///
 /// # Errors
 /// What is wrong with it, for whoever typed it.

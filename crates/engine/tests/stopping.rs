@@ -106,7 +106,7 @@ impl BlobReader for Hanging {
         self.inner.folder()
     }
 
-    /// Where nothing is far nothing is read along, so that each directory is asked for.
+    /// Nothing is read along where nothing is far, so that each directory is asked for.
     fn profile(&self) -> StorageProfile {
         StorageProfile::new(16).gap(0).local(true)
     }
@@ -116,7 +116,7 @@ impl BlobReader for Hanging {
     }
 }
 
-/// A repository with small files, and a large one over several packs.
+/// Returns a repository with small files, and a large one over several packs.
 fn repository() -> (MemoryBlobs, Tree) {
     let (memory, dir) = (MemoryBlobs::default(), tempfile::tempdir().unwrap());
     for n in 0..300 {

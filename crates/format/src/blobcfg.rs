@@ -1,39 +1,39 @@
-//! `kopia.blobcfg`: how long the storage is to retain blobs (§2.9).
+//! Reads `kopia.blobcfg`: how long the storage is to retain blobs (§2.9).
 
 use serde::Deserialize;
 
 use crate::json::{null_is_zero, parse_first, repaired};
 
-/// The opened blob. A reader has no use for it but to show it.
+/// The opened blob `kopia.blobcfg`. A reader has no use for it but to show it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BlobCfg {
     /// Mode and period; `None` when blobs are not retained, also when the blob is missing.
     pub retention: Option<Retention>,
 }
 
-/// How blobs are protected from deletion.
+/// The protection of blobs from deletion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retention {
-    /// `GOVERNANCE` or `COMPLIANCE`, in the storage's words.
+    /// The mode in the storage's words: `GOVERNANCE` or `COMPLIANCE`.
     pub mode: String,
-    /// In nanoseconds, at least a day.
+    /// The period in nanoseconds, at least a day.
     pub period_ns: u64,
 }
 
 /// The settings make no sense.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// Not the JSON it should be.
+    /// The text is not the JSON that it should be.
     #[error("kopia.blobcfg does not parse: {0}")]
     Json(String),
-    /// Only one of mode and period, or less than a day.
+    /// Only one of mode and period is there, or the period is less than a day.
     #[error(
         "kopia.blobcfg retains in mode {mode:?} for {period_ns} ns, expected both unset or at least a day"
     )]
     Retention {
-        /// The mode found.
+        /// The mode that was found.
         mode: String,
-        /// The period found.
+        /// The period that was found, in nanoseconds.
         period_ns: i64,
     },
 }
@@ -50,7 +50,10 @@ struct Raw {
 const DAY_NS: u64 = 86_400_000_000_000;
 
 impl BlobCfg {
-    /// From the decrypted JSON.
+    /// Reads the settings from the decrypted JSON.
+    ///
+    /// # Errors
+    /// [`Error::Json`], [`Error::Retention`].
     pub fn parse(json: &[u8]) -> Result<Self, Error> {
         // both fields are optional: the usual spelling cannot be told from their absence
         let json = repaired(json, &["retentionMode", "retentionPeriod"]);

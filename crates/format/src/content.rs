@@ -1,4 +1,4 @@
-//! Packed bytes + index entry + keys → plaintext, length-checked (§3.9).
+//! Opens contents: packed bytes, index entry and keys give the plaintext, whose length is checked (§3.9).
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use crate::encryption::{self, ContentCipher};
 use crate::hashing::KeyedHash;
 use crate::ids::ContentId;
 
-/// A content that cannot be opened.
+/// The reason why a content cannot be opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -24,17 +24,17 @@ pub enum Error {
     /// The compression header is not the one that the index names.
     #[error("compression {found:#010x} where the index says {wanted:#010x}")]
     Header {
-        /// By the index.
+        /// The header ID in the index.
         wanted: u32,
-        /// In the content.
+        /// The header ID in the content.
         found: u32,
     },
     /// The plaintext has another length than recorded.
     #[error("{found} bytes where {wanted} are recorded")]
     Length {
-        /// As recorded.
+        /// The recorded length, in bytes.
         wanted: u64,
-        /// As found.
+        /// The length that was found, in bytes.
         found: u64,
     },
     /// The plaintext is not what the ID names.
@@ -42,10 +42,10 @@ pub enum Error {
     Hash,
 }
 
-/// What the index says of a content's stored form.
+/// The facts about a content's stored form, by the index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Packed {
-    /// Bytes in the pack, with encryption and error correction.
+    /// Bytes of the content in the pack, with encryption and error correction.
     pub packed_len: u32,
     /// Bytes of the plaintext after decompression.
     pub original_len: u32,
@@ -62,12 +62,13 @@ pub struct ContentOpener {
 }
 
 impl ContentOpener {
-    /// From the parts that the repository's configuration names.
+    /// Makes an opener from the parts that the repository's configuration names.
     pub fn new(cipher: ContentCipher, ecc: Option<Ecc>, hash: KeyedHash) -> Self {
         ContentOpener { cipher, ecc, hash }
     }
 
-    /// The plaintext of a content: decrypted inside `stored`, decompressed into `out` if it is compressed.
+    /// Opens a content: decrypts it inside `stored`, decompresses it into `out` if it is compressed; returns the
+    /// plaintext.
     ///
     /// # Errors
     /// Any [`Error`]; [`Error::Hash`] only for ciphers that do not authenticate.
@@ -82,7 +83,8 @@ impl ContentOpener {
         self.open_and_count(id, packed, stored, decoder, out, &mut 0)
     }
 
-    /// As [`open`](Self::open); adds the number of shards that error correction found damaged to `damaged`.
+    /// Opens a content as [`open`](Self::open) does; adds the number of shards that error correction found damaged to
+    /// `damaged`.
     ///
     /// # Errors
     /// Those of [`open`](Self::open).
@@ -116,7 +118,7 @@ impl ContentOpener {
         Ok(plain)
     }
 
-    /// The plaintext of a whole encrypted blob, inside `stored`; `iv` comes from its name (§3.3).
+    /// Opens a whole encrypted blob inside `stored`; returns the plaintext. `iv` comes from the blob's name (§3.3).
     ///
     /// # Errors
     /// [`Error::Ecc`], [`Error::Encryption`]; [`Error::Hash`] for ciphers that do not authenticate.
@@ -124,8 +126,8 @@ impl ContentOpener {
         self.open_blob_and_count(iv, stored, &mut 0)
     }
 
-    /// As [`open_blob`](Self::open_blob), but gives a range of `stored`, so that the caller keeps its buffer; adds the
-    /// number of shards that error correction found damaged to `damaged`.
+    /// Opens a whole encrypted blob as [`open_blob`](Self::open_blob) does, but returns a range of `stored`, so that
+    /// the caller keeps its buffer; adds the number of shards that error correction found damaged to `damaged`.
     ///
     /// # Errors
     /// Those of [`open_blob`](Self::open_blob).
@@ -157,7 +159,7 @@ impl ContentOpener {
         Ok(plain)
     }
 
-    /// Whether `plaintext` is what `id` names. Of an ID that comes from an index only the end of the hash is known
+    /// Checks that `plaintext` is what `id` names. Of an ID that comes from an index only the end of the hash is known
     /// (§3.3): that is compared.
     ///
     /// # Errors
@@ -166,7 +168,7 @@ impl ContentOpener {
         if id.names(&self.hash.hash(plaintext)) { Ok(()) } else { Err(Error::Hash) }
     }
 
-    /// The hash that names contents.
+    /// Returns the hash that names contents.
     pub fn hash(&self) -> &KeyedHash {
         &self.hash
     }
@@ -176,7 +178,7 @@ impl ContentOpener {
         self.cipher.is_authenticated()
     }
 
-    /// Bytes that encryption adds.
+    /// Returns the bytes that encryption adds.
     pub fn overhead(&self) -> usize {
         self.cipher.overhead()
     }

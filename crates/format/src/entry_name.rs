@@ -1,8 +1,8 @@
-//! The name of a directory entry: one path component that is safe to create.
+//! Checks the names of directory entries: path components that are safe to create.
 
 use std::fmt;
 
-/// One path component: not empty, not `.` or `..`, without `/` and NUL (§7.5).
+/// A path component: not empty, not `.` or `..`, without `/` and NUL (§7.5).
 ///
 /// A value of this type can be handed to the file system below a directory handle as it is. Nothing else is
 /// promised: two different names may still meet on a file system that folds case.
@@ -20,6 +20,9 @@ pub struct BadName {
 
 impl EntryName {
     /// Checks the name.
+    ///
+    /// # Errors
+    /// [`BadName`], with the reason.
     pub fn parse(text: &str) -> Result<Self, BadName> {
         let reason = match text {
             "" => "it is empty",
@@ -31,7 +34,7 @@ impl EntryName {
         Err(BadName { raw: text.into(), reason })
     }
 
-    /// The name as text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

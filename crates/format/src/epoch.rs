@@ -1,4 +1,4 @@
-//! Which index blobs of the epoch set count: a pure function of a listing (§4.8).
+//! Selects the index blobs of the epoch set that count: a pure function of a listing (§4.8).
 //!
 //! ```text
 //! epoch   0 … 9   10 … 19   20    21    22 = W−2   W−1   W   W+1
@@ -14,28 +14,28 @@ use crate::ids::BlobId;
 /// The blobs of the epoch set, by family, in listing order. Blobs with names that do not fit are ignored.
 #[derive(Debug, Clone, Default)]
 pub struct EpochListing {
-    /// `xe`: an epoch has begun.
+    /// Markers `xe`: an epoch has begun.
     pub markers: Vec<BlobId>,
-    /// `xw`: deletions up to this second count.
+    /// Markers `xw`: deletions up to this second count.
     pub watermarks: Vec<BlobId>,
-    /// `xn`: written during an epoch.
+    /// Index blobs `xn`, written during an epoch.
     pub sessions: Vec<BlobId>,
-    /// `xs`: one epoch, compacted.
+    /// Index blobs `xs`: one epoch, compacted.
     pub singles: Vec<BlobId>,
-    /// `xr`: a range of epochs, compacted.
+    /// Index blobs `xr`: a range of epochs, compacted.
     pub ranges: Vec<BlobId>,
 }
 
-/// What to read.
+/// The index blobs that are to be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selection {
-    /// The index blobs, in the order of their epochs.
+    /// The names of the index blobs, in the order of their epochs.
     pub blobs: Vec<BlobId>,
-    /// Unix seconds: deleted winners of this time and before do not exist (§4.5).
+    /// The watermark in Unix seconds: deleted winners of this time and before do not exist (§4.5).
     pub watermark: Option<u64>,
-    /// W, the greatest epoch that has a marker; 0 without one.
+    /// The greatest epoch that has a marker (W); 0 without one.
     pub current_epoch: u64,
-    /// There are blobs of later epochs than W + 1: a marker is lost.
+    /// Whether there are blobs of later epochs than W + 1: then a marker is lost.
     pub is_marker_lost: bool,
 }
 
@@ -57,15 +57,15 @@ impl EpochListing {
         listing
     }
 
-    /// The same as if these compactions were not there. What sessions left stays: there is nothing in its place.
+    /// Returns the listing without these compactions. What sessions left stays: there is nothing in its place.
     pub fn without_compactions(&self, bad: &HashSet<BlobId>) -> Self {
         let kept = |blobs: &[BlobId]| blobs.iter().filter(|blob| !bad.contains(*blob)).cloned().collect();
         EpochListing { singles: kept(&self.singles), ranges: kept(&self.ranges), ..self.clone() }
     }
 }
 
-/// Chooses the index blobs that together say everything. Reading one too many is harmless, one too few is not: where the
-/// marker of an epoch is lost, all of what there is of later ones counts.
+/// Chooses the index blobs that together name everything. Reading one too many is harmless, one too few is not: where
+/// the marker of an epoch is lost, all of what there is of later ones counts.
 pub fn select(listing: &EpochListing) -> Selection {
     let current_epoch = listing.markers.iter().filter_map(epoch_number).max().unwrap_or(0);
     let watermark = listing.watermarks.iter().filter_map(watermark_seconds).max();
@@ -106,7 +106,7 @@ pub fn select(listing: &EpochListing) -> Selection {
     Selection { blobs, watermark, current_epoch, is_marker_lost }
 }
 
-/// The first set in listing order that is complete; nothing when none is (§4.8).
+/// Returns the first set in listing order that is complete; nothing when none is (§4.8).
 ///
 /// `…-s<set>-c<count>` is one of `count` blobs of a set. A name of another form is a set of its own.
 pub fn first_complete_set(blobs: &[BlobId]) -> Option<Vec<BlobId>> {
@@ -128,7 +128,7 @@ fn set_and_count(name: &str) -> Option<(&str, i64)> {
     Some((set, parts.next()?.strip_prefix('c')?.parse().ok()?))
 }
 
-/// The first complete set under each key.
+/// Returns the first complete set under each key.
 fn complete_by_key<K: Ord>(blobs: &[BlobId], key: impl Fn(&BlobId) -> Option<K>) -> BTreeMap<K, Vec<BlobId>> {
     let mut groups: BTreeMap<K, Vec<BlobId>> = BTreeMap::new();
     for blob in blobs {
@@ -139,7 +139,7 @@ fn complete_by_key<K: Ord>(blobs: &[BlobId], key: impl Fn(&BlobId) -> Option<K>)
     groups.into_iter().filter_map(|(key, group)| Some((key, first_complete_set(&group)?))).collect()
 }
 
-/// The ranges that join up from epoch 0 to the greatest end, as few as possible.
+/// Returns the ranges that join up from epoch 0 to the greatest end, as few as possible.
 ///
 /// Solved from the back: when a start is looked at, all later starts are known.
 fn longest_chain(ranges: impl Iterator<Item = (u64, u64)>) -> Vec<(u64, u64)> {
@@ -169,7 +169,7 @@ fn longest_chain(ranges: impl Iterator<Item = (u64, u64)>) -> Vec<(u64, u64)> {
     chain
 }
 
-/// The number in a name: up to the first underscore, without leading non-digits; the rest must be digits.
+/// Returns the number in a name: up to the first underscore, without leading non-digits; the rest must be digits.
 pub fn epoch_number(blob: &BlobId) -> Option<u64> {
     let head = blob.as_str().split('_').next()?;
     decimal(head.trim_start_matches(|c: char| !c.is_ascii_digit()))
@@ -181,7 +181,7 @@ pub(crate) fn epoch_range(blob: &BlobId) -> Option<(u64, u64)> {
     Some((epoch_number(blob)?, decimal(second)?))
 }
 
-/// The epoch under whose prefix `xn<epoch>_` a blob is listed. The number has no leading zeros there.
+/// Returns the epoch under whose prefix `xn<epoch>_` a blob is listed. The number has no leading zeros there.
 pub(crate) fn session_epoch(blob: &BlobId) -> Option<u64> {
     let (number, _) = blob.as_str().strip_prefix("xn")?.split_once('_')?;
     decimal(number).filter(|_| number == "0" || !number.starts_with('0'))
@@ -191,7 +191,7 @@ fn watermark_seconds(blob: &BlobId) -> Option<u64> {
     decimal(blob.as_str().strip_prefix("xw")?)
 }
 
-/// Digits only, of a value that fits in 63 bits.
+/// Reads digits only, of a value that fits in 63 bits.
 fn decimal(text: &str) -> Option<u64> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     text.parse().ok().filter(|n| digits && i64::try_from(*n).is_ok())
@@ -286,7 +286,7 @@ mod tests {
     #[test]
     fn trap_17_selection_of_the_format_document() {
         let tail = ["xn2_f-s1-c1", "xn2_g-s1-c9", "xn3_f-s1-c1", "xn4_f-s1-c1", "xn5_f-s1-c1"];
-        // Of epochs that cannot have begun yet everything is read, which Kopia does not do.
+        // Blobs of epochs that cannot have begun yet are all read, which Kopia does not do.
         let tail = [&tail[..], &["xn6_f-s1-c1", "xn10_f-s1-c1"]].concat();
         assert_eq!(selected(LISTING), [&["xs0_a-s1-c1", "xs1_b-s2-c1"], &tail[..]].concat());
         let with_range = [LISTING, &["xr0_1_e-s5-c1"]].concat();

@@ -1,10 +1,10 @@
-//! Names of things: blobs, contents, objects, manifests. Parse, order, display (§1.1, §3.1, §5.1, §6.1).
+//! Names things: blobs, contents, objects, manifests. Parse, order, display (§1.1, §3.1, §5.1, §6.1).
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// A text that is not the identifier it should be.
+/// The error of a text that is not the identifier that it should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not {what}")]
 pub struct InvalidId {
@@ -23,7 +23,10 @@ impl InvalidId {
 pub struct BlobId(Arc<str>);
 
 impl BlobId {
-    /// Checks the characters and the length.
+    /// Reads a name: checks the characters and the length.
+    ///
+    /// # Errors
+    /// [`InvalidId`] for any other text.
     pub fn parse(text: &str) -> Result<Self, InvalidId> {
         let ok =
             !text.is_empty() && text.len() <= 512 && text.bytes().all(|b| b.is_ascii_graphic() && b != b'/');
@@ -34,7 +37,7 @@ impl BlobId {
         }
     }
 
-    /// The name as text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -66,7 +69,10 @@ impl ContentId {
     /// The longest hash, in bytes.
     pub const MAX_HASH: usize = 32;
 
-    /// From a prefix letter (0 = none) and 1…32 hash bytes.
+    /// Makes an ID from a prefix letter (0 = none) and 1…32 hash bytes.
+    ///
+    /// # Errors
+    /// [`InvalidId`] for any other prefix or length.
     pub fn new(prefix: u8, hash: &[u8]) -> Result<Self, InvalidId> {
         let bad = || InvalidId::new("a content ID", &hex::encode(hash));
         if !(prefix == 0 || (b'g'..=b'z').contains(&prefix)) || hash.is_empty() {
@@ -78,7 +84,10 @@ impl ContentId {
         Ok(id)
     }
 
-    /// From the binary key of an index file: a prefix byte (0 = none), then the hash (§4.1).
+    /// Reads an ID from the binary key of an index file: a prefix byte (0 = none), then the hash (§4.1).
+    ///
+    /// # Errors
+    /// [`InvalidId`] for any other key.
     pub fn from_key(key: &[u8]) -> Result<Self, InvalidId> {
         match key.split_first() {
             Some((&prefix, hash)) => Self::new(prefix, hash),
@@ -86,7 +95,10 @@ impl ContentId {
         }
     }
 
-    /// From text: an optional letter `g`…`z` (exactly when the length is odd), then hex.
+    /// Reads an ID from text: an optional letter `g`…`z` (exactly when the length is odd), then hex.
+    ///
+    /// # Errors
+    /// [`InvalidId`] for any other text.
     pub fn parse(text: &str) -> Result<Self, InvalidId> {
         let bad = || InvalidId::new("a content ID", text);
         let (prefix, digits) = match text.as_bytes() {
@@ -102,18 +114,18 @@ impl ContentId {
         Self::new(prefix, hash).map_err(|_| bad())
     }
 
-    /// The prefix letter, 0 if there is none.
+    /// Returns the prefix letter, 0 if there is none.
     pub fn prefix(&self) -> u8 {
         self.prefix
     }
 
-    /// The hash: 16, 28 or 32 bytes in practice.
+    /// Returns the hash: 16, 28 or 32 bytes in practice.
     pub fn hash(&self) -> &[u8] {
         self.hash.get(..usize::from(self.hash_len)).unwrap_or_default()
     }
 
-    /// The last 16 bytes of the hash: key selector and associated data of the encryption (§3.3).
-    /// Shorter hashes are used whole.
+    /// Returns the last 16 bytes of the hash: key selector and associated data of the encryption (§3.3). Shorter hashes
+    /// are used whole.
     pub fn iv(&self) -> &[u8] {
         let hash = self.hash();
         hash.get(hash.len().saturating_sub(16)..).unwrap_or_default()
@@ -162,13 +174,16 @@ impl ObjectId {
     /// The deepest chain of `I` that is accepted; four levels already hold petabytes.
     pub const MAX_INDIRECTION: u8 = 16;
 
-    /// An object that is one content, as it is.
+    /// Makes the ID of an object that is one content, as it is.
     pub fn direct(content: ContentId) -> Self {
         ObjectId { indirection: 0, compressed: false, content }
     }
 
-    /// From text: any number of `I`, an optional `Z`, an optional `D`, a content ID. The empty text and `I` with `Z` are
-    /// refused.
+    /// Reads an ID from text: any number of `I`, an optional `Z`, an optional `D`, a content ID. The empty text and `I`
+    /// with `Z` are refused.
+    ///
+    /// # Errors
+    /// [`InvalidId`] for any other text.
     pub fn parse(text: &str) -> Result<Self, InvalidId> {
         let bad = || InvalidId::new("an object ID", text);
         let after_i = text.trim_start_matches('I');
@@ -185,7 +200,7 @@ impl ObjectId {
         Ok(ObjectId { indirection, compressed: after_z.is_some(), content })
     }
 
-    /// Levels of seek tables between this ID and the data.
+    /// Returns the levels of seek tables between this ID and the data.
     pub fn indirection(&self) -> u8 {
         self.indirection
     }
@@ -195,12 +210,12 @@ impl ObjectId {
         self.compressed
     }
 
-    /// The content at the root of the object.
+    /// Returns the content at the root of the object.
     pub fn content(&self) -> &ContentId {
         &self.content
     }
 
-    /// The object that holds this indirect object's seek table; `None` for a direct object.
+    /// Returns the object that holds this indirect object's seek table; `None` for a direct object.
     pub fn seek_table(&self) -> Option<ObjectId> {
         let indirection = self.indirection.checked_sub(1)?;
         Some(ObjectId { indirection, ..*self })
@@ -236,14 +251,17 @@ impl FromStr for ObjectId {
 pub struct ManifestId(Arc<str>);
 
 impl ManifestId {
-    /// Takes any non-empty lower-case hex text of at most 64 digits.
+    /// Reads an ID: any non-empty lower-case hex text of at most 64 digits.
+    ///
+    /// # Errors
+    /// [`InvalidId`] for any other text.
     pub fn parse(text: &str) -> Result<Self, InvalidId> {
         let ok =
             (1..=64).contains(&text.len()) && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         if ok { Ok(ManifestId(text.into())) } else { Err(InvalidId::new("a manifest ID", text)) }
     }
 
-    /// The name as text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

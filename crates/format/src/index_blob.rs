@@ -1,4 +1,4 @@
-//! Index blobs: what their names say, and which of the legacy ones count (§4.4, §4.7).
+//! Reads what the names of index blobs say, and selects the legacy ones that count (§4.4, §4.7).
 
 use std::collections::HashSet;
 
@@ -11,22 +11,22 @@ use crate::json::{Text, parse_first, repaired};
 pub const POISON_BLOB: &str =
     "n00000000000000000000000000000000-repository_unreadable_by_this_kopia_version_upgrade_required";
 
-/// An `m` blob: these index blobs were merged into those (§4.7).
+/// The text of an `m` blob: these index blobs were merged into those (§4.7).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CompactionLog {
-    /// What was merged. Kept as text: a name that is no blob's is no blob.
+    /// The names of the blobs that were merged. Kept as text: a name that is no blob's is no blob.
     pub inputs: Vec<String>,
-    /// What came out of it.
+    /// The names of the blobs that came out of it.
     pub outputs: Vec<String>,
 }
 
-/// A name without iv, or a log that is not one.
+/// The reason why a name or a log of index blobs cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The name does not hold 32 hex digits before its first dash.
     #[error("blob {blob} has no 32 hex digits before its first dash")]
     NoIv {
-        /// The blob.
+        /// The name of the blob.
         blob: BlobId,
     },
     /// A compaction log does not parse.
@@ -48,7 +48,10 @@ struct RawBlob<'a> {
     id: Text<'a>,
 }
 
-/// The iv of an encrypted blob: the last 32 characters before the first dash, from hex (§3.3).
+/// Returns the iv of an encrypted blob: the last 32 characters before the first dash, from hex (§3.3).
+///
+/// # Errors
+/// [`Error::NoIv`].
 pub fn blob_iv(blob: &BlobId) -> Result<[u8; 16], Error> {
     let stem = blob.as_str().split('-').next().unwrap_or_default();
     let mut iv = [0; 16];
@@ -65,7 +68,10 @@ pub fn has_iv(blob: &BlobId) -> bool {
 }
 
 impl CompactionLog {
-    /// From the decrypted bytes of an `m` blob.
+    /// Reads a log from the decrypted bytes of an `m` blob.
+    ///
+    /// # Errors
+    /// [`Error::Log`].
     pub fn parse(json: &[u8]) -> Result<Self, Error> {
         let names = |blobs: Option<Vec<RawBlob<'_>>>| {
             blobs.into_iter().flatten().map(|b| b.id.0.into_owned()).collect()
@@ -82,8 +88,8 @@ impl CompactionLog {
     }
 }
 
-/// The legacy index blobs that count: all that are listed, without the inputs of those compactions whose outputs
-/// are all listed. The order is kept.
+/// Returns the legacy index blobs that count: all that are listed, without the inputs of those compactions whose
+/// outputs are all listed. The order is kept.
 ///
 /// Whether an output is there is judged by the list as it came, not by what earlier logs left of it. The
 /// [`POISON_BLOB`] is kept when it is listed: with a legacy set it means that the repository is not for us.

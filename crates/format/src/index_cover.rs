@@ -1,4 +1,4 @@
-//! Which index blobs that cannot be read say nothing that others do not say too: pure functions of listings.
+//! Finds index blobs that cannot be read, but say nothing that others do not say, too: pure functions of listings.
 //!
 //! A compaction is known from what it was made of, as long as all of that is still there (§4.7, §4.8).
 
@@ -8,7 +8,7 @@ use crate::epoch::{EpochListing, Selection, epoch_number, epoch_range, session_e
 use crate::ids::BlobId;
 use crate::index_blob::CompactionLog;
 
-/// Of `bad` blobs of the epoch set those that `selection`, chosen without them and read whole, makes up for.
+/// Returns those `bad` blobs of the epoch set that `selection`, chosen without them and read whole, makes up for.
 ///
 /// A range is known when each of its epochs is in another compaction; an epoch's compaction also while `is_young`: the
 /// blobs that it was made of are not removed so soon.
@@ -60,7 +60,7 @@ fn is_spanned(spans: &[(u64, u64)], lo: u64, hi: u64) -> bool {
     false
 }
 
-/// Of `bad` blobs of the legacy set those whose compaction's inputs are all listed and readable, or known in turn.
+/// Returns those `bad` blobs of the legacy set whose compaction's inputs are all listed and readable, or known in turn.
 pub fn covered_legacy(bad: &HashSet<BlobId>, listed: &[BlobId], logs: &[CompactionLog]) -> HashSet<BlobId> {
     let listed: HashSet<&str> = listed.iter().map(BlobId::as_str).collect();
     let mut unknown: HashSet<&str> = bad.iter().map(BlobId::as_str).collect();
@@ -85,7 +85,7 @@ mod tests {
         names.iter().map(|name| BlobId::parse(name).unwrap()).collect()
     }
 
-    /// Chooses without what is bad, and gives what is known all the same.
+    /// Chooses without what is bad; returns what is known all the same.
     fn epochs(listed: &[&str], bad: &[&str], young: bool) -> Vec<String> {
         let bad: HashSet<BlobId> = blobs(bad).into_iter().collect();
         let listing = EpochListing::from_blobs(blobs(listed));

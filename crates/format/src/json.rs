@@ -1,4 +1,4 @@
-//! JSON as Go's encoder means it (§0): one value and no more, `null` is the zero value, names in any case.
+//! Reads JSON as Go's encoder means it (§0): one value and no more, `null` is the zero value, names in any case.
 //!
 //! The usual path is plain `serde_json`. What it refuses, or what lacks a field that Kopia always writes, is
 //! rewritten once by [`repaired`] and tried again: names get their usual spelling, a lone surrogate and bytes
@@ -47,7 +47,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
-/// For `#[serde(deserialize_with)]`: `null` leaves the zero value.
+/// Reads a value for `#[serde(deserialize_with)]`: `null` leaves the zero value.
 pub(crate) fn null_is_zero<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -56,7 +56,7 @@ where
     Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// For `#[serde(deserialize_with)]`: standard base64 with padding (§0); `null` is empty.
+/// Reads standard base64 with padding for `#[serde(deserialize_with)]` (§0); `null` is empty.
 pub(crate) fn base64_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
     use base64::Engine as _;
     let text = Text::deserialize(deserializer)?;
@@ -65,7 +65,7 @@ pub(crate) fn base64_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result
         .map_err(|_| serde::de::Error::custom("expected standard base64"))
 }
 
-/// The object at the start of `data`; what follows it is ignored.
+/// Parses the object at the start of `data`; what follows it is ignored.
 pub(crate) fn parse_first<'de, T: Deserialize<'de>>(data: &'de [u8]) -> Result<T, serde_json::Error> {
     // derived parsers would also take a list of the fields' values
     if data.trim_ascii_start().first() != Some(&b'{') {
@@ -74,7 +74,7 @@ pub(crate) fn parse_first<'de, T: Deserialize<'de>>(data: &'de [u8]) -> Result<T
     T::deserialize(&mut serde_json::Deserializer::from_slice(data))
 }
 
-/// A copy of `json` where object names that equal one of `names` but for their case are spelled like it, and
+/// Returns a copy of `json` where object names that equal one of `names` but for their case are spelled like it, and
 /// where strings hold no lone surrogates and no bytes that are not UTF-8.
 pub(crate) fn repaired(json: &[u8], names: &[&str]) -> Vec<u8> {
     let json = String::from_utf8_lossy(json);
@@ -101,7 +101,7 @@ pub(crate) fn repaired(json: &[u8], names: &[&str]) -> Vec<u8> {
     out.into_bytes()
 }
 
-/// The inside of a string, and the text from its closing quote on.
+/// Splits a text into the inside of a string, and the text from its closing quote on.
 fn split_string(text: &str) -> (&str, &str) {
     let mut escaped = false;
     for (i, byte) in text.bytes().enumerate() {
@@ -149,7 +149,7 @@ fn push_without_lone_surrogates(out: &mut String, mut body: &str) {
     out.push_str(body);
 }
 
-/// The value of `uXXXX` at the start of `text`.
+/// Reads the value of `uXXXX` at the start of `text`.
 fn code_unit(text: &str) -> Option<u32> {
     let digits = text.strip_prefix('u')?.get(..4)?;
     digits.bytes().all(|b| b.is_ascii_hexdigit()).then(|| u32::from_str_radix(digits, 16).ok())?

@@ -1,4 +1,4 @@
-//! Password → format key → purpose keys; wiped on drop (§2.2, §2.3, §2.11).
+//! Derives the format key from the password, and purpose keys from that; wiped on drop (§2.2, §2.3, §2.11).
 
 use hmac::Hmac;
 use sha2::Sha256;
@@ -8,14 +8,14 @@ pub use crate::hkdf::hkdf_sha256;
 
 use crate::encryption::aead::{Aead, Cipher};
 
-/// A key that cannot be derived, or an envelope that does not open.
+/// The reason why a key cannot be derived, or an envelope does not open.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The repository names a key derivation that is not known.
     #[error("key derivation {name:?} is not supported")]
     UnsupportedAlgorithm {
-        /// As named in the repository.
+        /// The key derivation as named in the repository.
         name: String,
     },
     /// The unique ID of the repository is too short to be a salt.
@@ -55,7 +55,7 @@ pub fn derive_format_key(algorithm: &str, password: &[u8], unique_id: &[u8]) -> 
 }
 
 impl FormatKey {
-    /// The raw key.
+    /// Returns the raw key.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -78,7 +78,7 @@ impl FormatKey {
     }
 }
 
-/// A key of `len` bytes for an auxiliary purpose (§2.11).
+/// Derives a key of `len` bytes for an auxiliary purpose (§2.11).
 pub fn derive_key(ikm: &[u8], unique_id: &[u8], purpose: &str, len: usize) -> Zeroizing<Vec<u8>> {
     let mut key = Zeroizing::new(vec![0; len.min(8160)]);
     hkdf_sha256(ikm, unique_id, purpose.as_bytes(), &mut key);

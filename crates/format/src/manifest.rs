@@ -1,4 +1,4 @@
-//! Manifests: small labelled documents, kept in contents with prefix `m` (§6.1).
+//! Reads manifests: small labelled documents, kept in contents with prefix `m` (§6.1).
 
 use std::collections::{BTreeMap, HashMap, hash_map};
 
@@ -10,33 +10,33 @@ use crate::json::{Text, parse_first, repaired};
 use crate::json_array::{self, ArrayScanner, Piece};
 use crate::time::Time;
 
-/// One version of one manifest, or its tombstone.
+/// A version of a manifest, or its tombstone.
 #[derive(Debug, Clone)]
 pub struct ManifestEntry {
-    /// Its name, chosen when it was created. The document's own `id` is empty.
+    /// The ID of the manifest, chosen when it was created. The document's own `id` is empty.
     pub id: ManifestId,
-    /// `type` and whatever it is to be found by.
+    /// The labels that the manifest is found by, `type` among them.
     pub labels: BTreeMap<String, String>,
-    /// When it was written; decides between versions.
+    /// The time of the version; decides between versions.
     pub modified: Time,
-    /// This is a tombstone.
+    /// Whether this is a tombstone.
     pub deleted: bool,
     /// The document as JSON; `null` in tombstones.
     pub data: Box<RawValue>,
 }
 
-/// The bytes hold no manifests.
+/// The reason why the bytes hold no manifests.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// It is not the JSON it should be.
+    /// The content is not the JSON that it should be.
     #[error("manifest content: {0}")]
     Json(#[from] json_array::Error),
     /// A single manifest does not parse.
     #[error("manifest {id:?}: {what}")]
     Entry {
-        /// Its ID, as far as it could be read.
+        /// The ID of the manifest, as far as it could be read.
         id: String,
-        /// What was expected and found.
+        /// The reason: what was expected and found.
         what: String,
     },
 }
@@ -64,6 +64,9 @@ struct RawManifest<'a> {
 
 impl Manifests {
     /// Adds all manifests of one content (gunzipped).
+    ///
+    /// # Errors
+    /// [`Error::Json`]; the first [`Error::Entry`], while all other manifests are added.
     pub fn add(&mut self, json: &[u8]) -> Result<(), Error> {
         let mut scanner = ManifestScanner::new();
         let mut first_error = None;
@@ -89,7 +92,7 @@ impl Manifests {
         }
     }
 
-    /// The manifests that exist, oldest first.
+    /// Returns the manifests that exist, oldest first.
     pub fn finish(self) -> Vec<ManifestEntry> {
         let mut live: Vec<ManifestEntry> = self.latest.into_values().filter(|m| !m.deleted).collect();
         live.sort_by(|a, b| (a.modified, &a.id).cmp(&(b.modified, &b.id)));
@@ -104,12 +107,15 @@ impl Default for ManifestScanner {
 }
 
 impl ManifestScanner {
-    /// At the start of a content.
+    /// Makes a scanner at the start of a content.
     pub fn new() -> Self {
         ManifestScanner(ArrayScanner::new("entries"))
     }
 
     /// Takes the next bytes and hands every manifest that ends in them to `each`.
+    ///
+    /// # Errors
+    /// When the bytes are not the JSON that they should be; a manifest that does not parse is an `Err` of its own.
     pub fn push(
         &mut self,
         chunk: &[u8],
@@ -123,7 +129,10 @@ impl ManifestScanner {
         })
     }
 
-    /// The content must have ended.
+    /// Checks that the content has ended.
+    ///
+    /// # Errors
+    /// When it has not.
     pub fn finish(self) -> Result<(), json_array::Error> {
         self.0.finish()
     }

@@ -1,4 +1,4 @@
-//! Seek tables: what an indirect object is made of, parsed while the table arrives (§5.2).
+//! Parses seek tables, the parts of indirect objects, while the table arrives (§5.2).
 
 use serde::Deserialize;
 
@@ -6,45 +6,45 @@ use crate::ids::ObjectId;
 use crate::json::{Text, parse_first, repaired};
 use crate::json_array::{self, ArrayScanner, Piece};
 
-/// One part of an indirect object. Parts come in order, without gaps.
+/// A part of an indirect object. Parts come in order, without gaps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IndirectEntry {
-    /// Where the part begins in the whole object, in bytes.
+    /// The start of the part in the whole object, in bytes.
     pub start: u64,
-    /// Length of the part, in bytes; 0 is legal.
+    /// The length of the part, in bytes; 0 is legal.
     pub len: u64,
-    /// The part; any form of object.
+    /// The object of the part, of any form.
     pub object: ObjectId,
 }
 
-/// The object is not a seek table.
+/// The reason why the object is not a seek table.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// It is not the JSON it should be.
+    /// The object is not the JSON that it should be.
     #[error(transparent)]
     Json(#[from] json_array::Error),
-    /// It says that it is something else.
+    /// The object says that it is something else.
     #[error("stream is {found}, not \"kopia:indirect\"")]
     Stream {
-        /// The JSON found; empty when there is no `stream`.
+        /// The `stream` that was found, as JSON; empty when there is none.
         found: String,
     },
     /// An entry does not parse.
     #[error("seek table entry at {expected_start}: {what}")]
     Entry {
-        /// Where the entry should have started, in bytes.
+        /// The place where the entry should have started, in bytes.
         expected_start: u64,
-        /// What was expected and found.
+        /// The reason: what was expected and found.
         what: String,
     },
     /// The parts leave a gap, overlap, or go beyond 2⁶³ bytes.
     #[error("seek table entry starts at {found} with {len} bytes, expected start {expected}")]
     NotContiguous {
-        /// Sum of the lengths so far.
+        /// The sum of the lengths so far, in bytes.
         expected: u64,
-        /// Start of the entry.
+        /// The start of the entry, in bytes.
         found: u64,
-        /// Length of the entry.
+        /// The length of the entry, in bytes.
         len: u64,
     },
 }
@@ -72,12 +72,15 @@ impl Default for SeekTableScanner {
 }
 
 impl SeekTableScanner {
-    /// At the start of a table.
+    /// Makes a scanner at the start of a table.
     pub fn new() -> Self {
         SeekTableScanner { array: ArrayScanner::new("entries"), seen_stream: false, total: 0 }
     }
 
     /// Takes the next bytes and hands every entry that ends in them to `each`, empty parts too.
+    ///
+    /// # Errors
+    /// [`Error::Json`], [`Error::Stream`], [`Error::Entry`], [`Error::NotContiguous`].
     pub fn push(&mut self, chunk: &[u8], mut each: impl FnMut(IndirectEntry)) -> Result<(), Error> {
         let (seen_stream, total) = (&mut self.seen_stream, &mut self.total);
         self.array.push(chunk, |piece| {
@@ -108,7 +111,10 @@ impl SeekTableScanner {
         })
     }
 
-    /// The table must have ended and have been one; gives the length of the whole object in bytes.
+    /// Ends the scan: the table must have ended and have been one; returns the length of the whole object in bytes.
+    ///
+    /// # Errors
+    /// [`Error::Json`] when the table has not ended, [`Error::Stream`] when it was none.
     pub fn finish(self) -> Result<u64, Error> {
         self.array.finish()?;
         if self.seen_stream { Ok(self.total) } else { Err(Error::Stream { found: String::new() }) }

@@ -1,18 +1,18 @@
-//! A bounds-checked cursor: the only place that slices foreign bytes.
+//! Reads through a bounds-checked cursor: the only place that slices foreign bytes.
 
-/// The bytes end before the value does.
+/// The error of bytes that end before the value does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("data ends early: {wanted} bytes wanted at offset {offset}, {available} there")]
 pub struct EndOfData {
-    /// Where reading started, in bytes from the start of the data.
+    /// The place where reading started, in bytes from the start of the data.
     pub offset: usize,
-    /// Bytes asked for.
+    /// The number of bytes that were asked for.
     pub wanted: usize,
-    /// Bytes left.
+    /// The number of bytes that were left.
     pub available: usize,
 }
 
-/// Reads big-endian integers and byte runs from the front of a slice (§0).
+/// A cursor that reads big-endian integers and byte runs from the front of a slice (§0).
 #[derive(Debug, Clone)]
 pub struct Cursor<'a> {
     data: &'a [u8],
@@ -20,22 +20,25 @@ pub struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    /// A cursor at the start of `data`.
+    /// Makes a cursor at the start of `data`.
     pub fn new(data: &'a [u8]) -> Self {
         Cursor { data, offset: 0 }
     }
 
-    /// Bytes consumed so far.
+    /// Returns the number of bytes consumed so far.
     pub fn offset(&self) -> usize {
         self.offset
     }
 
-    /// Bytes not yet consumed.
+    /// Returns the bytes not yet consumed.
     pub fn rest(&self) -> &'a [u8] {
         self.data.get(self.offset..).unwrap_or_default()
     }
 
-    /// The next `n` bytes.
+    /// Reads the next `n` bytes.
+    ///
+    /// # Errors
+    /// [`EndOfData`] when fewer are left.
     pub fn bytes(&mut self, n: usize) -> Result<&'a [u8], EndOfData> {
         let end = EndOfData { offset: self.offset, wanted: n, available: self.rest().len() };
         let taken = self.rest().get(..n).ok_or(end)?;
@@ -43,41 +46,44 @@ impl<'a> Cursor<'a> {
         Ok(taken)
     }
 
-    /// The next `N` bytes as an array.
+    /// Reads the next `N` bytes as an array.
+    ///
+    /// # Errors
+    /// [`EndOfData`] when fewer are left.
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], EndOfData> {
         let mut out = [0; N];
         out.copy_from_slice(self.bytes(N)?);
         Ok(out)
     }
 
-    /// An unsigned byte.
+    /// Reads an unsigned byte.
     pub fn u8(&mut self) -> Result<u8, EndOfData> {
         Ok(u8::from_be_bytes(self.array()?))
     }
 
-    /// A big-endian 16-bit integer.
+    /// Reads a big-endian 16-bit integer.
     pub fn u16(&mut self) -> Result<u16, EndOfData> {
         Ok(u16::from_be_bytes(self.array()?))
     }
 
-    /// A big-endian 24-bit integer.
+    /// Reads a big-endian 24-bit integer.
     pub fn u24(&mut self) -> Result<u32, EndOfData> {
         let [a, b, c] = self.array()?;
         Ok(u32::from_be_bytes([0, a, b, c]))
     }
 
-    /// A big-endian 32-bit integer.
+    /// Reads a big-endian 32-bit integer.
     pub fn u32(&mut self) -> Result<u32, EndOfData> {
         Ok(u32::from_be_bytes(self.array()?))
     }
 
-    /// A big-endian 48-bit integer.
+    /// Reads a big-endian 48-bit integer.
     pub fn u48(&mut self) -> Result<u64, EndOfData> {
         let [a, b, c, d, e, f] = self.array()?;
         Ok(u64::from_be_bytes([0, 0, a, b, c, d, e, f]))
     }
 
-    /// An unsigned LEB128 varint of at most 64 bits; `None` when it does not end or does not fit.
+    /// Reads an unsigned LEB128 varint of at most 64 bits; `None` when it does not end or does not fit.
     pub fn uvarint(&mut self) -> Option<u64> {
         let mut value = 0u64;
         for shift in (0..64).step_by(7) {

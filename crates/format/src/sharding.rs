@@ -1,16 +1,16 @@
-//! Blob ID → path in storages with folders (§1.3).
+//! Finds the path of a blob in storages with folders (§1.3).
 
 use serde::Deserialize;
 
 use crate::ids::BlobId;
 use crate::json::{parse_first, repaired};
 
-/// A `.shards` file that cannot be understood.
+/// The error of a `.shards` file that cannot be understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(".shards cannot be understood: {0}")]
 pub struct Error(String);
 
-/// How blob IDs are cut into folder names.
+/// The way in which blob IDs are cut into folder names.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Sharding {
     #[serde(rename = "default", default, deserialize_with = "crate::json::null_is_zero")]
@@ -29,7 +29,7 @@ struct Override {
     shards: Vec<usize>,
 }
 
-/// IDs up to this length are not sharded unless `.shards` says otherwise.
+/// The length up to which IDs are not sharded unless `.shards` says otherwise.
 const MAX_UNSHARDED: usize = 20;
 
 impl Sharding {
@@ -42,17 +42,17 @@ impl Sharding {
         parse_first(&repaired(json, &names)).map_err(|e| Error(e.to_string()))
     }
 
-    /// Folder names of these lengths, for IDs of more than 20 characters.
+    /// Makes a layout with folder names of these lengths, for IDs of more than 20 characters.
     pub fn with_default(lens: &[usize]) -> Self {
         Sharding { lens: lens.to_vec(), max_unsharded: MAX_UNSHARDED, overrides: Vec::new() }
     }
 
-    /// The layout of repositories without a `.shards` file: two folders of three characters.
+    /// Returns the layout of repositories without a `.shards` file: two folders of three characters.
     pub fn legacy() -> Self {
         Self::with_default(&[3, 3])
     }
 
-    /// Where the blob is, below the root; folders separated by `/`.
+    /// Returns where the blob is, below the root; folders separated by `/`.
     pub fn path(&self, blob: &BlobId) -> String {
         let id = blob.as_str();
         let mut path = String::with_capacity(id.len().saturating_add(8));

@@ -1,4 +1,4 @@
-//! RFC 3339 times as Kopia's JSON holds them, to and from nanoseconds since 1970 (§0, §7.2).
+//! Reads and writes RFC 3339 times as Kopia's JSON holds them, in nanoseconds since 1970 (§0, §7.2).
 
 use std::fmt;
 
@@ -55,7 +55,7 @@ impl fmt::Display for Time {
     }
 }
 
-/// Nanoseconds since 1970-01-01T00:00:00Z; `None` when `text` is not an RFC 3339 time.
+/// Reads an RFC 3339 time, in nanoseconds since 1970-01-01T00:00:00Z; `None` when `text` is not one.
 ///
 /// Takes any zone offset and any number of fraction digits (digits after the ninth are dropped). A time outside
 /// 1677…2262 becomes the nearest that fits: old repositories hold the year 1 (§7.2).
@@ -85,12 +85,12 @@ pub fn parse_rfc3339_nanos(text: &str) -> Option<i64> {
     }))
 }
 
-/// The time in the form that Kopia writes: UTC, up to nine fraction digits, trailing zeros dropped.
+/// Writes the time in the form that Kopia writes: UTC, up to nine fraction digits, trailing zeros dropped.
 pub fn format_rfc3339_nanos(nanos: i64) -> String {
     Timestamp::from_nanosecond(i128::from(nanos)).unwrap_or_default().to_string()
 }
 
-/// Two decimal digits.
+/// Reads two decimal digits.
 fn two(tens: u8, ones: u8) -> Option<i64> {
     let (tens, ones) = (tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));
     if tens > 9 || ones > 9 {
@@ -109,7 +109,7 @@ fn days_in_month(year: i64, month: i64) -> i64 {
     }
 }
 
-/// An optional `.digits`, in nanoseconds, and what follows it.
+/// Reads an optional `.digits`, in nanoseconds; returns it and what follows it.
 fn fraction_nanos(rest: &[u8]) -> Option<(i64, &[u8])> {
     let Some((b'.', digits)) = rest.split_first() else { return Some((0, rest)) };
     let mut nanos = 0i64;
@@ -123,7 +123,7 @@ fn fraction_nanos(rest: &[u8]) -> Option<(i64, &[u8])> {
     if count == 0 { None } else { Some((nanos, digits.get(count..)?)) }
 }
 
-/// `Z` or `±HH:MM`, in seconds east of Greenwich.
+/// Reads `Z` or `±HH:MM`, in seconds east of Greenwich.
 fn zone_seconds(zone: &[u8]) -> Option<i64> {
     let (sign, h0, h1, m0, m1) = match *zone {
         [b'Z' | b'z'] => return Some(0),

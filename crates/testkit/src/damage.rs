@@ -1,4 +1,4 @@
-//! Damage to the copy of a repository on disk.
+//! Damages the copy of a repository on disk.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,31 +8,31 @@ use rekopia_format::sharding::Sharding;
 
 use crate::fixture::copy_dir;
 
-/// What is done to a blob in a matrix of damages.
+/// The harm that is done to a blob in a matrix of damages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Harm {
-    /// It is gone.
+    /// The blob is gone.
     Missing,
-    /// It has no bytes.
+    /// The blob has no bytes.
     Empty,
-    /// All bits of its first byte are inverted.
+    /// The first byte has all bits inverted.
     FirstByte,
-    /// All bits of the byte in its middle are inverted.
+    /// The byte in the middle has all bits inverted.
     MiddleByte,
-    /// All bits of its last byte are inverted.
+    /// The last byte has all bits inverted.
     LastByte,
-    /// Its second half is gone.
+    /// The second half of the blob is gone.
     Cut,
-    /// A hundred bytes follow it.
+    /// The blob is followed by a hundred bytes.
     Appended,
-    /// It and another blob of its kind have changed places.
+    /// The blob and another one of its kind have changed places.
     Swapped,
-    /// It is there, and cannot be read.
+    /// The blob is there, and cannot be read.
     Unreadable,
 }
 
 impl Harm {
-    /// All of them.
+    /// Every harm.
     pub const ALL: [Harm; 9] = [
         Harm::Missing,
         Harm::Empty,
@@ -60,19 +60,19 @@ impl Damaged {
         Self::in_place(to)
     }
 
-    /// A repository that is nobody else's.
+    /// Uses a repository that is nobody else's, in its place.
     pub fn in_place(root: &Path) -> Self {
         let shards = fs::read(root.join(".shards"));
         let sharding = shards.map_or_else(|_| Sharding::legacy(), |json| Sharding::parse(&json).unwrap());
         Damaged { root: root.to_owned(), sharding }
     }
 
-    /// The repository's directory.
+    /// Returns the repository's directory.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// The names of all blobs that start with `prefix`, in order.
+    /// Returns the names of all blobs that start with `prefix`, in order.
     pub fn blobs(&self, prefix: &str) -> Vec<BlobId> {
         let mut found = Vec::new();
         let mut open = vec![(self.root.clone(), String::new())];
@@ -91,7 +91,7 @@ impl Damaged {
         found
     }
 
-    /// The file of a blob.
+    /// Returns the file of a blob.
     pub fn path(&self, blob: &BlobId) -> PathBuf {
         self.root.join(self.sharding.path(blob))
     }
@@ -126,7 +126,7 @@ impl Damaged {
         fs::write(self.path(b), first).unwrap();
     }
 
-    /// Does this to a blob, which has bytes; `other` is what it changes places with.
+    /// Does this to a blob, which has bytes; `other` is the one that it changes places with.
     pub fn harm(&self, blob: &BlobId, other: Option<&BlobId>, harm: Harm) {
         let path = self.path(blob);
         match harm {

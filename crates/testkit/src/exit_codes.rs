@@ -1,4 +1,4 @@
-//! The table of exit codes, as people read it: what tests expect comes from there.
+//! Reads the table of exit codes, as people read it: what tests expect comes from there.
 
 use std::collections::BTreeMap;
 
@@ -10,13 +10,13 @@ pub struct Row {
     pub code: u8,
     /// Names of `ErrorKind`, as they are serialized; none for success and signals.
     pub kinds: Vec<&'static str>,
-    /// What it means.
+    /// The meaning of the code.
     pub meaning: &'static str,
-    /// What a person can do.
+    /// The advice: what a person can do.
     pub remedy: &'static str,
 }
 
-/// All rows, in order.
+/// Returns all rows, in order.
 pub fn rows() -> Vec<Row> {
     let cells = |line: &'static str| -> Vec<&'static str> { line.split('|').map(str::trim).collect() };
     let row = |line| match cells(line).as_slice() {
@@ -31,7 +31,7 @@ pub fn rows() -> Vec<Row> {
     TABLE.lines().filter_map(row).collect()
 }
 
-/// The code of a kind of error. Panics where the table has none.
+/// Returns the code of a kind of error. Panics where the table has none.
 pub fn code_of(kind: &str) -> i32 {
     let by_kind: BTreeMap<&str, u8> =
         rows().iter().flat_map(|row| row.kinds.iter().map(|kind| (*kind, row.code))).collect();

@@ -1,4 +1,4 @@
-//! Genuine repositories with what a correct restore of them gives (see `testdata/README.md`).
+//! Loads genuine repositories with what a correct restore of them gives (see `testdata/README.md`).
 
 use std::path::{Path, PathBuf};
 
@@ -10,19 +10,19 @@ use crate::tree::Tree;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Fixture {
-    /// Where it is.
+    /// The folder of the fixture.
     #[serde(skip)]
     pub dir: PathBuf,
-    /// Its folder's name.
+    /// The name of the fixture's folder.
     pub name: String,
     /// The right password.
     pub password: String,
     /// A password that must be refused.
     pub wrong_password: Option<String>,
-    /// Opening must fail.
+    /// Whether opening must fail.
     #[serde(default)]
     pub expect_open_error: bool,
-    /// Its snapshots.
+    /// The snapshots of the repository.
     pub snapshots: Vec<FixtureSnapshot>,
 }
 
@@ -30,23 +30,23 @@ pub struct Fixture {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FixtureSnapshot {
-    /// Its ID.
+    /// The ID of the snapshot.
     pub manifest_id: String,
-    /// User of its source.
+    /// The user of the snapshot's source.
     pub user_name: String,
-    /// Host of its source.
+    /// The host of the snapshot's source.
     pub host: String,
-    /// Path of its source.
+    /// The path of the snapshot's source.
     pub path: String,
-    /// Why it is incomplete; empty when it is complete.
+    /// The reason why the snapshot is incomplete; empty when it is complete.
     #[serde(default)]
     pub incomplete: String,
-    /// `d` or `f`.
+    /// The kind of the root: `d` or `f`.
     #[serde(default)]
     pub root_type: String,
-    /// File with the expected entries.
+    /// The file with the expected entries.
     pub expect: Option<String>,
-    /// It cannot be restored completely.
+    /// Whether the snapshot cannot be restored completely.
     #[serde(default)]
     pub expect_error: bool,
     /// The entries that fail.
@@ -55,12 +55,12 @@ pub struct FixtureSnapshot {
 }
 
 impl Fixture {
-    /// One of `testdata`, by name.
+    /// Loads a fixture of `testdata`, by name.
     pub fn load(name: &str) -> Fixture {
         Self::at(&testdata().join(name))
     }
 
-    /// All of `testdata`, by name.
+    /// Loads all fixtures of `testdata`, by name.
     pub fn all() -> Vec<Fixture> {
         let entries = std::fs::read_dir(testdata()).expect("testdata is part of the project");
         let mut dirs: Vec<PathBuf> = entries.map(|e| e.unwrap().path()).filter(|p| p.is_dir()).collect();
@@ -78,23 +78,23 @@ impl Fixture {
         Fixture { dir: dir.to_owned(), ..fixture }
     }
 
-    /// The repository's directory.
+    /// Returns the repository's directory.
     pub fn repo(&self) -> PathBuf {
         self.dir.join("repo")
     }
 
-    /// What the snapshot restores to.
+    /// Returns the tree that the snapshot restores to.
     pub fn expected(&self, snapshot: &FixtureSnapshot) -> Option<Tree> {
         snapshot.expect.as_ref().map(|file| Tree::from_jsonl(&self.dir.join(file)))
     }
 
-    /// What Kopia itself says of the repository.
+    /// Returns what Kopia itself says of the repository.
     pub fn kopia_cli(&self) -> serde_json::Value {
         serde_json::from_slice(&std::fs::read(self.dir.join("kopia-cli.json")).unwrap()).unwrap()
     }
 }
 
-/// The folder of genuine repositories.
+/// Returns the folder of genuine repositories.
 pub fn testdata() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata").canonicalize().expect("testdata exists")
 }

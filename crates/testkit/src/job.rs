@@ -1,4 +1,4 @@
-//! Jobs as VolSync's operator made them, with the objects that they were made from → what their container sees.
+//! Makes, of Jobs as VolSync's operator made them and the objects that they were made from, what their container sees.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -11,13 +11,13 @@ use serde_json::Value;
 pub struct Job {
     /// The Job's file, without its ending.
     pub name: String,
-    /// What the container's process is given.
+    /// The arguments of the container's process.
     pub args: Vec<String>,
-    /// Environment, Secrets looked up, the last of a name winning.
+    /// The environment, Secrets looked up, the last of a name winning.
     pub env: BTreeMap<String, String>,
-    /// The names of all its variables, those without a value included.
+    /// The names of all variables, those without a value included.
     pub variables: Vec<String>,
-    /// Volumes, parents before their children.
+    /// The volumes, parents before their children.
     pub mounts: Vec<Mount>,
     /// The user that the process runs as.
     pub user: u32,
@@ -26,18 +26,18 @@ pub struct Job {
 /// A mounted volume.
 #[derive(Debug, Clone)]
 pub struct Mount {
-    /// Where.
+    /// The path where the volume is mounted.
     pub path: String,
     /// `persistentVolumeClaim`, `nfs`, `emptyDir`, `secret` or `configMap`.
     pub kind: String,
-    /// What is in it when it is made of an object: names, texts, modes.
+    /// The files in the volume when it is made of an object: names, texts, modes.
     pub files: Vec<(String, String, u32)>,
-    /// The process cannot write there.
+    /// Whether the process cannot write there.
     pub read_only: bool,
 }
 
 impl Job {
-    /// The names of all Jobs in a folder.
+    /// Returns the names of all Jobs in a folder.
     pub fn names(dir: &Path) -> Vec<String> {
         let files = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
         let mut names: Vec<_> =
@@ -89,7 +89,7 @@ impl Job {
         }
     }
 
-    /// Makes the volumes below `root` and gives the environment with their paths.
+    /// Makes the volumes below `root` and returns the environment with their paths.
     pub fn place(&self, root: &Path) -> BTreeMap<String, String> {
         for mount in &self.mounts {
             let dir = self.path(root, &mount.path);
@@ -108,12 +108,12 @@ impl Job {
         self.env.iter().map(moved).collect()
     }
 
-    /// Where a path of the container lies below `root`.
+    /// Returns where a path of the container lies below `root`.
     pub fn path(&self, root: &Path, inside: &str) -> PathBuf {
         root.join(inside.trim_start_matches('/'))
     }
 
-    /// A value with the mounts' paths replaced, where one begins the value, a URL's path or a JSON text.
+    /// Returns a value with the mounts' paths replaced, where one begins the value, a URL's path or a JSON text.
     fn moved(&self, root: &Path, value: &str) -> String {
         let deepest_first = self.mounts.iter().rev();
         for mount in deepest_first {
@@ -137,7 +137,7 @@ struct Objects<'a> {
 }
 
 impl Objects<'_> {
-    /// The texts of a Secret or ConfigMap; none when there is no such object.
+    /// Returns the texts of a Secret or ConfigMap; none when there is no such object.
     fn data(&self, kind: &str, name: &str) -> BTreeMap<String, String> {
         let found = list(&self.input["objects"])
             .iter()

@@ -1,4 +1,4 @@
-//! Support for tests and benchmarks: trees and how they differ, fixtures, pods, storages that count or fail, damage, and a
+//! Supports tests and benchmarks: trees and how they differ, fixtures, pods, storages that count or fail, damage, and a
 //! repository writer with data to put into it.
 
 #![expect(

@@ -1,4 +1,4 @@
-//! A pod without a cluster: a mount namespace whose root is read-only and holds only what it is given.
+//! Makes a pod without a cluster: a mount namespace whose root is read-only and holds only what it is given.
 //!
 //! ```text
 //! holder ── the namespace: read-only root, mounts; lives as long as the Pod, so that volumes can be looked at afterwards
@@ -15,18 +15,18 @@ use std::process::{Child, Command, Stdio};
 
 use crate::skip::{has_programs, must_run};
 
-/// Who runs a program in the pod. Nobody has a capability.
+/// The user that a program in the pod runs as, without any capability. Nobody has a capability.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct User {
-    /// User.
+    /// The numeric user ID.
     pub uid: u32,
-    /// Group.
+    /// The numeric group ID.
     pub gid: u32,
     /// A second group, as `fsGroup` gives one.
     pub second: Option<u32>,
 }
 
-/// What the operator's pods run as where nothing is set: uid 0, all capabilities dropped.
+/// The user of the operator's pods where nothing is set: uid 0, all capabilities dropped.
 pub const ROOT: User = User { uid: 0, gid: 0, second: None };
 
 /// A running namespace; it ends, with all that was mounted in it, when this is dropped or the test is killed.
@@ -37,7 +37,7 @@ pub struct Pod {
     network: bool,
 }
 
-/// Where the pod's own tools lie in it.
+/// The folder in the pod with its own tools.
 const TOOLS: &str = "/.tools";
 
 /// Makes the namespace of $R; the caller's mounts replace the line of colons.
@@ -84,7 +84,7 @@ impl Pod {
         Pod { root, holder, own_users, network: true }
     }
 
-    /// Whether this machine lets us make one at all; where it does not the test that asks is skipped, or fails if
+    /// Whether this machine lets us make a pod at all; where it does not the test that asks is skipped, or fails if
     /// nothing may be skipped.
     #[track_caller]
     pub fn possible_or_skips() -> bool {
@@ -104,12 +104,12 @@ impl Pod {
         possible
     }
 
-    /// Programs that start from now on have no network, not even a loopback.
+    /// Lets programs that start from now on have no network, not even a loopback.
     pub fn without_network(&mut self) {
         self.network = false;
     }
 
-    /// Where something in the pod is seen from outside.
+    /// Returns where something in the pod is seen from outside.
     pub fn path(&self, inside: &str) -> PathBuf {
         let root = self.root.strip_prefix("/").unwrap();
         Path::new("/proc")
@@ -148,7 +148,8 @@ impl Pod {
         rustix::process::geteuid().is_root()
     }
 
-    /// The same; where it is not so the test that asks is skipped, or fails if nothing may be skipped.
+    /// Whether users other than [`ROOT`] can run programs here; where they cannot the test that asks is skipped, or
+    /// fails if nothing may be skipped.
     #[track_caller]
     pub fn has_users_or_skips() -> bool {
         if !Pod::has_users() {
@@ -159,7 +160,7 @@ impl Pod {
         has_programs("a test with several users", &["setpriv", "prlimit"])
     }
 
-    /// The tools that enter the pod, as a program in it: `setpriv -d` says who one is.
+    /// Returns the tools that enter the pod, as a program in it: `setpriv -d` says who one is.
     pub fn setpriv() -> String {
         format!("{TOOLS}/setpriv")
     }
@@ -183,7 +184,7 @@ pub fn install(root: &Path, program: &Path, inside: &str) {
     }
 }
 
-/// What a program is linked to at run time; nothing for a static one.
+/// Returns what a program is linked to at run time; nothing for a static one.
 pub fn libraries(program: &Path) -> Vec<PathBuf> {
     let listed = Command::new("ldd").arg(program).output().unwrap();
     let text = String::from_utf8_lossy(&listed.stdout).into_owned();
@@ -191,7 +192,7 @@ pub fn libraries(program: &Path) -> Vec<PathBuf> {
     words.map(PathBuf::from).collect()
 }
 
-/// The program of this name on the machine.
+/// Returns the program of this name on the machine.
 ///
 /// # Panics
 /// When there is none.

@@ -1,6 +1,6 @@
-//! Deterministic bytes: the same seed gives the same repository, byte for byte.
+//! Makes deterministic bytes: an equal seed gives an equal repository, byte for byte.
 
-/// A SplitMix64 generator. Never for real keys.
+/// A SplitMix64 generator, never for real keys. Never for real keys.
 #[derive(Debug, Clone)]
 pub struct Random(u64);
 
@@ -10,14 +10,14 @@ impl Random {
         Random(seed)
     }
 
-    /// A generator for one of many parts of a whole, independent of the order in which they are asked for.
+    /// Returns a generator for one of many parts of a whole, independent of the order in which they are asked for.
     pub fn of_part(seed: u64, part: u64) -> Self {
         let mut random = Random(seed ^ part.wrapping_mul(0xd134_2543_de82_ef95));
         random.next_u64();
         Random(random.next_u64())
     }
 
-    /// The next 64 bits.
+    /// Returns the next 64 bits.
     #[inline]
     pub fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -26,31 +26,31 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// An integer below `end` (1 or more).
+    /// Returns an integer below `end` (1 or more).
     pub fn below(&mut self, end: u64) -> u64 {
         ((u128::from(self.next_u64()) * u128::from(end)) >> 64) as u64
     }
 
-    /// A number in 0…1, 1 excluded.
+    /// Returns a number in 0…1, 1 excluded.
     pub fn unit(&mut self) -> f64 {
         (self.next_u64() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// Random bytes.
+    /// Fills `out` with random bytes.
     pub fn fill(&mut self, out: &mut [u8]) {
         for chunk in out.chunks_mut(8) {
             chunk.copy_from_slice(&self.next_u64().to_le_bytes()[..chunk.len()]);
         }
     }
 
-    /// Random bytes.
+    /// Returns random bytes.
     pub fn bytes<const N: usize>(&mut self) -> [u8; N] {
         let mut out = [0; N];
         self.fill(&mut out);
         out
     }
 
-    /// `bytes` random bytes as lower-case hex.
+    /// Returns `bytes` random bytes as lower-case hex.
     pub fn hex(&mut self, bytes: usize) -> String {
         let mut out = vec![0; bytes];
         self.fill(&mut out);
@@ -58,7 +58,7 @@ impl Random {
     }
 }
 
-/// The generator of the format's test vectors (§10): `len` bytes, the high bytes of a linear congruence.
+/// Returns `len` bytes of the generator of the format's test vectors (§10): the high bytes of a linear congruence.
 pub fn lcg(len: usize) -> Vec<u8> {
     let mut x = 1u64;
     let step = || {

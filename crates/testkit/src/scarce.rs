@@ -1,15 +1,15 @@
-//! A program that has little: few processes, and no right to own things.
+//! Runs a program that has little: few processes, and no right to own things.
 
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use crate::pod::which;
 
-/// A run that takes longer hangs.
+/// Time after which a run hangs.
 pub const HANGS: Duration = Duration::from_secs(60);
 
-/// What runs a program, whose words follow, as `user` with at most so many processes. The limit counts the threads of a
-/// user, and root has none: it takes root to become one.
+/// Returns a command that runs a program, whose words follow, as `user` with at most so many processes. The limit
+/// counts the threads of a user, and root has none: it takes root to become one.
 ///
 /// # Panics
 /// When util-linux is not installed.

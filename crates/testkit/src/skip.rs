@@ -1,10 +1,10 @@
-//! Tests that cannot run: said aloud, named once more at the end, and red where nothing may be skipped.
+//! Skips tests that cannot run: said aloud, named once more at the end, and red where nothing may be skipped.
 
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// A test cannot run here for want of something that could be installed or allowed.
+/// Skips a test that cannot run here for want of something that could be installed or allowed.
 ///
 /// # Panics
 /// With `REKOPIA_TESTS_MUST_RUN=1` in the environment, as the gate has it.
@@ -15,7 +15,7 @@ pub fn must_run(what: &str, reason: &str) {
     note(&format!("{what}: {reason}"));
 }
 
-/// A test cannot run here for want of something in the kernel, which nobody can install.
+/// Skips a test that cannot run here for want of something in the kernel, which nobody can install.
 pub fn kernel_lacks(what: &str) {
     note(&format!("what needs {what}: the kernel has it not"));
 }
@@ -33,7 +33,7 @@ pub fn has_programs(test: &str, programs: &[&str]) -> bool {
     missing.is_empty()
 }
 
-/// Where a program is that tests start: also where only administrators look.
+/// Returns where a program is that tests start: also where only administrators look.
 fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
@@ -52,12 +52,12 @@ fn is_installed(name: &str) -> bool {
     }
 }
 
-/// The emulator of Azure's storage, which `.ci/test` installs.
+/// Returns the emulator of Azure's storage, which `.ci/test` installs.
 pub(crate) fn azurite() -> PathBuf {
     target().join("emulators/azurite/node_modules/azurite/dist/src/blob/main.js")
 }
 
-/// Beside the builds: the one folder of the checkout that is not looked after by git.
+/// Returns the folder beside the builds: the one folder of the checkout that is not looked after by git.
 fn target() -> PathBuf {
     let set = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
     set.unwrap_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target")))
@@ -75,7 +75,7 @@ fn note(what: &str) {
     let _ = file.and_then(|mut file| writeln!(file, "{}\t{what}", run()));
 }
 
-/// What this run of `cargo test` could not run so far, each once; forgotten afterwards.
+/// Returns what this run of `cargo test` could not run so far, each once; forgotten afterwards.
 pub fn take_not_run() -> Vec<String> {
     let file = list();
     let list = std::fs::read_to_string(&file).unwrap_or_default();
@@ -89,7 +89,7 @@ pub fn take_not_run() -> Vec<String> {
     found
 }
 
-/// Which run this is: the process of `cargo` above us, which starts one test program after the other.
+/// Returns which run this is: the process of `cargo` above us, which starts one test program after the other.
 fn run() -> u32 {
     let mut process = std::process::id();
     let mut nearest = None;

@@ -1,4 +1,4 @@
-//! Storages for tests: one in memory, and one that remembers requests and fails, delays or falsifies on command.
+//! Holds storages for tests: one in memory, and one that remembers requests and fails, delays or falsifies on command.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -100,7 +100,7 @@ type Fault = dyn Fn(&Request) -> Option<BlobErrorKind> + Send + Sync;
 type Delay = dyn Fn(&Request) -> Duration + Send + Sync;
 type Change = dyn Fn(&Request, &mut Vec<u8>) + Send + Sync;
 
-/// Passes requests on, remembers them, and fails those that it is told to.
+/// A storage that passes requests on, remembers them, and fails those that it is told to.
 pub struct WatchedBlobs {
     inner: Arc<dyn BlobReader>,
     requests: Mutex<Vec<Request>>,
@@ -112,7 +112,7 @@ pub struct WatchedBlobs {
 }
 
 impl WatchedBlobs {
-    /// Around another storage.
+    /// Puts a watched storage around another one.
     pub fn new(inner: Arc<dyn BlobReader>) -> Arc<Self> {
         Arc::new(WatchedBlobs {
             inner,
@@ -124,7 +124,7 @@ impl WatchedBlobs {
         })
     }
 
-    /// Every request so far, in order.
+    /// Returns every request so far, in order.
     pub fn requests(&self) -> Vec<Request> {
         self.requests.lock().unwrap().clone()
     }
@@ -135,12 +135,12 @@ impl WatchedBlobs {
         self.reads.lock().unwrap().clear();
     }
 
-    /// Bytes that reads gave so far.
+    /// Returns the bytes that reads gave so far.
     pub fn bytes(&self) -> u64 {
         self.reads.lock().unwrap().iter().map(|(_, range)| range.end - range.start).sum()
     }
 
-    /// Ranges that were read more than once, with their blobs.
+    /// Returns the ranges that were read more than once, with their blobs.
     pub fn read_twice(&self) -> Vec<(String, Range<u64>)> {
         let mut reads = self.reads.lock().unwrap().clone();
         reads.sort_by(|a, b| (&a.0, a.1.start).cmp(&(&b.0, b.1.start)));
@@ -157,17 +157,17 @@ impl WatchedBlobs {
         twice
     }
 
-    /// From now on requests for which `fault` says so fail.
+    /// Fails requests for which `fault` says so, from now on.
     pub fn fail_when(&self, fault: impl Fn(&Request) -> Option<BlobErrorKind> + Send + Sync + 'static) {
         *self.fault.lock().unwrap() = Box::new(fault);
     }
 
-    /// From now on reads wait as long as `delay` says. Needs a runtime with time.
+    /// Makes reads wait as long as `delay` says, from now on. Needs a runtime with time.
     pub fn delay_when(&self, delay: impl Fn(&Request) -> Duration + Send + Sync + 'static) {
         *self.delay.lock().unwrap() = Arc::new(delay);
     }
 
-    /// From now on `change` may falsify what reads give: flip bytes, cut them short.
+    /// Lets `change` falsify what reads give, from now on: flip bytes, cut them short.
     pub fn change_when(&self, change: impl Fn(&Request, &mut Vec<u8>) + Send + Sync + 'static) {
         *self.change.lock().unwrap() = Arc::new(change);
     }

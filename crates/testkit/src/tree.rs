@@ -1,4 +1,4 @@
-//! What is in a directory, and how it differs from what should be.
+//! Reads what is in a directory, and tells how it differs from what should be.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,19 +14,19 @@ use sha2::{Digest, Sha256};
 /// An entry of a tree; `None` is not compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TreeEntry {
-    /// `d`, `f`, `s`, or `?` for anything else.
+    /// The kind: `d`, `f`, `s`, or `?` for anything else.
     pub kind: char,
     /// Permission bits with setuid, setgid and sticky; not compared for symlinks.
     pub mode: u32,
-    /// Owner.
+    /// The owner's numeric user ID.
     pub uid: u32,
-    /// Group.
+    /// The owner's numeric group ID.
     pub gid: u32,
-    /// Bytes of a file.
+    /// The bytes of a file.
     pub size: u64,
-    /// Nanoseconds since 1970.
+    /// The modification time, in nanoseconds since 1970.
     pub mtime_ns: Option<i64>,
-    /// Link target.
+    /// The target of a link.
     pub target: Option<Vec<u8>>,
     /// Hex SHA-256 of a file.
     pub sha256: Option<String>,
@@ -39,10 +39,10 @@ pub struct Tree {
     pub entries: BTreeMap<String, TreeEntry>,
 }
 
-/// How two trees differ: one line each.
+/// The differences of two trees: one line each.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TreeDiff {
-    /// `path: what expected …, found …`.
+    /// The lines: `path: what expected …, found …`.
     pub lines: Vec<String>,
 }
 
@@ -128,7 +128,7 @@ impl Tree {
         tree
     }
 
-    /// The tree without what not everybody may set: owners, and bits beyond the usual nine.
+    /// Returns the tree without what not everybody may set: owners, and bits beyond the usual nine.
     #[must_use]
     pub fn of_nobody(mut self) -> Tree {
         for entry in self.entries.values_mut() {
@@ -137,7 +137,8 @@ impl Tree {
         self
     }
 
-    /// How `found` differs from this tree. Whatever is at or below one of `failed` must be absent, except directories.
+    /// Returns how `found` differs from this tree. Whatever is at or below one of `failed` must be absent, except
+    /// directories.
     pub fn diff(&self, found: &Tree, failed: &[String]) -> TreeDiff {
         let mut lines = Vec::new();
         let covered = |path: &str| failed.iter().any(|f| path == f || path.starts_with(&format!("{f}/")));

@@ -76,7 +76,7 @@ fn of(pairs: &[(&str, &str)]) -> Settings {
     read(&Env::of(pairs)).unwrap()
 }
 
-/// The storage that the environment of a captured Job names.
+/// Returns the storage that the environment of a captured Job names.
 fn of_job(name: &str) -> Settings {
     let jobs = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/jobs");
     let job = Job::load(&jobs, name, |_, value| value.to_owned());

@@ -1,15 +1,15 @@
-//! What the operator makes of names and quantities (contract §4.3).
+//! Makes what the operator makes of names and quantities (contract §4.3).
 
 use serde_json::Value;
 
-/// Letters, digits, `-` and `_` of a name, at most 50.
+/// Returns letters, digits, `-` and `_` of a name, at most 50.
 pub(super) fn username(name: &str) -> String {
     let kept: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')).collect();
     let kept: String = kept.trim_matches(['-', '_']).chars().take(50).collect();
     if kept.is_empty() { "volsync-default".into() } else { kept }
 }
 
-/// Letters, digits, `-` and `.` of a namespace; of the name where nothing is left.
+/// Returns letters, digits, `-` and `.` of a namespace; of the name where nothing is left.
 pub(super) fn hostname(namespace: &str, name: &str) -> String {
     let tidy = |text: &str| {
         let text = text.replace('_', "-");
@@ -21,7 +21,7 @@ pub(super) fn hostname(namespace: &str, name: &str) -> String {
     candidates.into_iter().find(|host| !host.is_empty()).unwrap_or_else(|| "volsync-default".into())
 }
 
-/// Bytes of a quantity of Kubernetes, such as `5Gi`, `1.5G` or `1e9`.
+/// Returns the bytes of a quantity of Kubernetes, such as `5Gi`, `1.5G` or `1e9`.
 pub(super) fn quantity(value: &Value) -> Option<u64> {
     const UNITS: [(&str, f64); 12] = [
         ("Ki", 1024.0),

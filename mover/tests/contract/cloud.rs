@@ -11,7 +11,7 @@ use rekopia_testkit::server::tls::TlsFront;
 use crate::place::Place;
 use crate::stock;
 
-/// A running S3 server, and the same behind TLS.
+/// A running S3 server, and another one behind TLS.
 pub(crate) struct Cloud {
     pub(crate) server: S3Server,
     pub(crate) tls: TlsFront,
@@ -35,7 +35,7 @@ impl Cloud {
         Cloud { server, tls, runtime, _dir: dir }
     }
 
-    /// Where the server's tasks run.
+    /// Returns where the server's tasks run.
     pub(crate) fn runtime(&self) -> &tokio::runtime::Runtime {
         &self.runtime
     }
@@ -84,7 +84,7 @@ impl Listener {
         Listener { address, heads }
     }
 
-    /// The first that came.
+    /// Returns the first that came.
     #[track_caller]
     pub(crate) fn first(&self) -> String {
         self.heads.recv_timeout(Duration::from_secs(10)).expect("nobody came")
@@ -96,7 +96,7 @@ impl Listener {
     }
 }
 
-/// An address on which nobody listens.
+/// Returns an address on which nobody listens.
 pub(crate) fn closed() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }

@@ -29,7 +29,7 @@ fn says_empty(ended: &Ended, identity: &str) {
 fn unknown_identity() {
     let ended = Place::of_user("other").refuses(0, "OPERATION_RESULT: SUCCESS");
     says_empty(&ended, "other@ns:/data");
-    // Whoever mistyped the name sees the right one.
+    // A person who mistyped the name sees the right one.
     let named = ended.log.split("of the same host or user there are ").nth(1).unwrap();
     let named: Vec<&str> = named.lines().next().unwrap().trim_end_matches(", …").split(", ").collect();
     assert!(named.len() == 5 && named.iter().all(|id| id.contains("@ns:/")), "{named:?}");

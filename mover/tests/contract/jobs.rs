@@ -27,10 +27,10 @@ fn restored(snapshot: &str, who: &str, kept: bool) -> Ends {
     Ends::Restored(snapshot.into(), who.into(), kept, None)
 }
 
-/// As the stock mover ended, but where we differ on purpose.
+/// Returns how the stock mover ended, but where we differ on purpose.
 fn expected(name: &str) -> Ends {
     match name {
-        // One of its arguments is not an option of a restore. Stock: splits it at capitals, exit 1.
+        // The job has an argument that is not an option of a restore. Stock: splits it at capitals, exit 1.
         "rd-additional-args" => {
             Ends::Refused(2, "\"--description=Steam_Game\" is not an option of a restore")
         }
@@ -79,7 +79,8 @@ fn folder() -> PathBuf {
     stock::data().join("jobs")
 }
 
-/// The Job with values that exist: the captured repository's password, a server in this process, a real authority.
+/// Loads the Job with values that exist: the captured repository's password, a server in this process, a real
+/// authority.
 fn load(name: &str, cloud: &Cloud) -> Job {
     let mut job = Job::load(&folder(), name, |key, value| match (key, value) {
         ("KOPIA_PASSWORD", _) => "secret".into(),
@@ -102,7 +103,7 @@ fn uses_authority(name: &str) -> bool {
     name.contains("custom-ca") || name.ends_with("-everything")
 }
 
-/// The Job's container: its volumes, what was in the data volume before, the repository where it is a directory.
+/// Makes the Job's container: its volumes, what was in the data volume before, the repository where it is a directory.
 fn place(job: &Job) -> Place {
     let mut place = Place::bare();
     let root = place.dir.path().to_path_buf();
@@ -171,7 +172,7 @@ fn storages_without_a_server_leave_the_volume_alone() {
         let ended = run(job, &place);
         let allowed: &[i32] = match name {
             "rd-gdrive" => &[2],
-            // It may well start its program and find nothing.
+            // The program may well start rclone and find nothing.
             "rd-rclone" => &[2, 10, 15],
             _ => &[2, 15],
         };

@@ -67,7 +67,7 @@ fn every_scenario_has_a_run() {
     }
 }
 
-// One test each, so that they run side by side.
+// Each has a test of its own, so that they run side by side.
 #[test]
 fn selection_is_as_agreed() {
     check(selection::CASES);

@@ -11,7 +11,7 @@ pub(crate) fn can_mount() -> bool {
     trial.status().is_ok_and(|s| s.success())
 }
 
-/// The mover after these lines of shell.
+/// Returns the mover after these lines of shell.
 pub(crate) fn in_namespace(place: &Place, lines: &str) -> Command {
     let inner = place.command_after(lines);
     let mut command = Command::new("unshare");

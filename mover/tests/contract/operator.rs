@@ -80,7 +80,7 @@ fn requested(status: &str) -> Option<&str> {
     status.lines().find_map(|line| line.split_once("No snapshots found for ")).map(|(_, identity)| identity)
 }
 
-/// The status alone says how it ended and what to do; the last line is the verdict.
+/// Checks that the status alone says how the run ended and what to do; the last line is the verdict.
 #[track_caller]
 fn shows(ended: &Ended, code: i32, parts: &[&str]) -> String {
     assert_eq!(ended.code, code, "{}", ended.log);
@@ -124,7 +124,7 @@ fn nothing_there_and_nothing_like_it() {
         &["No eligible snapshots found: nothing of fresh@ns:/data in repository "],
     );
     assert_eq!(requested(&status), Some("fresh@ns:/data"));
-    // The same name makes backups elsewhere: not an error, but it has to be seen.
+    // A user of the same name makes backups elsewhere: not an error, but it has to be seen.
     let mut place = Place::of_user("subsec");
     place.set("KOPIA_OVERRIDE_HOSTNAME", "new");
     shows(&place.run(), 0, &["the same name makes backups as subsec@ns:/data"]);
@@ -198,7 +198,7 @@ fn full_disk() {
         &["sub/deep/lines-3.txt", "File too large", "failed after"],
     );
     if can_mount() {
-        // Too small from the start; and full in the middle, because every file takes whole blocks.
+        // The volume is too small from the start; or full in the middle, because every file takes whole blocks.
         for (size, cause) in [("16k", "are free in the target"), ("24k", "No space left on device")] {
             let place = Place::new();
             let mount = format!("mount -t tmpfs -o size={size} tmpfs '{}'", place.data().display());

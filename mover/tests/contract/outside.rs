@@ -44,7 +44,7 @@ fn says(settings: &[(&str, &str)]) -> Judgement {
     judged(with(settings), &Volume::default())
 }
 
-/// What the program itself says of the same settings.
+/// Returns what the program itself says of the same settings.
 fn agrees(settings: &[(&str, &str)], outcome: &str) -> Judgement {
     let judgement = says(settings);
     let mut place = Place::new();

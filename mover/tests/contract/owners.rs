@@ -1,4 +1,4 @@
-//! Whose the volume is, and who restores.
+//! Restores as several users onto volumes of several owners.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ pub(crate) const CASES: &[Case] = &[
 /// Owner and group of the snapshot of `own@ns:/data`.
 const OWNER: (u32, u32) = (10_000, 10_001);
 
-/// The tree of `own@ns:/data` with another owner everywhere.
+/// Returns the tree of `own@ns:/data` with another owner everywhere.
 fn owned_by(uid: u32, gid: u32) -> Tree {
     let mut tree = stock::tree("own-privileged");
     for entry in tree.entries.values_mut() {
@@ -67,7 +67,7 @@ fn root_without_capabilities() {
     assert_tree(&place, &owned_by(uid, gid));
 }
 
-/// The mover as root with these capabilities; `None` where nothing can take the others away.
+/// Returns the mover as root with these capabilities; `None` where nothing can take the others away.
 fn with_capabilities(place: &Place, capabilities: &str) -> Option<Command> {
     if !has_programs("root with few capabilities", &["setpriv"]) {
         return None;
@@ -135,7 +135,7 @@ fn repository_not_listable() {
     }
     ended.with(15, "ermission denied");
     place.untouched();
-    // The same when they can be listed, and nothing in them read.
+    // The folders can also be listed, and nothing in them read.
     if is_root() {
         let format = std::fs::read_dir(&repo).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_file());
         for file in format {
@@ -199,7 +199,7 @@ fn chown_data(place: &Place, uid: u32) {
     }
 }
 
-/// The folder and all below it, children last.
+/// Returns the folder and all below it, children last.
 fn folders(of: &Path) -> Vec<PathBuf> {
     let mut all = vec![of.to_path_buf()];
     let mut at = 0;

@@ -11,7 +11,7 @@ use rekopia_testkit::tree::Tree;
 
 use crate::stock;
 
-/// One application's place, with the contract's base environment "D": `app@ns:/data` in the captured repository.
+/// An application's place, with the contract's base environment "D": `app@ns:/data` in the captured repository.
 pub(crate) struct Place {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) env: BTreeMap<String, String>,
@@ -73,24 +73,24 @@ impl Place {
         self
     }
 
-    /// The repository in this directory.
+    /// Uses the repository in this directory.
     pub(crate) fn at(&mut self, repository: &Path) -> &mut Self {
         self.set("KOPIA_REPOSITORY", &format!("filesystem://{}", repository.display()))
     }
 
-    /// The volume.
+    /// Returns the volume.
     pub(crate) fn data(&self) -> PathBuf {
         self.dir.path().join("restore/data")
     }
 
-    /// An empty folder of this name beside the volume.
+    /// Makes an empty folder of this name beside the volume.
     pub(crate) fn folder(&self, name: &str) -> PathBuf {
         let folder = self.dir.path().join(name);
         std::fs::create_dir_all(&folder).unwrap();
         folder
     }
 
-    /// A file of the volume, there before the run.
+    /// Puts a file into the volume before the run.
     pub(crate) fn put(&self, name: &str) -> PathBuf {
         let file = self.data().join(name);
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
@@ -98,7 +98,7 @@ impl Place {
         file
     }
 
-    /// A repository of its own, to be changed.
+    /// Makes a repository of the place's own, to be changed.
     pub(crate) fn copied(&mut self) -> PathBuf {
         let copy = self.dir.path().join("repo");
         copy_dir(&stock::repository(), &copy);
@@ -110,7 +110,7 @@ impl Place {
         self.started_by(Command::new(env!("CARGO_BIN_EXE_rekopia-mover")))
     }
 
-    /// The same as another user; needs root.
+    /// Makes the command for another user; needs root.
     pub(crate) fn command_as(&self, uid: u32) -> Command {
         let program = self.dir.path().join("rekopia-mover");
         if !program.exists() {
@@ -122,7 +122,7 @@ impl Place {
         command
     }
 
-    /// The same through a shell, after `before`: mounts, limits.
+    /// Makes the command that runs through a shell, after `before`: mounts, limits.
     pub(crate) fn command_after(&self, before: &str) -> Command {
         let mut command = Command::new("sh");
         command.args(["-ec", &format!("{before}\nexec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_rekopia-mover")]);
@@ -162,7 +162,7 @@ impl Place {
         assert!(diff.is_empty(), "{restore}: {diff}");
     }
 
-    /// As the stock mover did it.
+    /// Restores, and checks that the stock mover did so, too.
     #[track_caller]
     pub(crate) fn restores(&self, restore: &str) -> Ended {
         let ended = self.ends(0, "Snapshot restore completed");

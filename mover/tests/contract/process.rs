@@ -43,7 +43,7 @@ fn rerun_changes_nothing() {
     let ended = place.restores(S3);
     assert_eq!(before, inodes(&place), "something was changed");
     assert!(ended.log.contains("files were right already"), "{}", ended.log);
-    // Of the data nothing is fetched again, not even where a link leads.
+    // No data is fetched again, not even where a link leads.
     let cloud = Cloud::holding(&["volsync/"]);
     let mut place = cloud.place("s3://backups/volsync");
     place.restores(S3);
@@ -164,7 +164,7 @@ fn secrets_are_not_said() {
     assert!(!ended.log.contains("canary"), "{}", ended.log);
 }
 
-/// A stock script that writes down how it was started.
+/// Returns a stock script that writes down how it was started.
 fn stand_in(place: &Place, last_line: &str) -> (PathBuf, PathBuf) {
     let (script, record) = (place.dir.path().join("stock.sh"), place.dir.path().join("record"));
     let text = format!(

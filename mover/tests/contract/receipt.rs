@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::place::{Place, S3};
 
-/// A place whose termination message can be read.
+/// Makes a place whose termination message can be read.
 fn place(receipt: &str) -> (Place, std::path::PathBuf) {
     let mut place = Place::with("REKOPIA_RECEIPT", receipt);
     let message = place.dir.path().join("termination-log");

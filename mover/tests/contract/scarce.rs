@@ -13,7 +13,7 @@ use crate::cloud::Cloud;
 use crate::place::{Place, S3};
 use crate::stock;
 
-/// A place with a file for the termination message that everybody may write.
+/// Makes a place with a file for the termination message that everybody may write.
 fn place_with_message(mut place: Place) -> (Place, std::path::PathBuf) {
     let message = place.dir.path().join("termination-log");
     place.set("REKOPIA_TERMINATION_LOG", message.to_str().unwrap());
@@ -21,7 +21,7 @@ fn place_with_message(mut place: Place) -> (Place, std::path::PathBuf) {
     (place, message)
 }
 
-/// The verdict in the file is the status.
+/// Returns the verdict in the file, which has to be the status.
 #[track_caller]
 fn verdict(message: &std::path::Path, status: ExitStatus, what: &str) -> i32 {
     let text = std::fs::read_to_string(message).unwrap();

@@ -62,7 +62,7 @@ fn refuses(settings: &[(&str, &str)], code: i32, part: &str) {
 }
 
 fn within_the_second() {
-    // It began at …49.589, and lists show …49: a time includes its own second.
+    // The snapshot began at …49.589, and lists show …49: a time includes its own second.
     let mut place = Place::of_user("subsec");
     place.set("KOPIA_RESTORE_AS_OF", "2026-11-23T06:37:48Z").refuses(13, "correct restoreAsOf");
     place.set("KOPIA_RESTORE_AS_OF", "2026-11-23T06:37:49.4Z").refuses(13, "correct restoreAsOf");

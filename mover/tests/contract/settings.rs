@@ -57,7 +57,7 @@ fn without_password() {
     }
 }
 
-/// As people paste them: line ends, blanks, a byte order mark, quotes.
+/// Settings come as people paste them: line ends, blanks, a byte order mark, quotes.
 fn settings_with_white_space() {
     let names = [
         "KOPIA_REPOSITORY",
@@ -140,7 +140,7 @@ fn other_members() {
         .refuses(13, "onEmpty is fail");
 }
 
-/// A cache volume as the stock mover leaves it, its connection naming another bucket.
+/// Makes a cache volume as the stock mover leaves it, its connection naming another bucket.
 fn stock_cache(place: &Place) -> Tree {
     let cache = place.dir.path().join("cache");
     for file in [

@@ -5,28 +5,29 @@ use std::path::{Path, PathBuf};
 use rekopia_testkit::tree::{Tree, TreeEntry};
 use serde_json::Value;
 
-/// The captured data.
+/// Returns the captured data.
 pub(crate) fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data")
 }
 
-/// Its repository; the password is `secret`.
+/// Returns the captured repository; the password is `secret`.
 pub(crate) fn repository() -> PathBuf {
     data().join("fixture/repo")
 }
 
-/// A JSON document of the captured data.
+/// Returns a JSON document of the captured data.
 pub(crate) fn document(name: &str) -> Value {
     serde_json::from_slice(&std::fs::read(data().join(name)).unwrap()).unwrap()
 }
 
-/// The ID of the snapshot that this restore of the stock mover chose.
+/// Returns the ID of the snapshot that this restore of the stock mover chose.
 pub(crate) fn snapshot(restore: &str) -> String {
     let document = document("fixture/expected.json");
     document["stockRestores"][restore]["snapshot"].as_str().unwrap().to_owned()
 }
 
-/// The tree that it left. Without privileges everything belongs to whoever runs the test.
+/// Returns the tree that this restore of the stock mover left. Without privileges everything belongs to the user who
+/// runs the test.
 pub(crate) fn tree(restore: &str) -> Tree {
     let document = document("fixture/expected.json");
     let target = &document["stockRestores"][restore]["target"];

@@ -72,7 +72,7 @@ impl Stopped {
         child
     }
 
-    /// The message after the end, which comes in time.
+    /// Returns the message after the end, which comes in time.
     #[track_caller]
     fn leaves(&self, mut child: Child, what: &str, code: i32) -> (Value, String) {
         let began = Instant::now();
@@ -97,7 +97,7 @@ fn signal(child: &Child, signal: Signal) {
     kill_process(Pid::from_child(child), signal).unwrap();
 }
 
-/// A pipe whose other end is never read, and that has no room.
+/// Returns a pipe whose other end is never read, and that has no room.
 fn full_pipe() -> (OwnedFd, OwnedFd) {
     let (reader, writer) = std::io::pipe().unwrap();
     let mut pipe = File::from(OwnedFd::from(writer));
@@ -157,7 +157,7 @@ fn a_log_that_is_not_read_does_not_hold_up_the_verdict() {
         stopped.leaves(child, &format!("twice: {twice}"), 143);
         drop(reader);
     }
-    // One that is blocked from its first line on.
+    // The log is blocked from its first line on.
     stopped.proxy.break_answers(|_| None);
     let (_reader, full) = full_pipe();
     std::fs::write(&stopped.message, "").unwrap();

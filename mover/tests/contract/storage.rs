@@ -112,7 +112,7 @@ fn plain_http_by_switch() {
     let mut place = cloud.place("s3://backups/volsync");
     place.set("AWS_S3_ENDPOINT", &cloud.server.endpoint).set("AWS_S3_DISABLE_TLS", "true");
     place.restores(S3);
-    // Neither a scheme nor the switch: TLS, which this server does not speak.
+    // The URL has neither a scheme nor the switch: TLS, which this server does not speak.
     let listener = Listener::answering(DENIED);
     place.set("AWS_S3_ENDPOINT", &listener.address.to_string()).set("AWS_S3_DISABLE_TLS", "yes");
     let mut child = place.command().stdout(std::process::Stdio::null()).spawn().unwrap();
@@ -275,7 +275,7 @@ fn proxies() {
         ("HTTP_PROXY", "http://s3.example.test", "http://s3.example.test/backups"),
         ("HTTPS_PROXY", "https://s3.example.test", "CONNECT s3.example.test:443"),
     ] {
-        // One for each: what is still on its way to the last one is not taken for this one's.
+        // Each gets a proxy of its own: what is still on its way to the last one is not taken for this one's.
         let proxy = Listener::answering(DENIED);
         let address = format!("http://{}", proxy.address);
         let mut place = cloud.place("s3://backups/volsync");

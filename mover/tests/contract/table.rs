@@ -1,6 +1,6 @@
 //! What stands for a scenario of the contract.
 
-/// Its number, and a run of the built program that sets up what it names.
+/// A scenario's number, and a run of the built program that sets up what it names.
 pub(crate) type Case = (&'static str, fn());
 
 pub(crate) const fn run(case: fn()) -> fn() {

@@ -63,7 +63,7 @@ impl Served {
     }
 }
 
-/// One process in a root without any other program, one look at the repository, few requests.
+/// A restore is one process in a root without any other program, one look at the repository, few requests.
 #[test]
 fn a_tiny_restore_is_one_process_and_twenty_requests() {
     let made = Made::of(|root| small_files(root, 14, 2000));

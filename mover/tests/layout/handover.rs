@@ -15,7 +15,7 @@ use crate::place::{Ended, change_times, plain};
 /// Backup as an argument, maintenance as a direction.
 const OPERATIONS: [bool; 2] = [false, true];
 
-/// A stand-in that leaves its environment and arguments and ends with 7.
+/// Makes a stand-in that leaves its environment and arguments and ends with 7.
 fn stand_in(dir: &Path) -> std::path::PathBuf {
     let script = dir.join("stock-entry.sh");
     let text = format!(
@@ -98,7 +98,7 @@ fn without_a_repository_nothing_starts_and_nothing_changes() {
         // A repository that has lost its format blob is not a place for a new one.
         copy_dir(&made.repo(), &places.join("broken"));
         std::fs::remove_file(places.join("broken/kopia.repository.f")).unwrap();
-        // One level below is no repository either.
+        // A folder one level above the repository is none, either.
         copy_dir(&made.repo(), &places.join("above/repo"));
         let before = (Tree::read(&places), change_times(&places));
         for place in ["empty", "other", "broken", "above", "not/there"] {

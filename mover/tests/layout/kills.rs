@@ -142,7 +142,8 @@ fn damage(path: &Path, random: &mut Random) {
     std::fs::write(path, bytes).unwrap();
 }
 
-/// Every third moment by the clock, the others by what was written; every second volume has everything already.
+/// Returns moments: every third by the clock, the others by what was written; every second volume has everything
+/// already.
 fn moments(rounds: u64, seed: u64) -> impl Iterator<Item = (Before, Moment)> {
     let mut random = Random::new(seed);
     (0..rounds).map(move |round| {

@@ -27,7 +27,7 @@ impl Group {
             })
     }
 
-    /// The same command in the group.
+    /// Makes the command run in the group.
     fn holding(&self, inner: &Command) -> Command {
         let mut command = Command::new("sh");
         command.args(["-ec", "echo $$ > \"$0\"; exec \"$@\""]).arg(self.0.join("cgroup.procs"));

@@ -23,7 +23,7 @@ impl Made {
         Self::after_days(1, fill)
     }
 
-    /// The same after so many backups, of which each leaves an index blob.
+    /// Makes a repository after so many backups, of which each leaves an index blob.
     pub(crate) fn after_days(days: i64, fill: impl FnOnce(&Path)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let source = dir.path().join("source");
@@ -48,8 +48,8 @@ impl Made {
         self.dir.path().join("repo")
     }
 
-    /// As [`Made::tree`] becomes when `uid` restores it without capabilities into a volume that hands down `gid`:
-    /// nothing of somebody else's, and none of their powers. The root is left out.
+    /// Returns [`Made::tree`] as it becomes when `uid` restores it without capabilities into a volume that hands down
+    /// `gid`: nothing of somebody else's, and none of their powers. The root is left out.
     pub(crate) fn as_made_by(&self, uid: u32, gid: u32) -> Tree {
         let mut tree = self.tree.clone();
         tree.entries.remove("");

@@ -1,4 +1,4 @@
-//! One application's pod: a read-only root with nothing but the mover, a volume, a cache, a read-only repository.
+//! Makes an application's pod: a read-only root with nothing but the mover, a volume, a cache, a read-only repository.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -30,7 +30,7 @@ pub(crate) const FS_GROUP: &str =
 /// A fresh volume where nothing is set: root's.
 pub(crate) const FRESH: &str = "chmod 755 $R/../data; mount --bind $R/../data $R/restore/data";
 
-/// The one of a group where a pod has users, else the fresh one.
+/// Returns the volume of a group where a pod has users, else the fresh one.
 pub(crate) fn usual_volume() -> &'static str {
     if Pod::has_users() { FS_GROUP } else { FRESH }
 }
@@ -45,8 +45,8 @@ pub(crate) fn owner(user: User) -> (u32, u32) {
 }
 
 impl Place {
-    /// A pod with this repository; `volume` mounts `$R/restore/data`, `more` whatever else. `None` where this machine
-    /// makes no pods for `user`.
+    /// Makes a pod with this repository; `volume` mounts `$R/restore/data`, `more` whatever else. `None` where this
+    /// machine makes no pods for `user`.
     pub(crate) fn new(repository: &Path, user: User, volume: &str, more: &str) -> Option<Self> {
         if !Pod::possible_or_skips() || user.uid != 0 && !Pod::has_users_or_skips() {
             return None;
@@ -62,7 +62,8 @@ impl Place {
         for folder in ["cache", "restore"] {
             std::fs::set_permissions(dir.path().join(folder), PermissionsExt::from_mode(0o777)).unwrap();
         }
-        // As in the image; without authorities there is not even plain HTTP, and any will do where the machine has none.
+        // The image has authorities, too: without any there is not even plain HTTP, and any will do where the machine
+        // has none.
         let bundle = root.join("etc/ssl/certs/ca-certificates.crt");
         std::fs::create_dir_all(bundle.parent().unwrap()).unwrap();
         let authorities = std::fs::read("/etc/ssl/certs/ca-certificates.crt");
@@ -96,14 +97,14 @@ impl Place {
         Some(Place { env, pod, _dir: dir })
     }
 
-    /// The mover with this argument.
+    /// Returns the mover with this argument.
     pub(crate) fn command(&self, user: User, argument: &str) -> Command {
         let mut command = self.pod.command(user, &["/mover-kopia/entry.sh", argument]);
         command.envs(&self.env);
         command
     }
 
-    /// A restore that ends with this code.
+    /// Runs a restore that ends with this code.
     #[track_caller]
     pub(crate) fn restore(&self, user: User, code: i32) -> String {
         let ended = Ended::of(self.command(user, "restore").output().unwrap());
@@ -111,17 +112,17 @@ impl Place {
         ended.log
     }
 
-    /// Where the volume is seen from here.
+    /// Returns where the volume is seen from here.
     pub(crate) fn data(&self) -> PathBuf {
         self.pod.path("/restore/data")
     }
 
-    /// What is in the volume.
+    /// Returns what is in the volume.
     pub(crate) fn tree(&self) -> Tree {
         Tree::read(&self.data())
     }
 
-    /// The termination message, as the kubelet reads it.
+    /// Returns the termination message, as the kubelet reads it.
     pub(crate) fn message(&self) -> serde_json::Value {
         let path = self.pod.path("/dev/termination-log");
         serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap_or_default()
@@ -135,7 +136,7 @@ impl Ended {
     }
 }
 
-/// The mover: the one that was built for these tests, or the one that is shipped.
+/// Returns the mover: the one that was built for these tests, or the one that is shipped.
 pub(crate) fn program() -> PathBuf {
     let given = std::env::var_os("REKOPIA_MOVER_BINARY").map(PathBuf::from);
     given.unwrap_or_else(|| env!("CARGO_BIN_EXE_rekopia-mover").into())
@@ -156,7 +157,7 @@ pub(crate) fn change_times(root: &Path) -> BTreeMap<PathBuf, (i64, i64, u64)> {
     all
 }
 
-/// The mover outside of any pod: a repository, a volume, nothing else.
+/// Returns the mover outside of any pod: a repository, a volume, nothing else.
 pub(crate) fn plain(repository: &Path, data: &Path) -> Command {
     let mut command = Command::new(program());
     command.arg("restore").env_clear().current_dir("/").stdin(std::process::Stdio::null());

@@ -10,7 +10,7 @@ use rekopia_testkit::pod::{Pod, ROOT};
 use crate::made::{Made, large_files, small_files};
 use crate::place::{APP, Ended, FS_GROUP, Place, plain};
 
-/// The same command, started by another program.
+/// Runs the command, started by another program.
 fn started_by(program: &[&str], inner: &Command) -> Ended {
     let mut command = Command::new(program[0]);
     command.args(&program[1..]).arg(inner.get_program()).args(inner.get_args()).env_clear();
@@ -44,7 +44,7 @@ fn who_may_only_give_files_away_loses_none() {
     assert_eq!(std::fs::read_dir(data.join("folder-000")).unwrap().count(), 2);
 }
 
-/// Of two links one finds room for a new one.
+/// Only one of two links has room to be replaced.
 #[test]
 fn a_link_stays_until_the_new_one_is_there() {
     let made = Made::of(|root| {

@@ -1,4 +1,4 @@
-//! Who restores, onto whose volume.
+//! Restores as several users, onto volumes of several owners.
 
 use std::path::Path;
 
@@ -68,7 +68,7 @@ fn twice(made: &Made, user: User, gid: u32, volume: &str, lacks: &str) {
     std::fs::remove_file(place.data().join("fixed/plain")).unwrap();
     std::fs::remove_dir_all(place.data().join("fixed/deeper")).unwrap();
     std::fs::remove_dir_all(place.data().join("blind/deeper")).unwrap();
-    // Their folders have their own modes by now, and hand down no group.
+    // The folders have their own modes by now, and hand down no group.
     for path in ["fixed/plain", "fixed/deeper", "blind/deeper/inside"] {
         expected.entries.get_mut(path).unwrap().gid = user.gid;
     }

@@ -26,7 +26,7 @@ fn only_whole_files(made: &Made, place: &Place, foreign: &[&str]) -> usize {
 
 /// Restores into a volume that is too small; then gives it what it lacks and tries again.
 fn full(made: &Made, user: User, volume: &str, cause: &str) {
-    // One that is not empty: how much it will take is not known beforehand.
+    // The volume is not empty: how much it will take is not known beforehand.
     let marked = format!("{volume}\n: > $R/restore/data/marker\nchmod 644 $R/restore/data/marker");
     for (volume, foreign) in [(volume, &[][..]), (&marked, &["marker"])] {
         let Some(place) = Place::new(&made.repo(), user, volume, "") else { return };
@@ -52,7 +52,7 @@ fn has_ext4() -> bool {
     Pod::has_users() && has_programs("a volume of ext4", &["mke2fs"])
 }
 
-/// A file system of its own in a file of so many MiB.
+/// Makes a file system of its own in a file of so many MiB.
 fn ext4(mib: u32, options: &str) -> String {
     format!(
         "truncate -s {mib}M $R/../image; mke2fs -q -t ext4 -m 0 {options} $R/../image\n\
@@ -123,7 +123,7 @@ fn what_was_there_stays_when_its_change_does_not_fit() {
     only_whole_files(&made, &place, &["large-0"]);
 }
 
-/// There is room for what is new, but not for it and for the longer file: known before the old one is touched.
+/// The volume has room for what is new, but not for it and for the longer file: known before the old one is touched.
 #[test]
 fn what_was_there_stays_when_it_cannot_grow() {
     let made = Made::of(|root| large_files(root, 1, 3 << 20));
@@ -166,7 +166,7 @@ fn a_quota_that_is_used_up() {
                   chown 0:1234 $R/restore/data; chmod 2775 $R/restore/data";
     full(&Made::of(|root| small_files(root, 200, 60_000)), APP, volume, "Disk quota exceeded");
 
-    // One file differs, and there is no room for what is new: in place, and replaced because it is somebody else's.
+    // A file differs, and there is no room for what is new: in place, and replaced because it is somebody else's.
     let made = Made::of(|root| small_files(root, 30, 60_000));
     let source = made.dir.path().join("source");
     let changed = "folder-001/file-00029";

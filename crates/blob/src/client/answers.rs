@@ -1,4 +1,4 @@
-//! What the heads of answers say: when to come back, which bytes have come.
+//! Reads the heads of answers: when to come back, which bytes have come.
 
 #[cfg(any(test, feature = "b2", feature = "s3", feature = "webdav"))]
 use std::ops::Range;
@@ -11,7 +11,7 @@ use crate::error::BlobError;
 #[cfg(any(test, feature = "b2", feature = "s3", feature = "webdav"))]
 use crate::error::BlobErrorKind;
 
-/// The error of a refusal, worth another try when the server is busy or in trouble.
+/// Returns the error of a refusal, worth another try when the server is busy or in trouble.
 pub(crate) fn by_status(error: BlobError, status: u16, retry_after: Option<&str>) -> BlobError {
     match status {
         429 | 503 => error.retry_after(wait(retry_after)),
@@ -20,7 +20,7 @@ pub(crate) fn by_status(error: BlobError, status: u16, retry_after: Option<&str>
     }
 }
 
-/// `Retry-After`: seconds, or the time when; never more than two minutes are waited.
+/// Reads `Retry-After`: seconds, or the time when; never more than two minutes are waited.
 pub(crate) fn wait(text: Option<&str>) -> Duration {
     let seconds = text.and_then(|t| t.trim().parse().ok()).map(Duration::from_secs);
     let until = || {
@@ -30,20 +30,21 @@ pub(crate) fn wait(text: Option<&str>) -> Duration {
     seconds.or_else(until).unwrap_or_default().min(Duration::from_secs(120))
 }
 
-/// A header of an answer, if it is there and text.
+/// Returns a header of an answer, if it is there and text.
 #[cfg(any(feature = "b2", feature = "object", feature = "webdav"))]
 pub(crate) fn header<'a>(answer: &'a Response, name: &str) -> Option<&'a str> {
     answer.headers().get(name).and_then(|value| value.to_str().ok())
 }
 
-/// A code from an answer is shown only when it looks like one.
+/// Returns a code from an answer, when it looks like one: others are not shown.
 #[cfg(any(feature = "b2", feature = "object"))]
 pub(crate) fn plain_code(code: &str) -> &str {
     let plain = code.len() <= 64 && code.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
     if plain { code } else { "" }
 }
 
-/// How many bytes the answer to a request for `wanted` has, when its `Content-Range` says that it is the right one.
+/// Returns how many bytes the answer to a request for `wanted` has, when its `Content-Range` says that it is the right
+/// one.
 #[cfg(any(test, feature = "b2", feature = "s3", feature = "webdav"))]
 pub(crate) fn check_range(wanted: &Range<u64>, given: Option<&str>) -> Result<u64, BlobError> {
     let odd = |what: &str| Err(BlobError::new(BlobErrorKind::Unavailable, what).transient());
@@ -62,7 +63,7 @@ pub(crate) fn check_range(wanted: &Range<u64>, given: Option<&str>) -> Result<u6
     }
 }
 
-/// `bytes 5-9/100` → 5..10 of 100
+/// Reads a `Content-Range`: `bytes 5-9/100` → 5..10 of 100.
 #[cfg(any(test, feature = "b2", feature = "s3", feature = "webdav"))]
 fn parse_content_range(text: &str) -> Option<(Range<u64>, Option<u64>)> {
     let (range, total) =
@@ -72,7 +73,8 @@ fn parse_content_range(text: &str) -> Option<(Range<u64>, Option<u64>)> {
     Some((range, total.trim().parse().ok()))
 }
 
-/// The error of a listing that was refused: nothing there is an empty listing, one that is "not found" is none at all.
+/// Makes the error of a listing that was refused: nothing there is an empty listing, one that is "not found" is none at
+/// all.
 #[cfg(any(feature = "b2", feature = "s3"))]
 pub(crate) fn no_list(error: BlobError) -> BlobError {
     match error.kind() {

@@ -7,12 +7,13 @@ use futures::{Stream, StreamExt};
 
 use crate::error::{BlobError, BlobErrorKind};
 
-/// The most that is reserved on the word of a header.
+/// Bytes that are reserved at most on the word of a header.
 const MOST_RESERVED: usize = 64 << 20;
-/// The most that is taken of an answer that does not say how long it is.
+/// Bytes that are taken at most of an answer that does not say how long it is.
 const MOST_UNANNOUNCED: u64 = 1 << 30;
 
-/// The bytes of `parts` in `into`, which is empty and whose capacity is reused; `expected` is what was announced.
+/// Reads the bytes of `parts` into `into`, which is empty and whose capacity is reused; `expected` is what was
+/// announced.
 pub(crate) async fn collect(
     parts: impl Stream<Item = Result<Bytes, BlobError>>,
     mut into: Vec<u8>,

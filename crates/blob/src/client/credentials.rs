@@ -1,4 +1,4 @@
-//! Credentials that expire: one request asks for them on behalf of all that need them.
+//! Keeps credentials that expire: one request asks for them on behalf of all that need them.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,27 +11,27 @@ use crate::error::{BlobError, BlobErrorKind};
 #[derive(Debug)]
 pub(crate) struct Held<C> {
     state: Mutex<State<C>>,
-    /// Held by the one who asks for others. No lock on the state: what is asked may be refused itself.
+    /// Held by the request that asks for other credentials. No lock on the state: what is asked may be refused itself.
     turn: tokio::sync::Mutex<()>,
-    /// No service that gives credentials is waited for longer.
+    /// The time for which a service that gives credentials is waited for.
     patience: Duration,
 }
 
 #[derive(Debug)]
 struct State<C> {
     current: Option<C>,
-    /// The storage said of these that they have expired.
+    /// The credentials of which the storage said that they have expired.
     refused: Option<C>,
-    /// When asking failed last, and why: for those who have waited for the same answer.
+    /// The time when asking failed last, and why: for those who have waited for the same answer.
     failed: Option<(Instant, BlobError)>,
 }
 
-/// How good credentials are that are at hand.
+/// The state of the credentials that are at hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(not(feature = "s3"), allow(dead_code, reason = "others do not say when they expire"))]
 pub(crate) enum Freshness {
     Good,
-    /// They still open the storage, but not much longer.
+    /// The credentials still open the storage, but not much longer.
     Due,
     Expired,
 }
@@ -42,7 +42,8 @@ impl<C: Clone> Held<C> {
         Held { state: Mutex::new(state), turn: tokio::sync::Mutex::default(), patience }
     }
 
-    /// The credentials at hand, or others when those are due. `fetch` is given the ones that were refused, if any were.
+    /// Returns the credentials at hand, or others when those are due. `fetch` is given the ones that were refused, if
+    /// any were.
     ///
     /// # Errors
     /// What `fetch` failed with; all who waited for it get the same error.
@@ -93,8 +94,8 @@ impl<C: Clone> Held<C> {
         }
     }
 
-    /// The storage refused a request as expired that was signed so: the next one gets other credentials, unless these
-    /// have been renewed already. Whether they have not.
+    /// Takes note that the storage refused a request as expired that was signed so: the next one gets other
+    /// credentials, unless these have been renewed already. Returns whether they have not.
     pub(crate) fn refuse(&self, was_used: impl Fn(&C) -> bool) -> bool {
         let mut state = self.state();
         let are_these = state.current.as_ref().is_some_and(was_used);
@@ -104,7 +105,7 @@ impl<C: Clone> Held<C> {
         are_these
     }
 
-    /// Whether the last ones were refused, and there are no others yet.
+    /// Whether the last credentials were refused, and there are no others yet.
     #[cfg(feature = "s3")]
     pub(crate) fn are_refused(&self) -> bool {
         let state = self.state();

@@ -1,4 +1,4 @@
-//! One certificate is trusted by its SHA-256, as Kopia's WebDAV settings have it: no authority, no name, no dates.
+//! Trusts a certificate by its SHA-256, as Kopia's WebDAV settings have it: no authority, no name, no dates.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 
 use crate::error::{BlobError, BlobErrorKind};
 
-/// TLS that believes the certificate with this fingerprint and nothing else.
+/// Makes a TLS configuration that believes the certificate with this fingerprint and nothing else.
 ///
 /// # Errors
 /// [`BlobErrorKind::Settings`] when it is not 64 hexadecimal digits (colons between them do not matter).

@@ -23,15 +23,15 @@ use crate::reader::Usage;
 pub(crate) struct Http {
     pool: Arc<Pool>,
     deadlines: Deadlines,
-    /// A file of authorities that could not be read; a certificate that is not trusted is then no wonder.
+    /// The file of authorities that could not be read; a certificate that is not trusted is then no wonder.
     unread_ca: Option<Arc<PathBuf>>,
     requests: Arc<AtomicU64>,
     bytes: Arc<AtomicU64>,
 }
 
 impl Http {
-    /// A client with deadlines for connecting and for silence. A configured authority file that cannot be read is only
-    /// warned of; the TLS error, if there is one, names it.
+    /// Makes a client with deadlines for connecting and for silence. A configured authority file that cannot be read is
+    /// only warned of; the TLS error, if there is one, names it.
     ///
     /// # Errors
     /// [`BlobErrorKind::Settings`] for authorities that are not PEM, and for a fingerprint that is none.
@@ -50,7 +50,7 @@ impl Http {
         Ok(Http { pool: Pool::new(make)?, deadlines, unread_ca, requests, bytes })
     }
 
-    /// A request, to be given to [`Self::send`].
+    /// Makes a request, to be given to [`Self::send`].
     pub(crate) fn request(&self, method: Method, url: impl reqwest::IntoUrl) -> RequestBuilder {
         self.pool.client().request(method, url)
     }
@@ -60,7 +60,7 @@ impl Http {
         self.try_send(request).await.map_err(|e| self.no_answer(e))
     }
 
-    /// The same with the client's own error.
+    /// Sends as [`Self::send`] does; fails with the client's own error.
     pub(crate) async fn try_send(&self, request: RequestBuilder) -> Result<Response, reqwest::Error> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let pool = self.pool.number();
@@ -71,8 +71,9 @@ impl Http {
         answer
     }
 
-    /// The parts of an answer. It ends with an error when it breaks off, when it only drips (silence has a deadline of
-    /// its own, a byte a second has not), and when a page of HTML has come in the place of what was asked for.
+    /// Returns the parts of an answer. It ends with an error when it breaks off, when it only drips (silence has a
+    /// deadline of its own, a byte a second has not), and when a page of HTML has come in the place of what was asked
+    /// for.
     pub(crate) fn body(
         &self,
         answer: Response,
@@ -97,20 +98,20 @@ impl Http {
         })
     }
 
-    /// An answer to a request for a range, unless it says of no range: nobody knows which bytes these are.
+    /// Refuses an answer to a request for a range that says of no range: nobody knows which bytes these are.
     #[cfg(any(feature = "b2", feature = "object", feature = "s3"))]
     pub(crate) async fn with_range(&self, answer: Response) -> Result<Response, BlobError> {
         if answer.status() != StatusCode::OK || answer.headers().contains_key("content-range") {
             return Ok(answer);
         }
         let mut parts = std::pin::pin!(self.body(answer));
-        // Its first part shows when it is somebody else's.
+        // The first part shows when the answer is somebody else's.
         parts.next().await.transpose()?;
         let what = "the storage ignored the range that it was asked for";
         Err(BlobError::new(BlobErrorKind::Unavailable, what).transient())
     }
 
-    /// The whole of a short answer; `None` when it has more than `most` bytes.
+    /// Reads the whole of a short answer; `None` when it has more than `most` bytes.
     pub(crate) async fn text(
         &self,
         answer: Response,
@@ -128,14 +129,14 @@ impl Http {
         Ok(Some(text))
     }
 
-    /// The text of a refusal, if there is one: errors are short, and nobody has to be believed about that.
+    /// Returns the text of a refusal, if there is one: errors are short, and nobody has to be believed about that.
     #[cfg(any(feature = "b2", feature = "object"))]
     pub(crate) async fn refusal(&self, answer: Response) -> String {
         let text = self.text(answer, 64 * 1024).await.ok().flatten().unwrap_or_default();
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    /// A client for the metadata service of the machine: close by or not there at all, and never behind a proxy.
+    /// Makes a client for the metadata service of the machine: close by or not there at all, and never behind a proxy.
     #[cfg(any(feature = "object", feature = "s3"))]
     pub(crate) fn direct(&self) -> Result<Self, BlobError> {
         let deadlines = self.deadlines;
@@ -150,7 +151,7 @@ impl Http {
         Ok(Http { pool: Pool::new(make)?, unread_ca: None, ..self.clone() })
     }
 
-    /// Requests sent and bytes received so far.
+    /// Returns the requests sent and bytes received so far.
     pub(crate) fn usage(&self) -> Usage {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Usage { requests: load(&self.requests), bytes: load(&self.bytes), ..Usage::default() }
@@ -166,11 +167,11 @@ fn start(builder: ClientBuilder) -> Result<Client, BlobError> {
     builder.build().map_err(failed)
 }
 
-/// Why a request got no answer, in the words of its innermost cause.
+/// Makes the error that says why a request got no answer, in the words of its innermost cause.
 fn explained(e: reqwest::Error, unread_ca: Option<&PathBuf>) -> BlobError {
     let e = e.without_url();
     let cause = innermost(&e);
-    // Whoever speaks HTTP where TLS is expected will do so the next time, too.
+    // A server that speaks HTTP where TLS is expected will do so the next time, too.
     let tls = ["certificate", "UnknownIssuer", "corrupt message", "handshake", "received fatal alert"];
     // A server that is being restarted, or has too much to do, hangs up in the middle of it.
     let cut = ["handshake eof", "InternalError"].iter().any(|word| cause.contains(word));
@@ -207,7 +208,7 @@ struct Watch {
 }
 
 impl Watch {
-    /// Fewer bytes in a window are a drip.
+    /// Bytes in a window below which an answer only drips.
     const LEAST: usize = 4096;
 
     fn new(window: Duration) -> Self {
@@ -239,7 +240,7 @@ fn is_somebody_elses(answer: &Response, beginning: &[u8]) -> bool {
         && (is_page || answer.status() != StatusCode::PARTIAL_CONTENT)
 }
 
-/// The words of the cause behind all others.
+/// Returns the words of the cause behind all others.
 pub(crate) fn innermost(e: &dyn std::error::Error) -> String {
     let mut last = e;
     while let Some(source) = last.source() {

@@ -1,4 +1,4 @@
-//! The connections of an HTTP client, and others when they have gone silent.
+//! Holds the connections of an HTTP client, and makes others when they have gone silent.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,10 +7,11 @@ use reqwest::Client;
 
 use crate::error::BlobError;
 
-/// Connections. Where one has gone silent the others that wait for work may be dead, too (whatever stands in between has
-/// forgotten them), and each second try would find the next dead one: so they are all given up together.
+/// The connections of a client. Where one has gone silent the others that wait for work may be dead, too (whatever
+/// stands in between has forgotten them), and each second try would find the next dead one: so they are all given up
+/// together.
 pub(crate) struct Pool {
-    /// With the number of pools before it.
+    /// The client, with the number of pools before it.
     current: Mutex<(usize, Client)>,
     make: Box<dyn Fn() -> Result<Client, BlobError> + Send + Sync>,
 }
@@ -26,7 +27,7 @@ impl Pool {
         self.current().1.clone()
     }
 
-    /// Of the pool that new requests use.
+    /// Returns the number of the pool that new requests use.
     pub(crate) fn number(&self) -> usize {
         self.current().0
     }
@@ -35,7 +36,7 @@ impl Pool {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A connection of the pool of this number has gone silent.
+    /// Takes note that a connection of the pool of this number has gone silent.
     pub(crate) fn is_silent(&self, number: usize) {
         let mut current = self.current();
         if current.0 == number

@@ -1,4 +1,4 @@
-//! What the providers that speak HTTP share.
+//! Holds what the providers that speak HTTP share.
 
 pub(crate) mod answers;
 pub(crate) mod collect;

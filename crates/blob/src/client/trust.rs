@@ -1,4 +1,4 @@
-//! Which servers are believed to be who they say.
+//! Decides which servers are believed to be who they say.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -16,16 +16,16 @@ pub(crate) struct Trust<'a> {
     pub(crate) ca_file: Option<&'a Path>,
     /// Further authorities, PEM.
     pub(crate) ca_pem: &'a [u8],
-    /// Believe any certificate.
+    /// Whether any certificate is believed.
     pub(crate) anyone: bool,
-    /// Believe the one certificate that has this SHA-256, and no other; hexadecimal, empty: not so.
+    /// The SHA-256 of the one certificate that is believed, and no other; hexadecimal, empty: not so.
     pub(crate) fingerprint: &'a str,
 }
 
-/// What makes a client believe whom it should.
+/// The setting up of a client, so that it believes the right servers.
 pub(super) type Believing = Box<dyn Fn(ClientBuilder) -> ClientBuilder + Send + Sync>;
 
-/// What a client has to be told, and the file of authorities that could not be read, if there is one.
+/// Returns what a client has to be told, and the file of authorities that could not be read, if there is one.
 ///
 /// # Errors
 /// [`BlobErrorKind::Settings`] for authorities that are not PEM, and for a fingerprint that is none.

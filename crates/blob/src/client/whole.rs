@@ -1,4 +1,4 @@
-//! Whether an answer is what was asked for, and all of it (pure).
+//! Finds out whether an answer is what was asked for, and all of it (pure).
 //!
 //! A listing that was cut short and a page that a proxy answers in the storage's place both come with status 200; taken
 //! for listings they hide blobs, and nobody would know.
@@ -28,7 +28,7 @@ pub(crate) fn list_page(text: &[u8]) -> Result<(), BlobError> {
     Ok(())
 }
 
-/// The error of an answer that is an HTML page.
+/// Makes the error of an answer that is an HTML page.
 pub(crate) fn html_instead(of: &str) -> BlobError {
     let what = format!(
         "an HTML page came instead of {of}: a proxy or login page answers in the storage's place; check the endpoint \
@@ -44,7 +44,7 @@ pub(crate) fn is_html(text: &[u8]) -> bool {
     begins(b"<!doctype html") || begins(b"<html")
 }
 
-/// What a page of a listing says of itself.
+/// The facts that a page of a listing tells of itself.
 #[cfg(any(feature = "object", feature = "s3"))]
 #[derive(Debug, Default)]
 struct Page {

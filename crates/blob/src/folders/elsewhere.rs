@@ -1,5 +1,5 @@
-//! A repository in the layout of another kind of storage: a bucket that was copied to a disk (names as they are, no
-//! folders), a tree that was copied to a bucket, both at once, folders of other lengths.
+//! Finds a repository in the layout of another kind of storage: a bucket that was copied to a disk (names as they are,
+//! no folders), a tree that was copied to a bucket, both at once, folders of other lengths.
 //!
 //! Nobody looks for that unless something shows it: the format blob is not where it should be, or a listing meets names
 //! of the other kind. From then on a listing is the union of all layouts, and a read tries those that have been seen, the
@@ -49,7 +49,7 @@ impl Elsewhere {
         }
     }
 
-    /// Other paths of a blob that is not at `tried`, the likeliest first.
+    /// Returns other paths of a blob that is not at `tried`, the likeliest first.
     pub(crate) fn paths(&self, id: &BlobId, tried: &str) -> Vec<(Shape, String)> {
         let mut paths: Vec<(Shape, String)> = Vec::new();
         if !self.is_on() {
@@ -64,7 +64,7 @@ impl Elsewhere {
         paths
     }
 
-    /// A blob was found so: the next one is looked for there first.
+    /// Takes note that a blob was found so: the next one is looked for there first.
     pub(crate) fn was_useful(&self, shape: &Shape) {
         let mut known = self.known();
         if let Some(at) = known.iter().position(|one| one == shape) {
@@ -77,7 +77,7 @@ impl Elsewhere {
         self.walks.fetch_add(1, Ordering::Relaxed) < MOST_WALKS
     }
 
-    /// What `ask` gets for the first path at which there is something; `walk` looks for a blob in all folders.
+    /// Returns what `ask` gets for the first path at which there is something; `walk` looks for a blob in all folders.
     #[cfg(any(feature = "http", feature = "sftp"))]
     pub(crate) async fn find<T, F, W>(
         &self,

@@ -1,4 +1,4 @@
-//! Kopia's tree of folders on storages where a look into a folder is a message: many looks at once.
+//! Looks into Kopia's tree of folders on storages where a look into a folder is a message: many looks at once.
 
 use std::future::Future;
 
@@ -20,28 +20,28 @@ use crate::reader::BlobInfo;
 
 /// A storage that can look into folders.
 pub(crate) trait FarFolders: Sync {
-    /// The members of a folder, or those that begin as `folder` says; one below the root that is gone has none.
+    /// Returns the members of a folder, or those that begin as `folder` says; one below the root that is gone has none.
     ///
     /// # Errors
     /// [`BlobErrorKind::NoPlace`](crate::error::BlobErrorKind::NoPlace) when the root is not there.
     fn members(&self, folder: &Folder) -> impl Future<Output = Result<Vec<Member>, BlobError>> + Send;
 
-    /// Folders that are looked into at once.
+    /// Returns how many folders are looked into at once.
     fn looks(&self) -> usize;
 
-    /// The root, for messages.
+    /// Returns the root, for messages.
     fn place(&self) -> String;
 }
 
 /// A storage of names without folders, which can be listed up to the next slash.
 #[cfg(any(feature = "b2", feature = "object", feature = "s3"))]
 pub(crate) trait Bucket: Sync {
-    /// The objects and folders whose names begin so, up to the next slash; whole names, less the prefix of the
+    /// Returns the objects and folders whose names begin so, up to the next slash; whole names, less the prefix of the
     /// repository. May stop when there are `limit` blobs.
     fn level(&self, begin: &str, limit: usize)
     -> impl Future<Output = Result<Vec<Member>, BlobError>> + Send;
 
-    /// The bucket, for messages.
+    /// Returns the bucket, for messages.
     fn place(&self) -> String;
 }
 
@@ -65,10 +65,10 @@ impl<B: Bucket> FarFolders for B {
     }
 }
 
-/// Such a storage that Kopia itself uses so.
+/// A storage with Kopia's tree of folders, as Kopia itself uses it.
 #[cfg(any(feature = "sftp", feature = "webdav"))]
 pub(crate) trait Sharded: FarFolders {
-    /// The text of `.shards`.
+    /// Reads the text of `.shards`.
     fn shards(&self) -> impl Future<Output = Result<Vec<u8>, BlobError>> + Send;
 }
 
@@ -83,26 +83,27 @@ pub(crate) struct Member {
 
 #[cfg(any(feature = "b2", feature = "object", feature = "s3"))]
 impl Member {
-    /// A folder of a bucket.
+    /// Makes a folder of a bucket.
     pub(crate) fn folder(name: &str) -> Self {
         Member { name: name.to_owned(), is_folder: true, len: 0, modified_ns: 0 }
     }
 
-    /// The blob that an object below `path` is, when it begins with `prefix`.
+    /// Returns the blob that an object below `path` is, when it begins with `prefix`.
     pub(crate) fn blob(self, path: &str, prefix: &str) -> Option<BlobInfo> {
         let name = self.name.strip_prefix(path).filter(|name| !self.is_folder && is_blob(name))?;
         let id = BlobId::parse(name).ok().filter(|id| id.as_str().starts_with(prefix))?;
         Some(BlobInfo { id, len: self.len, modified: Time::from_unix_nanos(self.modified_ns) })
     }
 
-    /// The same with the name that it has in the folder at `path`.
+    /// Returns the member with the name that it has in the folder at `path`.
     pub(crate) fn within(mut self, path: &str) -> Option<Self> {
         self.name = self.name.strip_prefix(path)?.trim_end_matches('/').to_owned();
         Some(self)
     }
 }
 
-/// The layout of such a storage. It is read when a blob is first asked for: a request like any other, with second tries.
+/// The layout of such a storage, read when a blob is first asked for: a request like any other, with second tries. It
+/// is read when a blob is first asked for: a request like any other, with second tries.
 #[cfg(any(feature = "sftp", feature = "webdav"))]
 #[derive(Debug, Default)]
 pub(crate) struct FarLayout {
@@ -113,13 +114,14 @@ pub(crate) struct FarLayout {
 
 #[cfg(any(feature = "sftp", feature = "webdav"))]
 impl FarLayout {
-    /// `dir_shards` is what Kopia's configuration names for repositories without `.shards`.
+    /// Makes a layout that was not read yet; `dir_shards` is what Kopia's configuration names for repositories without
+    /// `.shards`.
     pub(crate) fn new(dir_shards: Option<Vec<usize>>) -> Self {
         FarLayout { dir_shards, ..FarLayout::default() }
     }
 
-    /// What `ask` gets for the path of a blob below the root; where nothing is there, for the path in the layout that can
-    /// be seen.
+    /// Returns what `ask` gets for the path of a blob below the root; where nothing is there, for the path in the
+    /// layout that can be seen.
     pub(crate) async fn find<T, F: Future<Output = Result<T, BlobError>>>(
         &self,
         folders: &impl Sharded,
@@ -142,7 +144,7 @@ impl FarLayout {
         found.map_err(|e| e.of(id))
     }
 
-    /// All blobs that begin so.
+    /// Lists all blobs whose names begin with `prefix`.
     pub(crate) async fn list(
         &self,
         folders: &impl Sharded,
@@ -151,12 +153,12 @@ impl FarLayout {
         self.elsewhere.walked(folders, Walk::all(&[prefix])).await
     }
 
-    /// Whether there is one.
+    /// Whether there is a blob whose name begins with `prefix`.
     pub(crate) async fn any(&self, folders: &impl Sharded, prefix: &str) -> Result<bool, BlobError> {
         Ok(!self.elsewhere.walked(folders, Walk::any(&[prefix])).await?.is_empty())
     }
 
-    /// [`BlobReader::look_elsewhere`](crate::reader::BlobReader::look_elsewhere).
+    /// Does what [`BlobReader::look_elsewhere`](crate::reader::BlobReader::look_elsewhere) says.
     pub(crate) async fn look_elsewhere(&self, folders: &impl Sharded) -> Result<bool, BlobError> {
         self.elsewhere.look(folders).await
     }
@@ -179,7 +181,7 @@ impl FarLayout {
         Ok(layout.await?.path(id))
     }
 
-    /// Another path for a blob that is not at `path`: where the layout that can be seen has it.
+    /// Returns another path for a blob that is not at `path`: where the layout that can be seen has it.
     async fn as_seen(
         &self,
         folders: &impl Sharded,
@@ -199,7 +201,7 @@ impl FarLayout {
 pub(crate) struct FarElsewhere(Elsewhere);
 
 impl FarElsewhere {
-    /// Whether the repository was found in one.
+    /// Whether the repository was found in another layout.
     pub(crate) fn is_on(&self) -> bool {
         self.0.is_on()
     }
@@ -214,7 +216,7 @@ impl FarElsewhere {
         Ok(walk.has_found())
     }
 
-    /// What `ask` gets for the path at which a blob is that is `missing` at `tried`.
+    /// Returns what `ask` gets for the path at which a blob is that is `missing` at `tried`.
     pub(crate) async fn find<T, F: Future<Output = Result<T, BlobError>>>(
         &self,
         folders: &impl FarFolders,
@@ -232,7 +234,7 @@ impl FarElsewhere {
         self.0.find(id, tried, missing, ask, walk).await
     }
 
-    /// What a walk finds: in every layout, when the repository is in another one.
+    /// Returns what a walk finds: in every layout, when the repository is in another one.
     pub(crate) async fn walked(
         &self,
         folders: &impl FarFolders,
@@ -250,7 +252,7 @@ impl FarElsewhere {
         Ok(walk.found())
     }
 
-    /// What was `got` at the usual name of a blob; where nothing is there, what `ask` gets in other layouts.
+    /// Returns what was `got` at the usual name of a blob; where nothing is there, what `ask` gets in other layouts.
     #[cfg(any(feature = "b2", feature = "object", feature = "s3"))]
     pub(crate) async fn or_find<T, F: Future<Output = Result<T, BlobError>>>(
         &self,
@@ -265,7 +267,7 @@ impl FarElsewhere {
         }
     }
 
-    /// All blobs of a bucket that begin so; may stop when `limit` are found.
+    /// Lists all blobs of a bucket whose names begin so; may stop when `limit` are found.
     #[cfg(any(feature = "b2", feature = "object", feature = "s3"))]
     pub(crate) async fn names(
         &self,
@@ -281,8 +283,8 @@ impl FarElsewhere {
         self.blobs(bucket, bucket.level(prefix, limit).await?, prefix).await
     }
 
-    /// What a listing of a bucket means: the blobs that begin with `prefix` among its `members`, or, when folders among
-    /// them may hold some as well, what a walk finds.
+    /// Returns the blobs that a listing of a bucket means: those that begin with `prefix` among its `members`, or, when
+    /// folders among them may hold some as well, what a walk finds.
     #[cfg(any(feature = "b2", feature = "object", feature = "s3"))]
     async fn blobs(
         &self,
@@ -303,7 +305,7 @@ impl FarElsewhere {
     }
 }
 
-/// Walks to the end.
+/// Walks to the end; returns the walk.
 async fn walked<'a>(folders: &impl FarFolders, mut walk: Walk<'a>) -> Result<Walk<'a>, BlobError> {
     let mut looks = FuturesUnordered::new();
     loop {

@@ -1,4 +1,4 @@
-//! Where blobs lie: Kopia's tree of folders and the layouts of other kinds of storage (§1.3).
+//! Finds where blobs lie: in Kopia's tree of folders and the layouts of other kinds of storage (§1.3).
 //!
 //! Nothing here asks a storage: providers bring the members of folders and are told where to look next.
 

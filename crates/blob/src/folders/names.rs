@@ -1,4 +1,5 @@
-//! Which names are a blob's (§1.1). Other programs leave files of their own in the folders and buckets of a repository.
+//! Tells which names are a blob's (§1.1). Other programs leave files of their own in the folders and buckets of a
+//! repository.
 
 use rekopia_format::BlobId;
 use rekopia_format::Time;
@@ -27,13 +28,13 @@ pub(crate) fn is_blob(name: &str) -> bool {
     }
 }
 
-/// Whether nothing but a blob is called so: there is a whole hash in the name. What has such a name is a blob that cannot
-/// be read when it is no file, and never nothing.
+/// Whether nothing but a blob is called so: there is a whole hash in the name. What has such a name is a blob that
+/// cannot be read when it is no file, and never nothing.
 pub(crate) fn is_surely_blob(id: &BlobId) -> bool {
     is_blob(id.as_str()) && has_iv(id)
 }
 
-/// How such a blob is listed.
+/// Returns how a blob is listed that is no file.
 pub(crate) fn not_a_file(id: BlobId) -> BlobInfo {
     BlobInfo { id, len: 0, modified: Time::default() }
 }
@@ -54,10 +55,10 @@ pub(crate) fn may_begin(name: &str) -> bool {
     }
 }
 
-/// Fewer hexadecimal digits are no hash.
+/// The least number of hexadecimal digits that is a hash.
 const LEAST_HASH: usize = 1;
 
-/// `kopia.repository`, `kopia.blobcfg`, `kopia.repository.backup.owner`, less the `k`.
+/// Whether this is the rest, after the `k`, of `kopia.repository`, `kopia.blobcfg` or `kopia.repository.backup.owner`.
 fn is_kopias_own(rest: &str) -> bool {
     let fine = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'@' | b':');
     rest.strip_prefix("opia.").is_some_and(|which| {

@@ -1,8 +1,8 @@
-//! One layout of blobs below a root, as it was seen (§1.3).
+//! Describes a layout of blobs below a root, as it was seen (§1.3).
 
 use rekopia_format::BlobId;
 
-/// One way in which blobs have been seen to lie.
+/// A way in which blobs have been seen to lie.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Shape {
     /// Lengths of the folders' names.
@@ -12,7 +12,7 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
-    /// The path below the root; `None` where such a name has no place in this layout.
+    /// Returns the path below the root; `None` where such a name has no place in this layout.
     pub(crate) fn path(&self, id: &BlobId) -> Option<String> {
         let (mut path, mut rest) = (String::new(), id.as_str());
         for len in &self.lens {

@@ -1,4 +1,4 @@
-//! Kopia's tree of folders (§1.3), for all storages that have folders: where a blob is, what a listing means.
+//! Knows Kopia's tree of folders (§1.3), for all storages that have folders: where a blob is, what a listing means.
 //!
 //! The walk itself does no I/O: providers bring the members of folders and are told which ones to look into.
 
@@ -13,19 +13,19 @@ use super::shape::Shape;
 use crate::error::{BlobError, BlobErrorKind};
 use crate::reader::BlobInfo;
 
-/// Where blobs are.
+/// The layout of a repository: where its blobs are.
 #[derive(Debug)]
 pub(crate) struct Layout {
     sharding: Sharding,
-    /// Nothing in the storage says so: a lost `.shards` can be made up for by looking.
+    /// Whether nothing in the storage says so: a lost `.shards` can be made up for by looking.
     guessed: bool,
     /// The layout as seen in the storage, looked up once when a blob is not where `sharding` says.
     seen: OnceLock<Option<Sharding>>,
 }
 
 impl Layout {
-    /// From the text of `.shards`, if there is one; else `dir_shards`, which Kopia's configuration names for
-    /// repositories without it.
+    /// Reads the layout from the text of `.shards`, if there is one; else takes `dir_shards`, which Kopia's
+    /// configuration names for repositories without it.
     pub(crate) fn parse(shards: Option<&[u8]>, dir_shards: Option<&[usize]>) -> Result<Self, Error> {
         let (sharding, guessed) = match (shards, dir_shards) {
             (Some(text), _) => (Sharding::parse(text)?, false),
@@ -35,7 +35,7 @@ impl Layout {
         Ok(Layout { sharding, guessed, seen: OnceLock::new() })
     }
 
-    /// When `.shards` cannot be understood: the layout that can be seen is as good.
+    /// Returns the layout that can be seen, where `.shards` cannot be understood.
     pub(crate) fn instead(broken: Error, seen: Option<Sharding>, place: &str) -> Result<Self, BlobError> {
         let Some(sharding) = seen else {
             let what = format!("{place}/.shards cannot be understood");
@@ -45,22 +45,22 @@ impl Layout {
         Ok(Layout { sharding, guessed: true, seen: OnceLock::new() })
     }
 
-    /// Path of a blob below the root.
+    /// Returns the path of a blob below the root.
     pub(crate) fn path(&self, id: &BlobId) -> String {
         self.seen.get().and_then(Option::as_ref).unwrap_or(&self.sharding).path(id)
     }
 
-    /// Whether it is worth a look when a blob is not where it should be.
+    /// Whether a look is worth it when a blob is not where it should be.
     pub(crate) fn is_unseen(&self) -> bool {
         self.guessed && self.seen.get().is_none()
     }
 
-    /// What a look at the folders has shown. Whoever comes second may have looked as well, and seen the same.
+    /// Takes note of what a look at the folders has shown. Somebody else may have looked as well, and seen the same.
     pub(crate) fn saw(&self, seen: Option<Sharding>) {
         let _ = self.seen.set(seen);
     }
 
-    /// Another path for a blob that is not at `path`: where the layout that was seen has it.
+    /// Returns another path for a blob that is not at `path`: where the layout that was seen has it.
     pub(crate) fn elsewhere(&self, id: &BlobId, path: &str) -> Option<String> {
         Some(self.path(id)).filter(|other| self.guessed && other != path)
     }
@@ -69,9 +69,9 @@ impl Layout {
 /// A folder to look into.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Folder {
-    /// Path below the root; empty, or ends with `/`.
+    /// The path below the root; empty, or ends with `/`.
     pub(crate) path: String,
-    /// What all names that are looked for begin with here: other members need not be listed.
+    /// The beginning of all names that are looked for here: other members need not be listed.
     #[allow(dead_code, reason = "only buckets can be asked for less than a whole folder")]
     pub(crate) starts: String,
     /// The start of the names of blobs below it.
@@ -79,18 +79,18 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
-    /// Whether it is the root, which has to be there.
+    /// Whether the folder is the root, which has to be there.
     pub(crate) fn is_root(&self) -> bool {
         self.path.is_empty()
     }
 }
 
-/// How far a walk goes.
+/// The point at which a walk ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Until {
     End,
     FirstBlob,
-    /// The first blob whose name is long enough to be cut into folders.
+    /// The walk ends at the first blob whose name is long enough to be cut into folders.
     FirstLong,
 }
 
@@ -102,11 +102,11 @@ pub(crate) struct Walk<'a> {
     folders: Vec<Folder>,
     found: Vec<BlobInfo>,
     seen: Option<Sharding>,
-    /// Names count without `.f`, too.
+    /// Whether names count without `.f`, too.
     anywhere: bool,
-    /// Some name was a blob's but for its `.f`.
+    /// Whether some name was a blob's but for its `.f`.
     strays: bool,
-    /// How what was found lies, of a walk anywhere.
+    /// The layouts in which a walk anywhere found something.
     shapes: Vec<Shape>,
     /// Names found so far, of a walk anywhere: a blob may lie in two layouts.
     names: HashSet<BlobId>,
@@ -114,15 +114,15 @@ pub(crate) struct Walk<'a> {
 
 /// Layouts that one walk takes note of.
 const MAX_SHAPES: usize = 8;
-/// No blob has a longer name.
+/// The longest name that a blob has.
 const MAX_NAME: usize = 512;
-/// Packs and indexes have long names, and every repository has some.
+/// Families of blobs with long names: packs and indexes, and every repository has some.
 const LONG_BLOBS: &[&str] = &["p", "q", "n", "x"];
-/// Names up to this length are not cut, whatever the layout.
+/// The length up to which names are not cut, whatever the layout.
 const MAX_UNCUT: usize = 20;
 
 impl<'a> Walk<'a> {
-    /// All blobs whose names start with one of `prefixes`.
+    /// Makes a walk to all blobs whose names start with one of `prefixes`.
     pub(crate) fn all(prefixes: &'a [&'a str]) -> Self {
         let mut walk = Walk {
             prefixes,
@@ -139,39 +139,39 @@ impl<'a> Walk<'a> {
         walk
     }
 
-    /// One for the same, from the beginning.
+    /// Makes a walk for the same blobs, from the beginning.
     pub(crate) fn again(&self) -> Self {
         Walk { until: self.until, ..Walk::all(self.prefixes) }
     }
 
-    /// The same in every layout that a storage may have, each blob once.
+    /// Makes this a walk in every layout that a storage may have, which finds each blob once.
     #[must_use]
     pub(crate) fn anywhere(mut self) -> Self {
         self.anywhere = true;
         self
     }
 
-    /// The format blob, in whatever layout.
+    /// Makes a walk to the format blob, in whatever layout.
     pub(crate) fn format_blob() -> Walk<'static> {
         Walk { until: Until::FirstBlob, ..Walk::all(&[FORMAT_BLOB]).anywhere() }
     }
 
-    /// One of them.
+    /// Makes a walk to any one of the blobs whose names start with one of `prefixes`.
     pub(crate) fn any(prefixes: &'a [&'a str]) -> Self {
         Walk { until: Until::FirstBlob, ..Walk::all(prefixes) }
     }
 
-    /// The layout that the folders of packs and indexes show.
+    /// Makes a walk that finds the layout which the folders of packs and indexes show.
     pub(crate) fn layout() -> Walk<'static> {
         Walk { until: Until::FirstLong, ..Walk::all(LONG_BLOBS) }
     }
 
-    /// The folder to look into next; `None` when there is none for now.
+    /// Returns the folder to look into next; `None` when there is none for now.
     pub(crate) fn next(&mut self) -> Option<Folder> {
         if self.is_over() { None } else { self.folders.pop() }
     }
 
-    /// A folder whose name only a blob can have: the blob is there, and cannot be read.
+    /// Returns the blob whose name a folder has that only a blob can have: the blob is there, and cannot be read.
     fn misplaced(&mut self, whole: &str) -> Option<BlobId> {
         let id = whole.strip_suffix(".f").or(self.anywhere.then_some(whole));
         let id = id.filter(|id| self.prefixes.iter().any(|p| id.starts_with(p)))?;
@@ -227,7 +227,8 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// The first letter of what is looked for below a folder whose names so far make up `name`, where there is only one.
+    /// Returns the first letter of what is looked for below a folder whose names so far make up `name`, where there is
+    /// only one.
     fn starts(&self, name: &str) -> String {
         let mut letters = self.prefixes.iter().map(|prefix| {
             let rest = if name.len() < prefix.len() { &prefix[name.len()..] } else { "" };
@@ -244,12 +245,12 @@ impl<'a> Walk<'a> {
         self.strays && !self.anywhere
     }
 
-    /// Names of this length are cut into folders.
+    /// Whether a name of this length is cut into folders.
     pub(crate) fn is_long(id: &BlobId) -> bool {
         id.as_str().len() > MAX_UNCUT
     }
 
-    /// The layouts that a walk anywhere has met.
+    /// Returns the layouts that a walk anywhere has met.
     pub(crate) fn shapes(&self) -> &[Shape] {
         &self.shapes
     }
@@ -259,17 +260,17 @@ impl<'a> Walk<'a> {
         !self.found.is_empty()
     }
 
-    /// The blobs.
+    /// Returns the blobs that were found.
     pub(crate) fn found(self) -> Vec<BlobInfo> {
         self.found
     }
 
-    /// The layout.
+    /// Returns the layout that was seen.
     pub(crate) fn seen(self) -> Option<Sharding> {
         self.seen
     }
 
-    /// Whether what it was for is found.
+    /// Whether the walk has found what it was for.
     pub(crate) fn is_over(&self) -> bool {
         match self.until {
             Until::End => false,

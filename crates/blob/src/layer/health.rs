@@ -1,4 +1,4 @@
-//! Whether the storage answers at all.
+//! Finds out whether the storage answers at all.
 //!
 //! One request that is given up may be about one bad object. But when nobody was answered while it was being tried, and
 //! the next request fails too, the storage is gone: whoever comes then is told so at once, instead of waiting in vain for
@@ -11,13 +11,13 @@ use tokio::time::Instant;
 
 use crate::error::{BlobError, BlobErrorKind};
 
-/// What is known from the requests so far.
+/// The facts that are known from the requests so far.
 #[derive(Debug)]
 pub(super) struct Health {
     state: Mutex<State>,
-    /// Held by the request that tries whether it is back.
+    /// Held by the request that tries whether the storage is back.
     probe: tokio::sync::Mutex<()>,
-    /// How long nobody tries.
+    /// The time for which nobody tries.
     pause: Duration,
 }
 
@@ -29,18 +29,18 @@ struct State {
 
 #[derive(Debug)]
 struct Gone {
-    /// A second request failed, too.
+    /// Whether a second request failed, too.
     proven: bool,
     since: Instant,
     what: String,
 }
 
-/// What a new request may do.
+/// The leave that a new request gets.
 #[derive(Debug)]
 pub(super) enum Admission<'a> {
-    /// As many tries as it needs.
+    /// The request may make as many tries as it needs.
     Normal,
-    /// One try, for which others wait.
+    /// The request may make one try, for which others wait.
     Probe { _turn: tokio::sync::MutexGuard<'a, ()> },
 }
 
@@ -66,13 +66,13 @@ impl Health {
         }
     }
 
-    /// The storage answered, be it with a refusal.
+    /// Takes note that the storage answered, be it with a refusal.
     pub(super) fn answered(&self) {
         let mut state = self.state();
         (state.answered, state.gone) = (Instant::now(), None);
     }
 
-    /// A request was given up; it was sent first at `started`.
+    /// Takes note of a request that was given up; it was sent first at `started`.
     pub(super) fn given_up(&self, started: Instant, probing: bool, error: &BlobError) {
         let mut state = self.state();
         if state.answered < started {

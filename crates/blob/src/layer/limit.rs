@@ -1,4 +1,4 @@
-//! At most so many requests in flight, at most so many bytes per second.
+//! Limits the requests in flight, and the bytes and requests per second.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -118,7 +118,8 @@ impl BlobReader for Limit {
         self.inner.folder()
     }
 
-    /// Whoever has more in flight than is let through measures how long it waits here, not how fast the storage is.
+    /// Returns the storage's own hints, with no more in flight than is let through: a caller with more would measure
+    /// how long it waits here, not how fast the storage is.
     fn profile(&self) -> StorageProfile {
         let inner = self.inner.profile();
         let in_flight = if inner.local { inner.in_flight.min(self.in_flight) } else { self.in_flight };

@@ -1,5 +1,5 @@
-//! What stands between a provider and the engine: second tries, a limit of requests in flight, counters, a
-//! cache of metadata.
+//! Stands between a provider and the engine: second tries, a limit of requests in flight, counters, a cache of
+//! metadata.
 
 mod cache;
 mod health;

@@ -1,4 +1,4 @@
-//! Second tries, spread in time; counts what was sent.
+//! Tries again, spread in time; counts what was sent.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -16,7 +16,7 @@ use crate::deadlines::Deadlines;
 use crate::error::BlobError;
 use crate::reader::{BlobInfo, BlobReader, BoxFuture, StorageProfile, Usage};
 
-/// Repeats what may succeed a moment later.
+/// A storage whose requests are repeated when they may succeed a moment later.
 pub(super) struct Retry {
     inner: Arc<dyn BlobReader>,
     deadlines: Deadlines,
@@ -27,10 +27,10 @@ pub(super) struct Retry {
     latencies: Mutex<Latencies>,
 }
 
-/// Answers up to this size tell the latency rather than the bandwidth.
+/// Bytes up to which an answer tells the latency rather than the bandwidth.
 const SMALL: usize = 64 * 1024;
 
-/// Nothing is given up after fewer, unless the storage asks us to wait.
+/// Tries before anything is given up, unless the storage asks us to wait.
 const LEAST_TRIES: u32 = 4;
 
 impl Retry {
@@ -78,7 +78,8 @@ impl Retry {
             let own_wait = pause(&self.deadlines, tries, error.wait().is_some());
             let wait = error.wait().unwrap_or_default() + own_wait;
             failing += began.elapsed().min(self.deadlines.connect() + self.deadlines.silence()) + own_wait;
-            // Whoever says when to come back is there: that time is not held against it, up to a bound of its own.
+            // A server that says when to come back is there: that time is not held against it, up to a bound of its
+            // own.
             asked += error.wait().unwrap_or_default();
             // Three silent connections one after the other may be a gateway's; then a new one is worth a try.
             let out_of_patience = failing > self.deadlines.patience && tries >= LEAST_TRIES
@@ -109,7 +110,7 @@ impl Retry {
     }
 }
 
-/// Full jitter: anywhere between nothing and a bound that doubles.
+/// Returns the wait before the next try, with full jitter: anywhere between nothing and a bound that doubles.
 fn pause(deadlines: &Deadlines, tries: u32, busy: bool) -> Duration {
     let first = if busy { deadlines.first_busy_wait() } else { deadlines.first_wait() };
     let bound = (first * 2_u32.saturating_pow((tries - 1).min(8))).min(deadlines.longest_wait());
@@ -117,12 +118,13 @@ fn pause(deadlines: &Deadlines, tries: u32, busy: bool) -> Duration {
     bound.mul_f64(random as f64 / u64::MAX as f64)
 }
 
-/// The last few, oldest first, in microseconds.
+/// The last few latencies, oldest first, in microseconds.
 #[derive(Debug, Default)]
 struct Latencies(VecDeque<u64>);
 
 impl Latencies {
-    /// Enough to forget a slow start soon, too many for one slow answer to matter.
+    /// The number of latencies that are kept: few enough to forget a slow start soon, too many for one slow answer to
+    /// matter.
     const KEPT: usize = 33;
 
     fn add(&mut self, took: Duration) {
@@ -173,7 +175,7 @@ impl BlobReader for Retry {
         self.inner.distrust(id);
     }
 
-    /// A provider that counts knows better: one listing may be many requests.
+    /// Returns what the provider counts where it does: one listing may be many requests.
     fn usage(&self) -> Usage {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let inner = self.inner.usage();
@@ -216,7 +218,7 @@ mod tests {
         assert!((1..40).all(|tries| pause(&deadlines, tries, false) <= deadlines.longest_wait()));
     }
 
-    /// Answers only when it is told to; counts.
+    /// A storage that answers only when it is told to; counts.
     struct Moody {
         up: std::sync::atomic::AtomicBool,
         asked: AtomicU64,
@@ -298,7 +300,7 @@ mod tests {
         moody.up.store(true, Ordering::Relaxed);
         pass().await;
         assert_eq!(read(&good).await, (true, 1));
-        // One bad blob says nothing of the others.
+        // A single bad blob says nothing of the others.
         assert!(!read(&bad).await.0);
         assert_eq!(read(&good).await, (true, 1));
         assert!(read(&bad).await.1 > 2);

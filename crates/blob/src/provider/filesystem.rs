@@ -1,4 +1,4 @@
-//! A repository in a directory of a local (or mounted) file system, in Kopia's sharded layout (§1.3, §1.4).
+//! Reads a repository in a directory of a local (or mounted) file system, in Kopia's sharded layout (§1.3, §1.4).
 //!
 //! Nothing is ever created here, not even a missing `.shards`: the directory may be read-only.
 
@@ -195,7 +195,7 @@ impl Inner {
         Err(missing)
     }
 
-    /// What a walk finds: in every layout, when the repository is in another one than it should be.
+    /// Returns what a walk finds: in every layout, when the repository is in another one than it should be.
     fn walked(&self, walk: Walk<'_>) -> Result<Vec<BlobInfo>, BlobError> {
         let again = walk.again();
         if !self.elsewhere.is_on() {
@@ -248,14 +248,14 @@ impl Inner {
 /// Bytes that may be read beyond a range because there is room for them.
 const SPARE: usize = 16 << 10;
 
-/// Adds up to `most` bytes; 0 at the end of the file.
+/// Adds up to `most` bytes; returns 0 at the end of the file.
 fn read_some(mut file: &File, at: u64, most: usize, into: &mut Vec<u8>) -> rustix::io::Result<usize> {
     let failed = |e: io::Error| Errno::from_io_error(&e).unwrap_or(Errno::IO);
     file.seek(SeekFrom::Start(at)).map_err(failed)?;
     file.take(most as u64).read_to_end(into).map_err(failed)
 }
 
-/// Opens a regular file, and never waits for whoever is at the other end of something else.
+/// Opens a regular file, and never waits for the other end of anything else.
 fn open_file(path: &Path) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let no_file = || io::Error::new(ErrorKind::InvalidInput, "what is there is no regular file");
@@ -268,8 +268,8 @@ fn open_file(path: &Path) -> io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(no_file()) }
 }
 
-/// Why there is no folder: a last one that is missing may be made by whoever writes first; what is more than that is a
-/// mount that is not there, or a mistyped path.
+/// Makes the error that says why there is no folder: a last one that is missing may be made by the first writer; what
+/// is more than that is a mount that is not there, or a mistyped path.
 fn no_folder(root: &Path) -> BlobError {
     // A slash at the end would have links followed.
     let bare: PathBuf = root.components().collect();
@@ -285,7 +285,7 @@ fn no_folder(root: &Path) -> BlobError {
     }
 }
 
-/// Walks to the end.
+/// Walks to the end; returns the walk.
 fn walked<'a>(root: &Path, mut walk: Walk<'a>) -> Result<Walk<'a>, BlobError> {
     while let Some(folder) = walk.next() {
         let path = root.join(&folder.path);
@@ -316,7 +316,7 @@ fn walked<'a>(root: &Path, mut walk: Walk<'a>) -> Result<Walk<'a>, BlobError> {
     Ok(walk)
 }
 
-/// The layout that the folders show; `None` when there is nothing to see.
+/// Returns the layout that the folders show; `None` when there is nothing to see.
 fn seen(root: &Path) -> Result<Option<Sharding>, BlobError> {
     Ok(walked(root, Walk::layout())?.seen())
 }
@@ -333,7 +333,7 @@ fn info(id: BlobId, meta: &std::fs::Metadata) -> BlobInfo {
     BlobInfo { id, len: meta.len(), modified: Time::from_unix_nanos(modified_ns) }
 }
 
-/// A listing that ends with an error is not a short one, whatever the error says.
+/// Makes the error of a listing that was cut short: it is not a short listing, whatever the error says.
 fn cut_short(e: io::Error, what: String) -> BlobError {
     match e.kind() {
         ErrorKind::NotFound => BlobError::new(BlobErrorKind::Unavailable, what).because(e),

@@ -1,4 +1,4 @@
-//! One file or folder for each kind of storage.
+//! Holds the providers: a file or folder for each kind of storage.
 
 #[cfg(feature = "b2")]
 pub mod b2;

@@ -1,4 +1,4 @@
-//! The variables in which the ecosystem's tools expect credentials.
+//! Reads the variables in which the ecosystem's tools expect credentials.
 //!
 //! The library does not look at the environment itself: programs pass a function that does. The AWS chain
 //! (profiles, web identity, container and instance roles) is the exception: it is AWS's own code. So are the file that
@@ -17,7 +17,7 @@ use crate::error::BlobError;
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 impl Settings {
-    /// The same, with what is not set taken from the variables that the ecosystem's tools use.
+    /// Fills what is not set from the variables that the ecosystem's tools use.
     ///
     /// # Errors
     /// [`Settings`](crate::error::BlobErrorKind::Settings) for a variable that holds a control character.
@@ -27,7 +27,7 @@ impl Settings {
     }
 }
 
-/// The variables, and the first of them that cannot be what it should.
+/// The variables, and the first of them that has an impossible value.
 struct Variables<'a> {
     environment: Environment<'a>,
     refused: RefCell<Option<BlobError>>,
@@ -48,14 +48,14 @@ impl Variables<'_> {
         }
     }
 
-    /// The same as it is: whoever sets a password may mean every blank of it.
+    /// Fills an empty password as the variable has it: every blank of it may be meant.
     fn password(&self, field: &mut Secret, name: &'static str) {
         if field.is_empty() {
             *field = (self.environment)(name).map(|text| Secret::of_variable(text, name)).unwrap_or_default();
         }
     }
 
-    /// The first that is set, without what stands around it.
+    /// Returns the first that is set, without what stands around it.
     fn first(&self, names: &[&str]) -> Option<String> {
         let values =
             names.iter().filter_map(|name| Some((name, trimmed(&(self.environment)(name)?).to_owned())));

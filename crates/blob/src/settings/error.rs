@@ -1,4 +1,4 @@
-//! The error of settings that cannot work.
+//! Makes the error of settings that cannot work.
 
 use crate::error::{BlobError, BlobErrorKind};
 

@@ -1,11 +1,11 @@
-//! Which files of this machine a storage's settings name.
+//! Names the files of this machine that a storage's settings use.
 
 use std::path::PathBuf;
 
 use super::kinds::Settings;
 
 impl Settings {
-    /// The files that reading this storage uses: keys, credentials, authorities, lists of known hosts.
+    /// Returns the files that reading this storage uses: keys, credentials, authorities, lists of known hosts.
     pub fn files(&self) -> Vec<PathBuf> {
         let mut files: Vec<PathBuf> = self.authorities().cloned().into_iter().collect();
         let named: &[&str] = match self {

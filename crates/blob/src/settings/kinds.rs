@@ -1,4 +1,4 @@
-//! Where a repository is, whichever kind of storage holds it.
+//! Says where a repository is, whichever kind of storage holds it.
 
 use std::path::{Path, PathBuf};
 
@@ -18,25 +18,25 @@ use crate::error::BlobError;
 #[cfg(doc)]
 use crate::error::BlobErrorKind;
 
-/// Where a repository is and how to get there.
+/// The place of a repository and how to get there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Settings {
-    /// `filesystem`
+    /// A directory: `filesystem` in Kopia's configuration.
     Filesystem(FilesystemSettings),
-    /// `s3`
+    /// A bucket of AWS S3 or alike: `s3` in Kopia's configuration.
     S3(S3Settings),
-    /// `gcs`
+    /// A bucket of Google Cloud Storage: `gcs` in Kopia's configuration.
     Gcs(GcsSettings),
-    /// `azureBlob`
+    /// A container of Azure Blob Storage: `azureBlob` in Kopia's configuration.
     Azure(AzureSettings),
-    /// `b2`
+    /// A bucket of Backblaze B2: `b2` in Kopia's configuration.
     B2(B2Settings),
-    /// `sftp`
+    /// A directory behind an SSH server: `sftp` in Kopia's configuration.
     Sftp(SftpSettings),
-    /// `webdav`
+    /// A collection of a WebDAV server: `webdav` in Kopia's configuration.
     Webdav(WebdavSettings),
-    /// `rclone`
+    /// A remote of `rclone`: `rclone` in Kopia's configuration.
     Rclone(RcloneSettings),
 }
 
@@ -63,12 +63,12 @@ impl Settings {
         }
     }
 
-    /// A repository in a directory.
+    /// Makes the settings of a repository in a directory.
     pub fn path(path: impl Into<PathBuf>) -> Self {
         Settings::Filesystem(FilesystemSettings { path: path.into(), dir_shards: None })
     }
 
-    /// The storage part of Kopia's configuration: its `type` and its `config` (§1.12).
+    /// Reads the storage part of Kopia's configuration: its `type` and its `config` (§1.12).
     ///
     /// # Errors
     /// [`BlobErrorKind::Settings`] for an unknown type, a field of the wrong kind, or a required field that is empty.
@@ -94,7 +94,7 @@ impl Settings {
         Ok(settings)
     }
 
-    /// The same place read as a folder, where a prefix without a slash at its end may have meant one.
+    /// Returns the same place read as a folder, where a prefix without a slash at its end may have meant one.
     pub fn in_folder(&self) -> Option<Self> {
         let mut folder = self.clone();
         let prefix = match &mut folder {
@@ -111,7 +111,8 @@ impl Settings {
         Some(folder)
     }
 
-    /// The same with the password trimmed, where that changes it: to be tried when the server has refused the other.
+    /// Returns the settings with the password trimmed, where that changes it: to be tried when the server has refused
+    /// the other.
     pub fn with_trimmed_password(&self) -> Option<Self> {
         let mut other = self.clone();
         let password = match &mut other {

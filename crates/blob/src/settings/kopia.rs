@@ -1,4 +1,4 @@
-//! Kopia's `repository.config` and its connection tokens (§1.11, §1.13).
+//! Reads Kopia's `repository.config` and its connection tokens (§1.11, §1.13).
 
 use std::path::Path;
 
@@ -17,17 +17,17 @@ use crate::error::BlobError;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KopiaConfig {
-    /// The storage.
+    /// The settings of the storage.
     pub settings: Settings,
-    /// The identity of this machine in the repository.
+    /// The user's name of this machine in the repository.
     pub username: String,
-    /// The identity of this machine in the repository.
+    /// The host name of this machine in the repository.
     pub hostname: String,
-    /// What Kopia was told not to exceed.
+    /// The limits that Kopia was told not to exceed.
     pub limits: Limits,
 }
 
-/// What Kopia was told not to exceed (§1.12), as far as it is about reading; `None`: no limit.
+/// The limits that Kopia was told not to exceed (§1.12), as far as they are about reading; `None`: no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
@@ -47,13 +47,13 @@ impl Limits {
     }
 }
 
-/// What `kopia repository status -t` prints: where a repository is, perhaps with its password (§1.13).
+/// The token that `kopia repository status -t` prints: where a repository is, perhaps with its password (§1.13).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Token {
-    /// The storage.
+    /// The settings of the storage.
     pub settings: Settings,
-    /// What Kopia was told not to exceed.
+    /// The limits that Kopia was told not to exceed.
     pub limits: Limits,
     /// The repository's password, when the token was asked to hold it.
     pub password: Option<Secret>,
@@ -113,10 +113,10 @@ impl KopiaConfig {
 }
 
 impl Limits {
-    /// The throttling fields among others; 0 is no limit.
+    /// Reads the throttling fields among others; 0 is no limit.
     fn of(fields: &serde_json::Value) -> Self {
         let number = |name: &str| fields.get(name).and_then(serde_json::Value::as_f64).filter(|n| *n > 0.0);
-        // As casts saturate, what is too large is no limit to speak of.
+        // A cast saturates: what is too large is no limit to speak of.
         let requests = ["readsPerSecond", "listsPerSecond"].into_iter().filter_map(number).reduce(f64::min);
         Limits {
             bandwidth: number("maxDownloadSpeedBytesPerSecond").map(|n| n.ceil() as u64),
@@ -125,7 +125,7 @@ impl Limits {
         }
     }
 
-    /// Both: the smaller of each counts.
+    /// Joins two sets of limits: the smaller of each counts.
     pub fn and(self, other: Limits) -> Limits {
         fn smaller<T: Ord>(a: Option<T>, b: Option<T>) -> Option<T> {
             a.into_iter().chain(b).min()
@@ -161,10 +161,11 @@ impl Token {
     }
 }
 
-/// Some editors put it before a text.
+/// A mark that some editors put before a text.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// The parser's own message may quote the text, and with it a secret: only the place is kept.
+/// Makes the error of a text that is not understood: the parser's own message may quote the text, and with it a secret,
+/// so only the place is kept.
 fn not_understood(e: serde_json::Error) -> BlobError {
     settings_error(format!("not understood at line {}, column {}", e.line(), e.column()))
 }

@@ -1,4 +1,4 @@
-//! Where a repository is: a URL, a path, Kopia's own configuration or a token → [`Settings`] (§1.11–1.13).
+//! Reads where a repository is: from a URL, a path, Kopia's own configuration or a token (§1.11–1.13).
 
 mod environment;
 mod error;

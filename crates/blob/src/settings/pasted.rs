@@ -1,22 +1,22 @@
-//! Settings as people paste them: with line ends, blanks, a byte order mark or quotes around them.
+//! Cleans settings as people paste them: with line ends, blanks, a byte order mark or quotes around them.
 
 use serde_json::Value;
 
 use super::error::settings_error;
 use crate::error::BlobError;
 
-/// Without white space, line ends and byte order marks around it.
+/// Returns the text without white space, line ends and byte order marks around it.
 pub fn trimmed(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}' || c == '\0')
 }
 
-/// Without quotes around it, as they stay where somebody copies a value out of YAML.
+/// Returns the text without quotes around it, as they stay where somebody copies a value out of YAML.
 pub fn unquoted(text: &str) -> &str {
     let inside = |quote| text.strip_prefix(quote)?.strip_suffix(quote);
     inside('"').or_else(|| inside('\'')).map_or(text, trimmed)
 }
 
-/// The first control character, where nothing that is sent or opened can hold one.
+/// Returns the first control character, where nothing that is sent or opened can hold one.
 pub fn control_character(text: &str) -> Option<String> {
     let found = text.chars().find(|c| c.is_control())?;
     let name = match found {

@@ -1,4 +1,4 @@
-//! A string that must not be seen: wiped when dropped, never printed.
+//! Holds a string that must not be seen: wiped when dropped, never printed.
 
 use std::fmt;
 
@@ -19,23 +19,23 @@ impl Secret {
         Secret { text: Zeroizing::new(text.into()), variable: None }
     }
 
-    /// The same, out of this variable of the environment.
+    /// Takes the text over, out of this variable of the environment.
     pub(crate) fn of_variable(text: String, variable: &'static str) -> Self {
         Secret { text: Zeroizing::new(text), variable: Some(variable) }
     }
 
-    /// Where it stands, for whoever has to replace it.
+    /// Returns where the secret stands, for the person who has to replace it.
     #[cfg(feature = "azure")]
     pub(crate) fn place(&self) -> &'static str {
         self.variable.unwrap_or("the configuration")
     }
 
-    /// The text itself.
+    /// Returns the text itself.
     pub fn expose(&self) -> &str {
         &self.text
     }
 
-    /// Whether there is none.
+    /// Whether the secret is empty.
     pub fn is_empty(&self) -> bool {
         self.text.is_empty()
     }

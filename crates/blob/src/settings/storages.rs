@@ -1,4 +1,4 @@
-//! What each kind of storage needs to know, with the names that Kopia's configuration uses (§1.12).
+//! Holds what each kind of storage needs to know, with the names that Kopia's configuration uses (§1.12).
 //!
 //! An empty string means "not set", as in Kopia. Fields that Kopia does not have say so.
 
@@ -31,14 +31,14 @@ pub struct FilesystemSettings {
 pub struct S3Settings {
     /// The bucket.
     pub bucket: String,
-    /// Put before every blob name as it is: a folder ends with `/`.
+    /// The text before every blob name, as it is: a folder ends with `/`.
     pub prefix: String,
-    /// `host[:port]`, without a scheme; empty: AWS.
+    /// The server as `host[:port]`, without a scheme; empty: AWS.
     pub endpoint: String,
-    /// Plain HTTP.
+    /// Whether plain HTTP is spoken.
     #[serde(rename = "doNotUseTLS")]
     pub do_not_use_tls: bool,
-    /// Believe any certificate.
+    /// Whether any certificate is believed.
     #[serde(rename = "doNotVerifyTLS")]
     pub do_not_verify_tls: bool,
     /// Further certificate authorities: PEM, in base64.
@@ -46,44 +46,44 @@ pub struct S3Settings {
     pub root_ca: String,
     /// File with further certificate authorities, PEM (not a field of Kopia's).
     pub ca_file: Option<PathBuf>,
-    /// Static key.
+    /// The ID of a static key.
     #[serde(rename = "accessKeyID")]
     pub access_key_id: String,
-    /// Static key.
+    /// The secret of a static key.
     pub secret_access_key: Secret,
-    /// Static key.
+    /// The session token of a static key.
     pub session_token: Secret,
-    /// Token to exchange for a key of `role_arn`.
+    /// The token to exchange for a key of `role_arn`.
     pub web_identity_token: Secret,
-    /// The same in a file, read again at every renewal; wins.
+    /// A file with the web identity token, read again at every renewal; wins over the inline one.
     pub web_identity_token_file: String,
-    /// Role to assume.
+    /// The role to assume.
     #[serde(rename = "roleARN")]
     pub role_arn: String,
     /// Name of the session with the role.
     pub session_name: String,
-    /// How long a key of the role lasts.
+    /// The time for which a key of the role lasts.
     #[serde(deserialize_with = "go_duration")]
     pub duration: Option<Duration>,
-    /// Where the role is assumed; empty: the region's STS.
+    /// The address where the role is assumed; empty: the region's STS.
     pub role_endpoint: String,
     /// Region of `role_endpoint`.
     pub role_region: String,
     /// Region of the bucket; empty: the environment's, or us-east-1.
     pub region: String,
-    /// Show the bucket as it was then; needs versioning.
+    /// The time at which the bucket is shown, as it was then; needs versioning.
     #[serde(deserialize_with = "rfc3339")]
     pub point_in_time: Option<Time>,
     /// Profile of the shared AWS configuration (not a field of Kopia's).
     pub profile: String,
-    /// How the bucket is named in requests (not a field of Kopia's).
+    /// The way in which the bucket is named in requests (not a field of Kopia's).
     pub style: S3Style,
-    /// Send requests without a signature (not a field of Kopia's).
+    /// Whether requests are sent without a signature (not a field of Kopia's).
     pub anonymous: bool,
 }
 
 impl S3Settings {
-    /// An endpoint may be given as a URL; Kopia's field has no scheme.
+    /// Takes an endpoint that is given as a URL; Kopia's field has no scheme.
     pub(super) fn tidy(mut self) -> Result<Self, BlobError> {
         if let Some((scheme, bare)) = self.endpoint.split_once("://") {
             match scheme.to_ascii_lowercase().as_str() {
@@ -102,16 +102,16 @@ impl S3Settings {
     }
 }
 
-/// Where the bucket's name goes.
+/// The place of the bucket's name in the address.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum S3Style {
-    /// Virtual for AWS, path for everything else.
+    /// The name is in the host for AWS, in the path for everything else.
     #[default]
     Auto,
-    /// `https://endpoint/bucket/key`
+    /// The name is in the path: `https://endpoint/bucket/key`.
     Path,
-    /// `https://bucket.endpoint/key`
+    /// The name is in the host: `https://bucket.endpoint/key`.
     Virtual,
 }
 
@@ -122,21 +122,21 @@ pub enum S3Style {
 pub struct GcsSettings {
     /// The bucket.
     pub bucket: String,
-    /// Put before every blob name as it is.
+    /// The text before every blob name, as it is.
     pub prefix: String,
     /// Service-account JSON; empty: application default credentials, then the metadata server.
     pub credentials_file: String,
-    /// The same, inline.
+    /// The service-account JSON itself.
     #[serde(deserialize_with = "json_text")]
     pub credentials: Secret,
-    /// Show the bucket as it was then; needs versioning.
+    /// The time at which the bucket is shown, as it was then; needs versioning.
     #[serde(deserialize_with = "rfc3339")]
     pub point_in_time: Option<Time>,
     /// Address of the service, with scheme; empty: Google's (not a field of Kopia's).
     pub endpoint: String,
     /// File with further certificate authorities, PEM (not a field of Kopia's).
     pub ca_file: Option<PathBuf>,
-    /// Send requests without credentials (not a field of Kopia's).
+    /// Whether requests are sent without credentials (not a field of Kopia's).
     pub anonymous: bool,
 }
 
@@ -147,40 +147,40 @@ pub struct GcsSettings {
 pub struct AzureSettings {
     /// The container.
     pub container: String,
-    /// Put before every blob name as it is.
+    /// The text before every blob name, as it is.
     pub prefix: String,
     /// The account.
     pub storage_account: String,
-    /// Shared key.
+    /// The account's shared key.
     pub storage_key: Secret,
-    /// Shared access signature, with or without the leading `?`.
+    /// A shared access signature, with or without the leading `?`.
     pub sas_token: Secret,
-    /// Service principal.
+    /// The tenant of a service principal.
     #[serde(rename = "TenantID")]
     pub tenant_id: String,
-    /// Service principal, or the managed identity to use.
+    /// The ID of a service principal, or of the managed identity to use.
     #[serde(rename = "ClientID")]
     pub client_id: String,
-    /// Service principal.
+    /// The secret of a service principal.
     #[serde(rename = "ClientSecret")]
     pub client_secret: Secret,
-    /// Service principal with a certificate.
+    /// The certificate of a service principal.
     pub client_certificate: Secret,
-    /// Workload identity: file with the token to exchange.
+    /// A file with the token to exchange, for a workload identity.
     pub azure_federated_token_file: String,
     /// Domain after the account's name; empty: `blob.core.windows.net`.
     pub storage_domain: String,
-    /// Plain HTTP.
+    /// Whether plain HTTP is spoken.
     #[serde(rename = "doNotUseTLS")]
     pub do_not_use_tls: bool,
-    /// Show the container as it was then; needs versioning.
+    /// The time at which the container is shown, as it was then; needs versioning.
     #[serde(deserialize_with = "rfc3339")]
     pub point_in_time: Option<Time>,
     /// Whole address of the account, with scheme, instead of account and domain (not a field of Kopia's).
     pub endpoint: String,
-    /// Where service principals sign in; empty: the public cloud's (not a field of Kopia's).
+    /// The address where service principals sign in; empty: the public cloud's (not a field of Kopia's).
     pub authority_host: String,
-    /// Where managed identities sign in; empty: the machine's metadata service (not a field of Kopia's).
+    /// The address where managed identities sign in; empty: the machine's metadata service (not a field of Kopia's).
     pub identity_endpoint: String,
     /// File with further certificate authorities, PEM (not a field of Kopia's).
     pub ca_file: Option<PathBuf>,
@@ -193,12 +193,12 @@ pub struct AzureSettings {
 pub struct B2Settings {
     /// The bucket.
     pub bucket: String,
-    /// Put before every blob name as it is.
+    /// The text before every blob name, as it is.
     pub prefix: String,
-    /// Application key.
+    /// The ID of the application key.
     #[serde(rename = "keyID")]
     pub key_id: String,
-    /// Application key.
+    /// The application key itself.
     pub key: Secret,
     /// Address of the authorisation service, with scheme; empty: Backblaze's (not a field of Kopia's).
     pub endpoint: String,
@@ -213,13 +213,13 @@ pub struct B2Settings {
 pub struct SftpSettings {
     /// The directory on the server.
     pub path: String,
-    /// The server.
+    /// The name or address of the server.
     pub host: String,
-    /// Its port; 0: 22.
+    /// The server's port; 0: 22.
     pub port: u16,
-    /// Who we are there.
+    /// The user's name on the server.
     pub username: String,
-    /// Password.
+    /// The user's password.
     pub password: Secret,
     /// File with a private key.
     pub keyfile: String,
@@ -227,14 +227,14 @@ pub struct SftpSettings {
     pub key_data: Secret,
     /// File with the keys of known servers.
     pub known_hosts_file: String,
-    /// Such a file's text.
+    /// The text of a file with the keys of known servers.
     pub known_hosts_data: String,
-    /// Let the user's own `ssh` make the connection.
+    /// Whether the user's own `ssh` makes the connection.
     #[serde(rename = "externalSSH")]
     pub external_ssh: bool,
-    /// That program; empty: `ssh`.
+    /// The program `ssh`; empty: `ssh`.
     pub ssh_command: String,
-    /// Its arguments, separated by spaces.
+    /// Arguments of `ssh_command`, separated by spaces.
     pub ssh_arguments: String,
     /// The layout of a repository without `.shards`; `None`: Kopia's old default.
     pub dir_shards: Option<Vec<usize>>,
@@ -247,9 +247,9 @@ pub struct SftpSettings {
 pub struct WebdavSettings {
     /// The collection: `https://…` or `http://…`.
     pub url: String,
-    /// Who we are there.
+    /// The user's name on the server.
     pub username: String,
-    /// Password.
+    /// The user's password.
     pub password: Secret,
     /// SHA-256 of the certificate to trust, hexadecimal; empty: the usual authorities.
     pub trusted_server_certificate_fingerprint: String,
@@ -257,13 +257,13 @@ pub struct WebdavSettings {
     pub dir_shards: Option<Vec<usize>>,
     /// File with further certificate authorities, PEM (not a field of Kopia's).
     pub ca_file: Option<PathBuf>,
-    /// Believe any certificate (not a field of Kopia's).
+    /// Whether any certificate is believed (not a field of Kopia's).
     #[serde(rename = "doNotVerifyTLS")]
     pub do_not_verify_tls: bool,
 }
 
 impl WebdavSettings {
-    /// The same, with a user and a password that stand in the URL moved to their own fields: URLs are shown.
+    /// Moves a user and a password that stand in the URL to their own fields: URLs are shown.
     pub(crate) fn tidy(mut self) -> Self {
         let Some((scheme, rest)) = self.url.split_once("://") else { return self };
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -286,24 +286,24 @@ impl WebdavSettings {
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
 pub struct RcloneSettings {
-    /// `remote:path`.
+    /// The remote and the path in it: `remote:path`.
     pub remote_path: String,
     /// The program; empty: `rclone`.
     pub rclone_exe: String,
-    /// Further arguments.
+    /// Further arguments of the program.
     pub rclone_args: Option<Vec<String>>,
-    /// Further environment, `NAME=value`.
+    /// Further variables of the program's environment, `NAME=value`.
     pub rclone_env: Option<Vec<String>>,
-    /// How long it may take to start; `None`: 15 seconds.
+    /// The time that rclone may take to start; `None`: 15 seconds.
     #[serde(deserialize_with = "go_duration")]
     pub startup_timeout: Option<Duration>,
-    /// Text of a configuration file for it.
+    /// The text of a configuration file for rclone.
     pub embedded_config: Secret,
     /// The layout of a repository without `.shards`; `None`: Kopia's old default.
     pub dir_shards: Option<Vec<usize>>,
 }
 
-/// Go's text of a duration, `"1h0m0s"`; empty, zero and null are none.
+/// Reads Go's text of a duration, `"1h0m0s"`; empty, zero and null are none.
 fn go_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
     if matches!(text.as_str(), "" | "0") {
@@ -345,7 +345,7 @@ fn rfc3339<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Time>, D
     Time::parse(&text).map(Some).ok_or_else(wrong)
 }
 
-/// A JSON object, or its text in a string.
+/// Reads a JSON object, or its text in a string.
 fn json_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
     Ok(match serde_json::Value::deserialize(deserializer)? {
         serde_json::Value::Null => Secret::default(),

@@ -1,4 +1,4 @@
-//! A repository's URL → the same fields that Kopia's configuration has (§1.12).
+//! Turns a repository's URL into the fields that Kopia's configuration has (§1.12).
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use serde_json::{Map, Value};
@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::error::settings_error;
 use crate::error::BlobError;
 
-/// How an option's text becomes a field's value.
+/// The way in which an option's text becomes a field's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Text,
@@ -16,35 +16,35 @@ enum Kind {
     Texts,
     /// Numbers separated by commas.
     Numbers,
-    /// Never in a URL.
+    /// A secret, which never stands in a URL.
     Secret,
 }
 use Kind::{Flag, Number, Numbers, Secret, Text, Texts};
 
-/// One scheme of URLs.
+/// A scheme of URLs.
 struct Scheme {
-    /// As typed, before `://`.
+    /// The name of the scheme, as typed before `://`.
     name: &'static str,
     /// Kopia's name of the storage.
     kind: &'static str,
-    /// What may be an option: Kopia's field, and how it reads.
+    /// The fields that may be options: Kopia's name, and how the text is read.
     fields: &'static [(&'static str, Kind)],
     /// Short options and the fields that they stand for.
     short: &'static [(&'static str, &'static str)],
-    /// Host and path of the URL → fields.
+    /// Turns host and path of the URL into fields.
     base: fn(&Parts<'_>, &mut Map<String, Value>) -> Result<(), BlobError>,
 }
 
 struct Parts<'a> {
     scheme: &'a str,
     user: Option<String>,
-    /// Host and port, or the bucket.
+    /// The host and port, or the bucket.
     authority: &'a str,
-    /// Without its leading slash, decoded.
+    /// The path without its leading slash, decoded.
     path: String,
 }
 
-/// `(kind, config)` as in the storage part of Kopia's configuration.
+/// Returns `(kind, config)` as in the storage part of Kopia's configuration.
 pub(super) fn parse(scheme_name: &str, rest: &str) -> Result<(String, Map<String, Value>), BlobError> {
     let scheme = SCHEMES.iter().find(|s| s.name == scheme_name).ok_or_else(|| {
         let known = SCHEMES.iter().map(|s| s.name).collect::<Vec<_>>().join(", ");
@@ -161,7 +161,7 @@ fn rclone(parts: &Parts<'_>, config: &mut Map<String, Value>) -> Result<(), Blob
     Ok(())
 }
 
-/// What would end the path of a URL, or mean something else in it.
+/// Characters that would end the path of a URL, or mean something else in it.
 const NOT_IN_PATHS: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')

@@ -57,7 +57,7 @@ async fn survives_faults(stand: Stand, sample: Arc<Sample>, cannot: &[(&'static 
     let proxy = Faulty::start(&stand.address).await;
     match stand.name {
         "B2" => proxy.refuse_in_json(),
-        // It finds the bucket by the name of the host that it was told to be.
+        // Google's client finds the bucket by the name of the host that it was told to use.
         "Google" => proxy.name_host(&stand.address),
         _ => {}
     }
@@ -143,8 +143,8 @@ async fn sftp_by_ssh_conforms() {
     conforms_in_all_layers(&stand, &sample, &[]).await;
 }
 
-/// Its server is started by us and asks for a password of its own making: no proxy can stand before it, and what is said
-/// there is what `rclone serve webdav` says.
+/// No proxy can stand before rclone, whose server is started by us and asks for a password of its own making; what is
+/// said there is what `rclone serve webdav` says.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rclone_conforms() {
     let sample = sample();

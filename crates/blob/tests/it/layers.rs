@@ -28,7 +28,7 @@ const TABLE: Table<'_> = &[
     ("folders::elsewhere", "error folders::shape folders::sharded"),
     ("folders::far", "error reader folders"),
     ("folders", ""),
-    // One room for each kind of storage; rclone is WebDAV to us.
+    // A room stands for each kind of storage; rclone is WebDAV to us.
     ("provider::filesystem", "error reader folders"),
     ("provider::b2", "error deadlines reader settings client folders"),
     ("provider::object", "error deadlines reader settings client folders"),

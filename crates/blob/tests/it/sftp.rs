@@ -14,7 +14,7 @@ fn format_blob() -> BlobId {
     BlobId::parse("kopia.repository").unwrap()
 }
 
-/// One look each at the length and the text of `.shards`, and one at the blob.
+/// The length of `.shards`, its text and the blob are asked for once each.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_read_is_one_request() {
     let sample = Sample::with(1, Some(r#"{"default":[1,3],"maxNonShardedLength":20}"#));
@@ -55,7 +55,7 @@ async fn a_connection_may_fail_at_any_byte() {
             }
         }
     }
-    // One that never says anything is given up in time.
+    // A connection that never says anything is given up in time.
     tunnel.break_connections(|_| Some(Break::Stall(0)));
     let began = Instant::now();
     let blobs = stand.open_at(&address, deadlines).await;

@@ -38,18 +38,18 @@ pub(crate) struct Stand {
 const PREFIX: &str = "my folder/100%-";
 
 impl Stand {
-    /// The provider alone.
+    /// Returns the provider alone.
     pub(crate) async fn open(&self, deadlines: Deadlines) -> Arc<dyn BlobReader> {
         self.open_at(&self.address, deadlines).await
     }
 
-    /// The provider alone, by another way.
+    /// Returns the provider alone, by another way.
     pub(crate) async fn open_at(&self, address: &str, deadlines: Deadlines) -> Arc<dyn BlobReader> {
         bare(&(self.settings)(address), deadlines).await
     }
 }
 
-/// What `connect` makes of settings, without layers.
+/// Returns what `connect` makes of settings, without layers.
 async fn bare(settings: &Settings, deadlines: Deadlines) -> Arc<dyn BlobReader> {
     match settings {
         Settings::Filesystem(s) => Arc::new(FilesystemBlobs::open(&s.path, s.dir_shards.as_deref()).unwrap()),

@@ -1,4 +1,4 @@
-//! A file to standard output.
+//! Writes a file to standard output.
 
 use std::io::Write;
 use std::sync::Arc;

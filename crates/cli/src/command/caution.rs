@@ -1,4 +1,4 @@
-//! What to know about a snapshot before it is trusted: recorded errors, what is incomplete, a time that cannot be.
+//! Says what to know about a snapshot before it is trusted: recorded errors, what is incomplete, a time that cannot be.
 
 use jiff::{Timestamp, ToSpan};
 use rekopia::{Event, Observer, Snapshot, Zone};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 /// Errors and paths of one snapshot that are shown.
 const SHOWN: usize = 10;
 
-/// Says what is wrong with a snapshot, and gives the errors that it recorded for the report.
+/// Says what is wrong with a snapshot, and returns the errors that it recorded for the report.
 pub(super) fn caution(snapshot: &Snapshot, observer: &dyn Observer) -> Option<Value> {
     for message in cautions(snapshot, Timestamp::now()) {
         observer.event(Event::Warning { message });

@@ -1,4 +1,4 @@
-//! Which snapshot a command is about.
+//! Chooses the snapshot that a command is about.
 
 use anyhow::Result;
 use rekopia::{AsOf, Reference, Repository, Resolved, Selection, Zone};
@@ -22,7 +22,7 @@ pub(super) async fn resolve(
     Ok(resolved)
 }
 
-/// Which snapshot of a source the options ask for.
+/// Returns which snapshot of a source the options ask for.
 pub(super) fn selection(global: &Global, which: &Which) -> Result<Selection> {
     let as_of =
         which.as_of.as_deref().map(|text| AsOf::parse(text, rekopia::now(), &Zone::system())).transpose()?;

@@ -1,4 +1,4 @@
-//! What is wrong with this repository, and what to do about it.
+//! Says what is wrong with a repository, and what to do about it.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -92,7 +92,7 @@ fn print(out: &mut impl Write, examination: &Examination, next: &Next) -> Result
 struct Next {
     /// How this program is called for this repository.
     program: String,
-    /// Part of it is found by salvage alone.
+    /// Whether a part of the repository is found by salvage alone.
     needs_salvage: bool,
     is_opened: bool,
 }
@@ -117,7 +117,7 @@ impl Next {
         }
     }
 
-    /// A command that can be pasted where there is one, and what it does.
+    /// Returns a command that can be pasted where there is one, and what it does.
     fn after(&self, finding: &Finding) -> String {
         let rekopia = &self.program;
         match finding.kind {
@@ -180,7 +180,8 @@ impl Next {
     }
 }
 
-/// This program with what says where the repository is, as a shell takes it; nothing for what the environment says.
+/// Returns the program's name with what says where the repository is, as a shell takes it; nothing for what the
+/// environment says.
 fn program(global: &Global) -> String {
     let from_environment = std::env::var("REKOPIA_REPOSITORY").ok();
     let repo = global.repo.as_ref().filter(|repo| Some(*repo) != from_environment.as_ref());

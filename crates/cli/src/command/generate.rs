@@ -1,4 +1,4 @@
-//! Completions and the manual page, from the command line's own definition.
+//! Makes completions and the manual page, from the command line's own definition.
 
 use std::io::Write;
 

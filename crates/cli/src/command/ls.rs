@@ -1,4 +1,4 @@
-//! The entries of a directory.
+//! Lists the entries of a directory.
 
 use std::io::{BufWriter, Write};
 use std::sync::Arc;
@@ -29,7 +29,7 @@ pub(super) async fn run(global: &Global, args: &Ls) -> Result<u8> {
     while let Some((path, directory)) = stack.pop() {
         let mut below = Vec::new();
         for entry in entries(&repository, &directory).await? {
-            // As stored, also where no file can have it: this is what a restore's messages name.
+            // A stored name is shown also where no file can have it: this is what a restore's messages name.
             let name = format!("{path}{}", entry.name_text());
             printer.print(&name, &entry)?;
             if args.recursive && entry.kind == EntryKind::Directory {

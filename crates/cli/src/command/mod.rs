@@ -1,4 +1,4 @@
-//! One file per command.
+//! Holds the commands: one file for each.
 
 mod cat;
 mod caution;
@@ -21,7 +21,7 @@ use rekopia::Cancel;
 use crate::args::{Args, Command};
 use crate::signals::stoppable;
 
-/// Runs the command; gives the exit code.
+/// Runs the command; returns the exit code.
 pub(crate) async fn run(args: Args, cancel: &Cancel) -> Result<u8> {
     let global = args.global;
     match args.command {
@@ -37,8 +37,8 @@ pub(crate) async fn run(args: Args, cancel: &Cancel) -> Result<u8> {
     }
 }
 
-/// How long a command may take to end after it was asked to stop: a restore for its writes and its report, what only
-/// prints not longer than it takes to notice.
+/// Returns how long a command may take to end after it was asked to stop: a restore for its writes and its report, what
+/// only prints not longer than it takes to notice.
 pub(crate) fn patience(command: &Command) -> Duration {
     match command {
         Command::Restore(_) | Command::Verify(_) => Duration::from_millis(2700),

@@ -1,4 +1,4 @@
-//! A restore without a target: to the place where the data came from, as `kopia restore PATH`.
+//! Restores without a target: to the place where the data came from, as `kopia restore PATH`.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -50,7 +50,7 @@ fn own_path(reference: &str, user: &str, host: &str) -> Result<String, CommandEr
     }
 }
 
-/// Without `.` and `..`, as Kopia takes a path.
+/// Returns the path without `.` and `..`, as Kopia takes it.
 fn cleaned(path: &Path) -> Option<String> {
     let mut clean = PathBuf::new();
     for part in path.components() {
@@ -65,7 +65,7 @@ fn cleaned(path: &Path) -> Option<String> {
     clean.into_os_string().into_string().ok()
 }
 
-/// User and host as Kopia takes them from the system: the host's name is cut at its first dot, in lower case.
+/// Returns user and host as Kopia takes them from the system: the host's name is cut at its first dot, in lower case.
 fn system_identity() -> (String, String) {
     let uname = rustix::system::uname();
     let host = uname.nodename().to_string_lossy();

@@ -1,4 +1,4 @@
-//! Receipts: written after a restore, checked by `verify --receipt`.
+//! Writes receipts after a restore, and checks them for `verify --receipt`.
 
 use std::io::Write;
 use std::path::Path;
@@ -14,9 +14,9 @@ use crate::progress::Display;
 use crate::say::{end_status, output, say};
 use crate::text::{self, count};
 
-/// A tree that differs ends as a tree that differs from a snapshot does.
+/// The exit code for a tree that differs, as for one that differs from a snapshot.
 const DIFFERENT: u8 = 3;
-/// How many directories are named.
+/// Number of directories that are named.
 const SHOWN: usize = 20;
 
 /// Refuses a receipt that another option would write over.
@@ -30,7 +30,8 @@ pub(super) fn check_name(receipt: Option<&Path>, report: Option<&Path>) -> Resul
     }
 }
 
-/// Writes the receipt of a restore that ends with `code`, where it has one; gives the code it ends with then.
+/// Writes the receipt of a restore that ends with `code`, where it has one; returns the code that the restore ends with
+/// then.
 pub(super) fn write(
     path: &Path,
     repository: &Repository,
@@ -39,7 +40,7 @@ pub(super) fn write(
     report: &Report,
     code: u8,
 ) -> u8 {
-    // Of what was stopped, or could not go on, nobody knows what it left.
+    // A run that was stopped, or could not go on, may have left anything.
     if !matches!(code, 0 | DIFFERENT) {
         return code;
     }
@@ -73,7 +74,7 @@ pub(super) fn announce(global: &Global, path: &Path, report: &Report, code: u8) 
     }
 }
 
-/// `verify --receipt FILE --against DIR`.
+/// Runs `verify --receipt FILE --against DIR`.
 pub(super) async fn check(global: &Global, path: &Path, target: &Path, cancel: &Cancel) -> Result<u8> {
     let observer: Arc<dyn Observer> = Display::new(global, true);
     let receipt = Receipt::read(path)?;

@@ -1,4 +1,4 @@
-//! The main job.
+//! Runs `restore`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -53,7 +53,7 @@ pub(super) async fn run(global: &Global, args: &Restore, cancel: &Cancel) -> Res
         // What is told is what the command asked in all.
         restored => restored?.with_traffic(repository.traffic()),
     };
-    // And what it would take in all.
+    // The estimate becomes that of the whole command: opening is added.
     if let Some(estimate) = report.planned.as_mut().and_then(|planned| planned.estimate.as_mut()) {
         estimate.seconds += opened;
     }
@@ -90,8 +90,8 @@ async fn find(
     Ok((repository, from, target))
 }
 
-/// Kopia's options that would mean something else here are refused by their names, and so is a target that Kopia would
-/// take for an archive.
+/// Refuses by their names Kopia's options that would mean something else here, and a target that Kopia would take for
+/// an archive.
 fn check(args: &Restore) -> Result<(), CommandError> {
     let archives = "restoring into an archive is not possible (only --mode local, or auto)";
     match args.mode.as_str() {
@@ -177,7 +177,7 @@ fn options(global: &Global, args: &Restore, cancel: Cancel) -> RestoreOptions {
     options
 }
 
-/// How the time of a dry run is to be found out.
+/// Returns how the time of a dry run is to be found out.
 fn pace(global: &Global, args: &Restore) -> Option<Pace> {
     let limit = global.limit_download.filter(|limit| *limit > 0);
     let link = [args.link, limit].into_iter().flatten().min();

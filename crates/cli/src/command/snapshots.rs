@@ -1,4 +1,4 @@
-//! Sources and their snapshots.
+//! Lists sources and their snapshots.
 
 use std::collections::BTreeMap;
 use std::io::{BufWriter, Write};
@@ -26,7 +26,7 @@ pub(super) async fn run(global: &Global, args: &Args) -> Result<u8> {
     }
     let mut sources = snapshots.by_source();
     let zone = Zone::system();
-    // Of whole sources: what is left out below counts for retention.
+    // The reasons are those of whole sources: what is left out below counts for retention.
     let reasons = reasons(&snapshots, &sources, &zone);
     if let Some(wanted) = &args.source {
         choose(&mut sources, wanted)?;
@@ -75,7 +75,7 @@ pub(super) async fn run(global: &Global, args: &Args) -> Result<u8> {
 /// Trees that are shown.
 const ROOTS: usize = 100;
 
-/// Trees that no snapshot names; on standard error, beside the list of snapshots.
+/// Names trees that no snapshot names; on standard error, beside the list of snapshots.
 fn say_roots(roots: &[RootCandidate], zone: &Zone) {
     if roots.is_empty() {
         return;
@@ -91,7 +91,7 @@ fn say_roots(roots: &[RootCandidate], zone: &Zone) {
     }
 }
 
-/// A tree without a snapshot among the documents of snapshots.
+/// Returns a tree without a snapshot as one of the documents of snapshots.
 fn unnamed(root: &RootCandidate) -> Value {
     let newest =
         (root.entries > 0).then(|| rekopia_format::time::format_rfc3339_nanos(root.newest.unix_nanos()));
@@ -104,7 +104,7 @@ fn unnamed(root: &RootCandidate) -> Value {
     }})
 }
 
-/// The exit code of a list that damage may have shortened; said aloud.
+/// Returns the exit code of a list that damage may have shortened; said aloud.
 fn hidden(snapshots: &Snapshots) -> Option<u8> {
     let damage = snapshots.damage();
     for e in damage {
@@ -145,7 +145,7 @@ fn choose(sources: &mut Sources<'_>, wanted: &str) -> Result<()> {
     Ok(())
 }
 
-/// The longest of the sources' names that `wanted` is below; said aloud.
+/// Returns the longest of the sources' names that `wanted` is below; said aloud.
 fn longest_above(sources: &Sources<'_>, name: impl Fn(&Source) -> String, wanted: &str) -> Option<String> {
     let is_above = |name: &String| {
         let separates = |c: char| c == '/' || c == '\\';
@@ -179,7 +179,7 @@ fn by_id(sources: &mut Sources<'_>, id: &str) -> Result<()> {
     }
 }
 
-/// Why retention keeps each snapshot, by snapshot ID.
+/// Returns why retention keeps each snapshot, by snapshot ID.
 fn reasons(snapshots: &Snapshots, sources: &Sources<'_>, zone: &Zone) -> BTreeMap<String, Vec<String>> {
     let mut reasons = BTreeMap::new();
     for (source, of_source) in sources {
@@ -240,7 +240,7 @@ fn print(
     Ok(())
 }
 
-/// The manifest as Kopia lists it: the stored document with its ID and the reasons to keep it.
+/// Returns the manifest as Kopia lists it: the stored document with its ID and the reasons to keep it.
 fn document(snapshots: &Snapshots, snapshot: &Snapshot, reasons: Option<&Vec<String>>) -> Value {
     let mut document: Value = serde_json::from_str(snapshot.document.get()).unwrap_or_else(|_| json!({}));
     document["id"] = json!(snapshot.id.as_str());

@@ -1,4 +1,4 @@
-//! What this repository is.
+//! Shows what a repository is.
 
 use std::io::Write;
 use std::sync::Arc;

@@ -39,7 +39,7 @@ pub(super) async fn run(global: &Global, args: &Verify, cancel: &Cancel) -> Resu
         };
         let written = rekopia::put_file(path, outcome::of(path, began, code, report).as_bytes());
         if let Err(e) = written.with_context(|| format!("cannot write the metrics {}", path.display())) {
-            // Whoever watches the file must not take an old one for a new one.
+            // A program that watches the file must not take an old one for a new one.
             return Err(ended.err().unwrap_or(e));
         }
     }
@@ -48,8 +48,8 @@ pub(super) async fn run(global: &Global, args: &Verify, cancel: &Cancel) -> Resu
     exit::code_after_output(code, summary::print(global, &report, job, code, recorded))
 }
 
-/// What was found out, with the exit code and the errors that the snapshots recorded. Metrics that would lie in the
-/// repository are not written.
+/// Verifies; returns what was found out, with the exit code and the errors that the snapshots recorded. Metrics that
+/// would lie in the repository are not written.
 async fn verify(
     global: &Global,
     args: &Verify,
@@ -105,10 +105,10 @@ async fn verify(
     Ok((exit::code_of_report(&found), found, recorded))
 }
 
-/// A state that is longer is none: about ten million packs.
+/// Bytes of a state at most: ten million packs take about that.
 const LONGEST: u64 = 1 << 30;
 
-/// How a tree is compared.
+/// Returns how a tree is compared.
 fn compared(args: &Verify, options: &VerifyOptions) -> RestoreOptions {
     RestoreOptions::default()
         .include(args.include.clone())
@@ -147,7 +147,7 @@ async fn set(
     Ok(report)
 }
 
-/// What earlier runs have read; nothing, where there was none.
+/// Returns what earlier runs have read; nothing, where there was none.
 fn state(path: &Path, repository: &str) -> Result<Coverage> {
     let read = || {
         // Nobody waits for a pipe, or reads a device to its end.
@@ -167,8 +167,8 @@ fn state(path: &Path, repository: &str) -> Result<Coverage> {
     }
 }
 
-/// Every source's newest snapshot, with `--all` every snapshot, with `--since` those since then; and a report of those
-/// that cannot be read at all: the rest is looked at all the same.
+/// Returns every source's newest snapshot, with `--all` every snapshot, with `--since` those since then; and a report
+/// of those that cannot be read at all: the rest is looked at all the same.
 async fn every(
     repository: &Repository,
     global: &Global,

@@ -13,7 +13,7 @@ fn rekopia(args: &[&str]) -> Output {
     command.env("KOPIA_PASSWORD", &fixture.password).env("HOME", "/proc/nonexistent").output().unwrap()
 }
 
-/// Whoever is not root cannot give files away.
+/// Returns who owns restored files here: only root can give files away.
 fn owner() -> &'static str {
     if rustix::process::geteuid().is_root() { "keep" } else { "skip" }
 }

@@ -44,7 +44,8 @@ impl Place {
         command.args(self.args(more)).stdin(Stdio::null()).env("HOME", "/proc/nonexistent").output().unwrap()
     }
 
-    /// Where standard input, output and error are one terminal, at which `typed` is typed once something is asked.
+    /// Returns where standard input, output and error are one terminal, at which `typed` is typed once something is
+    /// asked.
     fn at_a_terminal(&self, more: &[&str], typed: &str) -> Output {
         let quoted: Vec<String> = self.args(more).iter().map(|arg| format!("'{arg}'")).collect();
         let mut child = Command::new("script")

@@ -178,13 +178,13 @@ struct Cost {
     /// Blobs that are not packs.
     metadata: usize,
     packs: BTreeSet<String>,
-    /// Of packs.
+    /// Requests for packs.
     requests: usize,
-    /// Of packs.
+    /// Bytes of packs that were asked for.
     bytes: u64,
-    /// Of these, of packs of metadata.
+    /// Bytes of packs of metadata that were asked for.
     metadata_bytes: u64,
-    /// Of these, asked for more than once.
+    /// Bytes of packs that were asked for more than once.
     twice: u64,
 }
 

@@ -56,7 +56,7 @@ impl Session {
     }
 }
 
-/// The line of the totals without how long it took.
+/// Returns the line of the totals without how long it took.
 fn without_time(line: &str) -> &str {
     match line.rsplit_once(" in ") {
         Some((totals, time)) if line.starts_with(['R', 'V']) && time.ends_with("s.") => totals,
@@ -64,7 +64,7 @@ fn without_time(line: &str) -> &str {
     }
 }
 
-/// The blobs of a repository whose names begin so.
+/// Returns the blobs of a repository whose names begin so.
 fn blobs(repo: &Path, begins: &str) -> Vec<PathBuf> {
     let files = rekopia_testkit::server::blobs_of(repo);
     files.into_iter().filter(|(name, _)| name.starts_with(begins)).map(|(_, file)| file).collect()

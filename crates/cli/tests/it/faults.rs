@@ -1,5 +1,5 @@
-//! Whatever servers and networks do wrong: a restore ends soon, with identical bytes or with the reason, and never with
-//! wrong ones.
+//! Breaks what servers and networks can break: a restore ends soon, with identical bytes or with the reason, and never
+//! with wrong ones.
 //!
 //! Each case puts a proxy in front of a real server, breaks the answer to one request of a restore (or to all from one
 //! on), and restores with the library. All deadlines are shortened together. With `REKOPIA_FULL=1` every request of the
@@ -79,7 +79,7 @@ const S3_FAULTS: &[(Fault, Promise, Promise)] = &[
     (Fault::Flipped, DAMAGE, DAMAGE),
 ];
 
-/// The same of WebDAV servers.
+/// The faults of WebDAV servers, what each leads to when it happens once, and when it does not end.
 const WEBDAV_FAULTS: &[(Fault, Promise, Promise)] = &[
     (Fault::Reset, Survived, STORAGE),
     (Fault::Cut, Survived, STORAGE),

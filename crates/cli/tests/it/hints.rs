@@ -22,7 +22,7 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// The command of a hint, without its quotes.
+/// Returns the command of a hint, without its quotes.
 fn hinted(said: &str) -> Option<String> {
     said.lines().find_map(|line| Some(line.trim_start().strip_prefix('`')?.split_once('`')?.0.to_owned()))
 }
@@ -77,7 +77,7 @@ fn every_case_has_its_own() {
         for word in *words {
             assert!(text.contains(word), "{args:?}: {text}");
         }
-        // It is no advice if it ends the same way.
+        // Advice that ends in the same way is none.
         let followed: Vec<&str> = hint.split(' ').skip(1).collect();
         let output = quickstart(&followed);
         assert_eq!(output.status.code(), Some(0), "{hint}: {}", said(&output));

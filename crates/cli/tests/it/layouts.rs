@@ -125,7 +125,7 @@ fn write(files: &BTreeMap<String, Vec<u8>>, root: &Path) {
     }
 }
 
-/// A folder for each layout, by its number.
+/// Returns a folder for each layout, by its number.
 fn folders() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     for (number, layout) in LAYOUTS.iter().enumerate() {
@@ -148,7 +148,7 @@ async fn reads(settings: &Settings, what: &str) {
     assert_eq!(snapshots.all().len(), Fixture::load("quickstart").snapshots.len(), "{what}");
     let blobs = connect(settings).await.unwrap();
     let format = BlobId::parse("kopia.repository").unwrap();
-    // As the engine does it: a format blob that is not there has it looked for.
+    // The engine does so, too: a format blob that is not there has it looked for.
     if blobs.read(&format, None, Vec::new()).await.is_err_and(|e| e.is_not_found()) {
         assert!(blobs.look_elsewhere().await.unwrap(), "{what}");
     }
@@ -270,7 +270,7 @@ async fn buckets_of_azure_google_and_backblaze() {
     }
 }
 
-/// The kind of the storage's error behind "no repository", if there is one.
+/// Returns the kind of the storage's error behind "no repository", if there is one.
 async fn nothing_at(settings: &Settings) -> Option<BlobErrorKind> {
     let error = open(settings).await.map(|_| ()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NoRepository, "{}", error.chain());
@@ -302,7 +302,7 @@ async fn a_place_that_is_not_there_is_not_empty() {
             assert_eq!(nothing_at(&settings).await, None, "{settings:?}");
         }
     }
-    // Of a directory its last folder may be missing: whoever writes first makes it.
+    // The last folder of a directory may be missing: the first writer makes it.
     assert_eq!(nothing_at(&Settings::path(at("empty/repo"))).await, Some(BlobErrorKind::NotFound));
     let no_place = Some(BlobErrorKind::NoPlace);
     for name in ["missing/repo", "dangling", "dangling/", "dangling2", "dangling/repo"] {

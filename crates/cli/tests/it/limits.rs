@@ -109,7 +109,7 @@ fn few_threads_are_enough_or_are_named() {
             }
         }
     }
-    // One thread that may block, and all else between its turns.
+    // There is one thread that may block, and all else is done between its turns.
     assert!(restored.contains(&2) && restored.contains(&20), "{restored:?}");
 }
 
@@ -122,7 +122,8 @@ enum Way {
     HungUp,
 }
 
-/// What a shell does to run the program so; it leaves its status in the file `code`, and may wait for `flag` to go.
+/// Returns what a shell does to run the program so; it leaves its status in the file `code`, and may wait for `flag` to
+/// go.
 fn script(place: &Place, args: &[&str], streams: &str, way: Way) -> String {
     let quoted = |text: &str| format!("'{text}'");
     let program: Vec<String> = std::iter::once(EXE).chain(args.iter().copied()).map(quoted).collect();

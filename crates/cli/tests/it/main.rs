@@ -42,8 +42,8 @@ mod verdict;
 mod webdav;
 mod whole;
 
-/// A restore of the quick start from a storage that `before` names: it logs everything it may, and knows nothing of the
-/// environment but where programs are.
+/// Makes a restore of the quick start from a storage that `before` names: it logs everything it may, and knows nothing
+/// of the environment but where programs are.
 fn traced_restore(before: &[&str], target: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rekopia"));
     let password = testdata().join("quickstart/password");

@@ -1,5 +1,5 @@
-//! One fault in passing, at any request of a restore from any storage behind HTTP, alone or with many requests in flight:
-//! the restore is complete. A fault that stays is named with every file that it costs.
+//! Breaks one answer in passing, at any request of a restore from any storage behind HTTP, alone or with many requests
+//! in flight: the restore is complete. A fault that stays is named with every file that it costs.
 //!
 //! All deadlines are shortened together. With `REKOPIA_FULL=1` every fault meets every request.
 
@@ -91,7 +91,7 @@ impl Storage {
         Some(Storage { server, fixture, reference, expected, _dir: dir })
     }
 
-    /// A proxy before it, and the way through the proxy.
+    /// Starts a proxy before the server; returns it and the way through it.
     async fn proxy(&self) -> (Faulty, Settings) {
         let upstream = match &self.server {
             Server::S3(server) => server.endpoint.clone(),
@@ -167,8 +167,8 @@ impl Storage {
     }
 }
 
-/// What a request is about: `k` the format blob, `l` a listing, `n` and `x` the index, `q` manifests and directories, `p`
-/// data, `s` signing in.
+/// Returns what a request is about: `k` the format blob, `l` a listing, `n` and `x` the index, `q` manifests and
+/// directories, `p` data, `s` signing in.
 fn class(seen: &Seen) -> char {
     if seen.is_list() || seen.query.contains("comp=list") || seen.path.contains("b2_list_file_names") {
         return 'l';
@@ -180,7 +180,7 @@ fn class(seen: &Seen) -> char {
     name.chars().next().unwrap_or('?')
 }
 
-/// The first, the middle and the last request of each class.
+/// Returns the first, the middle and the last request of each class.
 fn positions(requests: &[Seen]) -> Vec<usize> {
     let mut classes: BTreeMap<char, Vec<usize>> = BTreeMap::new();
     for seen in requests {
@@ -217,7 +217,7 @@ async fn one_fault_anywhere(kind: &str) {
     let suspect: Vec<_> = futures::stream::iter(cases)
         .map(|(at, fault)| async move {
             let broken = move |seen: &Seen| (seen.number == at).then_some(fault);
-            // This server tells of one proxy only, and so serves one restore.
+            // This server tells of a single proxy, and so serves a single restore.
             let result = match &storage.server {
                 Server::B2(_) => {
                     let storage = Storage::start("b2", "quickstart").await.unwrap();
@@ -306,7 +306,7 @@ async fn a_burst_of_faults_under_load() {
     futures::future::join_all(kinds).await;
 }
 
-/// The same request goes silent three times.
+/// A request goes silent three times.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_silent_connections_one_after_the_other() {
     let storage = Storage::start("s3", "quickstart").await.unwrap();

@@ -40,8 +40,8 @@ async fn restore(settings: &Settings, target: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// The repository is written, then somebody overwrites half of it with rubbish and deletes the rest, then it is written
-/// anew with other contents; some objects are deleted and come back meanwhile.
+/// Writes the repository, overwrites half of it with rubbish and deletes the rest, then writes it anew with other
+/// contents; some objects are deleted and come back meanwhile.
 async fn history() -> (VersionedServer, BTreeMap<String, Bytes>) {
     let server = VersionedServer::start().await;
     let blobs = read_blobs(&Fixture::load("quickstart").repo());

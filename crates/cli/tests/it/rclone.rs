@@ -48,7 +48,7 @@ impl Place {
         std::fs::read_to_string(self.path(name)).unwrap()
     }
 
-    /// A configuration as Kopia writes it.
+    /// Returns a configuration as Kopia writes it.
     fn config(&self, config: &serde_json::Value) -> String {
         let storage = serde_json::json!({"type": "rclone", "config": config});
         self.write("repository.config", &serde_json::json!({"storage": storage}).to_string())
@@ -73,7 +73,7 @@ impl Place {
 
     fn is_running(&self) -> bool {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.read("pid").trim()));
-        // One that nobody has waited for yet does nothing any more.
+        // A process that nobody has waited for yet does nothing any more.
         stat.is_ok_and(|stat| !stat.contains(") Z "))
     }
 

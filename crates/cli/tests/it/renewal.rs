@@ -51,7 +51,7 @@ fn serve() -> Setting {
     Setting { runtime, server, dir }
 }
 
-/// One way to a bucket, with files in a folder of its own.
+/// A way to a bucket, with files in a folder of its own.
 struct Way {
     keys: Arc<Keys>,
     from: From,
@@ -193,7 +193,7 @@ impl Way {
     }
 }
 
-/// What a person sees, without what the libraries log.
+/// Returns what a person sees, without what the libraries log.
 fn said(output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     text.lines()

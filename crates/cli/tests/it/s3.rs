@@ -44,7 +44,7 @@ impl Setting {
         let url = self.url(place);
         let output =
             rekopia(&["--repo", &url, "restore", SOURCE, target.to_str().unwrap()]).output().unwrap();
-        // Whatever happens, no secret is shown.
+        // No secret is shown, however the restore ends.
         for stream in [&output.stdout, &output.stderr] {
             assert!(!String::from_utf8_lossy(stream).contains(SECRET_KEY));
         }

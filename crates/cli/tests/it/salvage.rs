@@ -95,7 +95,7 @@ fn a_lost_format_blob_is_taken_from_a_copy() {
     std::fs::rename(format, &copy).unwrap();
     let refused = broken.says(14, &["snapshots"]);
     assert!(refused.contains("--format-blob FILE takes such a copy"), "{refused}");
-    // Here it would fail in the same way.
+    // The advice would fail in the same way here.
     assert!(!refused.contains("--salvage"), "{refused}");
     let doctor = broken.says(14, &["doctor"]);
     assert!(

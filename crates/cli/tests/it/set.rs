@@ -30,7 +30,7 @@ fn report(output: &Output) -> Value {
     serde_json::from_str(out.lines().last().unwrap()).unwrap()
 }
 
-/// The value of a metric, whose only label is the file's name.
+/// Returns the value of a metric, whose only label is the file's name.
 #[track_caller]
 fn metric(path: &Path, name: &str) -> f64 {
     let text = fs::read_to_string(path).unwrap();
@@ -92,7 +92,7 @@ fn damage_is_said_of_each_snapshot() {
     );
     assert_eq!((metric(&metrics, "success"), metric(&metrics, "exit_code")), (0.0, 14.0));
     assert_eq!(metric(&metrics, "affected_snapshots"), affected as f64);
-    // The same by name.
+    // The snapshots can be named, too.
     let output = run("damaged-pack-flipped", &["--json", "snapshots"]);
     let listed: Value = serde_json::from_slice(&output.stdout).unwrap();
     let ids: Vec<&str> = listed.as_array().unwrap().iter().map(|s| s["id"].as_str().unwrap()).collect();
@@ -173,7 +173,7 @@ fn memory_does_not_grow_with_snapshots() {
     let folder = |writer: &mut RepositoryWriter, number: u64, version: u64| {
         let mut folder = DirectoryWriter::new(writer);
         for file in 0..files {
-            // One file of each folder is new in each version.
+            // A single file of each folder is new in each version.
             let version = if file == 0 { version } else { 0 };
             let data = format!("{number}/{file}/{version}");
             let entry = writer.put_file(file.to_string().into_bytes(), metadata, data.as_bytes()).unwrap();

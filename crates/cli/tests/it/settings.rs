@@ -29,7 +29,7 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// A configuration of Kopia's that names the repository of the quick start, with its password beside it.
+/// Writes a configuration of Kopia's that names the repository of the quick start, with its password beside it.
 fn config(dir: &std::path::Path, limits: &str) -> String {
     let path = dir.join("repository.config");
     let json = format!(
@@ -210,7 +210,7 @@ fn what_kopia_prints_is_a_token_file_and_zero_is_no_limit() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
 }
 
-/// A server with the repository of the quick start, and what has to live as long as it.
+/// Starts a server with the repository of the quick start; returns it with what has to live as long.
 fn serve() -> (tokio::runtime::Runtime, tempfile::TempDir, S3Server) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let dir = tempfile::tempdir().unwrap();

@@ -82,7 +82,7 @@ fn a_small_file_costs_a_handful_of_system_calls() {
     }
     assert!(of("openat") >= 1.0 && of("pwrite64") >= 0.9, "strace did not see the threads: {calls:?}");
 
-    // The same tree again: every file is opened and read once, and nothing is changed.
+    // A second restore of the tree opens and reads every file once, and changes nothing.
     let again = traced(dir.path(), &arguments);
     let of = |name: &str| again.get(name).copied().unwrap_or(0) as f64 / FILES as f64;
     for (name, most) in [("openat", 1.3), ("pread64", 1.3), ("newfstatat", 1.3), ("close", 1.4)] {

@@ -111,7 +111,7 @@ fn only_certificates_of_known_authorities_are_believed() {
 fn a_webdav_server_is_known_by_its_fingerprint() {
     let (runtime, dir) = (runtime(), tempfile::tempdir().unwrap());
     let Some(server) = WebdavServer::nginx(&testdata().join("quickstart/repo")) else { return };
-    // Neither name nor date matter then.
+    // The name and the dates do not matter then.
     let identity = Authority::new().identity("elsewhere.example", 2021);
     let fingerprint = identity.fingerprint.clone();
     let front = runtime.block_on(Faulty::start_tls(&server.address, identity.config));

@@ -30,7 +30,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// The status, which is also what the last line of the output says.
+/// Returns the status, which is also what the last line of the output says.
 #[track_caller]
 fn code(output: &Output) -> i32 {
     let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));

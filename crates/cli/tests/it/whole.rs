@@ -99,7 +99,7 @@ impl Storage<'_> {
         chain
     }
 
-    /// Whatever answers in the storage's place is neither a missing blob nor a damaged one.
+    /// An answer in the storage's place is neither a missing blob nor a damaged one.
     async fn blobs_are_not_taken_for_missing(&self, wrongs: &[(Wrong, &str)]) {
         for (wrong, said) in wrongs {
             (self.break_all)(|_| true, Some(*wrong));

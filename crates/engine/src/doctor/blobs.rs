@@ -1,4 +1,4 @@
-//! What is listed, and what the index says should be.
+//! Compares the blobs that are listed with those that the index says should be there.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -19,7 +19,7 @@ const MARKERS_READ: usize = 20;
 pub(super) struct Listed(HashMap<BlobId, BlobInfo>);
 
 impl Listed {
-    /// Lists everything.
+    /// Lists all blobs.
     pub(super) async fn read(contents: &Contents) -> Result<Self> {
         contents.traffic.count(0);
         let blobs = contents.blobs.list("").await;
@@ -27,7 +27,7 @@ impl Listed {
         Ok(Listed(blobs.into_iter().map(|blob| (blob.id.clone(), blob)).collect()))
     }
 
-    /// How many blobs there are of each family.
+    /// Returns how many blobs there are of each family.
     pub(super) fn families(&self) -> BTreeMap<&'static str, u64> {
         let mut families = BTreeMap::new();
         for id in self.0.keys() {
@@ -36,20 +36,20 @@ impl Listed {
         families
     }
 
-    /// Bytes of all blobs.
+    /// Returns the bytes of all blobs together.
     pub(super) fn bytes(&self) -> u64 {
         self.0.values().map(|blob| blob.len).sum()
     }
 
-    /// Packs that no index blob names.
+    /// Returns how many packs no index blob names.
     pub(super) fn unindexed_packs(&self, contents: &Contents) -> u64 {
         let indexed = contents.index.indexed_packs();
         let packs = self.0.keys().filter(|id| matches!(family(id), "data packs" | "metadata packs"));
         packs.filter(|id| !indexed.contains(id)).count() as u64
     }
 
-    /// Markers of epochs and deletions: their bodies say nothing, but a disk that changes them is failing (§1.1); and
-    /// those that are missing between others.
+    /// Checks the markers of epochs and deletions: their bodies say nothing, but a disk that changes them is failing
+    /// (§1.1); finds markers that are missing between others, too.
     pub(super) async fn check_markers(&self, contents: &Contents) -> Vec<Finding> {
         let mut findings = Vec::new();
         let epochs = self.markers("xe");
@@ -78,13 +78,13 @@ impl Listed {
         findings
     }
 
-    /// The markers with this prefix, by their number.
+    /// Returns the markers with this prefix, by their number.
     fn markers(&self, prefix: &str) -> BTreeMap<u64, &BlobInfo> {
         let number = |blob: &BlobInfo| blob.id.as_str().strip_prefix(prefix)?.parse().ok();
         self.0.values().filter_map(|blob| Some((number(blob)?, blob))).collect()
     }
 
-    /// Packs that the index needs and that are missing or too short, and blobs of the future.
+    /// Finds packs that the index needs and that are missing or too short, and blobs that are dated in the future.
     pub(super) fn check(&self, contents: &Contents, now_ns: i64) -> Result<Vec<Finding>> {
         let mut findings = Vec::new();
         for (number, end) in contents.index.pack_ends()?.into_iter().enumerate().filter(|(_, end)| *end > 0) {
@@ -111,7 +111,7 @@ impl Listed {
     }
 }
 
-/// What a blob is by its name (§1.1).
+/// Returns the family of a blob, by its name (§1.1).
 fn family(id: &BlobId) -> &'static str {
     let name = id.as_str();
     let is_hex = |text: &str| {

@@ -1,4 +1,4 @@
-//! Opens as far as it goes, and puts together what was found.
+//! Opens a repository as far as it can be opened, and puts together what was found.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -20,9 +20,9 @@ use crate::repository::{OpenOptions, Password, Repository};
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct ExaminationOptions {
-    /// How it is opened; salvage is tried where nothing else opens it.
+    /// How the repository is opened; salvage is tried where nothing else opens it.
     pub open: OpenOptions,
-    /// The ends of all packs are read, too.
+    /// Whether the ends of all packs are read, too.
     pub deep: bool,
 }
 
@@ -33,12 +33,12 @@ impl ExaminationOptions {
     }
 }
 
-/// What state a repository is in.
+/// The state that a repository is in.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Examination {
-    /// What is wrong.
+    /// Everything that is wrong.
     pub findings: Vec<Finding>,
     /// Hex of the unique ID; empty when the repository cannot be opened.
     pub repository: String,
@@ -46,19 +46,19 @@ pub struct Examination {
     pub version: u32,
     /// Whether index blobs are organised in epochs.
     pub epochs: bool,
-    /// Blobs of each family.
+    /// Number of blobs of each family.
     pub blobs: BTreeMap<&'static str, u64>,
     /// Bytes of all blobs.
     pub bytes: u64,
-    /// Contents in the index.
+    /// Number of contents in the index.
     pub contents: u64,
-    /// Packs that no index blob names: usual while a backup runs, or after one was interrupted.
+    /// Number of packs that no index blob names: usual while a backup runs, or after one was interrupted.
     pub unindexed_packs: u64,
-    /// Snapshots of which everything is there.
+    /// Number of snapshots of which everything is there.
     pub whole_snapshots: u64,
-    /// Snapshots of which something is missing.
+    /// Number of snapshots of which something is missing.
     pub damaged_snapshots: u64,
-    /// Snapshots whose manifests make no sense.
+    /// Number of snapshots whose manifests make no sense.
     pub unreadable_snapshots: u64,
 }
 
@@ -68,7 +68,7 @@ impl Examination {
         !self.findings.iter().any(|finding| finding.damage)
     }
 
-    /// How a program ends that found this: by damage, else by what the storage refuses; `None`: all is well.
+    /// Returns how a program ends that found this: by damage, else by what the storage refuses; `None`: all is well.
     pub fn exit_kind(&self) -> Option<ErrorKind> {
         let is_denied = || self.findings.iter().any(|finding| finding.kind == FindingKind::AccessDenied);
         match self.is_healthy() {
@@ -177,7 +177,7 @@ async fn open(
     }
 }
 
-/// What keeps the repository from being opened.
+/// Returns what keeps the repository from being opened.
 async fn what_fails(blobs: &Arc<dyn BlobReader>, error: &Error) -> Result<FindingKind> {
     let name = BlobId::parse("kopia.repository").map_err(|e| Error::internal(e.to_string()))?;
     Ok(match blobs.read(&name, None, Vec::new()).await {
@@ -189,7 +189,7 @@ async fn what_fails(blobs: &Arc<dyn BlobReader>, error: &Error) -> Result<Findin
     })
 }
 
-/// What opening found out.
+/// Takes note of what opening found out.
 fn opening(repository: &Repository, examination: &mut Examination) {
     for e in &repository.index_damage() {
         examination.found(FindingKind::IndexBlobDamaged, e);
@@ -213,7 +213,7 @@ fn opening(repository: &Repository, examination: &mut Examination) {
     }
 }
 
-/// Metadata packs that no index names: whether they hold snapshots that nobody lists.
+/// Looks into metadata packs that no index names, for snapshots that nobody lists.
 async fn unindexed(repository: &Repository, examination: &mut Examination) -> Result<()> {
     let unindexed = repository.unindexed().await?;
     for e in unindexed.unreadable() {
@@ -230,10 +230,10 @@ async fn unindexed(repository: &Repository, examination: &mut Examination) -> Re
     Ok(())
 }
 
-/// Hidden snapshots that are named.
+/// Number of hidden snapshots that are named.
 const NAMED: usize = 5;
 
-/// Every snapshot: its manifest, and its tree.
+/// Examines every snapshot: its manifest, and its tree.
 async fn snapshots(
     repository: &Repository,
     examination: &mut Examination,
@@ -295,7 +295,7 @@ async fn snapshots(
     Ok(())
 }
 
-/// Packs that no snapshot needs are missed by nobody.
+/// Calls missing packs harmless where no snapshot needs them.
 fn judge_packs(examination: &mut Examination) {
     let is_needed = examination.findings.iter().any(|finding| {
         let kind = finding.kind;
@@ -313,7 +313,7 @@ fn judge_packs(examination: &mut Examination) {
     }
 }
 
-/// The ends of all packs.
+/// Reads the ends of all packs.
 async fn deep(repository: &Repository, examination: &mut Examination, observer: &dyn Observer) -> Result<()> {
     let ends = repository.scan_packs(observer).await?;
     for (_, e) in &ends.unreadable {

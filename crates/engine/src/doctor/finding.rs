@@ -1,9 +1,9 @@
-//! What can be wrong with a repository, by name.
+//! Names everything that can be wrong with a repository.
 
 use rekopia_format::BlobId;
 use serde::Serialize;
 
-/// What is wrong, as a class: programs go by its name in kebab case.
+/// The class of a finding: programs go by its name in kebab case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -14,7 +14,7 @@ pub enum FindingKind {
     FormatBlobDamaged,
     /// `kopia.blobcfg` does not open; only retention settings are in it.
     BlobcfgDamaged,
-    /// There are packs and no index blob.
+    /// There are packs, but no index blob.
     IndexLost,
     /// An index blob does not open.
     IndexBlobDamaged,
@@ -55,7 +55,7 @@ pub enum FindingKind {
 }
 
 impl FindingKind {
-    /// The name in kebab case: `pack-missing`.
+    /// Returns the name in kebab case: `pack-missing`.
     pub fn name(self) -> &'static str {
         match self {
             FindingKind::FormatBlobMissing => "format-blob-missing",
@@ -83,7 +83,7 @@ impl FindingKind {
         }
     }
 
-    /// Whether no byte is missing because of it: a redundant blob, a wrong clock or permission, or what only concerns
+    /// Whether no byte is missing because of this: a redundant blob, a wrong clock or permission, or what only concerns
     /// writers.
     fn is_harmless(self) -> bool {
         matches!(
@@ -101,20 +101,20 @@ impl FindingKind {
     }
 }
 
-/// One thing that is wrong.
+/// A finding: something that is wrong with a repository.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Finding {
-    /// Its class.
+    /// The class of the finding.
     pub kind: FindingKind,
     /// The blob or snapshot that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub object: Option<String>,
-    /// One sentence.
+    /// The finding in one sentence, for people.
     pub message: String,
-    /// Whether something is missing because of it.
+    /// Whether something is missing because of the finding.
     pub damage: bool,
-    /// Of a snapshot that is not whole: the ID of the newest whole one of its source.
+    /// The ID of the newest whole snapshot of the same source, where a snapshot is not whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instead: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! What state a repository is in, as far as listings and metadata tell.
+//! Tells what state a repository is in, as far as listings and metadata tell.
 //!
 //! ```text
 //! open, as far as it goes ──► what is listed ⨯ what the index says ──► every tree ──► findings

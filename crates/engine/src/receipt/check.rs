@@ -1,4 +1,4 @@
-//! A receipt against a directory, without the repository.
+//! Checks a directory against a receipt, without the repository.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::CString;
@@ -16,10 +16,10 @@ use crate::hashing::{Known, hash_tree};
 use crate::observer::{Cancel, Event, Observer, Phase};
 use crate::sink::{DigestRoot, NEAREST, TreeDigest, depth, open_to_read};
 
-/// Once it is asked to stop: what was opened gets its mode back.
+/// Time in which directories get their modes back, once the check is asked to stop.
 const MODES_BACK: Duration = Duration::from_secs(2);
 
-/// What a check found.
+/// The result of checking a directory against a receipt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReceiptCheck {
@@ -44,8 +44,9 @@ pub struct ReceiptDifference {
 }
 
 impl Receipt {
-    /// Hashes what is at `target` and compares it with the receipt. Neither is changed, but for the modes of directories and
-    /// files of ours that are closed to us, which are open as long as they are read. `threads`: 0 for as many as cores.
+    /// Hashes what is at `target` and compares it with the receipt. Neither is changed, but for the modes of
+    /// directories and files of ours that are closed to us, which are open as long as they are read. `threads`: 0 for
+    /// as many as cores.
     ///
     /// # Errors
     /// [`ErrorKind::Destination`] when something at `target` cannot be read; [`ErrorKind::Cancelled`];
@@ -76,7 +77,7 @@ impl Receipt {
         Ok(ReceiptCheck { found, differences, is_equal })
     }
 
-    /// What differs: by each directory's own entries, so that what is above a change is not named for it.
+    /// Returns what differs by each directory's own entries, so that what is above a change is not named for it.
     fn differences(&self, found: &TreeDigest) -> Result<Vec<ReceiptDifference>> {
         let bytes = |path: &Path| path.as_os_str().as_bytes().to_vec();
         let there: HashMap<_, _> = found.nearest.iter().map(|one| (bytes(&one.path), one)).collect();
@@ -118,7 +119,7 @@ impl Receipt {
     }
 }
 
-/// Every directory above the path, the root among them.
+/// Returns every directory above the path, the root among them.
 fn above(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     let cuts = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
     cuts.chain((!path.is_empty()).then_some(0)).map(|at| &path[..at])
@@ -138,7 +139,7 @@ fn unreadable(target: &Path) -> Error {
     Error::new(ErrorKind::Destination, format!("cannot read {}", target.display()))
 }
 
-/// What is to be hashed. A directory may be given by a link to it; a file or link stands for itself.
+/// Returns what is to be hashed. A directory may be given by a link to it; a file or link stands for itself.
 fn root_at(target: &Path, kind: &str) -> Result<DigestRoot> {
     if kind == "directory" {
         let opened = open_to_read(target).map_err(|e| unreadable(target).because(e))?;

@@ -1,4 +1,4 @@
-//! The receipt as a document: what it says, and how it is read.
+//! Defines the receipt as a document, reads and writes it.
 
 use std::io::Read;
 use std::path::Path;
@@ -14,9 +14,9 @@ use crate::error::{Error, ErrorKind, Result};
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Receipt {
-    /// `rekopia-receipt`.
+    /// The kind of document: always `rekopia-receipt`.
     pub kind: String,
-    /// 1.
+    /// The version of the document: 1.
     pub version: u64,
     /// Name and version of the program that restored.
     #[serde(default)]
@@ -24,7 +24,7 @@ pub struct Receipt {
     /// Hexadecimal unique ID of the repository.
     #[serde(default)]
     pub repository: String,
-    /// Where it came from; `None`: a bare object.
+    /// The snapshot that was restored; `None`: a bare object, which belongs to no snapshot.
     #[serde(default)]
     pub snapshot: Option<ReceiptSnapshot>,
     /// The path below the snapshot's root; empty for the root.
@@ -36,7 +36,7 @@ pub struct Receipt {
     /// When the restore began: RFC 3339.
     #[serde(default)]
     pub begin: String,
-    /// When it ended: RFC 3339.
+    /// When the restore ended: RFC 3339.
     #[serde(default)]
     pub end: String,
     /// What the restore was asked for.
@@ -46,18 +46,19 @@ pub struct Receipt {
     pub root: String,
     /// The digest of the tree: 64 lower-case hexadecimal digits.
     pub tree_hash: String,
-    /// What it is over, in words.
+    /// What the digest of the tree is over, in words.
     #[serde(default)]
     pub tree_hash_over: String,
-    /// Regular files that it is over.
+    /// Regular files that the digest is over.
     pub files: u64,
-    /// Directories that it is over, the root included.
+    /// Directories that the digest is over, the root included.
     pub directories: u64,
-    /// Symbolic links that it is over.
+    /// Symbolic links that the digest is over.
     pub symlinks: u64,
-    /// Bytes of those files.
+    /// Bytes of the regular files that the digest is over.
     pub bytes: u64,
-    /// Paths that it is not over, escaped and in byte order: relative to the root, a directory for all below it.
+    /// Paths that the digest is not over, escaped and in byte order: relative to the root, a directory for all below
+    /// it.
     pub others: Vec<String>,
     /// Entries of the snapshot that were left alone as asked.
     #[serde(default)]
@@ -65,19 +66,19 @@ pub struct Receipt {
     /// Entries of the snapshot that could not be restored.
     #[serde(default)]
     pub failed: u64,
-    /// The first of them.
+    /// The first entries that could not be restored.
     #[serde(default)]
     pub losses: Vec<ReceiptLoss>,
     /// Attributes that could not be set.
     #[serde(default)]
     pub unset_attributes: u64,
-    /// The first of them.
+    /// The first attributes that could not be set.
     #[serde(default)]
     pub unset: Vec<ReceiptRemark>,
     /// Digests of the directories nearest to the root, breadth first.
     #[serde(default)]
     pub nearest: Vec<ReceiptDirectory>,
-    /// The file will lie in a directory of the tree.
+    /// Whether the receipt's file will lie in a directory of the tree.
     #[serde(skip)]
     pub(super) is_inside: bool,
 }
@@ -87,11 +88,11 @@ pub struct Receipt {
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ReceiptSnapshot {
-    /// Its manifest ID.
+    /// The ID of the snapshot's manifest.
     pub id: String,
-    /// `user@host:/path`.
+    /// The source of the snapshot: `user@host:/path`.
     pub source: String,
-    /// When it was begun: RFC 3339.
+    /// When the snapshot was begun: RFC 3339.
     pub start_time: String,
 }
 
@@ -100,19 +101,19 @@ pub struct ReceiptSnapshot {
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
 pub struct ReceiptOptions {
-    /// `always`, `if-changed`, `skip-existing` or `never`.
+    /// Which existing files were replaced: `always`, `if-changed`, `skip-existing` or `never`.
     pub overwrite: String,
     /// Whether extra entries were to be deleted.
     pub delete_extra: bool,
-    /// `keep`, `skip` or `UID:GID`.
+    /// Which owners were set: `keep`, `skip` or `UID:GID`.
     pub owner: String,
     /// Whether modes were restored.
     pub modes: bool,
     /// Whether modification times were restored.
     pub times: bool,
-    /// Patterns of what was wanted.
+    /// Patterns of entries that were wanted.
     pub include: Vec<String>,
-    /// Patterns of what was not.
+    /// Patterns of entries that were not wanted.
     pub exclude: Vec<String>,
     /// Directory levels that were wanted; `None`: all.
     pub max_depth: Option<usize>,
@@ -122,7 +123,7 @@ pub struct ReceiptOptions {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ReceiptLoss {
-    /// Relative to the root.
+    /// The path of the entry, relative to the root.
     pub path: String,
     /// The class of the error.
     pub kind: String,
@@ -134,9 +135,9 @@ pub struct ReceiptLoss {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ReceiptRemark {
-    /// Relative to the root.
+    /// The path of the entry, relative to the root.
     pub path: String,
-    /// What to know.
+    /// What could not be set, and why.
     pub message: String,
 }
 
@@ -144,11 +145,11 @@ pub struct ReceiptRemark {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ReceiptDirectory {
-    /// Relative to the root, escaped; empty for the root.
+    /// The path of the directory, relative to the root, escaped; empty for the root.
     pub path: String,
-    /// Over all that is below it.
+    /// The digest over all that is below the directory.
     pub digest: String,
-    /// Over its own entries, without what is in its subdirectories.
+    /// The digest over the directory's own entries, without what is in its subdirectories.
     pub own: String,
 }
 
@@ -157,7 +158,7 @@ pub(super) const VERSION: u64 = 1;
 /// Longest receipt that is read, in bytes: more than the longest that is written.
 const LONGEST: u64 = 1 << 30;
 
-/// What every version of a receipt says.
+/// The members that every version of a receipt has.
 #[derive(Deserialize)]
 struct Head {
     kind: String,

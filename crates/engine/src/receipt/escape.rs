@@ -1,4 +1,4 @@
-//! Paths in a document of JSON, whatever bytes they have: reversible (pure, docs/receipt.md).
+//! Writes paths into a document of JSON, whatever bytes they have: reversible (pure, docs/receipt.md).
 //!
 //! What is UTF-8 stands as it is, but for the backslash, which is doubled. Any other byte is `\x` and two lower-case
 //! hexadecimal digits.
@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-/// A path as text.
+/// Returns a path as text.
 pub(super) fn escaped(path: &Path) -> String {
     let mut text = String::new();
     for chunk in path.as_os_str().as_bytes().utf8_chunks() {
@@ -19,7 +19,7 @@ pub(super) fn escaped(path: &Path) -> String {
     text
 }
 
-/// The path that the text stands for; `None`: it is none that was escaped.
+/// Returns the path that the text stands for; `None`: the text was not written by [`escaped`].
 pub(super) fn unescaped(text: &str) -> Option<PathBuf> {
     let mut bytes = Vec::new();
     let mut rest = text;

@@ -1,4 +1,5 @@
-//! Receipts: what a restore left on the disk, in a file that can be checked without the repository (docs/receipt.md).
+//! Holds receipts: what a restore left on the disk, in a file that can be checked without the repository
+//! (docs/receipt.md).
 
 mod check;
 mod document;

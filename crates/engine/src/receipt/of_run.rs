@@ -1,4 +1,4 @@
-//! From a restore's report to its receipt.
+//! Makes a receipt of a restore's report.
 
 use jiff::{SignedDuration, Timestamp};
 use rekopia_format::directory::EntryKind;
@@ -17,8 +17,8 @@ const OVER: &str = "SHA-256, as docs/receipt.md of Rekopia defines it: names, ty
                     contents of all that stands in the target, but for \"others\"; no owners";
 
 impl Receipt {
-    /// The receipt of a restore that has just ended: of `from`, with `options`, by `program` (a name and a version).
-    /// `None`: it was not hashed ([`RestoreOptions::receipt`]), or that did not come to its end.
+    /// Makes the receipt of a restore that has just ended: of `from`, with `options`, by `program` (a name and a
+    /// version). `None`: it was not hashed ([`RestoreOptions::receipt`]), or that did not come to its end.
     pub fn of(
         program: &str,
         repository: &Repository,

@@ -1,4 +1,4 @@
-//! Times as people type them → which snapshots they include.
+//! Reads times as people type them, and tells which snapshots they include.
 //!
 //! Lists show seconds, starts have fractions: a time includes its own precision, so that the time that a list shows
 //! selects the snapshot that it is shown for.
@@ -12,14 +12,14 @@ use super::snapshots::Selection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::zone::Zone;
 
-/// Which snapshots a time includes that a person typed.
+/// The snapshots that a typed time includes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AsOf {
-    /// All: the newest is meant.
+    /// All snapshots are included; the newest is meant.
     Latest,
-    /// The oldest one alone.
+    /// Only the oldest snapshot is meant.
     Oldest,
-    /// Those that started at or before this instant.
+    /// Snapshots that started at or before this instant.
     Until(Time),
 }
 
@@ -99,7 +99,7 @@ impl AsOf {
         })
     }
 
-    /// The selection of the newest snapshot that is included.
+    /// Returns the selection of the newest snapshot that is included.
     pub fn selection(self) -> Selection {
         let (oldest, as_of) = match self {
             AsOf::Latest => (false, None),
@@ -110,11 +110,11 @@ impl AsOf {
     }
 }
 
-/// What of a time is not understood.
+/// The part of a time that is not understood.
 enum Wrong<'a> {
-    /// Date or hour.
+    /// The date or hour is not understood.
     Text,
-    /// What stands where a zone should.
+    /// The text stands where a zone should be named.
     Zone(&'a str),
 }
 
@@ -211,7 +211,7 @@ fn eat(rest: &mut &str, any: &[char]) -> bool {
     after.is_some()
 }
 
-/// `+01`, `-0330`, `+05:45`
+/// Reads an offset from UTC: `+01`, `-0330`, `+05:45`.
 fn offset(text: &str) -> Option<Offset> {
     let (sign, mut rest) = match text.split_at_checked(1)? {
         ("+", rest) => (1, rest),
@@ -235,7 +235,7 @@ fn offset(text: &str) -> Option<Offset> {
     Offset::from_seconds(sign * i32::try_from(hours * 3600 + minutes * 60).ok()?).ok()
 }
 
-/// The instant at which the clocks of `zone`, named so at that time, or of UTC show `last`.
+/// Returns the instant at which the clocks of `zone`, named so at that time, or of UTC show `last`.
 fn named(last: DateTime, name: &str, zone: &TimeZone) -> Option<i64> {
     let (later, earlier) = match zone.to_ambiguous_timestamp(last).offset() {
         AmbiguousOffset::Unambiguous { offset } => (Some(offset), None),
@@ -251,7 +251,7 @@ fn named(last: DateTime, name: &str, zone: &TimeZone) -> Option<i64> {
     local.or_else(universal).map(|offset| at_offset(last, offset))
 }
 
-/// The last instant at which the clocks of `zone` showed `last` or an earlier time.
+/// Returns the last instant at which the clocks of `zone` showed `last` or an earlier time.
 fn local(last: DateTime, zone: &TimeZone) -> i64 {
     match zone.to_ambiguous_timestamp(last).offset() {
         AmbiguousOffset::Unambiguous { offset } => at_offset(last, offset),
@@ -265,7 +265,7 @@ fn local(last: DateTime, zone: &TimeZone) -> i64 {
     }
 }
 
-/// The first instant at which the clocks of `zone` showed `first` or a later time.
+/// Returns the first instant at which the clocks of `zone` showed `first` or a later time.
 fn local_first(first: DateTime, zone: &TimeZone) -> i64 {
     match zone.to_ambiguous_timestamp(first).offset() {
         AmbiguousOffset::Unambiguous { offset } => at_offset(first, offset),
@@ -274,7 +274,7 @@ fn local_first(first: DateTime, zone: &TimeZone) -> i64 {
     }
 }
 
-/// What lies outside of what nanoseconds can count is before or after every snapshot.
+/// Returns the instant; times outside of what nanoseconds can count are before or after every snapshot.
 fn at_offset(last: DateTime, offset: Offset) -> i64 {
     let beyond = if last.year() < 1970 { i64::MIN } else { i64::MAX };
     offset.to_timestamp(last).map_or(beyond, nanos)
@@ -294,8 +294,8 @@ fn end_of(day: Date) -> DateTime {
     day.to_datetime(civil::Time::MAX)
 }
 
-/// Kopia's `[N(y|year|years)-][N(m|mo|month|months)-][N(d|day|days)-]ago`: the day it means, counted as Go counts (a
-/// day that its month does not have is one of the next).
+/// Reads Kopia's `[N(y|year|years)-][N(m|mo|month|months)-][N(d|day|days)-]ago`: the day it means, counted as Go counts
+/// (a day that its month does not have is one of the next).
 fn kopia_ago(parts: &str, today: Date) -> Option<Date> {
     let (mut months, mut days, mut before) = (0, 0, 0);
     for part in parts.split('-') {
@@ -324,7 +324,7 @@ fn kopia_ago(parts: &str, today: Date) -> Option<Date> {
     first.checked_add(Span::new().try_days(i32::from(today.day()) - 1 - days).ok()?).ok()
 }
 
-/// `2 days`, `3h`, `1 month 2 days`: that long before now, to the second. `m` alone could be months or minutes.
+/// Reads `2 days`, `3h` or `1 month 2 days`: that long before now, to the second. `m` alone could be months or minutes.
 fn ago(span: &str, now: &Zoned) -> Option<i64> {
     let (mut total, mut rest) = (Span::new(), span.trim());
     if rest.is_empty() {

@@ -26,7 +26,8 @@ pub(crate) struct Contents {
     pub(crate) traffic: Arc<TrafficCounters>,
     pub(crate) blocks: Arc<MetadataBlocks>,
     pub(crate) repairs: Arc<Repairs>,
-    /// Whether the keyed hash of what is read here is compared, too: then nothing that is read can contain itself.
+    /// Whether the keyed hash of each content that is read is compared, too: then nothing that is read can contain
+    /// itself.
     pub(crate) hashes: bool,
 }
 
@@ -38,7 +39,7 @@ const MOST_READS: usize = 32;
 const MAX_REQUEST: u64 = 4 << 20;
 
 impl Contents {
-    /// Where a content is.
+    /// Returns where a content is.
     ///
     /// # Errors
     /// [`ErrorKind::Corrupt`] when the index does not have it; those of [`ContentIndex::find`].
@@ -46,7 +47,8 @@ impl Contents {
         self.index.find(id)?.ok_or_else(|| Error::new(ErrorKind::Corrupt, "not in the index").of_content(id))
     }
 
-    /// Plaintext bytes of a content; 0 when it cannot be located, which is found out when it is read.
+    /// Returns the plaintext bytes of a content; 0 when the content cannot be located, which is found out when it is
+    /// read.
     pub(crate) fn plain_len(&self, id: &ContentId) -> u64 {
         self.locate(id).map_or(0, |location| u64::from(location.packed.original_len))
     }
@@ -127,7 +129,7 @@ impl Contents {
                 }
                 (start, bytes)
             }
-            // One short pack must not take down the contents that it still has.
+            // A short pack must not take down the contents that it still has.
             Err(_) if !exact => return self.read_singly(pack, wanted).await,
             Err(e) => {
                 let failed = |(_, id): &(Location, ContentId)| (*id, Err(missing(&e, id, &name)));
@@ -160,7 +162,7 @@ impl Contents {
         results
     }
 
-    /// The contents in `bytes`, which begin `start` bytes into the pack.
+    /// Decodes the contents in `bytes`, which begin `start` bytes into the pack.
     fn decoded(
         &self,
         pack: &BlobId,
@@ -192,7 +194,7 @@ impl Contents {
     }
 }
 
-/// A content that does not decode.
+/// Makes the error for a content that does not decode.
 pub(crate) fn corrupt(e: rekopia_format::content::Error, id: &ContentId) -> Error {
     use rekopia_format::{compression, content};
     if matches!(e, content::Error::Compression(compression::Error::NotBuilt(_))) {
@@ -201,7 +203,7 @@ pub(crate) fn corrupt(e: rekopia_format::content::Error, id: &ContentId) -> Erro
     Error::bad_data("damaged data").of_content(id).because(e)
 }
 
-/// A content whose pack cannot be read.
+/// Makes the error for a content whose pack cannot be read.
 pub(crate) fn missing(e: &BlobError, id: &ContentId, pack: &BlobId) -> Error {
     let kind = match e.kind() {
         rekopia_blob::BlobErrorKind::NotFound

@@ -1,4 +1,4 @@
-//! The bytes of one file, in order or from anywhere.
+//! Reads the bytes of a file, in order or from anywhere.
 
 use std::collections::VecDeque;
 
@@ -63,7 +63,7 @@ impl Repository {
 }
 
 impl FileReader {
-    /// Length of the object in bytes.
+    /// Returns the length of the object in bytes.
     pub fn len(&self) -> u64 {
         self.len
     }
@@ -73,7 +73,7 @@ impl FileReader {
         self.len == 0
     }
 
-    /// The next run of bytes; `None` at the end.
+    /// Reads the next run of bytes; `None` at the end.
     ///
     /// # Errors
     /// [`ErrorKind::Corrupt`] or [`ErrorKind::Storage`] when a content cannot be read.
@@ -116,7 +116,7 @@ impl FileReader {
     }
 }
 
-/// The bytes of one slice.
+/// Reads the bytes of one slice.
 pub(crate) async fn read_slice(contents: &Contents, ahead: &mut ReadAhead, slice: &Slice) -> Result<Vec<u8>> {
     let mut bytes = ahead.take(contents, &slice.content).await?;
     if slice.compressed {

@@ -1,4 +1,4 @@
-//! The folder of a repository, where it is one: nothing is written there.
+//! Protects the folder of a local repository: nothing is written there.
 
 use std::path::Path;
 

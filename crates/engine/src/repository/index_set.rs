@@ -1,4 +1,4 @@
-//! Which of the listed index blobs count: those of epochs, or of repositories that have none.
+//! Chooses which of the listed index blobs count: those of epochs, or of repositories that have none.
 
 use std::collections::HashSet;
 
@@ -13,14 +13,14 @@ pub(super) enum IndexSet {
     Legacy(Legacy),
 }
 
-/// The set without epochs (§4.7).
+/// The index blobs of a repository without epochs (§4.7).
 pub(super) struct Legacy {
     pub(super) names: Vec<BlobId>,
     pub(super) logs: Vec<CompactionLog>,
 }
 
 impl IndexSet {
-    /// What to read when the compactions in `bad` are of no use.
+    /// Returns what to read when the compactions in `bad` are of no use.
     pub(super) fn choose(&self, bad: &HashSet<BlobId>) -> Selection {
         match self {
             IndexSet::Epochs(listing) => epoch::select(&listing.without_compactions(bad)),
@@ -34,7 +34,7 @@ impl IndexSet {
         }
     }
 
-    /// Of `bad` those that `chosen`, chosen without them, makes up for.
+    /// Returns those of `bad` that `chosen`, chosen without them, makes up for.
     pub(super) fn covered(
         &self,
         bad: &HashSet<BlobId>,
@@ -48,7 +48,7 @@ impl IndexSet {
     }
 }
 
-/// The blobs of a listing of `x` by family. What has no iv in its name is no index blob.
+/// Returns the blobs of a listing of `x` by family. What has no iv in its name is no index blob.
 pub(super) fn epoch_sets(listed: &[BlobInfo]) -> EpochListing {
     let mut ids: Vec<BlobId> = listed.iter().map(|b| b.id.clone()).collect();
     ids.sort_unstable();

@@ -1,12 +1,12 @@
-//! What `status` shows of a repository.
+//! Holds what `status` shows of a repository.
 
-/// What a repository is: the facts that `status` shows.
+/// The facts about a repository that `status` shows.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct RepositoryInfo {
     /// Hex of the unique ID.
     pub unique_id: String,
-    /// Where it is.
+    /// The location of the repository.
     pub location: String,
     /// Format version, 1…3.
     pub version: u32,
@@ -32,11 +32,11 @@ pub struct RepositoryInfo {
     pub enable_password_change: bool,
     /// Retention mode of the storage, if one is set.
     pub retention_mode: Option<String>,
-    /// Index blobs in use.
+    /// Number of index blobs in use.
     pub index_blobs: u64,
-    /// Distinct contents.
+    /// Number of distinct contents.
     pub contents: u64,
-    /// Packs that contents are in.
+    /// Number of packs that contents are in.
     pub packs: u64,
     /// Memory that the index takes, in bytes.
     pub index_bytes: u64,

@@ -1,4 +1,4 @@
-//! Which packs the storage has, and how long they are: known before anything that exists is changed.
+//! Knows which packs the storage has, and how long they are, before anything that exists is changed.
 
 use std::collections::HashMap;
 
@@ -24,8 +24,8 @@ pub(crate) struct ListedPacks {
 const PREFIXES: [&str; 2] = ["p", "q"];
 
 impl ListedPacks {
-    /// Lists the packs. When one of the index is not there, maintenance may have moved what was in it: the index is read
-    /// once more, and the packs are listed again.
+    /// Lists the packs. When one of the index is not there, maintenance may have moved what was in it: the index is
+    /// read once more, and the packs are listed again.
     ///
     /// # Errors
     /// When the storage cannot be listed.

@@ -1,4 +1,4 @@
-//! Index blobs → one frozen index, and what of them cannot be read.
+//! Reads index blobs into one frozen index, and tells what of them cannot be read.
 //!
 //! ```text
 //! list ──► choose ──► read ──► freeze
@@ -43,7 +43,7 @@ pub(crate) struct Loaded {
     pub(crate) watermark: Option<u64>,
 }
 
-/// What can be had before the key is derived: that takes as long as several round trips.
+/// What can be read before the key is derived: that takes as long as several round trips.
 #[derive(Default)]
 pub(super) struct Early {
     /// The listing of `x`; `None`: to be listed.
@@ -84,7 +84,7 @@ pub(super) struct IndexLoader<'a> {
     pub(super) traffic: &'a TrafficCounters,
     pub(super) epochs: &'a EpochParameters,
     pub(super) limit: &'a IndexLimit,
-    /// Reads the packs' own indexes, too.
+    /// Reads the packs' own indexes, too, where they are wanted.
     pub(super) scanner: Option<&'a Scanner<'a>>,
     pub(super) repairs: &'a Repairs,
 }
@@ -95,11 +95,11 @@ const LONGEST: u64 = 2 << 30;
 /// Times that the listing is repeated when a listed index blob is gone (§4.9).
 const ATTEMPTS: u32 = 10;
 
-/// Why an index blob gives nothing.
+/// The reason why an index blob gives nothing.
 enum Unread {
-    /// Listed, but not there: maintenance was faster.
+    /// The blob was listed, but is not there: maintenance was faster.
     Gone(BlobId),
-    /// Damaged: reading it again gives nothing better.
+    /// The blob is damaged: reading it again gives nothing better.
     Bad(Error),
     /// The storage does not answer, or we cannot go on.
     Failed(Error),
@@ -244,7 +244,7 @@ impl IndexLoader<'_> {
         Ok(())
     }
 
-    /// Adds these index blobs; gives those that are bad.
+    /// Adds these index blobs; returns those that are bad.
     async fn read_all(
         &self,
         blobs: Vec<(BlobId, u64)>,
@@ -276,8 +276,8 @@ impl IndexLoader<'_> {
             .await
     }
 
-    /// Whether the packs' own indexes stand in for a blob that the storage does not give: a sector of a disk that is dying,
-    /// a file that nobody may read. That the storage answers they have shown.
+    /// Whether the packs' own indexes stand in for a blob that the storage does not give: a sector of a disk that is
+    /// dying, a file that nobody may read. That the storage answers they have shown.
     fn is_made_up_for(&self, e: &Error) -> bool {
         self.scanner.is_some() && e.kind() == ErrorKind::Storage
     }
@@ -306,8 +306,8 @@ impl IndexLoader<'_> {
         Ok(parsed.await.map_err(|_| Error::internal(format!("parsing {id} panicked")))??)
     }
 
-    /// The plaintext of an index blob; `early` are its bytes when they are here already. Bytes that do not open are
-    /// asked for once more: they may have been damaged on their way.
+    /// Reads the plaintext of an index blob; `early` are its bytes when they are here already. Bytes that do not open
+    /// are asked for once more: they may have been damaged on their way.
     async fn read_encrypted(
         &self,
         id: &BlobId,

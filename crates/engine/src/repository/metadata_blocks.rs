@@ -1,4 +1,4 @@
-//! Metadata read a little further than asked for: from far away a round trip costs more than half a megabyte.
+//! Reads metadata a little further than asked for: from far away a round trip costs more than half a megabyte.
 //!
 //! A snapshot's directories lie close together in few `q` packs, but each is known only when its parent has been
 //! read. Blocks of those packs are kept, so that a chain of directories is not a chain of requests. Where they are
@@ -20,13 +20,13 @@ pub(crate) struct MetadataBlocks {
 
 #[derive(Debug, Default)]
 struct Kept {
-    /// Oldest first.
+    /// The blocks that are kept, oldest first.
     blocks: VecDeque<Block>,
     /// Blocks that were asked for, by their pack and start.
     asked: HashSet<(PackIdx, u64)>,
-    /// Bytes of these.
+    /// Bytes of the blocks that were asked for.
     asked_bytes: u64,
-    /// Bytes of the contents that they, and reads of single contents, were asked for.
+    /// Bytes of the contents that these blocks, and reads of single contents, were asked for.
     wanted_bytes: u64,
 }
 
@@ -37,7 +37,7 @@ struct Block {
     bytes: Arc<Vec<u8>>,
 }
 
-/// What is read around a content.
+/// Bytes that are read around a content.
 const BLOCK: u64 = 256 << 10;
 /// Bytes of blocks that are kept.
 const KEPT: usize = 8 << 20;
@@ -45,7 +45,7 @@ const KEPT: usize = 8 << 20;
 const TRUST: u64 = 512 << 10;
 
 impl MetadataBlocks {
-    /// The block that a content of a metadata pack lies in; of any other pack, just the content.
+    /// Returns the block that a content of a metadata pack lies in; of any other pack, just the content.
     pub(crate) fn widen(&self, index: &ContentIndex, location: &Location) -> Range<u64> {
         let extents = self.extents.get_or_init(|| index.metadata_extents());
         let range = location.range();
@@ -65,7 +65,7 @@ impl MetadataBlocks {
         start..end
     }
 
-    /// A kept block that holds the range, with its place in the pack.
+    /// Returns a kept block that holds the range, with its place in the pack.
     pub(crate) fn find(&self, pack: PackIdx, range: &Range<u64>) -> Option<(u64, Arc<Vec<u8>>)> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let holds = |b: &&Block| {

@@ -1,4 +1,4 @@
-//! An open repository: keys and a frozen index.
+//! Holds an open repository: its keys and its frozen index.
 
 pub(crate) mod as_of;
 pub(crate) mod async_file;
@@ -59,7 +59,7 @@ pub struct Repository {
     opening: Opening,
 }
 
-/// What was found out by opening, beside what is damage.
+/// Facts that opening found out, beside damage.
 #[derive(Debug)]
 pub(crate) struct Opening {
     /// Index blobs that cannot be read, but others say the same.
@@ -127,7 +127,7 @@ impl Repository {
         })
     }
 
-    /// Looks whether there is a repository, before anybody is asked for its password.
+    /// Checks that there is a repository, before anybody is asked for its password.
     ///
     /// # Errors
     /// [`ErrorKind::NoRepository`](crate::ErrorKind::NoRepository), or what [`Repository::open`] fails with.
@@ -135,12 +135,13 @@ impl Repository {
         open::find(blobs).await
     }
 
-    /// What this repository is.
+    /// Returns the facts about this repository.
     pub fn info(&self) -> &RepositoryInfo {
         &self.info
     }
 
-    /// All snapshots; read once and kept. Those that damage hides are missing: [`Snapshots::damage`] says what is damaged.
+    /// Returns all snapshots; they are read once and kept. Those that damage hides are missing: [`Snapshots::damage`]
+    /// says what is damaged.
     ///
     /// # Errors
     /// When the storage does not answer.
@@ -173,12 +174,13 @@ impl Repository {
         Ok(())
     }
 
-    /// Index blobs that cannot be read, as the index was read last: what only they name is missing.
+    /// Returns the index blobs that could not be read when the index was read last, as errors: what only they name is
+    /// missing.
     pub fn index_damage(&self) -> Vec<Error> {
         self.contents().damage.iter().map(Error::again).collect()
     }
 
-    /// What was found out by opening.
+    /// Returns what was found out by opening.
     pub(crate) fn opening(&self) -> &Opening {
         &self.opening
     }
@@ -189,8 +191,8 @@ impl Repository {
         salvaged.is_some_and(|s| s.unindexed > 0 || !s.misnamed.is_empty() || !s.replaced.is_empty())
     }
 
-    /// Index blobs that cannot be read and for which no pack stands in: what they named, a snapshot perhaps, is lost.
-    /// Known only of a repository that is being salvaged.
+    /// Returns the index blobs that cannot be read and for which no pack stands in: what they named, a snapshot
+    /// perhaps, is lost. Known only of a repository that is being salvaged.
     pub fn lost_sessions(&self) -> &[BlobId] {
         self.opening.salvaged.as_ref().map_or(&[], |salvaged| &salvaged.unaccounted)
     }
@@ -203,10 +205,10 @@ impl Repository {
         folder::check_outside(self.folder().as_deref(), path)
     }
 
-    /// Whether something that names contents or snapshots is known to be unreadable: what is found may be old, and is
-    /// to be proven.
+    /// Whether something that names contents or snapshots is known to be unreadable: snapshots that are found may be
+    /// old, and are to be proven.
     pub(crate) async fn is_in_doubt(&self) -> bool {
-        // Whoever salvages takes what there is.
+        // A caller who salvages takes what there is.
         if self.salvages {
             return false;
         }
@@ -214,34 +216,34 @@ impl Repository {
         !self.contents().damage.is_empty() || self.snapshots.lock().await.as_ref().is_some_and(has_damage)
     }
 
-    /// What was asked of the storage so far: opening, looking up and every run on this repository.
+    /// Returns what was asked of the storage so far: opening, looking up and every run on this repository.
     pub fn traffic(&self) -> Traffic {
         let (requests, fetched_bytes) = self.contents().traffic.sums();
         Traffic { requests, fetched_bytes, retries: self.usage().retries }
     }
 
-    /// Packs of which error correction repaired something so far, each with the number of its damaged shards: nothing is
-    /// missing, but the storage is failing.
+    /// Returns the packs of which error correction repaired something so far, each with the number of its damaged
+    /// shards: nothing is missing, but the storage is failing.
     pub fn repairs(&self) -> Vec<(BlobId, u64)> {
         self.contents().repairs.packs()
     }
 
-    /// What the storage itself has counted.
+    /// Returns what the storage itself has counted.
     pub(crate) fn usage(&self) -> rekopia_blob::Usage {
         self.blobs.usage()
     }
 
-    /// The current index and the means to read through it.
+    /// Returns the current index and the means to read through it.
     pub(crate) fn contents(&self) -> Contents {
         self.contents.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A folder on a disk for what does not fit in memory.
+    /// Returns a folder on a disk for what does not fit in memory.
     pub(crate) fn spill_dir(&self) -> Option<&Path> {
         self.index_limit.dir.as_deref()
     }
 
-    /// The folder that the repository is in, where it is one.
+    /// Returns the folder that the repository is in, where it is one.
     pub(crate) fn folder(&self) -> Option<PathBuf> {
         self.blobs.folder()
     }

@@ -1,4 +1,4 @@
-//! Sources and paths that could be meant: what is listed so, what lies below, what is alike.
+//! Finds sources and paths that could be meant: what is listed so, what lies below, what is alike.
 
 use rekopia_format::snapshot::Source;
 
@@ -6,8 +6,8 @@ use super::snapshots::Snapshots;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hint::Hint;
 
-/// The source that lists show as `text`, or as the beginning of it with names below. The longest one counts; of several
-/// that are shown alike none is taken.
+/// Returns the source that lists show as `text`, or as the beginning of it with names below. The longest one counts; of
+/// several that are shown alike none is taken.
 pub(super) fn listed_as(snapshots: &Snapshots, text: &str) -> Result<Option<(Source, Vec<String>)>> {
     let mut best: Vec<(&Source, Vec<String>)> = Vec::new();
     let mut longest = 0;
@@ -60,7 +60,7 @@ pub(super) fn no_such_source(snapshots: &Snapshots, wanted: &str) -> Error {
     Error::not_found(what, Hint::ListSnapshots)
 }
 
-/// Of snapshots whose IDs begin alike the first few are named.
+/// Makes the error for an ID that no snapshot has; of snapshots whose IDs begin alike the first few are named.
 pub(super) fn no_such_id(snapshots: &Snapshots, id: &str) -> Error {
     let what = format!("no snapshot or object {id}");
     if snapshots.all().is_empty() {
@@ -113,7 +113,7 @@ pub(super) fn is_mistyped(a: &str, b: &str) -> bool {
     row[b.len()] <= most
 }
 
-/// The source with the longest path that `wanted` lies in, and what is left of the path.
+/// Returns the source with the longest path that `wanted` lies in, and what is left of the path.
 pub(super) fn longest_parent(snapshots: &Snapshots, wanted: &Source) -> Option<(Source, Vec<String>)> {
     let same = |s: &&Source| s.user == wanted.user && s.host == wanted.host;
     let sources = snapshots.by_source().into_keys().filter(same);
@@ -121,8 +121,8 @@ pub(super) fn longest_parent(snapshots: &Snapshots, wanted: &Source) -> Option<(
     Some((parent.clone(), below(&parent.path, &wanted.path)?))
 }
 
-/// The names that are left of `path` below `parent`; `None` when it is not below. In paths of Windows either slash
-/// separates.
+/// Returns the names that are left of `path` below `parent`; `None` when it is not below. In paths of Windows either
+/// slash separates.
 pub(super) fn below(parent: &str, path: &str) -> Option<Vec<String>> {
     let either = is_windows(parent);
     let even = |text: &str| if either { text.replace('\\', "/") } else { text.to_owned() };

@@ -1,4 +1,4 @@
-//! Object id → the slices of contents that it is made of, and their bytes (§5.2).
+//! Finds the slices of contents that an object is made of, and reads their bytes (§5.2).
 //!
 //! Seek tables are read content by content, so the table of a huge file never is in memory as a whole.
 
@@ -32,7 +32,7 @@ pub(crate) struct SliceReader {
     frames: Vec<Frame>,
 }
 
-/// One seek table that is being read.
+/// A seek table that is being read.
 #[derive(Debug)]
 struct Frame {
     /// Where the object of this table starts in the whole object.
@@ -46,7 +46,7 @@ struct Frame {
 const MAX_DEPTH: usize = 16;
 
 impl SliceReader {
-    /// The slices of `object`; `len` is the recorded length of a direct object, where there is one.
+    /// Makes a reader of the slices of `object`; `len` is the recorded length of a direct object, where there is one.
     pub(crate) fn new(object: &ObjectId, len: Option<u64>) -> Self {
         match object.seek_table() {
             None => {
@@ -58,7 +58,7 @@ impl SliceReader {
         }
     }
 
-    /// The next slices, at most about `max`; an empty list is the end.
+    /// Returns the next slices, at most about `max`; an empty list is the end.
     pub(crate) async fn next(
         &mut self,
         contents: &Contents,
@@ -122,7 +122,7 @@ impl Frame {
 }
 
 impl super::Repository {
-    /// Bytes of an object, and the prefix of its (first) content: `k` for directories.
+    /// Returns the bytes of an object, and the prefix of its (first) content: `k` for directories.
     ///
     /// # Errors
     /// [`ErrorKind::Corrupt`] when its list of contents cannot be read or is not in the index.
@@ -161,12 +161,12 @@ pub(crate) struct ObjectReader {
 const MAX_DECOMPRESSED: usize = 1 << 28;
 
 impl ObjectReader {
-    /// The bytes of `object`.
+    /// Makes a reader of the bytes of `object`.
     pub(crate) fn new(object: &ObjectId, len: Option<u64>) -> Self {
         ObjectReader { slices: SliceReader::new(object, len), ready: VecDeque::new() }
     }
 
-    /// The plaintext of the next content; `None` at the end.
+    /// Reads the plaintext of the next content; `None` at the end.
     pub(crate) async fn next(
         &mut self,
         contents: &Contents,

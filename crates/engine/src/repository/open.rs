@@ -1,4 +1,4 @@
-//! Format blob + password → keys → active index blobs → frozen index.
+//! Opens a repository: format blob and password give the keys, these the active index blobs, these the frozen index.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -25,7 +25,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::hint::Hint;
 use crate::observer::{Event, Observer};
 
-/// What an open repository is made of.
+/// The parts of an open repository.
 pub(crate) struct Opened {
     pub(crate) format: FormatBlob,
     pub(crate) config: RepositoryConfig,
@@ -116,7 +116,7 @@ const NO_COPY: &str = "it cannot be rebuilt from the packs, but a client of Kopi
 
 const FORMAT_UNREAD: &str = "cannot read the format blob kopia.repository";
 
-/// Reads the index once more: what maintenance moved meanwhile is found at its new place.
+/// Reads the index once more: contents that maintenance moved meanwhile are found at their new place.
 pub(crate) async fn reload_index(
     old: &Contents,
     config: &RepositoryConfig,
@@ -130,7 +130,7 @@ pub(crate) async fn reload_index(
 
 type FormatKeys = (FormatBlob, RepositoryConfig, FormatKey);
 
-/// `None` when there is no format blob.
+/// Reads and opens the format blob; `None` when there is none.
 async fn open_format(
     blobs: &Arc<dyn BlobReader>,
     password: &Password,
@@ -168,7 +168,7 @@ async fn open_format(
     }
 }
 
-/// One that does not open is asked for once more: it may have been damaged on its way.
+/// Opens a stored format blob; one that does not open is asked for once more: it may have been damaged on its way.
 async fn open_stored_format(
     blobs: &Arc<dyn BlobReader>,
     password: &Password,
@@ -208,7 +208,7 @@ async fn open_with(bytes: &[u8], password: &Password, observer: &dyn Observer) -
     Ok((format, config, format_key))
 }
 
-/// A storage's error; where the place itself is missing, so is the repository.
+/// Makes the error of a failed read; where the place itself is missing, so is the repository.
 fn unread(e: BlobError, blobs: &Arc<dyn BlobReader>, what: &str) -> Error {
     match e.kind() {
         BlobErrorKind::NoPlace => {
@@ -219,7 +219,8 @@ fn unread(e: BlobError, blobs: &Arc<dyn BlobReader>, what: &str) -> Error {
     }
 }
 
-/// Why there is nothing to open; of a repository that has lost its format blob, whether there is a way.
+/// Makes the error that says why there is nothing to open; of a repository that has lost its format blob, whether there
+/// is a way.
 async fn no_format_blob(blobs: &Arc<dyn BlobReader>, traffic: &TrafficCounters) -> Error {
     for (prefix, called) in [("q", "packs"), ("x", "index blobs"), ("n", "index blobs"), ("p", "packs")] {
         traffic.count(0);
@@ -268,7 +269,7 @@ fn check_usable(config: &RepositoryConfig, options: &OpenOptions, observer: &dyn
     Ok(())
 }
 
-/// Only retention settings are in it: nothing that a reader needs.
+/// Opens `kopia.blobcfg`, which holds only retention settings: nothing that a reader needs.
 fn open_blobcfg(
     read: std::result::Result<Option<Vec<u8>>, BlobError>,
     format: &FormatBlob,

@@ -1,4 +1,4 @@
-//! Metadata contents that are read together, before each is asked for.
+//! Reads metadata contents together, before each is asked for.
 
 use std::collections::HashMap;
 

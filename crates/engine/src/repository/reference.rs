@@ -1,4 +1,4 @@
-//! What a person types to name something in a repository.
+//! Reads what a person types to name something in a repository.
 
 use rekopia_format::ObjectId;
 use rekopia_format::directory::Entry;
@@ -15,7 +15,8 @@ pub struct Reference {
     pub root: RootReference,
     /// Names below the root, outermost first.
     pub sub_path: Vec<String>,
-    /// As it was typed: a source that is listed so is meant before anything that the parts may mean. Empty for none.
+    /// The reference as it was typed: a source that is listed so is meant before anything that the parts may mean.
+    /// Empty for none.
     pub(super) text: String,
 }
 
@@ -24,9 +25,9 @@ pub struct Reference {
 pub enum RootReference {
     /// A snapshot ID, a unique prefix of one with at least 8 digits, or an object ID.
     Id(String),
-    /// `user@host:/path`: a source, or a path inside one.
+    /// A source, or a path inside one: `user@host:/path`.
     Source(Source),
-    /// `user@host`, when it has one path.
+    /// A user and host with a single path: `user@host`.
     Identity {
         /// User name.
         user: String,
@@ -35,11 +36,11 @@ pub enum RootReference {
     },
     /// A path alone, when one source has it.
     Path(String),
-    /// The newest snapshot, when there is one source.
+    /// The newest snapshot of the only source.
     Latest,
 }
 
-/// What a [`Reference`] names.
+/// The entry that a [`Reference`] names.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Resolved {
@@ -51,12 +52,12 @@ pub struct Resolved {
     pub snapshot: Option<Snapshot>,
     /// The path below the snapshot's root; empty for the root.
     pub sub_path: String,
-    /// Things to say aloud: how the reference was understood.
+    /// Notes to tell the person: how the reference was understood.
     pub notes: Vec<String>,
 }
 
 impl Resolved {
-    /// The root of a snapshot.
+    /// Returns the root of a snapshot.
     ///
     /// # Errors
     /// [`ErrorKind::Corrupt`] when it has none.
@@ -81,7 +82,7 @@ impl Reference {
         Ok(Reference { root, sub_path, text: text.to_owned() })
     }
 
-    /// The snapshot with this ID.
+    /// Names the snapshot with this ID.
     pub fn of_id(id: impl Into<String>) -> Self {
         Reference { root: RootReference::Id(id.into()), sub_path: Vec::new(), text: String::new() }
     }

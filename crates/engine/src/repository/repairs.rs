@@ -1,4 +1,4 @@
-//! Damage that error correction made good: nothing is missing, but the storage is failing.
+//! Counts damage that error correction made good: nothing is missing, but the storage is failing.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -19,7 +19,7 @@ impl Repairs {
         }
     }
 
-    /// The packs, in their order, each with its damaged shards.
+    /// Returns the packs, in their order, each with its damaged shards.
     pub(crate) fn packs(&self) -> Vec<(BlobId, u64)> {
         let packs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         packs.iter().map(|(pack, shards)| (pack.clone(), *shards)).collect()

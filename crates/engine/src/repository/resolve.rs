@@ -1,4 +1,4 @@
-//! What a reference turns out to be: exactly what is listed first, then what its parts may mean.
+//! Finds what a reference names: exactly what is listed first, then what its parts may mean.
 
 use std::sync::Arc;
 
@@ -80,7 +80,7 @@ impl Repository {
         Ok(Resolved { entry, has_attributes, snapshot, sub_path: sub_path.join("/"), notes })
     }
 
-    /// All snapshots; none where an object is named, which needs no manifest, and they cannot be listed.
+    /// Returns all snapshots; none where an object is named, which needs no manifest, and they cannot be listed.
     async fn snapshots_for(&self, root: &RootReference, notes: &mut Vec<String>) -> Result<Arc<Snapshots>> {
         match (self.snapshots().await, root) {
             (Err(e), RootReference::Id(id)) if self.has_object(id)? => {
@@ -135,7 +135,8 @@ impl Repository {
         self.chosen(snapshots, &source, selection, notes).await
     }
 
-    /// The snapshot that is wanted. One that no index leads to is taken only when all of it is there, else the next older.
+    /// Chooses the snapshot that is wanted. One that no index leads to is taken only when all of it is there, else the
+    /// next older.
     async fn chosen(
         &self,
         snapshots: &Snapshots,
@@ -211,7 +212,7 @@ impl Repository {
         Ok((Root::Object(self.bare_entry(id, &object).await?), None))
     }
 
-    /// An object without a directory entry: its length is that of its contents, its name its ID.
+    /// Makes an entry for an object that no directory names: its length is that of its contents, its name its ID.
     async fn bare_entry(&self, id: &str, object: &ObjectId) -> Result<Entry> {
         let (size, prefix) = self.object_len(object).await?;
         let kind = if prefix == b'k' { EntryKind::Directory } else { EntryKind::File };
@@ -231,7 +232,7 @@ impl Repository {
             so_far = format!("{so_far}/{name}");
             if entry.kind != EntryKind::Directory {
                 let what = format!("no {so_far}: its parent is not a directory");
-                // That of the parent, which is one.
+                // The ID of the parent, which is a directory.
                 let parent = [&[id.to_owned()], &names[..depth.saturating_sub(1)]].concat().join("/");
                 return Err(match depth {
                     0 => Error::new(ErrorKind::NotFound, what),
@@ -263,6 +264,9 @@ impl Repository {
     }
 
     /// Calls `each` for every entry of a directory, in stored order; unusable entries are skipped.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] when its contents cannot be read or are no directory; a storage's errors as they are.
     pub async fn for_each_entry(&self, directory: &Entry, each: impl FnMut(Entry)) -> Result<()> {
         let object = directory
             .object
@@ -296,7 +300,7 @@ fn choose<'a>(
 }
 
 impl Selection {
-    /// The one source of several; the identity of whoever asks decides where it can.
+    /// Returns the one source of several; the identity of whoever asks decides where it can.
     fn only<'a>(
         &self,
         sources: &[&'a Source],
@@ -325,7 +329,7 @@ impl Selection {
     }
 }
 
-/// What is left of the snapshot's original path, where it was typed after an ID.
+/// Returns what is left of the snapshot's original path, where it was typed after an ID.
 fn original_rest(snapshot: Option<&Snapshot>, sub_path: &[String]) -> Option<Vec<String>> {
     let (source, typed) = (&snapshot?.source, sub_path.join("/"));
     below(&source.path, &format!("/{typed}")).or_else(|| below(&source.path, &typed))

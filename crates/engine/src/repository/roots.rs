@@ -1,4 +1,4 @@
-//! Directory trees that no manifest names, by their structure: directories that are in no other.
+//! Finds directory trees that no manifest names, by their structure: directories that are in no other.
 
 use std::cmp::Reverse;
 use std::collections::HashSet;
@@ -23,7 +23,7 @@ use crate::observer::{Event, Observer, Phase, Progress};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RootCandidate {
-    /// By this ID it can be listed and restored.
+    /// The ID by which the directory can be listed and restored.
     pub object: ObjectId,
     /// The newest time of anything in it.
     pub newest: Time,
@@ -42,7 +42,7 @@ const LONGEST: usize = 1 << 28;
 /// Levels of seek tables of a directory; real ones have one.
 const MAX_INDIRECTION: usize = 3;
 
-/// What the contents of directories hold.
+/// The directories that the contents hold.
 #[derive(Default)]
 struct Found {
     directories: Vec<RootCandidate>,
@@ -89,7 +89,7 @@ impl Repository {
     }
 }
 
-/// The index keeps the last bytes of an ID; the hash of what it names is the whole of it.
+/// Returns the whole ID of a content: the index keeps only its last bytes, the hash of what it names is all of it.
 fn full_id(contents: &Contents, id: &ContentId, plain: &[u8]) -> ContentId {
     ContentId::new(id.prefix(), &contents.opener.hash().hash(plain)).unwrap_or(*id)
 }
@@ -139,7 +139,7 @@ impl Found {
         true
     }
 
-    /// A directory that is so long that it has a seek table, itself perhaps with one.
+    /// Takes a directory that is so long that it has a seek table, itself perhaps with one.
     async fn take_indirect(&mut self, contents: &Contents, table: ContentId) -> Result<()> {
         for levels in 1..=MAX_INDIRECTION {
             let Ok(object) = ObjectId::parse(&format!("{}{table}", "I".repeat(levels))) else {

@@ -22,19 +22,20 @@ pub struct Snapshots {
     salvaged: HashSet<String>,
 }
 
-/// Which snapshot of a source is wanted.
+/// Which snapshot of a source is wanted: the newest complete one by default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Selection {
-    /// The newest one that started at or before this instant.
+    /// The newest snapshot that started at or before this instant is wanted.
     pub as_of: Option<Time>,
-    /// The oldest one instead of the newest.
+    /// The oldest snapshot is wanted instead of the newest.
     pub oldest: bool,
-    /// This many complete ones before the newest.
+    /// Number of complete snapshots to pass over, from the newest on.
     pub previous: usize,
-    /// Incomplete snapshots (checkpoints, cancelled runs) count too.
+    /// Incomplete snapshots (checkpoints, cancelled runs) count, too.
     pub incomplete: bool,
-    /// Only snapshots with all of these tags: a key, and the value where that matters (Kopia's `--tags KEY:VALUE`).
+    /// Only snapshots with all of these tags count: a key, and the value where that matters (Kopia's `--tags
+    /// KEY:VALUE`).
     pub tags: Vec<(String, Option<String>)>,
     /// User and host of whoever asks: they decide where a reference fits several sources.
     pub prefer: Option<(String, String)>,
@@ -60,8 +61,8 @@ const ROUND_BYTES: u64 = 16 << 20;
 const MAX_MANIFESTS: usize = 1 << 30;
 
 impl Snapshots {
-    /// Reads every manifest: none is known before all are (§6.1). What is damaged is named in the answer; with `salvages`
-    /// also what the storage does not give, as long as it gives anything.
+    /// Reads every manifest: none is known before all are (§6.1). What is damaged is named in the answer; with
+    /// `salvages` also what the storage does not give, as long as it gives anything.
     ///
     /// # Errors
     /// When the storage does not answer.
@@ -102,12 +103,12 @@ impl Snapshots {
         snapshots
     }
 
-    /// All snapshots, by source, then oldest first.
+    /// Returns all snapshots, by source, then oldest first.
     pub fn all(&self) -> &[Snapshot] {
         &self.all
     }
 
-    /// Snapshot manifests that could not be understood, one line each.
+    /// Returns the snapshot manifests that could not be understood, one line each.
     pub fn unreadable(&self) -> &[String] {
         &self.unreadable
     }
@@ -118,14 +119,14 @@ impl Snapshots {
         self.salvaged.contains(snapshot.id.as_str())
     }
 
-    /// Why snapshots may be missing here: index blobs and contents with manifests that cannot be read. Which snapshot
-    /// is the newest, or that there is none, is not known then: [`Snapshots::doubt`].
+    /// Returns why snapshots may be missing here: index blobs and contents with manifests that cannot be read. Which
+    /// snapshot is the newest, or that there is none, is not known then: [`Snapshots::doubt`].
     pub fn damage(&self) -> &[Error] {
         &self.damage
     }
 
-    /// An error ([`ErrorKind::Corrupt`]) for whoever needs to know what else there is; `newest` is the newest snapshot
-    /// that can be read. `None` when all can be read.
+    /// Returns an error ([`ErrorKind::Corrupt`]) for callers that need to know what else there is; `newest` is the
+    /// newest snapshot that can be read. `None` when all can be read.
     pub fn doubt(&self, newest: Option<&Snapshot>) -> Option<Error> {
         let first = self.damage.first()?;
         let more = match self.damage.len() - 1 {
@@ -143,7 +144,7 @@ impl Snapshots {
         Some(Error::new(ErrorKind::Corrupt, what))
     }
 
-    /// What was not found may be hidden.
+    /// Adds to an error that what was not found may be hidden by damage.
     pub(crate) fn hidden(&self, not_found: Error) -> Error {
         match self.damage.first() {
             Some(first) => {
@@ -154,7 +155,7 @@ impl Snapshots {
         }
     }
 
-    /// The snapshots of each source, oldest first.
+    /// Returns the snapshots of each source, oldest first.
     pub fn by_source(&self) -> BTreeMap<&Source, Vec<&Snapshot>> {
         let mut sources: BTreeMap<&Source, Vec<&Snapshot>> = BTreeMap::new();
         for snapshot in &self.all {
@@ -163,7 +164,7 @@ impl Snapshots {
         sources
     }
 
-    /// Why retention keeps each of these snapshots of one source, by snapshot ID; weeks are those of `zone`.
+    /// Returns why retention keeps each of these snapshots of one source, by snapshot ID; weeks are those of `zone`.
     pub fn retention_reasons(
         &self,
         source: &Source,
@@ -179,7 +180,7 @@ impl Snapshots {
         of_source.iter().zip(reasons).map(|(s, reasons)| (s.id.to_string(), reasons)).collect()
     }
 
-    /// The snapshots of exactly this source, oldest first.
+    /// Returns the snapshots of exactly this source, oldest first.
     pub fn of_source(&self, source: &Source) -> Vec<&Snapshot> {
         self.all.iter().filter(|s| s.source == *source).collect()
     }
@@ -211,7 +212,7 @@ impl Selection {
     }
 }
 
-/// Adds the manifests of these contents; what cannot be read is `damage`.
+/// Adds the manifests of these contents; errors of those that cannot be read go to `damage`.
 async fn add_all(
     contents: &Contents,
     ids: &[ContentId],
@@ -256,7 +257,7 @@ fn started(snapshot: &Snapshot) -> String {
     snapshot.start.to_string()
 }
 
-/// How many of `ids` make up the next round.
+/// Returns how many of `ids` make up the next round.
 fn round_len(contents: &Contents, ids: &[ContentId]) -> usize {
     let mut bytes = 0;
     for (n, id) in ids.iter().enumerate() {

@@ -1,21 +1,21 @@
-//! What was asked of a storage.
+//! Counts what was asked of a storage.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What was asked of a storage, and what came back.
+/// Requests and bytes between us and a storage.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Traffic {
-    /// Requests.
+    /// Number of requests.
     pub requests: u64,
     /// Bytes received.
     pub fetched_bytes: u64,
-    /// Of the requests, second and later tries.
+    /// Second and later tries among the requests.
     pub retries: u64,
 }
 
 impl Traffic {
-    /// What was asked after `earlier`, a moment of the same repository.
+    /// Returns what was asked after `earlier`, a moment of the same repository.
     pub fn since(self, earlier: Traffic) -> Traffic {
         Traffic {
             requests: self.requests.saturating_sub(earlier.requests),
@@ -39,7 +39,7 @@ impl TrafficCounters {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Requests and bytes so far.
+    /// Returns requests and bytes so far.
     pub(crate) fn sums(&self) -> (u64, u64) {
         (self.requests.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed))
     }

@@ -1,4 +1,4 @@
-//! Whether every tree is there: each directory is looked at once, however many snapshots share it.
+//! Finds out whether every tree is there: each directory is looked at once, however many snapshots share it.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,10 +14,10 @@ use crate::error::{Error, ErrorKind, Result};
 /// The first thing that is missing in a tree.
 #[derive(Debug, Clone)]
 pub(crate) struct Missing {
-    /// Where, relative to the root; empty: the root itself.
+    /// The path of the missing thing, relative to the root; empty: the root itself.
     pub(crate) path: String,
     pub(crate) why: String,
-    /// The storage refuses it: nothing is known to be lost.
+    /// Whether the storage refuses to give it: nothing is known to be lost.
     pub(crate) is_denied: bool,
 }
 
@@ -28,7 +28,7 @@ impl std::fmt::Display for Missing {
 }
 
 impl Missing {
-    /// What a read ended with; others than these end the walk.
+    /// Makes an answer of a failed read; errors that say nothing about the tree end the walk.
     fn of(path: &str, e: Error) -> Result<Self> {
         match e.kind() {
             ErrorKind::Corrupt | ErrorKind::Storage => Ok(Missing {
@@ -40,7 +40,7 @@ impl Missing {
         }
     }
 
-    /// Of a snapshot that has none.
+    /// Makes the answer for a snapshot that has no root.
     pub(crate) fn of_no_root() -> Self {
         Missing::new("", "the snapshot has none")
     }
@@ -50,7 +50,7 @@ impl Missing {
     }
 }
 
-/// What is known of trees so far.
+/// The trees that were looked at so far.
 pub(crate) struct Trees<'a> {
     packs: &'a ListedPacks,
     ahead: ReadAhead,
@@ -76,7 +76,7 @@ impl<'a> Trees<'a> {
         Trees { packs, ahead: ReadAhead::default(), known: HashMap::new() }
     }
 
-    /// The first thing that is missing in the tree `root`; `None` when all of it is there.
+    /// Returns the first thing that is missing in the tree `root`; `None` when all of it is there.
     ///
     /// # Errors
     /// On a defect of ours: what the storage does not give is missing, too.
@@ -156,7 +156,7 @@ impl<'a> Trees<'a> {
     }
 }
 
-/// What is missing in a directory is missing in the one above.
+/// Notes something missing in a directory for the one above.
 fn note(stack: &mut [Frame], missing: Option<Missing>) {
     if let (Some(frame), Some(missing)) = (stack.last_mut(), missing) {
         frame.missing.get_or_insert(missing);

@@ -1,5 +1,5 @@
-//! Packs in no index: usual while a backup runs or after one was interrupted. They are looked into when something was not
-//! found, before that is said.
+//! Looks into packs in no index: usual while a backup runs or after one was interrupted. They are looked into when
+//! something was not found, before that is said.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex};
@@ -31,12 +31,12 @@ pub struct Unindexed {
 }
 
 impl Unindexed {
-    /// How many there are.
+    /// Returns how many such packs there are.
     pub fn packs(&self) -> u64 {
         self.packs
     }
 
-    /// How many there are, in words; `None` when there is none.
+    /// Returns how many such packs there are, in words; `None` when there is none.
     pub fn counted(&self) -> Option<String> {
         match self.packs {
             0 => None,
@@ -45,23 +45,23 @@ impl Unindexed {
         }
     }
 
-    /// Why some of them cannot be read: what they hold is not known.
+    /// Returns why some of the packs cannot be read: what they hold is not known.
     pub fn unreadable(&self) -> &[Error] {
         &self.unreadable
     }
 
-    /// The snapshots in them.
+    /// Returns the snapshots in these packs.
     pub fn snapshots(&self) -> &[Snapshot] {
         self.snapshots.all()
     }
 
-    /// Packs that hold manifests, as far as these cannot have been deleted and dropped from the index since. A backup that
-    /// is interrupted leaves none, but in the moment between its last packs and their index blob.
+    /// Returns the packs that hold manifests, as far as these cannot have been deleted and dropped from the index
+    /// since. A backup that is interrupted leaves none, but in the moment between its last packs and their index blob.
     pub(crate) fn manifests(&self) -> &BTreeSet<BlobId> {
         &self.manifests
     }
 
-    /// What to say of `not_found`, now that what is asked for was found in these packs, or was not.
+    /// Returns what to say of `not_found`, now that what is asked for was found in these packs, or was not.
     fn judge(&self, not_found: Error, found: Option<&Snapshot>, is_object: bool) -> Error {
         let Some(packs) = self.counted() else { return not_found };
         let holds = match (found, self.unreadable.first()) {
@@ -83,7 +83,7 @@ impl Unindexed {
         Error::new(ErrorKind::Corrupt, what).with_hint(Hint::Salvage)
     }
 
-    /// Whether one of them holds this object.
+    /// Whether one of the packs holds this object.
     pub(crate) fn has(&self, object: &ObjectId) -> Result<bool> {
         match &self.index {
             Some(index) => Ok(index.find(object.content())?.is_some()),
@@ -93,8 +93,8 @@ impl Unindexed {
 }
 
 impl Repository {
-    /// What was not found may be in a pack that no index names; `not_found` becomes damage only when it is, or when such a
-    /// pack cannot be read.
+    /// Looks for what was not found in packs that no index names; `not_found` becomes damage only when it is there, or
+    /// when such a pack cannot be read.
     pub(crate) async fn beyond(&self, not_found: Error, reference: &Reference) -> Error {
         if not_found.kind() != ErrorKind::NotFound {
             return not_found;

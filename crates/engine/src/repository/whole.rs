@@ -1,4 +1,4 @@
-//! Whether everything of a snapshot is there, as far as listings tell.
+//! Finds out whether everything of a snapshot is there, as far as listings tell.
 
 use rekopia_format::snapshot::Snapshot;
 
@@ -9,8 +9,9 @@ use super::trees::Trees;
 use crate::error::{Error, ErrorKind, Result};
 
 impl Repository {
-    /// Whether a snapshot that no index leads to ([`Snapshots::is_salvaged`]) may be taken for the newest: every listing of
-    /// it is read, and of every content it is known that its pack is there and long enough. Others are not looked at.
+    /// Refuses a snapshot that no index leads to ([`Snapshots::is_salvaged`]), unless it may be taken for the newest:
+    /// every listing of it is read, and of every content it is known that its pack is there and long enough. Others are
+    /// not looked at.
     ///
     /// # Errors
     /// [`ErrorKind::Corrupt`] with the first thing that is missing, or that the storage does not give.

@@ -1,4 +1,4 @@
-//! A tree on the disk against a snapshot: every entry, every byte, and what is extra. Nothing is changed.
+//! Compares a tree on the disk with a snapshot: every entry, every byte, and what is extra. Nothing is changed.
 //!
 //! Bytes are hashed on the disk and compared with content IDs, so that only metadata is read; objects that were compressed
 //! as a whole hash their compressed stream, and are read.
@@ -38,7 +38,7 @@ struct Against {
     absent: HashSet<usize>,
     /// The first range of a file that holds other bytes, until all of it was looked at.
     wrong: HashMap<usize, Range<u64>>,
-    /// Slices that only their data tells about.
+    /// Slices that can be compared only by reading their data.
     opaque: Vec<(Arc<FileSlot>, Slice)>,
 }
 
@@ -122,7 +122,7 @@ impl Against {
         });
     }
 
-    /// Looks whether a directory is there.
+    /// Checks that a directory is there.
     fn enter(&mut self, folder: &Arc<Folder>) {
         self.names.entry(folder_key(folder)).or_default();
         let (Some(parent), Some(name)) = (folder.parent(), folder.node.entry_name()) else {
@@ -170,7 +170,7 @@ impl Against {
         }
     }
 
-    /// Whether what is at the place of a file or link is one of the same length: only then are its bytes looked at.
+    /// Whether a file or link of the same length is in its place: only then are its bytes looked at.
     fn is_comparable(&mut self, slot: &Arc<FileSlot>) -> bool {
         if self.absent.contains(&folder_key(&slot.folder)) || slot.has_failed() {
             return false;
@@ -301,7 +301,7 @@ impl Against {
         differences
     }
 
-    /// A directory was walked: what else is in it is extra.
+    /// Ends a directory that was walked: whatever else is in it is extra.
     fn leave(&mut self, folder: &Arc<Folder>, whole: bool) {
         let names = self.names.remove(&folder_key(folder)).unwrap_or_default();
         if self.absent.remove(&folder_key(folder)) {
@@ -345,7 +345,8 @@ impl Against {
     }
 }
 
-/// What a checkpoint was made of holds less than the source had; a link records no length.
+/// Whether the length need not be right: a file of a checkpoint may hold less than the source had; a link records no
+/// length.
 fn is_length_open(slot: &FileSlot) -> bool {
     slot.is_checkpointed() || slot.kind == SlotKind::Symlink
 }
@@ -362,7 +363,7 @@ fn note(wrong: &mut HashMap<usize, Range<u64>>, slot: usize, range: Range<u64>) 
     }
 }
 
-/// A slot that is on its way, by its address.
+/// Returns the key of a slot that is on its way: its address.
 fn key(slot: &Arc<FileSlot>) -> usize {
     Arc::as_ptr(slot) as usize
 }

@@ -1,4 +1,4 @@
-//! Where the time of a run goes, stage by stage.
+//! Measures where the time of a run goes, stage by stage.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -54,7 +54,7 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// Adds the time since `started`; gives now, where the next stage starts.
+    /// Adds the time since `started`; returns now, where the next stage starts.
     pub(crate) fn add(&self, stage: Stage, started: Instant) -> Instant {
         let now = Instant::now();
         let nanos = u64::try_from((now - started).as_nanos()).unwrap_or(u64::MAX);
@@ -67,7 +67,7 @@ impl Clock {
         self.longest_queue.fetch_max(len as u64, Ordering::Relaxed);
     }
 
-    /// The times so far.
+    /// Returns the times so far.
     pub(crate) fn times(&self) -> StageTimes {
         let seconds = |stage: Stage| {
             Duration::from_nanos(self.nanos[stage as usize].load(Ordering::Relaxed)).as_secs_f64()

@@ -1,4 +1,4 @@
-//! Ranges of files on the disk against content ids: several are hashed at once, piece by piece.
+//! Compares ranges of files on the disk with content IDs: several are hashed at once, piece by piece.
 //!
 //! One hash of these families fills a small part of a wide register; a register full of them costs little more than one.
 //! The pieces are small enough to stay in a core's own cache between the read and the hash.
@@ -13,23 +13,23 @@ use crate::sink::ExistingBytes;
 
 /// A range of a file, and the content that it should hold.
 pub(crate) struct DiskRange<T> {
-    /// `None`: the file cannot be read.
+    /// The file; `None`: it cannot be read.
     pub(crate) file: Option<Arc<ExistingBytes>>,
     pub(crate) start: u64,
     pub(crate) len: u64,
     pub(crate) content: ContentId,
-    /// Given back with the answer.
+    /// A value of the caller's, given back with the answer.
     pub(crate) token: T,
 }
 
-/// What is on the disk.
+/// The bytes that are on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Found {
-    /// The content.
+    /// The bytes are those of the content.
     Right,
-    /// Other bytes.
+    /// The bytes are others.
     Wrong,
-    /// Fewer bytes, or a file that cannot be read.
+    /// There are fewer bytes, or the file cannot be read.
     Missing,
 }
 
@@ -49,7 +49,7 @@ struct Lane<T> {
     stream: HashStream,
 }
 
-/// Tells of each range what is there; `answer` gets them as they are known, in no order.
+/// Tells of each range what is there; `answer` is called as soon as a range is known, in no order.
 pub(crate) fn check_ranges<T>(
     hash: &KeyedHash,
     mut ranges: impl Iterator<Item = DiskRange<T>>,
@@ -82,7 +82,7 @@ pub(crate) fn check_ranges<T>(
 }
 
 impl<T> Lane<T> {
-    /// Reads the next piece to `at` in the buffer; gives its end, or `None` when the file has no such bytes.
+    /// Reads the next piece to `at` in the buffer; returns its end, or `None` when the file has no such bytes.
     fn read(&mut self, buffer: &mut [u8], at: usize) -> Option<usize> {
         let left = usize::try_from(self.range.len - self.done).unwrap_or(PIECE);
         self.piece = at..at + left.min(PIECE);

@@ -1,4 +1,4 @@
-//! Which stages a restore, a dry run and a verification are made of.
+//! Puts together the stages of a restore, a dry run and a verification.
 //!
 //! ```text
 //! restore   Prepared ─► Proven ─► Permitted ─► Opened ─► Passed ─► Tidied ─► Report
@@ -137,7 +137,7 @@ impl Repository {
 
     /// Refuses a receipt in the place of an entry that is to be restored.
     async fn check_place(&self, from: &Resolved, target: &Path, receipt: &Path) -> Result<()> {
-        // Of what is not there yet the nearest folder above is.
+        // A path that is not there yet has a nearest folder above that is.
         let whole = |path: &Path| {
             let path = std::path::absolute(path).ok()?;
             let there = path.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)))?;
@@ -191,7 +191,8 @@ impl Run<'_> {
     }
 }
 
-/// Work whose threads and tasks end with it, also when its future is dropped: they are told before anything of it goes.
+/// Work whose threads and tasks end with it, also when its future is dropped: they are told before any part of it is
+/// dropped.
 struct Stopping<F> {
     stop: Cancel,
     work: Pin<Box<F>>,

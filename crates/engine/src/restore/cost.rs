@@ -1,4 +1,4 @@
-//! What a request costs here: how long reads should be, how many fly at once, which gaps are read along.
+//! Measures what a request costs here: how long reads should be, how many fly at once, which gaps are read along.
 //!
 //! From far away a request costs a round trip before its first byte. On a connection of `bandwidth` bytes per second
 //! that time is worth `latency × bandwidth` bytes: a read of that length spends half of its time waiting, and a gap
@@ -25,7 +25,7 @@ pub(crate) struct CostModel {
     measured: Mutex<Measured>,
 }
 
-/// What the reads so far tell.
+/// The costs that the reads so far tell.
 #[derive(Debug, Clone, Copy, Default)]
 struct Measured {
     /// The least time that a read took.
@@ -43,9 +43,10 @@ const LOCAL_READ: u64 = 2 << 20;
 /// Bytes in flight from a local file system. No time has to be bridged, and more would only cool the caches; but each thread wants a
 /// read in hand and one ahead, also where contents are longer than a usual read.
 const LOCAL_FLYING: u64 = 20 << 20;
-/// Idle buffers for a local file system, if the share leaves less: two of long contents. Making them anew costs as much as reading.
+/// Bytes of idle buffers for a local file system, if the share leaves less: two of long contents. Making them anew
+/// costs as much as reading.
 const LOCAL_IDLE: u64 = 12 << 20;
-/// Idle buffers from far away.
+/// Bytes of idle buffers from far away.
 const FAR_IDLE: u64 = 4 << 20;
 /// Gaps that are always read along from far away, and the largest one that ever is.
 const FAR_GAP: std::ops::RangeInclusive<u64> = 64 << 10..=4 << 20;
@@ -57,19 +58,20 @@ const FAR_IN_FLIGHT: usize = 128;
 const WASTE: u64 = 8;
 
 impl CostModel {
-    /// For a storage that is read with up to `share` bytes of packs in memory; `parallel` is the caller's limit, 0: none.
+    /// Makes a model for a storage that is read with up to `share` bytes of packs in memory; `parallel` is the caller's
+    /// limit, 0: none.
     pub(crate) fn new(profile: StorageProfile, share: u64, parallel: usize) -> Self {
         let flying_bytes = if profile.local { share.min(LOCAL_FLYING) } else { share };
         let idle_bytes = if profile.local { (share - flying_bytes).max(LOCAL_IDLE) } else { FAR_IDLE };
         CostModel { profile, flying_bytes, idle_bytes, parallel, measured: Mutex::default() }
     }
 
-    /// Bytes of packs that may be in flight.
+    /// Returns the bytes of packs that may be in flight.
     pub(crate) fn flying_bytes(&self) -> u64 {
         self.flying_bytes
     }
 
-    /// Bytes of buffers that may be kept for the next reads.
+    /// Returns the bytes of buffers that may be kept for the next reads.
     pub(crate) fn idle_bytes(&self) -> u64 {
         self.idle_bytes
     }
@@ -90,7 +92,7 @@ impl CostModel {
         }
     }
 
-    /// How the next window is to be cut into reads; `wanted` are its bytes.
+    /// Returns how the next window is to be cut into reads; `wanted` are its bytes.
     pub(crate) fn plan_options(&self, wanted: u64) -> PlanOptions {
         let most = (self.flying_bytes / 4).clamp(*READ.start(), *READ.end());
         if self.profile.local {
@@ -105,7 +107,7 @@ impl CostModel {
         PlanOptions { gap, max_read, waste: WASTE }
     }
 
-    /// Requests that may be in flight; the bytes in flight are bounded apart.
+    /// Returns the requests that may be in flight; the bytes in flight are bounded apart.
     pub(crate) fn in_flight(&self) -> usize {
         // More than the storage lets through would only wait, and the waiting would be taken for slowness.
         let most = if self.profile.local {
@@ -120,7 +122,7 @@ impl CostModel {
         }
     }
 
-    /// How long the walk may take for its next entries before a window goes out as it is.
+    /// Returns how long the walk may take for its next entries before a window goes out as it is.
     pub(crate) fn patience(&self) -> Duration {
         let measured = self.measured.lock().unwrap_or_else(PoisonError::into_inner);
         let least = Duration::from_millis(10);
@@ -128,7 +130,7 @@ impl CostModel {
         if self.profile.local { least } else { measured.latency.map_or(least * 10, |l| (l * 2).max(least)) }
     }
 
-    /// What a connection receives in the time of a round trip.
+    /// Returns the bytes that a connection receives in the time of a round trip.
     fn round_trip_bytes(&self) -> Option<u64> {
         let measured = self.measured.lock().unwrap_or_else(PoisonError::into_inner);
         let latency = measured.latency.filter(|_| measured.bandwidth > 0.0)?;

@@ -1,4 +1,4 @@
-//! The byte budget: whatever grows with the snapshot is paid for before it is asked for.
+//! Bounds memory by a budget of bytes: everything that grows with the snapshot is paid for before it is asked for.
 //!
 //! Two pools, a quarter for metadata and five eighths for data, so that the walk can always go on while data waits; the
 //! last eighth is for what workers and idle buffers hold. A credit is taken once, before a request is sent, travels inside
@@ -26,14 +26,14 @@ pub(crate) struct Credit {
 }
 
 impl Credit {
-    /// Pays for nothing: for bytes that are paid for elsewhere.
+    /// Makes a credit that pays for nothing: for bytes that are paid for elsewhere.
     pub(crate) fn none() -> Self {
         Credit { _permit: None }
     }
 }
 
 impl Credits {
-    /// A pool of `bytes`.
+    /// Makes a pool of `bytes`.
     pub(crate) fn new(bytes: u64) -> Self {
         let units = u32::try_from(bytes / UNIT).unwrap_or(u32::MAX).clamp(1, 1 << 28);
         Credits { semaphore: Arc::new(Semaphore::new(units as usize)), units }
@@ -49,9 +49,9 @@ impl Credits {
 /// Buffers that go round between fetch and the workers, so that memory is touched for the first time only once.
 #[derive(Debug, Clone)]
 pub(crate) struct BufferPool {
-    /// The smallest first.
+    /// Buffers that are kept, the smallest first.
     kept: Arc<Mutex<Vec<Vec<u8>>>>,
-    /// Bytes of all that are kept: they are nobody's credit.
+    /// Bytes of all that are kept: no credit pays for them.
     max_bytes: usize,
 }
 
@@ -59,12 +59,12 @@ impl BufferPool {
     /// Buffers that are kept at most.
     const MAX_BUFFERS: usize = 8;
 
-    /// Keeps up to `max_bytes`.
+    /// Makes a pool that keeps up to `max_bytes`.
     pub(crate) fn new(max_bytes: u64) -> Self {
         BufferPool { kept: Arc::default(), max_bytes: usize::try_from(max_bytes).unwrap_or(usize::MAX) }
     }
 
-    /// The kept buffer that fits `bytes` best, or a new one.
+    /// Returns the kept buffer that fits `bytes` best, or a new one.
     pub(crate) fn take(&self, bytes: usize) -> Vec<u8> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let fits = kept.partition_point(|buffer| buffer.capacity() < bytes);

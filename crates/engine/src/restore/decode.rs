@@ -1,4 +1,4 @@
-//! Bytes → plaintext contents, on a worker's own decompressor and buffers.
+//! Decodes bytes to plaintext contents, on a worker's own decompressor and buffers.
 
 use rekopia_format::compression::Decoder;
 use rekopia_format::content::Packed;
@@ -9,9 +9,9 @@ use super::plan::WantedContent;
 use crate::error::{Error, ErrorKind, Result};
 use crate::repository::contents::corrupt;
 
-/// What a content holds.
+/// The plaintext of a content, and the object in it.
 pub(crate) struct Decoded<'a> {
-    /// Its plaintext, which its ID names.
+    /// The plaintext of the content, which its ID names.
     pub(crate) content: &'a [u8],
     /// The object that it holds compressed as a whole, if it does.
     pub(crate) object: Option<&'a [u8]>,
@@ -29,9 +29,9 @@ pub(crate) struct ContentDecoder {
 const KEEP_BYTES: usize = 16 << 20;
 
 impl ContentDecoder {
-    /// A content, decrypted inside `stored`; `hash`: the one in its name is compared. `whole`: it holds an object of this
-    /// length that was compressed as a whole, which is decompressed, too. Shards that error correction repaired are added
-    /// to `damaged`.
+    /// Decodes a content, decrypted inside `stored`; `hash`: the one in its name is compared. `whole`: it holds an
+    /// object of this length that was compressed as a whole, which is decompressed, too. Shards that error correction
+    /// repaired are added to `damaged`.
     #[expect(clippy::too_many_arguments, reason = "each is another thing")]
     pub(crate) fn decode<'a>(
         &'a mut self,
@@ -60,7 +60,7 @@ impl ContentDecoder {
     }
 }
 
-/// A content that is not as long as the file that wants it says.
+/// Refuses a content that is not as long as the file that wants it says.
 pub(crate) fn check_length(target: &Target, len: usize, wanted: &WantedContent<Target>) -> Result<()> {
     if target.len == len as u64 {
         return Ok(());
@@ -69,8 +69,8 @@ pub(crate) fn check_length(target: &Target, len: usize, wanted: &WantedContent<T
     Err(Error::new(ErrorKind::Corrupt, what).of_content(&wanted.content))
 }
 
-/// The object that a content holds which was compressed as a whole; `len` is what is recorded of this part, `size` what its
-/// entry records.
+/// Decompresses the object that a content holds which was compressed as a whole; `len` is what is recorded of this
+/// part, `size` what its entry records.
 pub(crate) fn decode_whole(
     plain: &[u8],
     len: Option<u64>,

@@ -15,11 +15,11 @@ use crate::error::{Error, Result};
 use crate::observer::Phase;
 use crate::sink::Sink;
 
-/// A run that deletes.
+/// A run that deletes what is extra.
 pub(super) struct Deleting<'a> {
     pub(super) run: &'a Run<'a>,
     pub(super) sink: &'a Arc<Sink>,
-    /// What a single file or link is called; `None`: a directory is restored.
+    /// The name of a single file or link; `None`: a directory is restored.
     pub(super) name: Option<&'a EntryName>,
 }
 
@@ -43,7 +43,7 @@ impl Deleting<'_> {
             if is_all || cancel.is_cancelled() || self.sink.removals.gone_so_far() == before {
                 return;
             }
-            // There was no place to remember all of them: a second look finds the rest.
+            // There was no place to remember all extras: a second look finds the rest.
             extras = match self.find_again().await {
                 Ok(extras) => extras,
                 Err(e) => {
@@ -55,7 +55,7 @@ impl Deleting<'_> {
         }
     }
 
-    /// The extras once more, as many as can be remembered.
+    /// Finds the extras once more, as many as can be remembered.
     async fn find_again(&self) -> Result<Extras> {
         let run = self.run;
         let question = Question {
@@ -84,7 +84,8 @@ pub(super) fn keep_extras(ledger: &Ledger, deletion: &Deletion, doubt: Option<&(
     count_kept(ledger, deletion, &why);
 }
 
-/// Extras that stay although nothing failed (what cannot be restored was right already) are what is left undone.
+/// Counts extras that stay although nothing failed (what cannot be restored was right already): they are what is left
+/// undone.
 pub(super) fn count_kept(ledger: &Ledger, deletion: &Deletion, why: &str) {
     if ledger.failed.load(Ordering::Relaxed) > 0 {
         return;

@@ -1,10 +1,10 @@
-//! What becomes of the entries of a pass.
+//! Decides what becomes of the entries of a pass.
 
 use std::sync::Arc;
 
 use crate::sink::Sink;
 
-/// What becomes of the entries of a pass.
+/// The purpose of a pass: what becomes of its entries.
 #[derive(Clone)]
 pub(crate) enum Destination {
     /// Entries are written to the target: a restore.
@@ -16,7 +16,7 @@ pub(crate) enum Destination {
 }
 
 impl Destination {
-    /// The target, where it is written to.
+    /// Returns the target, where it is written to.
     pub(crate) fn written(&self) -> Option<&Arc<Sink>> {
         match self {
             Destination::Written(sink) => Some(sink),
@@ -24,7 +24,7 @@ impl Destination {
         }
     }
 
-    /// The target, where it is only looked at.
+    /// Returns the target, where it is only looked at.
     pub(crate) fn compared(&self) -> Option<&Arc<Sink>> {
         match self {
             Destination::Compared(sink) => Some(sink),
@@ -32,7 +32,7 @@ impl Destination {
         }
     }
 
-    /// The target, where there is one.
+    /// Returns the target, where there is one.
     pub(crate) fn target(&self) -> Option<&Arc<Sink>> {
         match self {
             Destination::Written(sink) | Destination::Compared(sink) => Some(sink),

@@ -1,4 +1,4 @@
-//! How an entry on the disk differs from the snapshot's, in words (pure).
+//! Says in words how an entry on the disk differs from the snapshot's (pure).
 
 use crate::differs::Differs;
 use crate::sink::{AttributePolicy, Attributes, ExistingKind};
@@ -12,7 +12,7 @@ pub(crate) struct Differences {
 }
 
 impl Differences {
-    /// One difference.
+    /// Makes the differences of an entry that differs in one way.
     pub(crate) fn one(kind: Differs, words: String) -> Self {
         let mut differences = Differences::default();
         differences.push(kind, words);
@@ -28,7 +28,7 @@ impl Differences {
         self.kinds.is_empty()
     }
 
-    /// All of them in one line.
+    /// Returns all differences in one line.
     pub(crate) fn sentence(&self) -> String {
         self.words.join("; ")
     }
@@ -57,7 +57,7 @@ impl Differences {
     }
 }
 
-/// The words for another kind of thing.
+/// Returns the words for another kind of thing.
 pub(crate) fn other_kind(found: ExistingKind, wanted: &str) -> Differences {
     let is = match found {
         ExistingKind::File => "a file",

@@ -17,7 +17,7 @@ use crate::hashing::{Known, hash_tree};
 use crate::observer::Phase;
 use crate::sink::{DigestRoot, Sink, TreeDigest};
 
-/// The digest of what was restored into `sink`; a file or link is called `name` there.
+/// Returns the digest of what was restored into `sink`; a file or link is called `name` there.
 ///
 /// # Errors
 /// When it cannot be read, or what was not restored cannot be known.
@@ -61,7 +61,7 @@ pub(super) async fn digest_target(
     Ok(TreeDigest { others, holds_receipt, ..digest })
 }
 
-/// Where the receipt will be, where its folder is there.
+/// Returns where the receipt will be, where its folder is there.
 fn receipt_place(receipt: &Receipting) -> Option<ReceiptPlace> {
     let Receipting::File(path) = receipt else { return None };
     // What is there is replaced where it is, not where a link to it is.

@@ -1,4 +1,4 @@
-//! What a restore needs, and what link, processor and disk give → how long it takes (pure).
+//! Calculates how long a restore takes: from what it needs, and from what link, processor and disk give (pure).
 //!
 //! The stages of a restore overlap, so that the slowest of them decides; what the disk has not taken by then is waited
 //! for at the end, in the sync:
@@ -11,7 +11,7 @@
 
 use serde::Serialize;
 
-/// What a run has to do, by its plan.
+/// The work of a run, by its plan.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Need {
     /// Seconds before the first entry: the walk that proves what is needed.
@@ -23,15 +23,15 @@ pub(crate) struct Need {
     /// Requests for pack ranges, and their bytes.
     pub(crate) requests: u64,
     pub(crate) fetched: u64,
-    /// What is written.
+    /// Files that are written.
     pub(crate) files: u64,
     pub(crate) directories: u64,
     pub(crate) bytes: u64,
-    /// Whether it is waited for until the disk has all.
+    /// Whether the run waits until the disk has all.
     pub(crate) syncs: bool,
 }
 
-/// What link, processor and disk give.
+/// The rates at which link, processor and disk work.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Rates {
     /// Bytes per second that come from the storage; `None`: not known, or no matter (a local one).
@@ -44,7 +44,7 @@ pub(crate) struct Rates {
     pub(crate) cores: f64,
     /// Processor seconds to receive and decode a byte.
     pub(crate) decode: f64,
-    /// The same to write a byte, and to make a file or folder with its attributes.
+    /// Processor seconds to write a byte, and to make a file or folder with its attributes.
     pub(crate) write: f64,
     pub(crate) entry: f64,
     /// Bytes per second that the disk takes; `None`: not known, or it never waits.
@@ -54,29 +54,30 @@ pub(crate) struct Rates {
     pub(crate) kept_seconds: f64,
 }
 
-/// What a restore waits for most.
+/// The part that a restore waits for most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Bound {
-    /// Bytes from the storage.
+    /// The restore waits for bytes from the storage.
     Link,
-    /// Answers of the storage.
+    /// The restore waits for answers of the storage.
     Requests,
-    /// Listings, and comparing with what is in the target.
+    /// The restore waits for listings, and for comparing with what is in the target.
     Walk,
-    /// Decoding and writing.
+    /// The restore waits for decoding and writing.
     Processor,
-    /// The disk of the target.
+    /// The restore waits for the disk of the target.
     Disk,
 }
 
-/// How long a restore would take.
+/// The time that a restore would take.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Estimate {
-    /// Wall time, in seconds; what opening the repository takes is left out, as in [`Report::seconds`](super::Report::seconds).
+    /// Wall time of the restore, in seconds; what opening the repository takes is left out, as in
+    /// [`Report::seconds`](super::Report::seconds).
     pub seconds: f64,
-    /// What it waits for most.
+    /// The part that the restore waits for most.
     pub bound: Bound,
     /// Bytes per second that come from the storage, as given or measured; 0: not known.
     pub link_bytes_per_second: u64,
@@ -86,10 +87,10 @@ pub struct Estimate {
     pub probed_bytes: u64,
 }
 
-/// A file on a disk takes at least so much.
+/// Bytes that a file on a disk takes at least.
 const BLOCK: f64 = 4096.0;
 
-/// How long a run takes that needs this, where rates are so.
+/// Calculates how long a run takes that needs this, at these rates.
 pub(crate) fn estimate(need: &Need, rates: &Rates) -> Estimate {
     let entries = (need.files + need.directories) as f64;
     let bytes = need.bytes as f64;
@@ -116,7 +117,7 @@ pub(crate) fn estimate(need: &Need, rates: &Rates) -> Estimate {
     }
 }
 
-/// Seconds of the sync, after `flow` seconds in which `bytes` were written to memory.
+/// Returns the seconds of the sync, after `flow` seconds in which `bytes` were written to memory.
 fn tail(bytes: f64, flow: f64, rates: &Rates) -> f64 {
     let Some(disk) = rates.disk else { return 0.0 };
     let speed = bytes / flow.max(1e-3);

@@ -1,4 +1,4 @@
-//! The time that a dry run tells: of its own pass, of a probe, and of the target's disk.
+//! Tells the time that a restore would take, from a dry run's own pass, a probe, and the target's disk.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,7 +15,7 @@ use crate::sink::Speed;
 
 /// Processor seconds to receive and decode a byte where nothing was measured.
 const DECODE: f64 = 1e-9;
-/// The same to write a byte, and to make a file.
+/// Processor seconds to write a byte, and to make a file, where nothing was measured.
 const WRITE: f64 = 0.4e-9;
 const ENTRY: f64 = 25e-6;
 
@@ -27,7 +27,7 @@ pub(super) struct Watch {
     cpu: f64,
 }
 
-/// What a dry pass took.
+/// The times that a dry pass took.
 pub(super) struct PassTimes {
     before: f64,
     seconds: f64,
@@ -51,7 +51,7 @@ impl Watch {
 }
 
 impl Run<'_> {
-    /// Enters how long the restore would take. Where it cannot be told a warning says why.
+    /// Enters how long the restore would take into the report. Where it cannot be told a warning says why.
     pub(super) async fn estimate(&self, pace: Pace, passed: PassTimes, sinks: &Sinks) {
         self.state.enter(Phase::Probing);
         let probed = self.options.cancel.run_until_cancelled(self.probe()).await;

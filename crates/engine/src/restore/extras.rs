@@ -1,4 +1,4 @@
-//! What the snapshot does not have: found by the proof, kept by directory, removed at the end.
+//! Keeps what the snapshot does not have: found by the proof, kept by directory, removed at the end.
 
 use std::ffi::{CStr, CString};
 use std::fs::File;
@@ -16,11 +16,11 @@ pub(crate) struct Extras {
     /// Records: the directory's path, its names, an empty name; each string ends with a zero byte.
     memory: Vec<u8>,
     file: Option<BufWriter<File>>,
-    /// Where a file may be made.
+    /// The folder where a file may be made.
     dir: Option<std::path::PathBuf>,
     /// The directory of the last name.
     last: Option<Vec<u8>>,
-    /// There was no place for all of them: they have to be found once more.
+    /// Whether not all of the names had a place: they have to be found once more.
     is_incomplete: bool,
     /// Counts and first names, for people.
     pub(crate) deletion: Deletion,
@@ -34,7 +34,7 @@ const SHOWN: usize = 10;
 const AT_ONCE: usize = 10_000;
 
 impl Extras {
-    /// None yet; `dir` is a folder on a disk for what does not fit in memory.
+    /// Makes an empty list; `dir` is a folder on a disk for what does not fit in memory.
     pub(crate) fn new(dir: Option<&Path>) -> Self {
         Extras { dir: dir.map(Path::to_owned), ..Extras::default() }
     }
@@ -89,12 +89,12 @@ impl Extras {
         self.last.is_none()
     }
 
-    /// Whether not all of them are kept here.
+    /// Whether some of the names are not kept here.
     pub(crate) fn is_incomplete(&self) -> bool {
         self.is_incomplete
     }
 
-    /// Removes all of them; what stays is in the sink's [`removals`](Sink::removals).
+    /// Removes all of the entries; what stays is in the sink's [`removals`](Sink::removals).
     ///
     /// # Errors
     /// When the file cannot be read back.
@@ -131,7 +131,7 @@ impl Extras {
     }
 }
 
-/// A refusal to delete, with what would go.
+/// Makes the refusal to delete, with what would go.
 pub(crate) fn refused(extras: &Extras, why: String) -> Error {
     let deletion = &extras.deletion;
     let names: Vec<_> = deletion.first.iter().map(|name| crate::error::shown(name).into_owned()).collect();

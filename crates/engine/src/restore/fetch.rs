@@ -1,4 +1,4 @@
-//! Pack reads → bytes. The last async stage: what it hands on is the threads' to process.
+//! Fetches the bytes of pack reads. The last async stage: what it hands on is the threads' to process.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,13 +20,13 @@ use crate::repository::contents::{Contents, missing};
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
     pub(crate) slot: Arc<FileSlot>,
-    /// Where it goes in the file, in bytes.
+    /// The place of the plaintext in the file, in bytes.
     pub(crate) start: u64,
     /// Plaintext bytes.
     pub(crate) len: u64,
-    /// The content is an object-level compressed stream.
+    /// Whether the content is an object-level compressed stream.
     pub(crate) compressed: bool,
-    /// The slice is the whole file.
+    /// Whether the slice is the whole file.
     pub(crate) whole: bool,
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct PackBytes<T = Target> {
     _credit: Credit,
 }
 
-/// What fetch gives to the workers.
+/// An answer that fetch gives to the workers.
 #[derive(Debug)]
 pub(crate) enum Fetched<T = Target> {
     Bytes(PackBytes<T>),
@@ -53,8 +53,8 @@ pub(crate) enum Fetched<T = Target> {
 }
 
 impl<T> PackBytes<T> {
-    /// Gives each content with its stored bytes, which may be decrypted where they are; `None`: the read is shorter than its
-    /// range. Then the buffer goes back, and with it the credit.
+    /// Calls `each` for each content with its stored bytes, which may be decrypted where they are; `None`: the read is
+    /// shorter than its range. Then the buffer goes back, and with it the credit.
     pub(crate) fn each(mut self, mut each: impl FnMut(WantedContent<T>, Option<&mut [u8]>)) {
         let start = self.read.range.start;
         let mut contents = std::mem::take(&mut self.read.contents).into_iter().peekable();
@@ -163,7 +163,7 @@ fn lost<T>(contents: Vec<WantedContent<T>>, error: BlobError, pack: &rekopia_blo
     Fetched::Lost { contents, gone, error: Arc::new(error), pack: pack.clone() }
 }
 
-/// The failure of every target of a lost content.
+/// Fails every target of a lost content.
 pub(crate) fn lost_error<T>(
     content: &WantedContent<T>,
     error: &BlobError,

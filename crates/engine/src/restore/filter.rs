@@ -1,4 +1,4 @@
-//! Which entries are wanted: gitignore rules relative to the restored root.
+//! Tells which entries are wanted: gitignore rules relative to the restored root.
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 

@@ -1,4 +1,4 @@
-//! The end of entries: what a file, link or directory came to, and the directories that waited for it.
+//! Ends entries: takes what a file, link or directory came to, and finishes the directories that waited for it.
 
 use std::sync::Arc;
 
@@ -9,14 +9,14 @@ use super::slot::{FileSlot, Folder};
 use crate::error::{Error, ErrorKind};
 use crate::sink::FidelityIssue;
 
-/// How a file or link ended.
+/// The result of a file or link.
 #[derive(Debug)]
 pub(crate) enum End {
-    /// As the snapshot has it, but for these attributes.
+    /// The entry is as the snapshot has it, but for these attributes.
     Complete { bytes: u64, issues: Vec<FidelityIssue> },
-    /// Not as the snapshot has it; `mixed` when an existing file is no longer what it was either.
+    /// The entry is not as the snapshot has it; `mixed` when an existing file is no longer what it was either.
     Failed { error: Error, mixed: bool },
-    /// Not finished when the run was stopped, which is no failure of its own.
+    /// The entry was not finished when the run was stopped, which is no failure of its own.
     Stopped,
 }
 
@@ -25,7 +25,7 @@ pub(crate) struct Finisher {
     destination: Destination,
     ledger: Arc<Ledger>,
     state: Arc<RunState>,
-    /// An attribute that cannot be set is a failure.
+    /// Whether an attribute that cannot be set is a failure.
     strict_attributes: bool,
 }
 
@@ -39,7 +39,7 @@ impl Finisher {
         Finisher { destination, ledger: Arc::clone(ledger), state: Arc::clone(state), strict_attributes }
     }
 
-    /// A file or link has ended.
+    /// Takes the end of a file or link.
     pub(crate) fn end(&self, slot: &FileSlot, end: End) {
         match end {
             End::Complete { bytes, issues } => {
@@ -57,12 +57,12 @@ impl Finisher {
         self.child_done(&slot.folder);
     }
 
-    /// The run was stopped while an existing file was being changed, and that could not be undone.
+    /// Notes that the run was stopped while an existing file was being changed, and that this could not be undone.
     pub(crate) fn half_changed(&self, slot: &FileSlot) {
         self.state.fail(&self.ledger, slot.path(), &half_changed(), true);
     }
 
-    /// Attributes that could not be set on a restored entry.
+    /// Counts attributes that could not be set on a restored entry.
     pub(crate) fn unset(&self, issues: Vec<FidelityIssue>) {
         for issue in issues {
             let (path, message) = (issue.path.clone(), issue.to_string());
@@ -74,7 +74,7 @@ impl Finisher {
         }
     }
 
-    /// One entry of `folder` (or its listing) is finished; so are the directories that waited for nothing else.
+    /// Counts an entry of `folder` (or its listing) as finished; finishes the directories that waited for nothing else.
     pub(crate) fn child_done(&self, folder: &Arc<Folder>) {
         let mut done = Arc::clone(folder);
         while done.one_done() {
@@ -98,7 +98,7 @@ impl Finisher {
     }
 }
 
-/// Why a file is left half-changed.
+/// Makes the error that says why a file is left half-changed.
 pub(crate) fn half_changed() -> Error {
     Error::new(ErrorKind::Destination, "stopped while an existing file was being changed")
 }

@@ -22,7 +22,7 @@ use super::unrestored::Unrestored;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sink::Attributes;
 
-/// What one run has done so far: counters, the first of each kind of trouble, and the report file where one is wanted.
+/// The sums of a run so far: counters, the first of each kind of trouble, and the report file where one is wanted.
 ///
 /// Every stage writes into it; none asks it what to do next, that is [`RunState`](super::run_state::RunState).
 #[derive(Debug, Default)]
@@ -46,9 +46,9 @@ pub(crate) struct Ledger {
     pub(crate) total_entries: AtomicU64,
     pub(crate) total_files: AtomicU64,
     pub(crate) total_bytes: AtomicU64,
-    /// Entries that the filter takes, whatever became of them.
+    /// Entries that the filter takes, however they ended.
     pub(crate) matched: AtomicU64,
-    /// Bytes that are where they belong, also of files that are not finished.
+    /// Bytes that are where they belong, of unfinished files, too.
     pub(crate) done_bytes: AtomicU64,
     pub(crate) clock: Arc<Clock>,
     lists: Mutex<Lists>,
@@ -87,7 +87,7 @@ struct Lists {
     remaining: Vec<Remark>,
     left_over: Vec<Remark>,
     warnings: Vec<String>,
-    /// Of a dry run alone.
+    /// The plan of a dry run.
     planned: Option<Planned>,
     packs: HashSet<u32>,
     /// Some of the reads of a dry run, for a probe.
@@ -95,7 +95,8 @@ struct Lists {
 }
 
 impl Ledger {
-    /// An empty one; creates the report file, if one is wanted. `keeps_lost`: damaged files are looked at more closely.
+    /// Makes an empty ledger; creates the report file, if one is wanted. `keeps_lost`: damaged files are looked at more
+    /// closely.
     ///
     /// # Errors
     /// When the file cannot be created.
@@ -157,7 +158,7 @@ impl Ledger {
         }
     }
 
-    /// The damaged files, by path.
+    /// Returns the damaged files, by path.
     pub(crate) fn take_lost(&self) -> Vec<Lost> {
         let Some(lost) = &self.lost else { return Vec::new() };
         let mut lost = std::mem::take(&mut *lost.lock().unwrap_or_else(PoisonError::into_inner));
@@ -249,7 +250,7 @@ impl Ledger {
         self.warn(format!("{path} is needed by this run and stays as it is"));
     }
 
-    /// The run is a dry run: its report says what would be done. `samples`: some of the reads are kept.
+    /// Makes the run a dry run: its report says what would be done. `samples`: some of the reads are kept.
     pub(crate) fn begin_plan(&self, samples: bool) {
         self.with(|l| {
             l.planned.get_or_insert_default();
@@ -270,7 +271,7 @@ impl Ledger {
         });
     }
 
-    /// The reads that were kept.
+    /// Returns the reads that were kept.
     pub(crate) fn take_sample(&self) -> Option<Sample> {
         let mut taken = None;
         self.with(|l| taken = l.sample.take());
@@ -320,7 +321,7 @@ impl Ledger {
         self.with(|l| push(&mut l.warnings, message));
     }
 
-    /// The counters as they are now; traffic and time are the caller's to fill in.
+    /// Returns the counters as they are now; traffic and time are the caller's to fill in.
     pub(crate) fn report(&self) -> Report {
         let get = |c: &AtomicU64| c.load(Ordering::Relaxed);
         let mut report = Report {

@@ -1,4 +1,4 @@
-//! What is lost of damaged files, range by range, and what is left of them.
+//! Finds out what is lost of damaged files, range by range, and keeps what is left of them.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::repository::objects::SliceReader;
 use crate::repository::read_ahead::ReadAhead;
 use crate::sink::{LargeFile, Sink};
 
-/// The file that holds what is left of a damaged one.
+/// A file that holds what is left of a damaged one.
 struct LeftOver {
     name: EntryName,
     file: LargeFile,

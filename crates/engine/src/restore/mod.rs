@@ -1,4 +1,4 @@
-//! The restore in ten lines.
+//! Restores a tree, in ten lines.
 //!
 //! ```text
 //! prove what the restore could harm: packs listed, or the whole snapshot walked     nothing is touched

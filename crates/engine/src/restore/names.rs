@@ -1,4 +1,5 @@
-//! The names of a directory while it is walked: twins get another, and what a file system may take for one is known.
+//! Keeps the names of a directory while it is walked: twins get another, and what a file system may take for one is
+//! known.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
@@ -11,17 +12,17 @@ use crate::sink::folding;
 #[derive(Default)]
 pub(super) struct Names {
     hashes: HashSet<u64>,
-    /// Of names that are not their own [`folding::other_key`], the hashes of their keys.
+    /// Hashes of the keys of names that are not their own [`folding::other_key`].
     folded: HashSet<u64>,
     state: RandomState,
     renamed: HashMap<String, u32>,
 }
 
-/// What becomes of a name.
+/// The decision about a name.
 pub(super) enum Admitted {
     First {
         name: EntryName,
-        /// A name before it differs only in case or normalisation.
+        /// Whether a name before it differs only in case or normalisation.
         clashes: bool,
     },
     Twin {
@@ -52,7 +53,7 @@ impl Names {
         }
     }
 
-    /// Takes in the key of a name; whether a name before it has the same.
+    /// Takes in the key of a name; returns whether a name before it has the same.
     fn clashes(&mut self, name: &str) -> bool {
         match folding::other_key(name) {
             None => !self.folded.is_empty() && self.folded.contains(&self.state.hash_one(name)),

@@ -94,9 +94,9 @@ pub enum SyncMode {
 /// How much a restore with [`RestoreOptions::delete_extra`] may delete. Parsed from `N` or `N%`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeleteLimit {
-    /// This many entries.
+    /// At most this many entries may be deleted.
     Entries(u64),
-    /// This part of the entries that the target holds before the run, in per cent.
+    /// At most this part of the entries that the target holds before the run may be deleted, in per cent.
     Percent(u8),
 }
 
@@ -148,7 +148,7 @@ impl Consent {
         Consent(Arc::new(answer))
     }
 
-    /// What the answer is for this deletion.
+    /// Returns the answer for this deletion.
     pub(crate) fn ask(&self, deletion: &Deletion) -> bool {
         (self.0)(deletion)
     }
@@ -184,7 +184,7 @@ impl Pace {
 /// Whether what was restored is read back and hashed, for a receipt (docs/receipt.md).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Receipting {
-    /// It is not.
+    /// The target is not read back.
     #[default]
     Off,
     /// The digest is in the report ([`Report::tree`](super::Report::tree)), and no file is written.
@@ -208,7 +208,7 @@ pub struct RestoreOptions {
     pub delete_extra: bool,
     /// How much that may delete; beyond it the restore is refused, the target untouched. `None`: any number.
     pub max_delete: Option<DeleteLimit>,
-    /// Whom to ask before something is deleted; `None`: nobody, it goes.
+    /// The program's answer before something is deleted; `None`: nobody is asked, and it is deleted.
     pub consent: Option<Consent>,
     /// Extras may go before anything is written, where the target has no room for old and new together. Also granted
     /// by a [`consent`](Self::consent) that was given.
@@ -234,7 +234,7 @@ pub struct RestoreOptions {
     pub sparse: bool,
     /// Read every restored file back and compare it with the content ids.
     pub verify: bool,
-    /// Also recompute the keyed hash of every content that is read.
+    /// Whether the keyed hash of every content that is read is recomputed, too.
     pub hash: bool,
     /// Read what stands in the target back after the restore and hash it, for a receipt.
     pub receipt: Receipting,
@@ -364,7 +364,7 @@ impl VerifyOptions {
 }
 
 impl VerifyOptions {
-    /// The options of a run that only reads.
+    /// Returns the options of a run that only reads.
     pub(super) fn of_a_run(&self) -> RestoreOptions {
         let defaults = RestoreOptions::default();
         RestoreOptions {

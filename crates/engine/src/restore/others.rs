@@ -1,4 +1,5 @@
-//! What stands in the target and was not restored: the names on the disk against a walk of the snapshot, after the restore.
+//! Finds what stands in the target and was not restored: the names on the disk are compared with a walk of the
+//! snapshot, after the restore.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
@@ -14,22 +15,22 @@ use super::walking::start_walk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sink::Sink;
 
-/// What was found.
+/// The entries that were found.
 #[derive(Debug, Default)]
 pub(super) struct Others {
-    /// Relative to the root, in byte order, a directory for all below it.
+    /// Paths of the entries, relative to the root, in byte order, a directory for all below it.
     pub(super) paths: Vec<Vec<u8>>,
-    /// The receipt will be among them, in a directory that was restored.
+    /// Whether the receipt will be among them, in a directory that was restored.
     pub(super) holds_receipt: bool,
 }
 
-/// Where the receipt will be: device and inode of its folder, and its name.
+/// The place of the receipt: device and inode of its folder, and its name.
 pub(super) struct ReceiptPlace {
     pub(super) folder: (u64, u64),
     pub(super) name: OsString,
 }
 
-/// Bytes of all paths together: a receipt has to be read again.
+/// Bytes of all paths together at most: a receipt has to be read again.
 const MOST_BYTES: usize = 128 << 20;
 
 struct Finding {
@@ -45,13 +46,13 @@ struct Finding {
 
 /// A directory that is being walked.
 struct Walking {
-    /// Names of what was restored in it.
+    /// Names of what was restored in the directory.
     names: HashSet<String>,
-    /// Something was restored in it.
+    /// Whether something was restored in the directory.
     is_used: bool,
-    /// It is one of the others itself, or below one.
+    /// Whether the directory is one of the others itself, or below one.
     is_out: bool,
-    /// How many others were found before it.
+    /// Number of the others that were found before the directory.
     before: usize,
 }
 
@@ -104,7 +105,7 @@ impl Finding {
         Ok(())
     }
 
-    /// Whether the restore has told of this failure already; the root's own stands for nothing else.
+    /// Whether the restore has told of this failure already; the root's own failure says nothing about other entries.
     fn is_known(&self, path: &str) -> bool {
         path.is_empty() || self.unrestored.contains(path)
     }
@@ -137,7 +138,7 @@ impl Finding {
         Ok(())
     }
 
-    /// A directory was walked: what else is in it is one of the others.
+    /// Ends a directory that was walked: whatever else is in it is one of the others.
     fn leave(&mut self, folder: &Arc<Folder>) -> Result<()> {
         let Some(walked) = self.folders.remove(&key(folder)) else { return Ok(()) };
         if walked.is_out || !folder.counts() {
@@ -147,7 +148,7 @@ impl Finding {
         if let Some(above) = folder.parent().and_then(|above| self.folders.get_mut(&key(above))) {
             above.is_used |= is_used;
             if !is_used {
-                // Whatever is there was not made for this restore.
+                // An entry that is there all the same was not made for this restore.
                 above.names.remove(folder.name());
                 self.others.paths.truncate(walked.before);
                 self.view.close_again(&folder.node);
@@ -198,7 +199,7 @@ fn too_many() -> Error {
     Error::new(ErrorKind::Destination, what)
 }
 
-/// A directory that is on its way, by its address.
+/// Returns the key of a directory that is on its way: its address.
 fn key(folder: &Arc<Folder>) -> usize {
     Arc::as_ptr(folder) as usize
 }

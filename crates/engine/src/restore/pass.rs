@@ -1,4 +1,4 @@
-//! One pass over a tree: wires the stages and keeps them fed.
+//! Makes a pass over a tree: wires the stages and keeps them fed.
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,9 +34,9 @@ use crate::repository::listed_packs::ListedPacks;
 /// Plans that wait for fetch.
 const QUEUED_READS: usize = 2;
 
-/// What writes that have begun get when the caller asks to stop.
+/// Time that writes get which have begun when the caller asks to stop.
 pub(crate) const WRITES_END: Duration = Duration::from_secs(2);
-/// What putting back modes gets, from the same moment on.
+/// Time that putting back modes gets, from the same moment on.
 pub(crate) const MODES_CLOSE: Duration = Duration::from_millis(2300);
 
 /// Everything that a pass needs.
@@ -108,7 +108,7 @@ impl Pass<'_> {
         self.stages(&contents, &costs, &unfinished, false, second).await.map(drop)
     }
 
-    /// Runs fetch and the workers for what `feed` plans; gives the contents to try once more. A run that is stopped
+    /// Runs fetch and the workers for what `feed` plans; returns the contents to try once more. A run that is stopped
     /// drops its reads and waits for its writes, for [`WRITES_END`] when it was the caller who stopped it.
     async fn stages(
         &self,
@@ -136,7 +136,7 @@ impl Pass<'_> {
             drop((reads, jobs));
         };
         let mut feeding = pin!(feeding.fuse());
-        // Whatever ends this drops the reads in flight.
+        // However this ends, the reads in flight are dropped.
         tokio::select! {
             ((), ()) = async { tokio::join!(fetching, &mut feeding) } => {}
             () = self.stopped() => {}
@@ -156,7 +156,7 @@ impl Pass<'_> {
         }
     }
 
-    /// Waits for what is being compared and written; whether no thread panicked, `None` when the target hangs.
+    /// Waits for what is being compared and written; returns whether no thread panicked, `None` when the target hangs.
     async fn end(
         &self,
         feeding: impl FusedFuture<Output = ()> + Unpin,
@@ -216,21 +216,21 @@ impl Pass<'_> {
     }
 }
 
-/// How many threads there are to be in a pass that writes, or only reads.
+/// Returns how many threads there are to be in a pass that writes, or only reads.
 pub(super) fn threads(options: &RestoreOptions, writes: bool) -> usize {
     match options.threads {
-        // One more than cores where a write may wait.
+        // With one more than cores, a core has work while a write waits.
         0 => cores() + usize::from(writes),
         n => n,
     }
 }
 
-/// What requests cost, within the part of the budget that is for packs.
+/// Returns a model of what requests cost, within the part of the budget that is for packs.
 pub(super) fn costs(options: &RestoreOptions, contents: &Contents) -> CostModel {
     CostModel::new(contents.blobs.profile(), options.memory_bytes / 8 * 5, options.parallel)
 }
 
-/// What was wanted and not found, at the places that a fresh index names.
+/// Returns what was wanted and not found, at the places that a fresh index names.
 fn relocated(
     old: &Contents,
     fresh: &Contents,

@@ -1,4 +1,4 @@
-//! The third stage: everything was tried; what is extra is still there.
+//! Makes the third stage of a restore: everything was tried; what is extra is still there.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub(super) struct Opened<'a> {
     pub(super) sink: Arc<Sink>,
     pub(super) name: Option<EntryName>,
     pub(super) proof: Proof,
-    /// Extras go before anything is written: there is no room for old and new.
+    /// Whether extras go before anything is written: there is no room for old and new.
     pub(super) deletes_first: bool,
 }
 
@@ -30,9 +30,9 @@ pub(super) struct Passed<'a> {
     run: &'a Run<'a>,
     sink: Arc<Sink>,
     name: Option<EntryName>,
-    /// What is still to be deleted.
+    /// The extras that are still to be deleted.
     extras: Extras,
-    /// Why nothing may be deleted, by the first entry that cannot be restored.
+    /// The reason why nothing may be deleted: the first entry that cannot be restored.
     doubt: Option<(String, Error)>,
 }
 

@@ -1,4 +1,4 @@
-//! A window of the walk → pack reads (pure).
+//! Plans the pack reads of a window of the walk (pure).
 //!
 //! ```text
 //! slices of files ──sort by pack, offset──► contents, each once ──coalesce──► pack reads
@@ -14,14 +14,14 @@ use rekopia_format::ContentId;
 
 use crate::repository::index::{Location, PackIdx};
 
-/// What limits the pack reads of a window.
+/// The limits of the pack reads of a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PlanOptions {
     /// Unwanted bytes between two contents that are read along.
     pub(crate) gap: u64,
     /// Bytes of one pack read.
     pub(crate) max_read: u64,
-    /// All gaps together are at most one part in `waste` of the wanted bytes; `u64::MAX`: whatever they are.
+    /// Limits all gaps together to one part in `waste` of the wanted bytes; `u64::MAX`: no limit.
     pub(crate) waste: u64,
 }
 
@@ -33,7 +33,7 @@ pub(crate) struct PlannedSlice<T> {
     pub(crate) target: T,
 }
 
-/// One request: a range of a pack and the contents inside it.
+/// A request: a range of a pack and the contents inside it.
 #[derive(Debug)]
 pub(crate) struct PackRead<T> {
     pub(crate) pack: PackIdx,
@@ -50,8 +50,8 @@ pub(crate) struct WantedContent<T> {
 }
 
 impl<T> PackRead<T> {
-    /// Memory that the read takes: its bytes, plaintext that does not fit a worker's own buffer, and the entries that
-    /// wait for it.
+    /// Returns the bytes of memory that the read takes: its bytes, plaintext that does not fit a worker's own buffer,
+    /// and the entries that wait for it.
     pub(crate) fn cost(&self) -> u64 {
         let targets: usize = self.contents.iter().map(|c| c.targets.len()).sum();
         let packed = self.contents.iter().map(|c| &c.location.packed).filter(|p| p.compression != 0);
@@ -63,7 +63,7 @@ impl<T> PackRead<T> {
 
 /// Plaintext of a usual content, for which each worker has a buffer of its own.
 const WORKER_BYTES: u64 = 8 << 20;
-/// About what an entry takes while its data is on the way.
+/// Bytes that an entry takes while its data is on the way, about.
 const TARGET_BYTES: u64 = 1024;
 
 /// Plans the reads of a window. The order of `slices` does not matter.
@@ -98,7 +98,7 @@ pub(crate) fn plan<T>(mut slices: Vec<PlannedSlice<T>>, options: PlanOptions) ->
     reads
 }
 
-/// The largest gap that may be read along: the shortest gaps come first, until their bytes are too many.
+/// Returns the largest gap that may be read along: the shortest gaps come first, until their bytes are too many.
 fn tolerated_gap<T>(contents: &[WantedContent<T>], options: PlanOptions) -> u64 {
     if options.waste == u64::MAX {
         return options.gap;
@@ -134,7 +134,7 @@ mod tests {
         let one = (0u32..4, 0u32..200, 1u32..50);
         proptest::collection::vec(one, 0..120).prop_map(|all| {
             let planned = all.into_iter().enumerate().map(|(target, (pack, slot, len))| {
-                // One content per place: the place decides the id and the length.
+                // The place decides the ID and the length, so that there is one content per place.
                 let len = 1 + (slot * 7 + pack) % len.max(1);
                 let mut hash = [0u8; 16];
                 hash[..4].copy_from_slice(&pack.to_be_bytes());

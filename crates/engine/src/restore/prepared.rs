@@ -1,4 +1,4 @@
-//! The first stage: the target was looked at and is as it was.
+//! Makes the first stage of a restore: the target was looked at and is as it was.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -62,7 +62,7 @@ impl<'a> Prepared<'a> {
         Ok(Prepared { run, target, sinks: Sinks { sink: Arc::new(sink), view, name } })
     }
 
-    /// The target, only to be looked at, and what a file or link is called there.
+    /// Returns the target, only to be looked at, and what a file or link is called there.
     ///
     /// # Errors
     /// When it cannot be opened.
@@ -123,7 +123,7 @@ impl<'a> Prepared<'a> {
     }
 }
 
-/// What the mark of an incomplete restore says.
+/// Returns the text in the mark of an incomplete restore.
 fn mark(from: &Resolved) -> String {
     let snapshot = from.snapshot.as_ref().map(|s| s.id.to_string());
     let object = from.entry.object.as_ref().map(ToString::to_string);

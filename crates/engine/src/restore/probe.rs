@@ -1,4 +1,4 @@
-//! How fast the data comes: reads and decodes a sample of it, as a restore would.
+//! Measures how fast the data comes: reads and decodes a sample of it, as a restore would.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,7 +17,7 @@ use crate::repository::contents::{Contents, corrupt, missing};
 /// Bytes of the first round, which shows how far away the storage is: then reads are cut as a long restore would.
 const FIRST_ROUND: u64 = 4 << 20;
 
-/// What a probe has seen.
+/// The rates that a probe has seen.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Probed {
     /// Bytes that were received in all.
@@ -86,7 +86,7 @@ async fn one_round(
     Ok(Probed { bytes, per_second: bytes as f64 / flowing, decode: per_plain(processor_seconds() - cpu) })
 }
 
-/// Bytes of a read, and the seconds until they were there.
+/// Makes a read; returns its bytes, and the seconds until they were there.
 async fn one_read(
     contents: &Contents,
     costs: &CostModel,
@@ -128,7 +128,7 @@ fn decode(opener: &ContentOpener, mut bytes: Vec<u8>, read: &PackRead<()>) -> Re
     Ok(())
 }
 
-/// Seconds that all threads of this process have worked.
+/// Returns the processor seconds that all threads of this process have worked.
 pub(crate) fn processor_seconds() -> f64 {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9

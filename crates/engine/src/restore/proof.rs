@@ -1,4 +1,4 @@
-//! What a proof found out.
+//! Holds what a proof found out.
 
 use std::sync::Arc;
 
@@ -6,18 +6,18 @@ use super::extras::Extras;
 use crate::error::Error;
 use crate::repository::listed_packs::ListedPacks;
 
-/// What is known before the target is touched.
+/// The facts that are known before the target is touched.
 #[derive(Default)]
 pub(crate) struct Proof {
     /// The packs as the storage lists them; `None`: nothing that exists can be changed.
     pub(crate) packs: Option<Arc<ListedPacks>>,
-    /// What the snapshot does not have, where that is to go.
+    /// The entries that the snapshot does not have, where these are to go.
     pub(crate) extras: Extras,
     /// The first entry that cannot be restored, and why: nothing is deleted or moved aside.
     pub(crate) doubt: Option<(String, Error)>,
     /// The first entry that exists although nothing may.
     pub(crate) refusal: Option<String>,
-    /// The snapshot itself has names like those that we use for what is moved aside.
+    /// Whether the snapshot itself has names like those that we use for what is moved aside.
     pub(crate) uses_our_names: bool,
     /// Bytes of files that the target does not have.
     pub(crate) absent_bytes: u64,

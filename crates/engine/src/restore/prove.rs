@@ -1,4 +1,4 @@
-//! Know, then touch: what can be known of a restore before anything that exists is changed.
+//! Finds out what can be known of a restore before anything that exists is changed.
 //!
 //! ```text
 //! nothing there, `continue`      nothing: a fresh restore pays nothing
@@ -27,7 +27,7 @@ use crate::repository::objects::ObjectReader;
 use crate::repository::read_ahead::ReadAhead;
 use crate::sink::Sink;
 
-/// What a proof is about.
+/// The subject of a proof.
 pub(crate) struct Question<'a> {
     pub(crate) repository: &'a Repository,
     pub(crate) options: &'a RestoreOptions,
@@ -41,12 +41,12 @@ pub(crate) struct Question<'a> {
     pub(crate) packs: PacksListed,
 }
 
-/// When the packs are listed.
+/// The cases in which the packs are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PacksListed {
-    /// Where something could be harmed by not knowing them: a fresh restore pays nothing.
+    /// The packs are listed where something could be harmed by not knowing them: a fresh restore pays nothing.
     WhereNeeded,
-    /// In any case.
+    /// The packs are listed in any case.
     Always,
 }
 

@@ -1,4 +1,4 @@
-//! The second stage: what can be known was found out, and the target is as it was.
+//! Makes the second stage of a restore: what can be known was found out, and the target is as it was.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub(super) struct Proven<'a> {
     run: &'a Run<'a>,
     sinks: Sinks,
     proof: Proof,
-    /// There is only room when extras go before anything is written; what to say where that may not be.
+    /// Set when there is only room if extras go before anything is written: what to say where that may not be.
     deletes_first: Option<String>,
 }
 
@@ -38,7 +38,7 @@ impl<'a> Proven<'a> {
         Ok(Proven { run, sinks, proof, deletes_first })
     }
 
-    /// A dry run: decides as a restore would and fetches no file data.
+    /// Makes a dry run: decides as a restore would and fetches no file data.
     ///
     /// # Errors
     /// When nothing matches the selection.
@@ -99,7 +99,7 @@ impl<'a> Proven<'a> {
             return Err(refused(&self.proof.extras, format!("at most {limit} may be")));
         }
         let Some(consent) = options.consent.clone() else { return Ok(Permitted(self)) };
-        // Whoever is asked takes as long as they like.
+        // The person who is asked may take long to answer.
         let asking = tokio::task::spawn_blocking(move || consent.ask(&deletion));
         match options.cancel.run_until_cancelled(asking).await {
             Some(Ok(true)) => Ok(Permitted(self)),
@@ -122,7 +122,8 @@ impl<'a> Permitted<'a> {
     }
 }
 
-/// What to say when there is only room after the extras are deleted; `None`: there is room, as far as one can know.
+/// Returns what to say when there is only room after the extras are deleted; `None`: there is room, as far as one can
+/// know.
 fn lack_of_room(run: &Run<'_>, sinks: &Sinks, proof: &Proof) -> Result<Option<String>> {
     if run.options.sparse {
         return Ok(None);
@@ -139,7 +140,7 @@ fn lack_of_room(run: &Run<'_>, sinks: &Sinks, proof: &Proof) -> Result<Option<St
     Ok(Some(what))
 }
 
-/// A lower bound of what is needed, in bytes: the files that the target does not have.
+/// Returns a lower bound of what is needed, in bytes: the files that the target does not have.
 fn needed(run: &Run<'_>, sinks: &Sinks, proof: &Proof) -> u64 {
     match sinks.view.is_fresh() {
         true if run.options.takes_all() && sinks.name.is_none() => {

@@ -1,4 +1,4 @@
-//! Entries against what the target has already: what is right stays, what differs goes on to the plan.
+//! Compares entries with what the target has already: what is right stays, what differs goes on to the plan.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -27,7 +27,7 @@ pub(crate) struct Reconcile {
     threads: usize,
 }
 
-/// Kopia's `--skip-existing` takes times for equal that differ by less.
+/// The difference below which Kopia's `--skip-existing` takes times for equal.
 const SKIP_EXISTING_NS: u64 = 2_000_000_000;
 /// Entries that one blocking task compares.
 const ENTRIES_PER_TASK: usize = 64;
@@ -46,7 +46,7 @@ impl Reconcile {
         Reconcile { sink, opener, overwrite: options.overwrite, ledger, state, threads }
     }
 
-    /// Looks at every entry of a batch; gives the batch with what is still to do.
+    /// Looks at every entry of a batch; returns the batch with what is still to do.
     pub(crate) async fn run(&self, batch: Vec<Walked>) -> Vec<Walked> {
         use futures::StreamExt;
         let tasks = futures::stream::iter(parts(batch)).map(|part| {
@@ -72,7 +72,7 @@ impl Reconcile {
         let mut doubtful = Vec::new();
         for (number, item) in part.iter_mut().enumerate() {
             let Walked::Slices { slot, slices, .. } = item else { continue };
-            // Of a run that was stopped nothing is written any more, whatever is found.
+            // A run that was stopped writes nothing any more.
             if self.state.stop.is_cancelled() {
                 break;
             }
@@ -104,7 +104,7 @@ impl Reconcile {
         part
     }
 
-    /// The ranges of an entry that could be right, with their places.
+    /// Returns the ranges of an entry that could be right, with their places.
     fn ranges<'a>(
         &'a self,
         item: &'a Walked,
@@ -127,7 +127,7 @@ impl Reconcile {
         })
     }
 
-    /// Keeps what is right without a look at its bytes, or says what remains to be done.
+    /// Keeps what is right without a look at its bytes, or returns what remains to be done.
     fn compare(&self, slot: &Arc<FileSlot>, slices: &mut Vec<Slice>) -> Verdict {
         let Some(existing) = slot.before.get_or_init(|| self.look(slot)) else {
             if slot.stays() {
@@ -162,7 +162,8 @@ impl Reconcile {
         }
     }
 
-    /// Where whatever exists is kept, it does not matter that the snapshot's entry cannot be read.
+    /// Keeps what exists, where everything that exists is kept: then it does not matter that the snapshot's entry
+    /// cannot be read.
     fn keep_instead(&self, slot: &FileSlot) {
         if self.overwrite == Overwrite::Never
             && (slot.before.get_or_init(|| self.look(slot)).is_some() || slot.stays())
@@ -219,12 +220,12 @@ impl Reconcile {
     }
 }
 
-/// What is to be done with an entry.
+/// The decision about an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
-    /// Whatever is left of it is to be fetched.
+    /// The part of the entry that is left is to be fetched.
     Done,
-    /// Its bytes on the disk tell.
+    /// The bytes on the disk have to be hashed.
     Hash,
 }
 

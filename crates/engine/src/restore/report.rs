@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind};
 use crate::repository::Traffic;
 use crate::sink::TreeDigest;
 
-/// One entry that is not as the snapshot has it.
+/// An entry that is not as the snapshot has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Failure {
@@ -34,7 +34,7 @@ impl Failure {
         Failure { path: path.into(), kind, message: message.into(), mixed: false, differs: Vec::new() }
     }
 
-    /// What ended a whole run.
+    /// Makes the failure that ended a whole run.
     pub(crate) fn of_a_run(e: &Error) -> Self {
         Failure::new("", e.kind(), e.chain())
     }
@@ -75,9 +75,9 @@ pub struct Report {
     pub kept_bytes: u64,
     /// Entries left alone as asked (`--overwrite never`, `--skip-existing`).
     pub skipped: u64,
-    /// Of the skipped entries, regular files; `files` counts them, too.
+    /// Regular files among the skipped entries; `files` counts them, too.
     pub skipped_files: u64,
-    /// Of the skipped entries, symbolic links; `symlinks` counts them, too.
+    /// Symbolic links among the skipped entries; `symlinks` counts them, too.
     pub skipped_symlinks: u64,
     /// Bytes written to files.
     pub written_bytes: u64,
@@ -98,7 +98,7 @@ pub struct Report {
     /// Packed bytes of the file contents that were needed, listings left out; one that is wanted again much later
     /// counts again.
     pub needed_bytes: u64,
-    /// Of the requests, second and later tries.
+    /// Second and later tries among the requests.
     pub retries: u64,
     /// Bytes of damaged files that cannot be read; looked for only with a report file, or when holes are filled.
     pub lost_bytes: u64,
@@ -156,7 +156,7 @@ pub struct Deletion {
     pub first: Vec<String>,
     /// Entries in the target before the run.
     pub of: u64,
-    /// There is no room for old and new together: they have to go before anything is written.
+    /// Whether the entries have to go before anything is written: there is no room for old and new together.
     pub before_writing: bool,
 }
 
@@ -213,12 +213,12 @@ impl Planned {
 }
 
 impl Report {
-    /// An empty report of a verification, to [`add`](Self::add) others to.
+    /// Makes an empty report of a verification, to [`add`](Self::add) others to.
     pub fn of_verification() -> Self {
         Report { verification: true, ..Report::default() }
     }
 
-    /// How a program ends that did this and nothing else; `None`: complete.
+    /// Returns how a program ends that did this and nothing else; `None`: complete.
     ///
     /// [`ErrorKind::Incomplete`] means that something was restored or found right beside what failed, or that an extra
     /// could not be removed. A run that was to stop at the first failure ends as that failure, and so does one where
@@ -292,7 +292,7 @@ impl Report {
         self.failed == 0 && !self.cancelled && self.fatal.is_none()
     }
 
-    /// The first failures; [`Report::failed`] counts all.
+    /// Returns the first failures; [`Report::failed`] counts all.
     pub fn failures(&self) -> &[Failure] {
         &self.failures
     }

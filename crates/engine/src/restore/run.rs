@@ -1,4 +1,4 @@
-//! What all stages of one run share, and the passes that they make.
+//! Holds what all stages of a run share, and makes their passes.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -27,7 +27,7 @@ use crate::sink::Sink;
 /// Repaired packs that a report names.
 const REPAIRED_SHOWN: usize = 100;
 
-/// What all stages of one run share.
+/// The state that all stages of a run share.
 pub(super) struct Run<'a> {
     pub(super) repository: &'a Repository,
     pub(super) from: &'a Resolved,
@@ -37,7 +37,7 @@ pub(super) struct Run<'a> {
     start: Start,
 }
 
-/// When a run began, and what had been asked of the storage by then.
+/// The moment when a run began, and what had been asked of the storage by then.
 #[derive(Clone, Copy)]
 pub(crate) struct Start {
     at: Instant,
@@ -49,7 +49,7 @@ impl Start {
         Start { at: Instant::now(), traffic: repository.traffic() }
     }
 
-    /// The report of a run that was stopped before it began.
+    /// Returns the report of a run that was stopped before it began.
     pub(super) fn report_of_nothing(self, repository: &Repository) -> Report {
         let report = Report { cancelled: true, ..Report::default() };
         self.measured(repository, report)
@@ -96,7 +96,7 @@ impl<'a> Run<'a> {
         Ok(Run { repository, from, options, ledger, state, start })
     }
 
-    /// Takes all of `tree` to `destination`; what goes wrong is in the ledger, or ends the run.
+    /// Takes all of `tree` to `destination`; failures are in the ledger, or end the run.
     pub(super) async fn pass(&self, tree: Tree, packs: Option<Arc<ListedPacks>>, destination: Destination) {
         let pass = Pass {
             repository: self.repository,
@@ -114,13 +114,13 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Tells how far the run is, until it is stopped.
+    /// Starts telling how far the run is, until it is stopped.
     pub(super) fn ticker(&self) -> Ticker {
         let known = if self.options.takes_all() { Known::all(self.from) } else { Known::default() };
         Ticker::start(self.repository, &self.ledger, &self.state.observer, known)
     }
 
-    /// What is to be restored into `sink`, with countdowns of its own; a file or link is called `name` there.
+    /// Returns what is to be restored into `sink`, with countdowns of its own; a file or link is called `name` there.
     ///
     /// # Errors
     /// When it has no name at all.
@@ -132,7 +132,7 @@ impl<'a> Run<'a> {
         Tree::new(self.from, node, name.cloned())
     }
 
-    /// Wall time since it began, in seconds.
+    /// Returns the wall time since the run began, in seconds.
     pub(super) fn seconds(&self) -> f64 {
         self.start.at.elapsed().as_secs_f64()
     }
@@ -161,7 +161,7 @@ impl<'a> Run<'a> {
         Err(Error::not_found(what, Hint::ListTree { tree }))
     }
 
-    /// What was done so far.
+    /// Returns the report of what was done so far.
     pub(super) fn report(&self) -> Report {
         if let Err(e) = self.ledger.close_log() {
             self.state.abort(&e);
@@ -175,7 +175,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// What to say of packs of which error correction repaired something.
+/// Returns what to say of packs of which error correction repaired something.
 pub(crate) fn repairs(repository: &Repository) -> impl Iterator<Item = String> {
     repository.repairs().into_iter().take(REPAIRED_SHOWN).map(|(pack, shards)| {
         format!("error correction repaired damaged shards of {pack} ({shards}): the storage is failing")

@@ -1,4 +1,4 @@
-//! Whether a run goes on, and who is told of it.
+//! Knows whether a run goes on, and who is told of it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,7 +9,7 @@ use super::report::Failure;
 use crate::error::{Error, ErrorKind};
 use crate::observer::{Cancel, Event, Observer, Phase};
 
-/// Whether a run goes on, what ended it, and who is told of it; shared by all stages.
+/// The state of a run: whether it goes on, what ended it, and who is told of it; shared by all stages.
 pub(crate) struct RunState {
     /// Set by the caller, or here when the run has to end early.
     pub(crate) stop: Cancel,
@@ -19,12 +19,12 @@ pub(crate) struct RunState {
 }
 
 impl RunState {
-    /// A run that goes on.
+    /// Makes the state of a run that goes on.
     pub(crate) fn new(on_error: OnError, observer: Arc<dyn Observer>) -> Self {
         RunState { stop: Cancel::new(), observer, on_error, fatal: Mutex::new(None) }
     }
 
-    /// Another part of the run begins.
+    /// Enters another part of the run.
     pub(crate) fn enter(&self, phase: Phase) {
         self.observer.event(Event::Phase { phase });
     }
@@ -56,7 +56,7 @@ impl RunState {
         self.end(Failure { path: String::new(), kind, message, mixed: false, differs: Vec::new() });
     }
 
-    /// Why the run ended early, if it did.
+    /// Returns why the run ended early, if it did.
     pub(crate) fn fatal(&self) -> Option<Failure> {
         self.fatal.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -1,4 +1,4 @@
-//! Some of the reads of a plan, drawn evenly, for a probe.
+//! Draws some of the reads of a plan evenly, for a probe.
 
 use std::collections::BinaryHeap;
 
@@ -15,13 +15,13 @@ const CONTENTS: usize = 50_000;
 /// Reads of a plan, whichever come first when all are shuffled.
 #[derive(Debug, Default)]
 pub(crate) struct Sample {
-    /// The one that goes first when there are too many is on top.
+    /// The reads that are kept; the one that goes first when there are too many is on top.
     kept: BinaryHeap<Drawn>,
     bytes: u64,
     contents: usize,
 }
 
-/// A read, ordered by lot.
+/// A read with its lot.
 #[derive(Debug)]
 struct Drawn {
     lot: u64,
@@ -49,7 +49,7 @@ impl Sample {
         }
     }
 
-    /// The contents of the sample, those of one read together; all in all at most [`BYTES`].
+    /// Returns the contents of the sample, those of one read together; all in all at most [`BYTES`].
     pub(crate) fn into_slices(self) -> Vec<PlannedSlice<()>> {
         let mut left = BYTES;
         let mut slices = Vec::with_capacity(self.contents);
@@ -82,7 +82,7 @@ impl Ord for Drawn {
     }
 }
 
-/// A number that looks drawn by lot (the finaliser of SplitMix64).
+/// Returns a number that looks drawn by lot (the finaliser of SplitMix64).
 fn lot(of: u64) -> u64 {
     let x = of.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -1,4 +1,4 @@
-//! The target of a restore, for each of its two uses.
+//! Holds the target of a restore, for each of its two uses.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use crate::sink::Sink;
 
 /// The target of a restore, opened once for each use.
 pub(super) struct Sinks {
-    /// To be written to.
+    /// The target, to be written to.
     pub(super) sink: Arc<Sink>,
-    /// Only to be looked at.
+    /// The target, only to be looked at.
     pub(super) view: Arc<Sink>,
-    /// What a single file or link is to be called; `None`: a directory is restored.
+    /// The name of a single file or link; `None`: a directory is restored.
     pub(super) name: Option<EntryName>,
 }

@@ -1,4 +1,4 @@
-//! Entries on their way: what the stages hand on of a directory, file or symlink until it is finished.
+//! Holds entries on their way: what the stages hand on of a directory, file or symlink until it is finished.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -15,21 +15,21 @@ use crate::sink::{Attributes, DirNode, Existing, LargeFile, Patch};
 pub(crate) struct Folder {
     pub(crate) node: Arc<DirNode>,
     parent: Option<Arc<Folder>>,
-    /// Its own listing, and each entry of it.
+    /// Number of entries to wait for, and one for the directory's own listing.
     pending: AtomicUsize,
     /// Whether the directory only holds the single file or link that is restored: it counts for nothing.
     is_holder: bool,
-    /// Something in it was left out because it is too deep: what the target has there is not extra.
+    /// Whether something in the directory was left out because it is too deep: what the target has there is not extra.
     cut: AtomicBool,
 }
 
 impl Folder {
-    /// The root of the restore.
+    /// Makes the root of the restore.
     pub(crate) fn root(node: Arc<DirNode>) -> Arc<Self> {
         Self::top(node, false)
     }
 
-    /// The directory of a single file or link, which is not restored itself.
+    /// Makes the directory of a single file or link, which is not restored itself.
     pub(crate) fn holder(node: Arc<DirNode>) -> Arc<Self> {
         Self::top(node, true)
     }
@@ -44,7 +44,7 @@ impl Folder {
         })
     }
 
-    /// A directory below `parent`, which waits for it.
+    /// Makes a directory below `parent`, which waits for it.
     pub(crate) fn below(parent: &Arc<Folder>, name: EntryName, attributes: Attributes) -> Arc<Self> {
         parent.pending.fetch_add(1, Ordering::Relaxed);
         Arc::new(Folder {
@@ -56,32 +56,32 @@ impl Folder {
         })
     }
 
-    /// One less to wait for; true when that was the last.
+    /// Counts one less to wait for; returns true when that was the last.
     pub(crate) fn one_done(&self) -> bool {
         self.pending.fetch_sub(1, Ordering::AcqRel) == 1
     }
 
-    /// Whether it counts as a directory that is restored.
+    /// Whether the folder counts as a directory that is restored.
     pub(crate) fn counts(&self) -> bool {
         !self.is_holder
     }
 
-    /// Its name in the directory above; empty for the root.
+    /// Returns the directory's name in the one above; empty for the root.
     pub(crate) fn name(&self) -> &str {
         self.node.name()
     }
 
-    /// The directory above.
+    /// Returns the directory above.
     pub(crate) fn parent(&self) -> Option<&Arc<Folder>> {
         self.parent.as_ref()
     }
 
-    /// Relative to the root; empty for the root.
+    /// Returns the path relative to the root; empty for the root.
     pub(crate) fn path(&self) -> String {
         self.node.path()
     }
 
-    /// The path of an entry in this directory.
+    /// Returns the path of an entry in this directory.
     pub(crate) fn path_of(&self, name: &str) -> String {
         let mut path = self.node.path();
         if !path.is_empty() {
@@ -102,7 +102,7 @@ impl Folder {
     }
 }
 
-/// A long chain of parents must not be dropped by recursion.
+/// Without this, a long chain of parents would be dropped by recursion.
 impl Drop for Folder {
     fn drop(&mut self) {
         let mut parent = self.parent.take();
@@ -115,7 +115,7 @@ impl Drop for Folder {
     }
 }
 
-/// What a slot becomes.
+/// The kind of entry that a slot becomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SlotKind {
     File,
@@ -129,20 +129,20 @@ pub(crate) struct FileSlot {
     pub(crate) name: EntryName,
     pub(crate) kind: SlotKind,
     pub(crate) attributes: Attributes,
-    /// As recorded, in bytes.
+    /// The recorded size, in bytes.
     pub(crate) size: u64,
     pub(crate) object: Option<ObjectId>,
-    /// What was in the target before, looked at once: later something of our own may be there.
+    /// The entry that was in the target before, looked at once: later something of our own may be there.
     pub(crate) before: OnceLock<Option<Existing>>,
     /// Bytes of slices seen by the plan: the length of the object.
     pub(crate) object_bytes: AtomicU64,
-    /// Its directory has another name that a file system may take for this one.
+    /// Whether the directory has another name that a file system may take for this one.
     pub(crate) may_clash: bool,
-    /// Whatever is there stays as it is, attributes included.
+    /// Whether an existing entry stays as it is, attributes included.
     pub(crate) left_alone: AtomicBool,
-    /// What is there stays as it is because this run needs it.
+    /// Whether an existing entry stays as it is because this run needs it.
     pub(crate) protected: AtomicBool,
-    /// Only its data tells whether what is there is right: an object that is compressed as a whole.
+    /// Whether only the entry's data tells whether what is there is right: an object that is compressed as a whole.
     pub(crate) opaque: AtomicBool,
     /// Bytes that are right on disk already.
     pub(crate) kept_bytes: AtomicU64,
@@ -150,12 +150,12 @@ pub(crate) struct FileSlot {
     remaining: AtomicU64,
     failure: Mutex<Option<(Error, bool)>>,
     failed: AtomicBool,
-    /// The file while it is being written; what it is, the sink knows.
+    /// The file while it is being written; the sink knows its kind.
     pub(crate) open: Mutex<Option<Arc<Writing>>>,
 }
 
 impl FileSlot {
-    /// An entry of `folder`, which waits for it.
+    /// Makes an entry of `folder`, which waits for it.
     pub(crate) fn new(
         folder: &Arc<Folder>,
         name: EntryName,
@@ -186,27 +186,28 @@ impl FileSlot {
         })
     }
 
-    /// Relative to the root.
+    /// Returns the path relative to the root.
     pub(crate) fn path(&self) -> String {
         self.folder.path_of(self.name.as_str())
     }
 
-    /// What was in the target before, where that was looked at.
+    /// Returns what was in the target before, where that was looked at.
     pub(crate) fn existing(&self) -> Option<&Existing> {
         self.before.get()?.as_ref()
     }
 
-    /// Whether what is in the target stays, whatever it is.
+    /// Whether an existing entry stays, whatever it holds.
     pub(crate) fn stays(&self) -> bool {
         self.left_alone.load(Ordering::Relaxed) || self.protected.load(Ordering::Relaxed)
     }
 
-    /// `n` more slices are on their way.
+    /// Expects `n` more slices.
     pub(crate) fn expect(&self, n: u64) {
         self.remaining.fetch_add(n, Ordering::Relaxed);
     }
 
-    /// One slice arrived (or never will), or the last one was announced; true when nothing is left to wait for.
+    /// Counts a slice that arrived (or never will), or the announcement of the last one; returns true when nothing is
+    /// left to wait for.
     pub(crate) fn one_done(&self) -> bool {
         self.remaining.fetch_sub(1, Ordering::AcqRel) == 1
     }
@@ -243,14 +244,14 @@ impl FileSlot {
 /// A file that is being written.
 #[derive(Debug)]
 pub(crate) enum Writing {
-    /// Under its final name, longer than recorded until it is finished.
+    /// A new file under its final name, longer than recorded until it is finished.
     New(LargeFile),
-    /// Beside an existing file, which stays as it is until everything has arrived.
+    /// A file beside an existing one, which stays as it is until everything has arrived.
     Patched(Patch),
 }
 
 impl Writing {
-    /// Gives up: a new file is removed, an existing one stays. True when that could not be done.
+    /// Gives up: a new file is removed, an existing one stays. Returns true when that could not be done.
     pub(crate) fn abandon(&self) -> bool {
         match self {
             Writing::New(file) => file.abandon().is_err(),
@@ -259,12 +260,12 @@ impl Writing {
     }
 }
 
-/// The attributes that an entry records.
+/// Returns the attributes that an entry records.
 pub(crate) fn attributes(entry: &Entry) -> Attributes {
     Attributes { mode: entry.mode, uid: entry.uid, gid: entry.gid, mtime_ns: entry.mtime.unix_nanos() }
 }
 
-/// An object whose length is not what its entry says.
+/// Makes the error for an object whose length is not what its entry says.
 pub(crate) fn wrong_length(found: u64, recorded: u64) -> Error {
     Error::new(ErrorKind::Corrupt, format!("the object has {found} bytes, the entry records {recorded}"))
 }

@@ -1,4 +1,4 @@
-//! The walk of a proof: each directory of the snapshot against the target, which is only looked at.
+//! Walks for a proof: compares each directory of the snapshot with the target, which is only looked at.
 
 use std::collections::HashMap;
 use std::ffi::CString;
@@ -24,20 +24,20 @@ pub(super) struct Survey {
     packs: Arc<ListedPacks>,
     /// The target, only to be looked at; `None`: nothing is compared.
     pub(super) view: Option<Arc<Sink>>,
-    /// Extras go.
+    /// Whether extras are to be deleted.
     pub(super) mirrors: bool,
-    /// What may not exist.
+    /// The kinds of entries that may not exist.
     refuse: RefuseExisting,
     filter: Filter,
     keeps_existing: bool,
     ledger: Arc<Ledger>,
-    /// Of each directory that is being walked.
+    /// The names of each directory that is being walked.
     names: HashMap<usize, Names>,
     state: RandomState,
     pub(super) proof: Proof,
 }
 
-/// What is known of a directory's names while it is walked.
+/// The names of a directory while it is walked.
 #[derive(Default)]
 struct Names {
     /// Hash of each name, with its kind in the lowest bits, and the bytes of a file.
@@ -50,7 +50,7 @@ struct Names {
 const KIND: u64 = 3;
 
 impl Survey {
-    /// Compares nothing with the target yet.
+    /// Makes a survey that has compared nothing with the target yet.
     pub(super) fn new(
         repository: &Repository,
         packs: &Arc<ListedPacks>,
@@ -143,7 +143,7 @@ impl Survey {
         }
     }
 
-    /// A directory of the snapshot against what the target lists there.
+    /// Compares a directory of the snapshot with what the target lists there.
     fn compare(&mut self, view: &Arc<Sink>, folder: &Arc<Folder>, mut names: Names) -> Result<()> {
         names.wanted.sort_unstable();
         names.folded.sort_unstable();
@@ -182,7 +182,7 @@ impl Survey {
         trouble.map_or(Ok(()), Err)
     }
 
-    /// The hash of what file systems that fold names may take a name for.
+    /// Returns the hash of what file systems that fold names may take a name for.
     fn key_hash(&self, name: &str) -> u64 {
         let key = folding::other_key(name);
         self.state.hash_one(key.as_deref().unwrap_or(name).as_bytes()) & !KIND
@@ -197,7 +197,7 @@ impl Survey {
         }
     }
 
-    /// Counts what is to be moved aside.
+    /// Counts an entry that is to be moved aside.
     fn in_the_way(
         &mut self,
         view: &Arc<Sink>,
@@ -279,7 +279,7 @@ impl Survey {
     }
 }
 
-/// A directory that is being walked, by its address.
+/// Returns the key of a directory that is being walked: its address.
 fn key_of(folder: &Arc<Folder>) -> usize {
     Arc::as_ptr(folder) as usize
 }
@@ -288,7 +288,7 @@ const DIRECTORY: u64 = ListedKind::Directory as u64;
 const FILE: u64 = ListedKind::File as u64;
 
 impl Names {
-    /// The kind and bytes of the wanted name with this hash.
+    /// Returns the kind and bytes of the wanted name with this hash.
     fn find(&self, hash: u64) -> Option<(u64, u64)> {
         let at = self.wanted.partition_point(|(wanted, _)| *wanted < hash);
         self.wanted
@@ -303,14 +303,14 @@ impl Names {
     }
 }
 
-/// Of the entries at and below an extra, the highest that go whole: the filter takes all that is in them. With how many
+/// Returns the highest entries at and below an extra that go whole: the filter takes all that is in them. With how many
 /// entries each counts for; paths are from the root.
 fn taken(filter: &Filter, root: &[u8], below: Vec<(Vec<u8>, bool)>) -> Vec<(Vec<u8>, u64)> {
     let full = |path: &[u8]| {
         let slash: &[u8] = if root.is_empty() { b"" } else { b"/" };
         [root, slash, path].concat()
     };
-    // Those below come after: from the end, each knows whether all in it goes.
+    // Entries come before those below them: from the end, each knows whether all in it goes.
     let mut goes: HashMap<Vec<u8>, (bool, u64, u64)> = HashMap::new();
     for (path, is_dir) in below.iter().rev() {
         let shown = String::from_utf8_lossy(&full(path)).into_owned();

@@ -1,4 +1,4 @@
-//! Progress events while a run goes on.
+//! Sends progress events while a run goes on.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,7 +14,7 @@ use crate::repository::reference::Resolved;
 /// Time between two progress events.
 const TICK: Duration = Duration::from_millis(200);
 
-/// What a run is about to do, before the walk has found it; zero where that is not known.
+/// The work that a run is about to do, before the walk has found it; zero where that is not known.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Known {
     entries: u64,
@@ -23,7 +23,7 @@ pub(crate) struct Known {
 }
 
 impl Known {
-    /// All that `from` names.
+    /// Returns the numbers of all that `from` names.
     pub(crate) fn all(from: &Resolved) -> Self {
         let Some(s) = &from.entry.summary else {
             let is_file = from.entry.kind == EntryKind::File;
@@ -38,7 +38,7 @@ impl Known {
 pub(crate) struct Ticker(tokio::task::JoinHandle<()>);
 
 impl Ticker {
-    /// `known`: what all of the tree is, where all of it is wanted and that is recorded.
+    /// Starts sending. `known`: what all of the tree is, where all of it is wanted and that is recorded.
     pub(crate) fn start(
         repository: &Repository,
         ledger: &Arc<Ledger>,
@@ -78,7 +78,7 @@ impl Ticker {
     }
 }
 
-/// Also when the future of the run is dropped.
+/// The events end also when the future of the run is dropped.
 impl Drop for Ticker {
     fn drop(&mut self) {
         self.0.abort();

@@ -1,4 +1,4 @@
-//! The last stage: the target is as it will be, and is compared, synced and reported.
+//! Makes the last stage of a restore: the target is as it will be, and is compared, synced and reported.
 
 use std::sync::Arc;
 use std::time::Instant;

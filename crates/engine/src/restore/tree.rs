@@ -1,4 +1,4 @@
-//! What is walked: a directory with all below it, or one file or link.
+//! Holds what is walked: a directory with all below it, or one file or link.
 
 use std::sync::Arc;
 
@@ -18,8 +18,8 @@ pub(crate) enum Tree {
 }
 
 impl Tree {
-    /// What `from` names, with `node` for its root. A file or link is called `name` in there; without one, as its snapshot
-    /// or directory calls it, and a bare object by its ID.
+    /// Returns what `from` names, with `node` for its root. A file or link is called `name` in there; without one, as
+    /// its snapshot or directory calls it, and a bare object by its ID.
     pub(crate) fn new(from: &Resolved, node: Arc<DirNode>, name: Option<EntryName>) -> Result<Self> {
         let entry = from.entry.clone();
         if entry.kind == EntryKind::Directory {

@@ -1,4 +1,4 @@
-//! Entries that a run did not restore, by path: complete, where somebody has to know all of them.
+//! Keeps the paths of entries that a run did not restore: complete, where somebody has to know all of them.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -13,7 +13,7 @@ struct Paths {
     is_cut: bool,
 }
 
-/// How many are kept: more are a mistake rather than a restore.
+/// Number of paths that are kept: more are a mistake rather than a restore.
 pub(crate) const MOST: usize = 1_000_000;
 
 impl Unrestored {
@@ -35,7 +35,7 @@ impl Unrestored {
         }
     }
 
-    /// All of them; `None`: there are more than are kept.
+    /// Returns all paths; `None`: there are more than are kept.
     pub(crate) fn take(&self) -> Option<HashSet<String>> {
         let Some(paths) = &self.0 else { return Some(HashSet::new()) };
         let paths = std::mem::take(&mut *paths.lock().unwrap_or_else(PoisonError::into_inner));

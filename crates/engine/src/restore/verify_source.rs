@@ -1,4 +1,4 @@
-//! Plaintext of contents against their ids: each is hashed beside those before it.
+//! Compares the plaintext of contents with their IDs: each is hashed beside those before it.
 //!
 //! One hash of these families leaves most of a wide register's time unused; four take little longer than one. What is
 //! left of the longest waits for the next contents.
@@ -23,7 +23,7 @@ struct Held<T> {
     rest: VecDeque<Page>,
     /// Bytes of the first page that are hashed.
     at: usize,
-    /// Bytes that are not.
+    /// Bytes that are not hashed yet.
     left: usize,
     token: T,
 }
@@ -38,12 +38,12 @@ const MAX_HELD: usize = 3;
 const MAX_BYTES: usize = 6 << 20;
 
 impl<'a, T> Verifier<'a, T> {
-    /// `None` where contents side by side take as long as one after the other.
+    /// Makes a verifier; `None` where contents side by side take as long as one after the other.
     pub(crate) fn new(hash: &'a KeyedHash) -> Option<Self> {
         (hash.width() > MAX_HELD).then(|| Verifier { hash, held: Vec::new(), free: Vec::new() })
     }
 
-    /// Takes the plaintext of a content; `answer` is told of those that are known now, and whether they are right.
+    /// Takes the plaintext of a content; calls `answer` for those that are known now, with whether they are right.
     pub(crate) fn push(
         &mut self,
         content: ContentId,
@@ -78,7 +78,7 @@ impl<'a, T> Verifier<'a, T> {
         self.held.len() < MAX_HELD && waiting.saturating_add(len) <= MAX_BYTES
     }
 
-    /// Hashes a piece of all that wait, and one as long of `beside`; gives its length.
+    /// Hashes a piece of all that wait, and one as long of `beside`; returns its length.
     fn step(&mut self, beside: Option<(&mut HashStream, &[u8])>, answer: &mut impl FnMut(T, bool)) -> usize {
         let pieces = self.held.iter().map(|held| held.left.min(PAGE - held.at));
         let len = pieces.chain(beside.iter().map(|(_, plain)| plain.len())).min().unwrap_or(0);
@@ -112,7 +112,7 @@ mod tests {
 
     use super::*;
 
-    /// Short ones, and around the length of a page.
+    /// Returns short lengths, and lengths around that of a page.
     fn lens() -> impl Strategy<Value = usize> {
         prop_oneof![0usize..3000, PAGE - 200..2 * PAGE + 200]
     }

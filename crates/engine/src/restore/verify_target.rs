@@ -1,4 +1,4 @@
-//! Reads what was restored back from the disk: bytes against the content ids, attributes against the snapshot's.
+//! Reads what was restored back from the disk: compares bytes with the content IDs, attributes with the snapshot's.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::repository::contents::Contents;
 use crate::repository::objects::Slice;
 use crate::sink::{ExistingKind, FidelityIssue, Sink};
 
-/// Walks the tree once more; what is not on the disk as it should be fails.
+/// Walks the tree once more; an entry that is not on the disk as it should be fails.
 pub(crate) async fn verify_target(
     repository: &Repository,
     sink: &Arc<Sink>,
@@ -50,7 +50,7 @@ pub(crate) async fn verify_target(
     walking.end().await
 }
 
-/// What was restored against what is on the disk.
+/// A comparison of what was restored with what is on the disk.
 struct Check {
     sink: Arc<Sink>,
     contents: Contents,
@@ -60,14 +60,14 @@ struct Check {
     told: Told,
 }
 
-/// What the report says already, and need not say again.
+/// The failures that the report says already, and need not say again.
 struct Told {
-    /// What is kept as it is need not have the attributes of the snapshot.
+    /// Whether attributes are compared: what is kept as it is need not have those of the snapshot.
     wants_attributes: bool,
-    /// Entries of which it was told that they failed, or that they have other attributes.
+    /// Entries that were reported as failed, or as having other attributes.
     failed: HashSet<String>,
     unset: HashSet<String>,
-    /// There are more of the latter than are remembered.
+    /// Whether there are more entries with other attributes than are remembered.
     more: bool,
 }
 
@@ -126,7 +126,8 @@ impl Check {
         Ok(self.sink.differences(node, &slot.name, &found, &slot.attributes, self.told.more))
     }
 
-    /// What had to be opened to be read gets its mode back. A directory is listed after everything below it.
+    /// Gives directories that had to be opened to be read their modes back. A directory is listed after everything
+    /// below it.
     fn close(&self, batch: &[Walked]) {
         for item in batch {
             if let Walked::Listed { folder, .. } = item
@@ -141,7 +142,7 @@ impl Check {
     /// Reports every file and link of the batch whose bytes on the disk are not those of its contents, once.
     fn bytes(&self, batch: &[Walked]) {
         let files = batch.iter().filter_map(|item| match item {
-            // Of a run that was stopped nobody waits for the rest.
+            // Nobody waits for the rest of a run that was stopped.
             Walked::Slices { slot, slices, .. } if !slot.has_failed() && !self.state.stop.is_cancelled() => {
                 Some((slot, slices))
             }

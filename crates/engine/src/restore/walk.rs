@@ -1,4 +1,4 @@
-//! Snapshot root → entries with their slices, depth first in stored order.
+//! Walks from a snapshot's root: finds entries with their slices, depth first in stored order.
 //!
 //! ```text
 //! stack of directories ──the next ≤ 64──► read ahead in one round ──► scan ──► batches of Walked
@@ -29,7 +29,7 @@ use crate::repository::contents::Contents;
 use crate::repository::objects::{ObjectReader, Slice, SliceReader};
 use crate::repository::read_ahead::ReadAhead;
 
-/// Where the walk starts and how far it goes.
+/// The start and the limits of a walk.
 pub(crate) struct WalkOptions {
     pub(crate) filter: Filter,
     pub(crate) max_depth: Option<usize>,
@@ -70,11 +70,11 @@ struct Frame {
     below: VecDeque<(Arc<Folder>, Entry)>,
     names: Names,
     whole: bool,
-    /// Its first content was asked for.
+    /// Whether the first content was asked for.
     started: bool,
 }
 
-/// The receiver is gone: the restore is over.
+/// The error of a walk whose receiver is gone: the restore is over.
 struct Stopped;
 
 impl Walk {
@@ -279,8 +279,8 @@ impl Walk {
         }
     }
 
-    /// What an entry is called in its directory, and whether a name before it differs only in case or normalisation;
-    /// `None`: it cannot be restored.
+    /// Returns what an entry is called in its directory, and whether a name before it differs only in case or
+    /// normalisation; `None`: it cannot be restored.
     fn name_of(&mut self, depth: usize, folder: &Folder, entry: &Entry) -> Option<(EntryName, bool)> {
         let name = match &entry.name {
             Ok(name) => name.clone(),
@@ -311,7 +311,8 @@ impl Walk {
         }
     }
 
-    /// What an entry is called whose stored name is none; whether that is what Kopia calls it, too (design §5.4).
+    /// Returns what an entry is called whose stored name is none; and whether that is what Kopia calls it, too (design
+    /// §5.4).
     fn another_name(&self, depth: usize, raw: &str) -> std::result::Result<(EntryName, bool), &'static str> {
         let without = raw.trim_start_matches('/');
         let (name, is_usual) = match EntryName::parse(without) {
@@ -372,7 +373,7 @@ impl Walk {
         Ok(Slice { len: slice.len.or(Some(u64::from(location.packed.original_len))), ..slice })
     }
 
-    /// The entry fails, and no slices follow.
+    /// Fails the entry; no slices follow.
     fn fail_slot(&mut self, slot: &Arc<FileSlot>, error: Error) {
         slot.fail(error, false);
         self.batch.push(Walked::Slices { slot: Arc::clone(slot), slices: Vec::new(), last: true });

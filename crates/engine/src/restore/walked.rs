@@ -1,4 +1,4 @@
-//! What the walk gives to the stages after it.
+//! Defines what the walk gives to the stages after it.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::slot::{FileSlot, Folder};
 use crate::error::Error;
 use crate::repository::objects::Slice;
 
-/// What the walk found, in order.
+/// An item that the walk found, in order.
 #[derive(Debug)]
 pub(crate) enum Walked {
     /// A directory that is to exist; its entries follow.
@@ -16,7 +16,7 @@ pub(crate) enum Walked {
     /// Every entry of the directory was sent.
     Listed {
         folder: Arc<Folder>,
-        /// Whether its listing was readable to the end: only then is anything in it extra.
+        /// Whether the directory's listing was readable to the end: only then is anything in it extra.
         whole: bool,
     },
     /// A file or symlink with (some of) its slices; more of the same slot follow until `last`.
@@ -25,11 +25,11 @@ pub(crate) enum Walked {
     Failed { path: String, error: Error },
     /// An entry whose name is none that a file can have: it goes on under another.
     Renamed {
-        /// With the name as it is stored.
+        /// The path, with the name as it is stored.
         path: String,
-        /// What it is called instead.
+        /// The name under which the entry is restored.
         restored_as: EntryName,
-        /// Nothing but leading slashes was dropped, as Kopia does.
+        /// Whether nothing but leading slashes was dropped, as Kopia does.
         is_usual: bool,
     },
 }

@@ -1,4 +1,4 @@
-//! A walk that goes on beside whoever takes what it finds.
+//! Runs a walk beside the stage that takes what it finds.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::observer::Cancel;
 use crate::repository::contents::Contents;
 
-/// A walk that goes on beside whoever takes what it finds; it ends when this is dropped.
+/// A walk that goes on beside the stage that takes what it finds; it ends when this is dropped.
 pub(crate) struct Walking(JoinHandle<()>);
 
 impl Walking {
@@ -32,7 +32,7 @@ impl Walking {
         }))
     }
 
-    /// Waits for its end.
+    /// Waits for the end of the walk.
     pub(crate) async fn end(mut self) -> Result<()> {
         (&mut self.0).await.map_err(|_| Error::internal("the walk panicked"))
     }

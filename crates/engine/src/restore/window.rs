@@ -1,4 +1,4 @@
-//! Windows of the walk → pack reads: what is compared, located and planned together.
+//! Turns windows of the walk into pack reads: what is compared, located and planned together.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -25,7 +25,8 @@ use crate::repository::objects::Slice;
 
 /// Bytes of the budget that pay for one slice of a window: a few windows are on their way at once.
 const BYTES_PER_SLICE: u64 = 8192;
-/// A window that goes out early is sparse: what lies in its gaps is mostly wanted by the next one.
+/// Bytes of a gap that a window which goes out early reads along: such a window is sparse, and what lies in its gaps is
+/// mostly wanted by the next one.
 const EARLY_GAP: u64 = 256;
 
 /// Collects windows and turns them into pack reads.
@@ -218,7 +219,7 @@ impl Planner<'_> {
     }
 }
 
-/// Bytes of packs that slices need.
+/// Returns the bytes of packs that slices need.
 pub(crate) fn packed_bytes(slices: &[PlannedSlice<Target>]) -> u64 {
     slices.iter().map(|slice| u64::from(slice.location.packed.packed_len)).sum()
 }

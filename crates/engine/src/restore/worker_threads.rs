@@ -1,4 +1,4 @@
-//! The threads of a pass: as many as the system grants. Where it grants none their work is done between the
+//! Starts the threads of a pass: as many as the system grants. Where it grants none their work is done between the
 //! requests.
 
 use std::convert::Infallible;
@@ -11,9 +11,9 @@ use std::time::Duration;
 use crossbeam_channel::Receiver;
 use tokio::sync::mpsc;
 
-/// What the threads of a pass do with what they are given.
+/// The work of the threads of a pass.
 pub(crate) trait Work: Send + Sync + 'static {
-    /// What they are given.
+    /// The type of the jobs that the threads are given.
     type Job: Send + 'static;
 
     /// Does what the queue gives, until it ends.
@@ -72,7 +72,7 @@ impl<W: Work> WorkerThreads<W> {
         }
     }
 
-    /// Waits until everything in the closed queue is done; whether nobody panicked.
+    /// Waits until everything in the closed queue is done; returns whether nobody panicked.
     pub(crate) async fn finish(mut self) -> bool {
         if let Some(queue) = self.queue.take() {
             self.work_off(&queue);

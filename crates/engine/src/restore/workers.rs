@@ -1,4 +1,4 @@
-//! What a worker thread does: bytes of a pack read → plaintext of contents, which [`super::write`] takes.
+//! Does the work of a worker thread: decodes the bytes of pack reads to plaintext, which [`super::write`] takes.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -29,7 +29,7 @@ pub(crate) struct WindowPermit(OwnedSemaphorePermit);
 const QUEUED_ENTRIES: usize = 4096;
 
 impl WindowPermit {
-    /// The permits of a pass.
+    /// Makes the permits of a pass.
     pub(crate) fn of_a_pass() -> Arc<Semaphore> {
         Arc::new(Semaphore::new(QUEUED_ENTRIES))
     }
@@ -43,7 +43,7 @@ impl WindowPermit {
     }
 }
 
-/// What a worker is given to do.
+/// A job for a worker.
 #[derive(Debug)]
 pub(crate) enum Job {
     /// Bytes to decode, or contents that cannot be had.
@@ -61,9 +61,9 @@ pub(crate) struct Workers {
     pub(crate) contents: Contents,
     pub(crate) writer: Writer,
     pub(crate) finisher: Finisher,
-    /// Recompute the keyed hash of every content.
+    /// Whether the keyed hash of every content is recomputed.
     pub(crate) hash: bool,
-    /// What is tried once more; `None` when what fails has failed.
+    /// The contents that are tried once more; `None` when what fails has failed.
     pub(crate) again: Option<Mutex<Again>>,
 }
 
@@ -71,7 +71,7 @@ pub(crate) struct Workers {
 #[derive(Debug, Default)]
 pub(crate) struct Again {
     pub(crate) contents: Vec<WantedContent<Target>>,
-    /// The pack of one was not there: a fresh index may know another.
+    /// Whether a pack was not there: a fresh index may know another.
     pub(crate) is_moved: bool,
 }
 
@@ -202,7 +202,7 @@ impl Workers {
         }
     }
 
-    /// Bytes that are not what they should be may have been damaged on their way: they are asked for once more.
+    /// Asks once more for bytes that are not what they should be: they may have been damaged on their way.
     fn damaged(&self, content: &WantedContent<Target>, pack: PackIdx, error: Error) {
         if error.is_bad_data() && self.keeps(content, false) {
             self.contents.blobs.distrust(self.contents.index.pack(pack));
@@ -215,7 +215,7 @@ impl Workers {
         }
     }
 
-    /// A content is where it is wanted, but for these attributes, or cannot be there.
+    /// Ends a slice: the content is where it is wanted, but for these attributes, or cannot be there.
     fn done(&self, target: &Target, written: Result<Vec<FidelityIssue>>) {
         match written {
             Ok(issues) => {
@@ -227,7 +227,7 @@ impl Workers {
         self.slice_done(&target.slot);
     }
 
-    /// One slice less to wait for; with the last one the entry ends.
+    /// Counts one slice less to wait for; with the last one the entry ends.
     fn slice_done(&self, slot: &Arc<FileSlot>) {
         if let Some(end) = self.writer.slice_done(slot) {
             self.finisher.end(slot, end);
@@ -239,7 +239,7 @@ impl Workers {
         self.writer.abandon_unfinished(|slot| self.finisher.half_changed(slot));
     }
 
-    /// Contents that cannot be had: kept for another try, or the failure of everything that wants them.
+    /// Keeps contents that cannot be had for another try, or fails everything that wants them.
     fn lost(
         &self,
         content: WantedContent<Target>,

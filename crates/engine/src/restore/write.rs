@@ -1,4 +1,4 @@
-//! Plaintext → files: what a worker thread does with a content.
+//! Writes plaintext to files: what a worker thread does with a content.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,14 +15,14 @@ use crate::sink::{ExistingKind, FidelityIssue, Patch, Sink};
 pub(crate) struct Writer {
     pub(crate) destination: Destination,
     pub(crate) ledger: Arc<Ledger>,
-    /// When it is set nothing is written any more.
+    /// The flag that ends the work: when it is set nothing is written any more.
     pub(crate) stop: Cancel,
     /// Slots that are being written.
     pub(crate) unfinished: Arc<Mutex<Vec<Arc<FileSlot>>>>,
 }
 
 impl Writer {
-    /// Writes a content to a place that wants it; gives the attributes that could not be set.
+    /// Writes a content to a place that wants it; returns the attributes that could not be set.
     pub(super) fn write(&self, target: &Target, plain: &[u8]) -> Result<Vec<FidelityIssue>> {
         let slot = &target.slot;
         let Some(sink) = self.destination.written() else { return Ok(Vec::new()) };
@@ -50,7 +50,7 @@ impl Writer {
         Ok(Vec::new())
     }
 
-    /// The file of a slot while it is written; the first slice begins it.
+    /// Returns the file of a slot while it is written; the first slice begins it.
     fn writing(&self, sink: &Arc<Sink>, slot: &Arc<FileSlot>) -> Result<Arc<Writing>> {
         let mut open = slot.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(writing) = &*open {
@@ -66,7 +66,7 @@ impl Writer {
         Ok(writing)
     }
 
-    /// One slice less to wait for; the last one finishes the file, and gives how it ended.
+    /// Counts one slice less to wait for; the last one finishes the file. Returns how it ended.
     pub(crate) fn slice_done(&self, slot: &Arc<FileSlot>) -> Option<End> {
         if !slot.one_done() {
             return None;
@@ -99,8 +99,8 @@ impl Writer {
         })
     }
 
-    /// Length and attributes of a file whose slices are all in; gives its bytes, and the attributes that could not be
-    /// set.
+    /// Gives a file whose slices are all in its length and attributes; returns its bytes, and the attributes that could
+    /// not be set.
     fn complete(&self, slot: &FileSlot, writing: Option<&Writing>) -> Result<(u64, Vec<FidelityIssue>)> {
         use std::sync::atomic::Ordering::Relaxed;
         let bytes = slot.object_bytes.load(Relaxed) + slot.kept_bytes.load(Relaxed);
@@ -119,7 +119,7 @@ impl Writer {
         let issues = match writing {
             Some(Writing::New(file)) => file.finish(bytes, &slot.attributes)?,
             Some(Writing::Patched(patch)) => patch.commit(bytes, &slot.attributes)?,
-            // One that was fetched has everything; of one that was right already only the target is known.
+            // A link that was fetched has its attributes; of a link that was right already only the target is known.
             None if slot.kind == SlotKind::Symlink => match slot.existing() {
                 Some(existing) if slot.kept_bytes.load(Relaxed) > 0 => {
                     sink.settle(&slot.folder.node, &slot.name, existing, &slot.attributes)?
@@ -159,8 +159,8 @@ impl Writer {
         }
     }
 
-    /// Gives up what is half-written when a run was stopped: nothing of it stays. `mixed` is told of files of which that
-    /// is not so.
+    /// Gives up what is half-written when a run was stopped: nothing of it stays. `mixed` is told of files of which
+    /// that is not so.
     pub(crate) fn abandon_unfinished(&self, mixed: impl Fn(&FileSlot)) {
         let unfinished = std::mem::take(&mut *self.unfinished.lock().unwrap_or_else(PoisonError::into_inner));
         for slot in unfinished {

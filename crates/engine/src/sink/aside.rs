@@ -1,4 +1,4 @@
-//! Things in the way: moved aside when their replacement is complete, dropped after it, put back when it fails.
+//! Moves things in the way aside when their replacement is complete; drops them after it, puts them back when it fails.
 //!
 //! Aside is a folder `.rekopia-old-N/` beside the thing, which holds it under its own name. A run that is killed leaves
 //! it there; the next run puts the thing back where its name is free, else the folder is an extra like any other. A mark
@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use super::mounts;
 
-/// Something that was moved aside.
+/// A thing that was moved aside.
 #[derive(Debug)]
 pub(super) struct Aside {
     pub(super) dir: Arc<OwnedFd>,
@@ -23,7 +23,8 @@ pub(super) struct Aside {
 }
 
 pub(super) const PREFIX: &str = ".rekopia-old-";
-/// The mark of our folders. Where there are no such attributes it is the sticky bit, on a folder that is ours.
+/// The attribute that marks our folders. Where there are no such attributes it is the sticky bit, on a folder that is
+/// ours.
 const MARK: &str = "user.rekopia.aside";
 const STICKY: Mode = Mode::RWXU.union(Mode::SVTX);
 /// Names that are tried.
@@ -42,7 +43,7 @@ impl Aside {
         }
     }
 
-    /// Moves it back to its name, which is free.
+    /// Moves the thing back to its name, which is free.
     pub(super) fn put_back(&self) -> Result<(), Errno> {
         put_back(&self.dir, &self.folder, &self.name)
     }
@@ -80,7 +81,7 @@ pub(super) fn put_back(dir: &OwnedFd, folder: &str, name: &str) -> Result<(), Er
     let held = mounts::enter(dir, 0, folder)?.fd;
     match rustix::fs::renameat_with(&held, name, dir, name, RenameFlags::NOREPLACE) {
         Err(Errno::INVAL | Errno::NOSYS) => {
-            // This file system cannot refuse by itself.
+            // Where the file system cannot refuse by itself, we look first.
             match rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
                 Err(Errno::NOENT) => rustix::fs::renameat(&held, name, dir, name)?,
                 Ok(_) => return Err(Errno::EXIST),
@@ -92,7 +93,7 @@ pub(super) fn put_back(dir: &OwnedFd, folder: &str, name: &str) -> Result<(), Er
     rustix::fs::unlinkat(dir, folder, AtFlags::REMOVEDIR)
 }
 
-/// The thing that a run which was killed left aside in `folder`, when it is ours and its name is free.
+/// Returns the thing that a run which was killed left aside in `folder`, when it is ours and its name is free.
 pub(super) fn left_aside(dir: impl AsFd + Copy, folder: &str) -> Option<String> {
     if !folder.starts_with(PREFIX) {
         return None;

@@ -1,27 +1,27 @@
-//! Owners, modes and times as values, and what is to be done about them.
+//! Holds owners, modes and times as values, and decides what is to be done about them.
 
 use rustix::fs::Stat;
 
-/// What an entry is to have.
+/// The attributes that an entry is to have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Attributes {
     /// Permission bits with setuid, setgid and sticky, in the positions of Unix.
     pub(crate) mode: u32,
     pub(crate) uid: u32,
     pub(crate) gid: u32,
-    /// Nanoseconds since 1970.
+    /// The modification time, in nanoseconds since 1970.
     pub(crate) mtime_ns: i64,
 }
 
-/// Owners of restored entries.
+/// The owners that restored entries get.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OwnerPolicy {
     /// The owner that the snapshot records.
     #[default]
     Keep,
-    /// Nothing is changed: what is made belongs to whoever restores.
+    /// Owners are not changed: what is made belongs to the user who restores.
     Skip,
-    /// One owner for all entries.
+    /// All entries get the same owner.
     Set {
         /// Numeric user ID.
         uid: u32,
@@ -30,7 +30,7 @@ pub enum OwnerPolicy {
     },
 }
 
-/// Which attributes are set.
+/// The attributes that are set.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AttributePolicy {
     pub(crate) owner: OwnerPolicy,
@@ -39,7 +39,7 @@ pub(crate) struct AttributePolicy {
 }
 
 impl AttributePolicy {
-    /// The owner that something is to have; `None`: whoever it is.
+    /// Returns the owner that something is to have; `None`: any.
     pub(crate) fn owner_of(&self, wanted: &Attributes) -> Option<(u32, u32)> {
         match self.owner {
             OwnerPolicy::Keep => Some((wanted.uid, wanted.gid)),
@@ -69,7 +69,7 @@ impl std::fmt::Display for FidelityIssue {
 }
 
 impl Attributes {
-    /// What something has now.
+    /// Returns the attributes that something has now.
     #[expect(clippy::unnecessary_cast, reason = "the fields have other types elsewhere")]
     pub(super) fn of(stat: &Stat) -> Self {
         let ns =

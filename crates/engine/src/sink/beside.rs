@@ -1,4 +1,4 @@
-//! A new file or link in place of an old one: made beside it, put there when it is complete.
+//! Makes a new file or link beside an old one, and puts it there when it is complete.
 //!
 //! What has a name meanwhile is called `.rekopia-new-N`. A run that is killed can leave such names behind; a later one
 //! that changes something in the same directory removes them, if they are its own user's, nobody is writing them, and
@@ -32,7 +32,7 @@ const PREFIX: &str = ".rekopia-new-";
 const NAMES: u32 = 10_000;
 
 impl Beside {
-    /// An empty file in the directory, private.
+    /// Makes an empty file in the directory, private.
     pub(super) fn create(node: &Arc<DirNode>, dir: &DirHandle) -> Result<Self, Errno> {
         if let Ok(file) = rustix::fs::openat(&dir.fd, ".", FLAGS | OFlags::TMPFILE, PRIVATE)
             // Whether `/proc` is there to link it: this name is always taken.
@@ -44,11 +44,11 @@ impl Beside {
         Beside::named(node, dir)
     }
 
-    /// An empty file that never takes a place: it is gone when it is dropped.
+    /// Makes an empty file that never takes a place: it is gone when it is dropped.
     pub(super) fn aside(node: &Arc<DirNode>, dir: &DirHandle) -> Result<Self, Errno> {
         match rustix::fs::openat(&dir.fd, ".", FLAGS | OFlags::TMPFILE, PRIVATE) {
             Ok(file) => Ok(Beside::new(node, dir, file, None)),
-            // Whatever else is wrong is said again.
+            // If something else is wrong, this says it again.
             Err(_) => Beside::named(node, dir),
         }
     }
@@ -69,7 +69,7 @@ impl Beside {
         Ok(Beside::new(node, dir, file, Some(name)))
     }
 
-    /// Gives it a name of its own, while it is still ours: a file that was given away may not be linked.
+    /// Gives the file a name of its own, while it is still ours: a file that was given away may not be linked.
     pub(super) fn give_name(&self) -> Result<(), Errno> {
         let mut own = self.own_name();
         if own.is_none() {
@@ -113,7 +113,7 @@ impl Drop for Beside {
     }
 }
 
-/// A symbolic link to `target` takes the place of `name`, in one step.
+/// Puts a symbolic link to `target` in the place of `name`, in one step.
 pub(super) fn put_link(node: &DirNode, dir: &DirHandle, name: &str, target: &[u8]) -> Result<(), Errno> {
     // A link cannot be locked: none is made while leftovers are removed.
     let (_, placed) = under_free_name(node, &dir.fd, |own| {
@@ -127,14 +127,14 @@ pub(super) fn put_link(node: &DirNode, dir: &DirHandle, name: &str, target: &[u8
     placed
 }
 
-/// An entry of the snapshot in this directory has such a name, so that none is taken for a leftover.
+/// Notes that an entry of the snapshot in this directory has such a name, so that none is taken for a leftover.
 pub(super) fn spare(node: &DirNode, name: &str) {
     if name.starts_with(PREFIX) {
         *node.spares_leftovers.lock().unwrap_or_else(PoisonError::into_inner) = true;
     }
 }
 
-/// The first name that `make` can make something of.
+/// Returns what `make` makes of the first name for which it succeeds.
 fn under_free_name<T>(
     node: &DirNode,
     dir: &OwnedFd,
@@ -176,7 +176,7 @@ pub(super) fn sweep(node: &DirNode, dir: &DirHandle) {
     }
 }
 
-/// Removes what our user made and no running process writes; whether it did.
+/// Removes what our user made and no running process writes; returns whether it did.
 fn remove_leftover(dir: &OwnedFd, name: &str) -> bool {
     let look = || rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW);
     let Ok(stat) = look() else { return false };
@@ -198,7 +198,7 @@ fn remove_leftover(dir: &OwnedFd, name: &str) -> bool {
     }
 }
 
-/// Says to others that the file is being written, where that can be said.
+/// Locks the file, where that can be done, so that others know that it is being written.
 fn lock_file(file: &OwnedFd) -> Result<(), Errno> {
     match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
         Err(Errno::WOULDBLOCK) => Err(Errno::WOULDBLOCK),

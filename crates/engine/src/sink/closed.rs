@@ -1,4 +1,4 @@
-//! What is closed to its own owner is opened with more mode bits: never what somebody else put under its name.
+//! Opens what is closed to its own owner, with more mode bits: never what somebody else put under its name.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
@@ -13,7 +13,7 @@ pub(super) struct Closed {
 }
 
 impl Closed {
-    /// Refuses with `ACCESS` what is of another kind or of somebody else.
+    /// Holds a file or directory of ours; refuses with `ACCESS` what is of another kind or of somebody else.
     pub(super) fn hold(dir: impl AsFd, name: impl rustix::path::Arg, kind: FileType) -> Result<Self, Errno> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let held = rustix::fs::openat(dir, name, flags, Mode::empty())?;
@@ -25,7 +25,7 @@ impl Closed {
         Ok(Closed { held, stat })
     }
 
-    /// The mode that it had.
+    /// Returns the mode that the file or directory had.
     pub(super) fn mode(&self) -> Mode {
         Mode::from_raw_mode(self.stat.st_mode)
     }
@@ -35,7 +35,7 @@ impl Closed {
         rustix::fs::chmod(self.path(), mode).map_err(|_| Errno::ACCESS)
     }
 
-    /// Opens it.
+    /// Opens the file or directory.
     pub(super) fn open(&self, flags: OFlags) -> Result<OwnedFd, Errno> {
         // The kernel's link to the inode is the one that is followed.
         rustix::fs::openat(CWD, self.path(), flags - OFlags::NOFOLLOW, Mode::empty())

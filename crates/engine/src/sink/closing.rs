@@ -1,4 +1,4 @@
-//! Closing files with a look at the result: NFS, SMB and FUSE say only there that what was written did not arrive, and
+//! Closes files with a look at the result: NFS, SMB and FUSE say only there that what was written did not arrive, and
 //! quotas may be enforced there.
 
 use std::os::fd::{AsFd, IntoRawFd, OwnedFd};
@@ -21,7 +21,7 @@ pub(super) fn close(file: OwnedFd) -> Result<(), Errno> {
 
 /// Gives up a share in an open file; the last one closes it.
 pub(super) fn release(file: Arc<OwnedFd>) -> Result<(), Errno> {
-    // Of several that are given up at once, exactly one is the last.
+    // Exactly one of several that are given up at once is the last.
     Arc::into_inner(file).map_or(Ok(()), close)
 }
 

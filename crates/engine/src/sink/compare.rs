@@ -1,4 +1,4 @@
-//! What is on the disk after a restore against what it was to become. Nothing is changed.
+//! Compares what is on the disk after a restore with what it was to become. Nothing is changed.
 
 use std::sync::Arc;
 
@@ -15,20 +15,21 @@ use super::swallowed::{Done, Kind};
 use crate::text::shown_time;
 
 impl Sink {
-    /// What is at `name` now; `None`: nothing.
+    /// Returns what is at `name` now; `None`: nothing.
     pub(crate) fn found(&self, node: &Arc<DirNode>, name: &EntryName) -> Result<Option<Existing>, SinkError> {
         let stat = self.stat_in(node, name.as_str())?;
         Ok(stat.map(|stat| Existing::of(&stat)))
     }
 
-    /// What the root is like now.
+    /// Returns the attributes of the root now.
     pub(crate) fn found_root(&self) -> Result<Attributes, SinkError> {
         let stat = rustix::fs::fstat(&self.dir(&self.root)?.fd);
         stat.map(|stat| Attributes::of(&stat)).map_err(|e| SinkError::sys("looking at", "", e))
     }
 
-    /// Attributes of a file or link that are not as wanted, one sentence each. Left out is what the file system is known
-    /// to ignore, and with `but_refused` what could not be set on another entry of its kind: that was counted then.
+    /// Returns the attributes of a file or link that are not as wanted, one sentence each. Left out is what the file
+    /// system is known to ignore, and with `but_refused` what could not be set on another entry of its kind: that was
+    /// counted then.
     pub(crate) fn differences(
         &self,
         node: &DirNode,
@@ -43,8 +44,8 @@ impl Sink {
         messages.into_iter().map(issue).collect()
     }
 
-    /// Attributes of a directory that are not as wanted, as it was when it was opened first. A root that is not ours is left
-    /// alone.
+    /// Returns the attributes of a directory that are not as wanted, as it was when it was opened first. A root that is
+    /// not ours is left alone.
     ///
     /// # Errors
     /// When it is not there.

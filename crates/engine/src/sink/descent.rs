@@ -1,4 +1,4 @@
-//! Directories that are entered below one another, however deep: a bounded number of them is open, no call recurses.
+//! Enters directories below one another, however deep: a bounded number of them is open, no call recurses.
 
 use std::collections::HashSet;
 use std::ffi::{CStr, CString};
@@ -23,19 +23,19 @@ pub(super) struct Descent {
 /// A directory on the way.
 #[derive(Debug)]
 pub(super) struct Level {
-    /// Its name in the directory above.
+    /// The directory's name in the one above.
     pub(super) name: CString,
-    /// `None`: closed for now.
+    /// The open directory; `None`: closed for now.
     open: Option<Dir>,
-    /// Where its listing goes on when it is opened again.
+    /// The offset where the listing goes on when the directory is opened again.
     offset: i64,
     pub(super) dev: u64,
     ino: u64,
-    /// The mode that it had, where that was changed to get in.
+    /// The directory's mode before, where that was changed to get in.
     pub(super) was: Option<Mode>,
     /// Entries that stay, by name: not to be looked at again.
     pub(super) stays: HashSet<CString>,
-    /// Entries that went since its listing began.
+    /// Number of entries that were removed since the listing began.
     pub(super) went: u64,
 }
 
@@ -65,7 +65,7 @@ impl Descent {
         Ok(())
     }
 
-    /// The next entry of the deepest directory; `None` at its end.
+    /// Returns the next entry of the deepest directory; `None` at its end.
     pub(super) fn next(&mut self) -> Option<Result<(CString, FileType, u64), Errno>> {
         let level = self.levels.last_mut()?;
         loop {
@@ -91,7 +91,7 @@ impl Descent {
         }
     }
 
-    /// The deepest directory.
+    /// Returns the deepest directory.
     pub(super) fn here(&mut self) -> Option<&mut Level> {
         self.levels.last_mut()
     }
@@ -117,7 +117,7 @@ impl Descent {
         Ok(Some(left))
     }
 
-    /// The path of `name` in the deepest directory, from where the descent began.
+    /// Returns the path of `name` in the deepest directory, from where the descent began.
     pub(super) fn path_of(&self, name: &CStr) -> Vec<u8> {
         let mut path = Vec::new();
         for level in &self.levels {
@@ -130,7 +130,7 @@ impl Descent {
 }
 
 impl Level {
-    /// Its handle.
+    /// Returns the handle of the directory.
     pub(super) fn fd(&self) -> Result<BorrowedFd<'_>, Errno> {
         self.open.as_ref().ok_or(Errno::BADF)?.fd()
     }

@@ -1,5 +1,5 @@
-//! Opens what is to be hashed, and hashes files. No link is followed; what is closed to us and ours is opened as long as
-//! it takes.
+//! Opens what is to be hashed, and hashes files. No link is followed; what is closed to us and ours is opened as long
+//! as it takes.
 
 use std::ffi::{CStr, CString};
 use std::os::fd::OwnedFd;
@@ -18,7 +18,7 @@ use super::mounts::DIR_FLAGS;
 
 /// A file that is to be hashed.
 pub(super) struct Job {
-    /// Its place among all that is hashed.
+    /// The file's place among all that is hashed.
     pub(super) number: u64,
     pub(super) dir: Arc<OwnedFd>,
     pub(super) name: CString,
@@ -37,7 +37,7 @@ impl Reader {
         Reader(vec![0; PIECE])
     }
 
-    /// What the file is. `stop` is asked between two pieces.
+    /// Reads a file and returns what its record says. `stop` is asked between two pieces.
     ///
     /// # Errors
     /// `CANCELED` when it was stopped; `STALE` when something else than a file is there by now.
@@ -87,7 +87,7 @@ fn open_file(dir: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {
     }
 }
 
-/// What a link is.
+/// Reads a link and returns what its record says.
 pub(super) fn read_link(dir: &OwnedFd, name: &CStr, stat: &Stat, hashed: &Hashed) -> Result<Entry, Errno> {
     let target = rustix::fs::readlinkat(dir, name, Vec::new())?;
     Hashed::add(&hashed.symlinks, 1);
@@ -100,7 +100,7 @@ pub(super) fn read_link(dir: &OwnedFd, name: &CStr, stat: &Stat, hashed: &Hashed
 /// A directory that is open for listing.
 pub(super) struct OpenedDir {
     pub(super) fd: Arc<OwnedFd>,
-    /// As it was before it had to be opened.
+    /// The directory's attributes, before it had to be opened.
     pub(super) stat: Stat,
     pub(super) put_back: Option<PutBack>,
 }
@@ -132,7 +132,7 @@ pub(super) fn open_dir(dir: &OwnedFd, name: &CStr) -> Result<OpenedDir, Errno> {
     }
 }
 
-/// A directory that is open, so that what is in it can be opened, too.
+/// Makes sure that what is in an open directory can be opened, too.
 pub(super) fn searchable(fd: Arc<OwnedFd>) -> Result<OpenedDir, Errno> {
     let stat = rustix::fs::fstat(&*fd)?;
     let is_ours = rustix::process::geteuid().as_raw() == stat.st_uid;

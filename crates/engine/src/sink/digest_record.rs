@@ -1,27 +1,27 @@
-//! Records of entries and digests of directories, as docs/receipt.md defines them (pure).
+//! Makes records of entries and digests of directories, as docs/receipt.md defines them (pure).
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sha2::{Digest, Sha256};
 
-/// A SHA-256.
+/// A SHA-256 digest.
 pub(super) type Hash = [u8; 32];
 
-/// What a record says of an entry, but for its name.
+/// The attributes that a record says of an entry, but for its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) kind: Kind,
     /// Permission bits, with setuid, setgid and sticky.
     pub(super) mode: u32,
-    /// Nanoseconds since 1970.
+    /// The modification time, in nanoseconds since 1970.
     pub(super) mtime_ns: i64,
-    /// Bytes of a file, or of where a link leads.
+    /// The bytes of a file, or of the path that a link leads to.
     pub(super) size: u64,
-    /// Of those bytes, or of the records of a directory.
+    /// The digest of those bytes, or of the records of a directory.
     pub(super) hash: Hash,
 }
 
-/// What kind of thing an entry is.
+/// The kind of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     File,
@@ -32,12 +32,12 @@ pub(super) enum Kind {
 }
 
 impl Entry {
-    /// The entry's record.
+    /// Returns the entry's record.
     pub(super) fn record(&self, name: &[u8]) -> Vec<u8> {
         self.written(name, &hex(&self.hash))
     }
 
-    /// The record in the digest of a directory's own entries: what is below a directory does not show.
+    /// Returns the record in the digest of a directory's own entries: what is below a directory does not show.
     fn own_record(&self, name: &[u8]) -> Vec<u8> {
         match self.kind {
             Kind::Directory => self.written(name, "-"),
@@ -74,7 +74,7 @@ impl Records {
         self.own.update(entry.own_record(name));
     }
 
-    /// The digest of all that is below, and that of its own entries.
+    /// Returns the digest of all that is below, and that of the directory's own entries.
     pub(super) fn finish(self) -> (Hash, Hash) {
         (self.all.finalize().into(), self.own.finalize().into())
     }
@@ -88,9 +88,9 @@ pub(super) struct Kept<'a> {
     wanted: Option<&'a HashSet<Vec<u8>>>,
 }
 
-/// How many of the nearest are kept.
+/// Number of the nearest directories that are kept.
 pub(crate) const NEAREST: usize = 1000;
-/// Bytes of a path; those of longer ones are not kept.
+/// Bytes of a path at most; digests of longer ones are not kept.
 const LONGEST_PATH: usize = 4096;
 
 impl<'a> Kept<'a> {
@@ -112,19 +112,19 @@ impl<'a> Kept<'a> {
         }
     }
 
-    /// Path and digests of each, breadth first.
+    /// Returns path and digests of each directory, breadth first.
     pub(super) fn finish(mut self) -> Vec<(Vec<u8>, (Hash, Hash))> {
         self.nearest.extend(self.asked.into_iter().map(|(path, digests)| ((depth(&path), path), digests)));
         self.nearest.into_iter().map(|((_, path), digests)| (path, digests)).collect()
     }
 }
 
-/// Directories between the root and what is at `path`, itself included.
+/// Returns the number of directories between the root and what is at `path`, itself included.
 pub(crate) fn depth(path: &[u8]) -> usize {
     if path.is_empty() { 0 } else { 1 + path.iter().filter(|byte| **byte == b'/').count() }
 }
 
-/// In lower-case hexadecimal.
+/// Returns the digest in lower-case hexadecimal.
 pub(super) fn hex(hash: &Hash) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |four: u8| char::from(DIGITS[usize::from(four & 15)]);

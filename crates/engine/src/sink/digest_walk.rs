@@ -1,5 +1,5 @@
-//! Directories of a tree that is hashed, from the root down: every name in byte order, a directory after all below it. No
-//! call recurses, and a bounded number of directories is open.
+//! Walks the directories of a tree that is hashed, from the root down: every name in byte order, a directory after all
+//! below it. No call recurses, and a bounded number of directories is open.
 
 use std::ffi::{CStr, CString};
 use std::ops::Range;
@@ -28,7 +28,7 @@ pub(super) struct Levels<'a> {
 }
 
 struct Level {
-    /// `None`: closed for now.
+    /// The open directory; `None`: closed for now.
     fd: Option<Arc<OwnedFd>>,
     dev: u64,
     ino: u64,
@@ -36,13 +36,13 @@ struct Level {
     put_back: Option<PutBack>,
     /// Names that were not taken yet.
     left: std::vec::IntoIter<(CString, FileType)>,
-    /// Which of the others lie below.
+    /// The range of the others that lie below this directory.
     others: Range<usize>,
     /// Bytes of the path of the level above.
     above: usize,
 }
 
-/// What comes next.
+/// The next step of the walk.
 pub(super) enum Next {
     /// An entry of the deepest directory.
     Entry(Arc<OwnedFd>, CString, FileType),
@@ -97,7 +97,7 @@ impl<'a> Levels<'a> {
         self.enter(name, opened)
     }
 
-    /// The next name that is not left out.
+    /// Returns the next name that is not left out.
     pub(super) fn next(&mut self) -> Result<Next, Errno> {
         loop {
             let Some(level) = self.levels.last_mut() else { return Ok(Next::End) };
@@ -118,7 +118,7 @@ impl<'a> Levels<'a> {
         }
     }
 
-    /// The path of an entry of the deepest directory, for people.
+    /// Returns the path of an entry of the deepest directory, for people.
     pub(super) fn shown(&self, name: &[u8]) -> String {
         let mut path = self.path.clone();
         if !path.is_empty() && !name.is_empty() {
@@ -147,7 +147,7 @@ impl<'a> Levels<'a> {
         Ok(Next::Left { attributes: left.attributes, put_back: left.put_back })
     }
 
-    /// Which of the others lie below the path of the deepest level.
+    /// Returns which of the others lie below the path of the deepest level.
     fn others_below(&self) -> Range<usize> {
         if self.path.is_empty() {
             return 0..self.others.len();

@@ -1,4 +1,4 @@
-//! What hashing a tree on the disk comes to, as values (docs/receipt.md).
+//! Holds what hashing a tree on the disk comes to, as values (docs/receipt.md).
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,36 +9,37 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct TreeDigest {
     /// SHA-256 of the root's record: 64 lower-case hexadecimal digits.
     pub hash: String,
-    /// Regular files that it is over.
+    /// Regular files that the digest is over.
     pub files: u64,
-    /// Directories that it is over, the root included where it is one.
+    /// Directories that the digest is over, the root included where it is one.
     pub directories: u64,
-    /// Symbolic links that it is over.
+    /// Symbolic links that the digest is over.
     pub symlinks: u64,
-    /// Bytes of those files.
+    /// Bytes of the regular files that the digest is over.
     pub bytes: u64,
     /// The directories nearest to the root, breadth first, those of one depth in byte order of their paths: at most
     /// 1,000, and none of a path over 4,096 bytes.
     pub nearest: Vec<DirectoryDigest>,
-    /// What stands in the tree and is left out: paths relative to the root, in byte order, a directory for all below it.
+    /// Entries that stand in the tree and are left out: paths relative to the root, in byte order, a directory for all
+    /// below it.
     pub others: Vec<PathBuf>,
-    /// The receipt's own file is among [`others`](Self::others), in a directory that the digest is over.
+    /// Whether the receipt's own file is among [`others`](Self::others), in a directory that the digest is over.
     pub(crate) holds_receipt: bool,
 }
 
-/// The digests of one directory.
+/// The digests of a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DirectoryDigest {
-    /// Relative to the root of the tree; empty for the root.
+    /// The path of the directory, relative to the root of the tree; empty for the root.
     pub path: PathBuf,
-    /// Over all that is below it, in hexadecimal.
+    /// The digest over all that is below the directory, in hexadecimal.
     pub digest: String,
-    /// Over its own entries, without what is in its subdirectories.
+    /// The digest over the directory's own entries, without what is in its subdirectories, in hexadecimal.
     pub own: String,
 }
 
-/// What has been hashed so far.
+/// Counters of what has been hashed so far.
 #[derive(Debug, Default)]
 pub(crate) struct Hashed {
     pub(crate) files: AtomicU64,
@@ -53,7 +54,7 @@ impl Hashed {
         counter.fetch_add(n, Ordering::Relaxed);
     }
 
-    /// What a counter says now.
+    /// Returns what a counter says now.
     pub(crate) fn get(counter: &AtomicU64) -> u64 {
         counter.load(Ordering::Relaxed)
     }

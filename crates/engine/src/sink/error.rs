@@ -1,4 +1,4 @@
-//! What can go wrong in the destination.
+//! Names what can go wrong in the destination.
 
 use std::io;
 
@@ -6,11 +6,11 @@ use rustix::io::Errno;
 
 use crate::error::{Error, ErrorKind, shown};
 
-/// Why writing failed.
+/// The reason why writing failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SinkErrorKind {
     Full,
-    /// There is space, but not for us.
+    /// There is space, but a quota keeps it from us.
     Quota,
     ReadOnly,
     Permission,
@@ -64,7 +64,8 @@ impl SinkError {
         }
     }
 
-    /// Something could not be created; in a directory that we made it can only be in its own way.
+    /// Makes the error for something that could not be created; in a directory that we made it can only be in its own
+    /// way.
     pub(crate) fn created(path: &str, fresh: bool, errno: Errno) -> Self {
         match errno {
             Errno::EXIST if fresh => {
@@ -75,13 +76,13 @@ impl SinkError {
         }
     }
 
-    /// Something is in the way that `--delete-extra` would move.
+    /// Makes the error for something in the way that `--delete-extra` would move.
     pub(crate) fn conflict(path: &str, what: &str) -> Self {
         let source = io::Error::other(format!("a {what} is in the way"));
         SinkError::new(SinkErrorKind::Conflict, "replacing", path.to_owned(), source)
     }
 
-    /// Something is in the way that stays, whatever was asked for.
+    /// Makes the error for something in the way that stays, whatever was asked for.
     pub(crate) fn immovable(path: &str, why: &str) -> Self {
         SinkError::new(
             SinkErrorKind::Immovable,
@@ -91,7 +92,7 @@ impl SinkError {
         )
     }
 
-    /// The entry would land in the repository.
+    /// Makes the error for an entry that would land in the repository.
     pub(crate) fn in_repository(path: &str) -> Self {
         let source = io::Error::other("this is the repository that is restored from");
         SinkError::new(SinkErrorKind::Repository, "writing to", path.to_owned(), source)
@@ -135,13 +136,13 @@ impl SinkError {
         self.kind == SinkErrorKind::Protected
     }
 
-    /// What was looked at is not there any more, or something else is.
+    /// Makes the error for an entry that is not there any more, or was replaced by another.
     pub(crate) fn replaced(path: &str) -> Self {
         let source = io::Error::other("another program has replaced it meanwhile");
         SinkError::new(SinkErrorKind::Io, "changing", path.to_owned(), source)
     }
 
-    /// Whether it was a matter of rights.
+    /// Whether rights were missing.
     pub(crate) fn is_refused(&self) -> bool {
         self.kind == SinkErrorKind::Permission
     }

@@ -1,4 +1,4 @@
-//! What is in the target already, as a value: looked at once, and recognised by its inode.
+//! Holds what is in the target already, as a value: looked at once, and recognised by its inode.
 
 use std::os::fd::OwnedFd;
 
@@ -7,12 +7,12 @@ use rustix::io::Errno;
 
 use super::attributes::Attributes;
 
-/// What kind of thing is in the target.
+/// The kind of an entry that is in the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ExistingKind {
     File,
     Symlink,
-    /// Never changed, only refused or moved aside.
+    /// A directory: never changed, only refused or moved aside.
     Directory,
     /// A device, socket or pipe: never opened.
     Special,
@@ -24,12 +24,12 @@ pub(crate) struct Existing {
     pub(crate) kind: ExistingKind,
     pub(crate) size: u64,
     pub(crate) attributes: Attributes,
-    /// The file has other names: it is replaced, so that they keep what they have.
+    /// Whether the file has other names: it is replaced, so that they keep what they have.
     pub(crate) shared: bool,
     identity: Identity,
 }
 
-/// By what an entry is recognised.
+/// The marks by which an entry is recognised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Identity {
     dev: u64,
@@ -52,8 +52,8 @@ impl Existing {
         Existing { kind, size, attributes: Attributes::of(stat), shared, identity: Identity::of(stat) }
     }
 
-    /// Whether this is what was looked at. Some FUSE file systems forget the numbers of their inodes: there it is the
-    /// same when nothing about it has changed.
+    /// Whether `stat` is of the entry that was looked at. Some FUSE file systems forget the numbers of their inodes:
+    /// there it is the same when nothing about it has changed.
     pub(super) fn is(&self, stat: &Stat) -> bool {
         let now = Identity::of(stat);
         let same_inode = (now.dev, now.ino) == (self.identity.dev, self.identity.ino);
@@ -87,17 +87,17 @@ impl Identity {
     }
 }
 
-/// What an existing entry holds.
+/// The bytes of an existing entry.
 #[derive(Debug)]
 pub(crate) enum ExistingBytes {
     /// A file that is open for reading.
     File(OwnedFd),
-    /// The target of a link.
+    /// The path that a link leads to.
     Link(Vec<u8>),
 }
 
 impl ExistingBytes {
-    /// Fills `buffer` with the bytes at `offset`; false when there are no such bytes.
+    /// Fills `buffer` with the bytes at `offset`; returns false when there are no such bytes.
     pub(crate) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<bool, Errno> {
         let file = match self {
             ExistingBytes::File(file) => file,

@@ -1,4 +1,4 @@
-//! New files: a small one in one call, a large one by many threads.
+//! Makes new files: a small one in one call, a large one by many threads.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex};
@@ -18,11 +18,11 @@ use super::{closing, metadata};
 const CREATE: OFlags =
     OFlags::WRONLY.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
 const REOPEN: OFlags = OFlags::WRONLY.union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
-/// Runs of zeros are looked for in blocks of this many bytes.
+/// Length of the blocks in which runs of zeros are looked for, in bytes.
 const BLOCK: usize = 4096;
 
 impl Sink {
-    /// A whole new file: created, written, given its attributes. On failure nothing of it stays.
+    /// Makes a whole new file: created, written, given its attributes. On failure nothing of it stays.
     pub(crate) fn write_new(
         &self,
         node: &Arc<DirNode>,
@@ -58,14 +58,14 @@ impl Sink {
             .map_err(|e| SinkError::sys("writing", &shown(), e))?;
         let wanted = self.file_attributes(attributes);
         let now = new_file(node, file).map_err(|e| SinkError::sys("looking at", &shown(), e))?;
-        // Its time is the time of writing, whatever is wanted.
+        // Writing has set the file's time, so that the wanted one always has to be set.
         let now = Attributes { mtime_ns: !wanted.mtime_ns, ..now };
         let issues = metadata::set_new_file(self, node, file, &wanted, &now, shown)?;
         self.fdatasync_if_needed(file, shown)?;
         Ok(issues)
     }
 
-    /// A new file that is written piece by piece; until it is finished it is one byte longer than `size`.
+    /// Makes a new file that is written piece by piece; until it is finished it is one byte longer than `size`.
     pub(crate) fn create_large(
         self: &Arc<Self>,
         node: &Arc<DirNode>,
@@ -93,7 +93,7 @@ impl Sink {
         Ok(LargeFile { sink: Arc::clone(self), shared })
     }
 
-    /// With modes switched off a new file stays private, as Kopia leaves it.
+    /// Returns the attributes that a file gets: with modes switched off a new file stays private, as Kopia leaves it.
     pub(super) fn file_attributes(&self, attributes: &Attributes) -> Attributes {
         if self.options.policy.mode {
             *attributes
@@ -118,7 +118,7 @@ impl LargeFile {
             let _turn = lock(&self.shared.turn);
             write_ranges(&file, offset, data, self.sink.options.sparse)
         };
-        // It may be closed meanwhile for everybody else.
+        // By now the file may be closed for everybody else.
         written.and(closing::release(file)).map_err(|e| self.failed("writing", e))
     }
 
@@ -128,7 +128,7 @@ impl LargeFile {
         let file = self.file()?;
         rustix::fs::ftruncate(&file, size).map_err(|e| self.failed("finishing", e))?;
         let wanted = self.sink.file_attributes(attributes);
-        // Its time is the time of writing, whatever is wanted.
+        // Writing has set the file's time, so that the wanted one always has to be set.
         let now = Attributes { mtime_ns: !wanted.mtime_ns, ..self.shared.made };
         let issues = metadata::set_new_file(&self.sink, &self.shared.node, &file, &wanted, &now, &shown)?;
         self.sink.fdatasync_if_needed(&file, &shown)?;
@@ -139,7 +139,7 @@ impl LargeFile {
 
     /// Removes the file.
     pub(crate) fn abandon(&self) -> Result<(), SinkError> {
-        // It is removed, whatever became of it.
+        // A file that is removed may have lost what was written.
         let _ = self.shared.close();
         let dir = self.sink.dir(&self.shared.node)?;
         let name = self.shared.name.as_str();
@@ -170,7 +170,7 @@ impl LargeFile {
     }
 }
 
-/// What a new file in this directory has; asked of the first one.
+/// Returns the attributes of a new file in this directory; the first file is asked for them.
 fn new_file(node: &DirNode, file: &OwnedFd) -> Result<Attributes, Errno> {
     match node.new_file.get() {
         Some(known) => Ok(*known),
@@ -238,7 +238,7 @@ mod tests {
     use super::super::state::SinkOptions;
     use super::*;
 
-    /// Of many large files one is closed and opened again meanwhile; what was said then is not forgotten.
+    /// A large file that was closed and opened again meanwhile, beside many others, still reports the error of closing.
     #[test]
     fn a_large_file_that_was_closed_meanwhile_fails_when_it_is_finished() {
         let backing = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Directories in which nothing changes any more.
+//! Finishes directories in which nothing changes any more.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::node::DirNode;
 use super::state::Sink;
 
 impl Sink {
-    /// The directory's attributes, once nothing in it changes any more.
+    /// Sets the directory's attributes, once nothing in it changes any more.
     pub(crate) fn finish_dir(&self, node: &Arc<DirNode>) -> Result<Vec<FidelityIssue>, SinkError> {
         if self.options.looks_only {
             // Whether it can be there is all that there is to say.
@@ -30,7 +30,7 @@ impl Sink {
         Ok(issues)
     }
 
-    /// The run ended: directories that were not finished get the modes that they had, and what was in the way of them
+    /// Ends the run: directories that were not finished get the modes that they had, and what was in the way of them
     /// comes back.
     pub(crate) fn close_up(&self) {
         for node in self.handles.take_unfinished() {

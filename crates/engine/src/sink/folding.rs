@@ -1,17 +1,17 @@
-//! File systems where several spellings are one name: CIFS, FAT, ext4 with `casefold`, ZFS that normalises.
+//! Recognises file systems where several spellings are one name: CIFS, FAT, ext4 with `casefold`, ZFS that normalises.
 
 use std::os::fd::AsFd;
 
 use rustix::fs::AtFlags;
 use unicode_normalization::UnicodeNormalization;
 
-/// What names have in common that such a file system may take for one.
+/// Returns the key that all names share which such a file system may take for one.
 fn key(name: &str) -> String {
     let upper = name.nfd().flat_map(char::to_uppercase);
     upper.flat_map(char::to_lowercase).nfd().collect()
 }
 
-/// The key of a name that is not its own; `None` for one that is, which most are.
+/// Returns the key of a name that is not its own; `None` for one that is, which most are.
 pub(crate) fn other_key(name: &str) -> Option<String> {
     if name.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase()) {
         return None;
@@ -30,7 +30,7 @@ pub(super) fn folds(dir: impl AsFd, name: &str) -> bool {
     !is_listed(name) || spellings(name).any(|other| look(&other) == Some(here) && !is_listed(&other))
 }
 
-/// Other spellings of a name, one of each kind.
+/// Returns other spellings of a name, one of each kind.
 fn spellings(name: &str) -> impl Iterator<Item = String> {
     let swap = |c: char| if c.is_ascii_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() };
     let cases: String = name.chars().map(swap).collect();

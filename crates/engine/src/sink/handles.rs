@@ -1,4 +1,4 @@
-//! Open directories: at most a few hundred; what is needed again is opened by `open_dir`.
+//! Keeps directories open: at most a few hundred; those that are needed again are opened by `open_dir`.
 
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::OwnedFd;
@@ -57,7 +57,7 @@ impl Handles {
         DirHandle { fd, fresh }
     }
 
-    /// After the last entry of `node` the next one to be needed is its parent: one step up, recognised by its inode.
+    /// Goes one step up after the last entry of `node`: its parent is needed next, and recognised by its inode.
     pub(super) fn climb(&self, node: &Arc<DirNode>, handle: &DirHandle) {
         let Some(parent) = node.parent() else { return };
         drop(lock(&node.handle).take());
@@ -72,13 +72,13 @@ impl Handles {
         }
     }
 
-    /// A directory whose mode we have changed, or for which something was moved aside, is remembered until it is finished.
+    /// Remembers a directory whose mode we have changed, or for which something was moved aside, until it is finished.
     pub(super) fn open_end(&self, node: &Arc<DirNode>) {
         node.is_open_end.store(true, Ordering::Relaxed);
         lock(&self.unfinished).insert(Arc::as_ptr(node) as usize, Arc::clone(node));
     }
 
-    /// The directory is finished; whether it was one that is remembered until then.
+    /// Notes that the directory is finished; returns whether it was one that is remembered until then.
     pub(super) fn finished(&self, node: &Arc<DirNode>) -> bool {
         let was_open_end = node.is_open_end.swap(false, Ordering::Relaxed);
         if was_open_end {
@@ -87,13 +87,13 @@ impl Handles {
         was_open_end
     }
 
-    /// Those that were not finished when the run ended.
+    /// Takes the directories that were not finished when the run ended.
     pub(super) fn take_unfinished(&self) -> Vec<Arc<DirNode>> {
         std::mem::take(&mut *lock(&self.unfinished)).into_values().collect()
     }
 
-    /// Before something is made in the directory or taken from it: one of ours that is closed for writing is opened,
-    /// until it is finished. Where it is not ours to change, writing will say what is wrong.
+    /// Opens a directory of ours that is closed for writing, until it is finished, before something is made in it or
+    /// taken from it. Where it is not ours to change, writing will say what is wrong.
     pub(super) fn widen(&self, node: &Arc<DirNode>, handle: &DirHandle) {
         if node.widened.load(Ordering::Acquire) {
             return;
@@ -115,7 +115,7 @@ pub(super) fn put_mode_back(node: &DirNode, handle: &DirHandle) {
     }
 }
 
-/// The handle of a directory that is open.
+/// Returns the handle of a directory that is open.
 pub(super) fn ready(node: &DirNode) -> Option<DirHandle> {
     let fd = lock(&node.handle).as_ref().map(Arc::clone)?;
     node.used.store(true, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! What is in the way of something else: whether it may go, and when it does.
+//! Decides what happens to things in the way of something else: whether they may go, and when they do.
 
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
@@ -39,7 +39,7 @@ impl Sink {
         self.options.delete_extra && !dir.opened().is_some_and(|opened| opened.crossed)
     }
 
-    /// Something is in the way and stays; the hint is only given where it is true.
+    /// Makes the error for something that is in the way and stays; the hint is only given where it is true.
     pub(super) fn in_the_way(&self, shown: &str, what: &str) -> SinkError {
         match (self.options.in_doubt, self.options.delete_extra) {
             (true, _) => {
@@ -76,8 +76,8 @@ impl Sink {
         Ok(())
     }
 
-    /// What was in the way of a directory goes, when its listing was read to the end; else the directory goes again and
-    /// the other thing comes back: false.
+    /// Removes what was in the way of a directory, when its listing was read to the end; else the directory goes again
+    /// and the other thing comes back: false.
     pub(super) fn settle_aside(&self, node: &Arc<DirNode>) -> bool {
         let aside = node.aside.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(aside) = aside else { return true };
@@ -96,7 +96,7 @@ impl Sink {
 }
 
 impl Aside {
-    /// Removes what has taken its name meanwhile, which this run made, and moves it back.
+    /// Removes what has taken the thing's name meanwhile, which this run made, and moves the thing back.
     pub(super) fn put_back_over(&self, sink: &Sink) -> Result<(), Errno> {
         let name = CString::new(self.name.as_str()).map_err(|_| Errno::INVAL)?;
         let shown = |_: &[u8]| String::new();
@@ -104,7 +104,7 @@ impl Aside {
         self.put_back()
     }
 
-    /// Removes it: what replaces it is complete.
+    /// Removes the thing: what replaces it is complete.
     pub(super) fn discard(self, sink: &Sink, folder_shown: &str) {
         let (inside, own) = (CString::new(self.name.as_str()), CString::new(self.folder.as_str()));
         let held = mounts::enter(&self.dir, 0, self.folder.as_str());
@@ -149,7 +149,7 @@ pub(super) fn put_back_leftovers(sink: &Sink, dir: &OwnedFd) {
     }
 }
 
-/// Why the thing at `name` may not be moved: something is mounted on it or in it, or this run needs it.
+/// Returns why the thing at `name` may not be moved: something is mounted on it or in it, or this run needs it.
 pub(super) fn must_stay(
     sink: &Sink,
     dir: &OwnedFd,

@@ -1,4 +1,4 @@
-//! What is left of a damaged file: a file beside it, under a name of its own.
+//! Keeps what is left of a damaged file: a file beside it, under a name of its own.
 
 use std::sync::Arc;
 
@@ -17,8 +17,8 @@ const LONGEST: usize = 255;
 const NAMES: u32 = 10_000;
 
 impl Sink {
-    /// A new file `NAME.damaged`, cut to fit; where that is taken, by something that is there or by `is_taken`,
-    /// `NAME.damaged-2` and so on. It is written as any [`LargeFile`].
+    /// Creates a new file `NAME.damaged`, cut to fit; where that is taken, by something that is there or by `is_taken`,
+    /// `NAME.damaged-2` and so on.  It is written as any [`LargeFile`].
     pub(crate) fn create_left_over(
         self: &Arc<Self>,
         node: &Arc<DirNode>,
@@ -36,7 +36,7 @@ impl Sink {
         let Some(name) = free else {
             return Err(SinkError::sys("creating", &node.path_of(name.as_str()), Errno::EXIST));
         };
-        // Whatever appears meanwhile is not opened: the file is created, or it is an error.
+        // A file that appears meanwhile is not opened: ours is created, or it is an error.
         let file = self.create_large(node, &name, size)?;
         Ok((name, file))
     }

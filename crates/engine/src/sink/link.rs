@@ -1,4 +1,4 @@
-//! Symbolic links.
+//! Makes symbolic links.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::state::Sink;
 use super::{beside, metadata};
 
 impl Sink {
-    /// A symbolic link; an equal one stays.
+    /// Makes a symbolic link; an equal one stays.
     pub(crate) fn symlink(
         &self,
         node: &Arc<DirNode>,

@@ -1,4 +1,4 @@
-//! What the target lists: names that the snapshot may not have.
+//! Lists names of the target that the snapshot may not have.
 
 use std::ffi::{CStr, CString};
 use std::sync::Arc;
@@ -18,11 +18,11 @@ use super::{aside, folding};
 pub(crate) struct Listed<'a> {
     pub(crate) name: &'a CStr,
     pub(crate) kind: ListedKind,
-    /// Device and inode are those of something that this run needs.
+    /// Whether device and inode are those of something that this run needs.
     pub(crate) is_protected: bool,
 }
 
-/// What a listed name is.
+/// The kind of a listed name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ListedKind {
     Directory,
@@ -31,7 +31,7 @@ pub(crate) enum ListedKind {
     Special,
 }
 
-/// Whether a directory could be listed.
+/// The result of listing a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Listing {
     /// Every name was given.
@@ -94,7 +94,8 @@ impl Sink {
         Ok(Listing::Done)
     }
 
-    /// What is at and below an entry of a directory. `each` gets every path from the directory, and whether it is one.
+    /// Tells what is at and below an entry of a directory. `each` gets every path from the directory, and whether it is
+    /// one.
     pub(crate) fn survey(
         &self,
         node: &Arc<DirNode>,

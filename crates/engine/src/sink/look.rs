@@ -1,4 +1,4 @@
-//! A look at what is where an entry is to be.
+//! Looks at what is where an entry is to be.
 
 use std::sync::Arc;
 
@@ -12,17 +12,17 @@ use super::node::DirNode;
 use super::state::Sink;
 use super::{beside, folding, remove};
 
-/// What an entry of the snapshot is, as far as a look at the target has to know.
+/// An entry of the snapshot, as far as a look at the target has to know it.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Want {
     /// A symbolic link.
     pub(crate) is_link: bool,
-    /// Its directory has another name that a file system may take for this one.
+    /// Whether the directory has another name that a file system may take for this one.
     pub(crate) may_clash: bool,
 }
 
 impl Sink {
-    /// What is at `name` now; `None`: nothing. What cannot stay and may not go is refused (design: in the way).
+    /// Returns what is at `name` now; `None`: nothing. What cannot stay and may not go is refused (design: in the way).
     pub(crate) fn look(
         &self,
         dir: &Arc<DirNode>,

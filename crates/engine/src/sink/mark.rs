@@ -1,4 +1,4 @@
-//! The mark of a restore that is not complete: an extended attribute of the target's root, for scripts to ask.
+//! Marks a restore that is not complete: an extended attribute of the target's root, for scripts to ask.
 
 use std::path::Path;
 
@@ -23,7 +23,7 @@ pub fn clear_incomplete_mark(target: &Path) -> std::io::Result<()> {
 }
 
 impl Sink {
-    /// Something is about to change: the first time the root gets the mark. A refusal to set it means nothing.
+    /// Marks the root before the first change. A refusal to set the mark means nothing.
     pub(super) fn changing(&self) {
         self.changed.call_once(|| {
             if let (Some(mark), Some(root)) = (&self.mark, self.sync_root.get()) {
@@ -32,7 +32,7 @@ impl Sink {
         });
     }
 
-    /// The restore is complete.
+    /// Removes the mark: the restore is complete.
     pub(crate) fn clear_mark(&self) {
         if self.mark.is_some() {
             let _ = clear_incomplete_mark(&self.path);

@@ -1,4 +1,4 @@
-//! Owner, then mode, then times; what cannot be set is reported, what is right already is not touched.
+//! Sets owner, then mode, then times; what cannot be set is reported, what is right already is not touched.
 
 use rustix::fs::{Gid, Mode, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
@@ -12,7 +12,7 @@ use super::state::Sink;
 use super::subject::{Link, Opened, Subject};
 use super::swallowed::{Done, Kind, Refused};
 
-/// Where something is: what its file system makes of attributes is found out once.
+/// The device and kind of an entry: what its file system makes of attributes is found out once for each.
 type Place = (u64, Kind);
 
 /// Sets the attributes of an open file, which is on the device `dev` and has `now`: equal ones are not touched.
@@ -53,7 +53,7 @@ pub(super) fn set_link(
     set(sink, (device(node), Kind::Link), &sink.options.policy, &Link(dir, name), wanted, now, shown)
 }
 
-/// The device of a directory that was opened.
+/// Returns the device of a directory that was opened.
 fn device(node: &DirNode) -> u64 {
     node.opened().map_or(0, |opened| opened.dev)
 }
@@ -146,7 +146,7 @@ struct Change<'a, S, F> {
 }
 
 impl<S: Subject, F: Fn() -> String> Change<'_, S, F> {
-    /// Sets what is not right already: owner, then mode, then time. Gives what was set, and what was refused.
+    /// Sets what is not right already: owner, then mode, then time. Returns what was set, and what was refused.
     fn all(&mut self, wanted: &Attributes) -> Result<(Done, Refused), SinkError> {
         let (now, mut done, mut refused) = (self.now, Done::default(), Refused::default());
         let mut mode = wanted.mode & 0o7777;
@@ -157,7 +157,7 @@ impl<S: Subject, F: Fn() -> String> Change<'_, S, F> {
                 self.sink.changing();
             } else {
                 refused.owner = true;
-                // Whoever owns it now must not get somebody else's powers.
+                // The new owner must not get somebody else's powers.
                 mode &= !0o6000;
             }
         }
@@ -194,7 +194,7 @@ impl<S: Subject, F: Fn() -> String> Change<'_, S, F> {
         self.tolerate(result, || format!("owner {uid}:{gid}"), "changing the owner of")
     }
 
-    /// `None`: the subject has no mode of its own.
+    /// Sets the mode; `None`: the subject has no mode of its own.
     fn mode(&mut self, mode: u32) -> Result<Option<bool>, SinkError> {
         let Some(result) = self.subject.chmod(Mode::from_raw_mode(mode as _)) else { return Ok(None) };
         let is_set = self.tolerate(result, || format!("mode {mode:04o}"), "changing the mode of")?;
@@ -205,7 +205,7 @@ impl<S: Subject, F: Fn() -> String> Change<'_, S, F> {
         Ok(Some(is_set))
     }
 
-    /// Some systems do not let us, or cannot hold the value: worth a remark, not a failure.
+    /// Tolerates a refusal: some systems do not let us, or cannot hold the value: worth a remark, not a failure.
     fn tolerate(
         &mut self,
         result: Result<(), Errno>,

@@ -1,4 +1,4 @@
-//! The only door to the destination.
+//! Writes to the destination: nothing else in the engine does.
 //!
 //! Everything is done through directory handles: a name is one checked component below an open directory, symbolic
 //! links are never followed, and what was created is recognised by device and inode when it is opened again. Files are

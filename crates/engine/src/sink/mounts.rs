@@ -1,4 +1,4 @@
-//! Where another mount begins: bind mounts of the same file system, subvolumes and everything else.
+//! Finds where another mount begins: bind mounts of the same file system, subvolumes and everything else.
 //!
 //! `openat2` with `RESOLVE_NO_XDEV` refuses each mount point, also one whose device is that of its surroundings. Where
 //! the kernel has no such call the device has to do. A subvolume is no mount, but has a device of its own.
@@ -50,14 +50,14 @@ pub(super) fn device(stat: &Stat) -> u64 {
     stat.st_dev as u64
 }
 
-/// What is known of an entry without opening it.
+/// The facts about an entry that are known without opening it.
 pub(super) struct Looked {
     pub(super) is_dir: bool,
     pub(super) dev: u64,
     pub(super) ino: u64,
-    /// Bytes that removing it gives back: none for a file with other names.
+    /// Bytes that removing the entry gives back: none for a file with other names.
     pub(super) bytes: u64,
-    /// Something is mounted on it: a directory or a file.
+    /// Whether something is mounted on the entry: a directory or a file.
     pub(super) is_mount: bool,
 }
 

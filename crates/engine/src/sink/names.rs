@@ -1,4 +1,4 @@
-//! What a directory of the target holds besides what was restored into it.
+//! Finds what a directory of the target holds besides what was restored into it.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::CString;
@@ -12,7 +12,7 @@ use super::mounts::device;
 use super::node::DirNode;
 use super::state::{Sink, SinkOptions};
 
-/// What one directory holds.
+/// The names that a directory holds.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
     /// Names that are not known, in no order.
@@ -24,7 +24,7 @@ pub(crate) struct Names {
 }
 
 impl Sink {
-    /// The target as it is now, only to be looked at, whatever lies in it.
+    /// Opens the target as it is now, only to be looked at, whatever lies in it.
     ///
     /// # Errors
     /// When it cannot be opened.
@@ -35,8 +35,8 @@ impl Sink {
         Ok(Arc::new(view))
     }
 
-    /// Lists a directory, on whatever mount it lies, and tells which names are not `known`: at most `most` and one more.
-    /// `None`: it is not there. Where the file system takes another spelling for a known name, that is known.
+    /// Lists a directory, on whatever mount it lies, and tells which names are not `known`: at most `most` and one
+    /// more. `None`: it is not there. Where the file system takes another spelling for a known name, that is known.
     ///
     /// # Errors
     /// When it cannot be listed.

@@ -1,4 +1,4 @@
-//! Directories of the destination as the restore knows them, whether they are open or not.
+//! Holds the directories of the destination as the restore knows them, whether they are open or not.
 
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +15,7 @@ use super::attributes::Attributes;
 pub(crate) struct DirNode {
     parent: Option<Arc<DirNode>>,
     name: Option<EntryName>,
-    /// `None`: unknown, the directory keeps what it has.
+    /// The wanted attributes; `None`: unknown, the directory keeps what it has.
     pub(crate) attributes: Option<Attributes>,
     /// Whether the directory is to exist for itself, and not only for what may be in it.
     wanted: AtomicBool,
@@ -24,31 +24,32 @@ pub(crate) struct DirNode {
     pub(super) used: AtomicBool,
     /// Set when something in it is about to change, until it is finished.
     pub(super) widened: AtomicBool,
-    /// Its mode was changed by us, or something was moved aside for it: to be put in order however the run ends.
+    /// Whether the directory's mode was changed by us, or something was moved aside for it: to be put in order however
+    /// the run ends.
     pub(super) is_open_end: AtomicBool,
-    /// Every entry of its listing is known.
+    /// Whether every entry of the directory's listing is known.
     listed_whole: AtomicBool,
-    /// What was in its way, until it is finished.
+    /// The thing that was in the directory's way, until the directory is finished.
     pub(super) aside: Mutex<Option<Aside>>,
-    /// The directory above has another name that a file system may take for this one.
+    /// Whether the directory above has another name that a file system may take for this one.
     pub(crate) may_clash: AtomicBool,
-    /// The snapshot has names here as leftovers of ours have them; held while one is looked for.
+    /// Whether the snapshot has names here as leftovers of ours have them; held while one is looked for.
     pub(super) spares_leftovers: Mutex<bool>,
-    /// Leftovers were looked for.
+    /// Whether leftovers were looked for.
     pub(super) swept: AtomicBool,
-    /// What a file has that was just created here, as the first one shows: its owner follows from the process, the
-    /// mount and the directory, its mode also from a default ACL.
+    /// The attributes of a file that was just created here, as the first one shows: its owner follows from the process,
+    /// the mount and the directory, its mode also from a default ACL.
     pub(super) new_file: OnceLock<Attributes>,
 }
 
-/// What a directory was when it was opened first.
+/// The state of a directory when it was opened first.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Opened {
     pub(super) dev: u64,
     pub(super) ino: u64,
-    /// Nothing can be in it that we did not make.
+    /// Whether nothing can be in the directory that we did not make.
     pub(super) fresh: bool,
-    /// The attributes it had, if it existed.
+    /// The attributes that the directory had, if it existed.
     pub(super) existed: Option<Attributes>,
     /// Whether the directory lies on another mount than the root: what the snapshot does not have stays there.
     pub(super) crossed: bool,
@@ -68,17 +69,17 @@ impl Opened {
 }
 
 impl DirNode {
-    /// The root of the destination.
+    /// Makes the root of the destination.
     pub(crate) fn root(attributes: Option<Attributes>) -> Arc<Self> {
         Arc::new(DirNode::new(None, None, attributes))
     }
 
-    /// Its name in the directory above; `None` for the root.
+    /// Returns the directory's name in the one above; `None` for the root.
     pub(crate) fn entry_name(&self) -> Option<&EntryName> {
         self.name.as_ref()
     }
 
-    /// A directory in `parent`.
+    /// Makes a directory in `parent`.
     pub(crate) fn child(parent: &Arc<DirNode>, name: EntryName, attributes: Attributes) -> Arc<Self> {
         Arc::new(DirNode::new(Some(Arc::clone(parent)), Some(name), Some(attributes)))
     }
@@ -103,7 +104,7 @@ impl DirNode {
         }
     }
 
-    /// The directory only exists if something is restored in it.
+    /// Lets the directory exist only if something is restored in it.
     pub(crate) fn only_if_used(&self) {
         self.wanted.store(false, Ordering::Relaxed);
     }
@@ -118,7 +119,7 @@ impl DirNode {
         self.wanted.load(Ordering::Relaxed)
     }
 
-    /// Every entry of its listing is known.
+    /// Notes that every entry of the directory's listing is known.
     pub(crate) fn set_listed_whole(&self) {
         self.listed_whole.store(true, Ordering::Release);
     }
@@ -127,7 +128,7 @@ impl DirNode {
         self.listed_whole.load(Ordering::Acquire)
     }
 
-    /// Whether it was opened.
+    /// Whether the directory was opened.
     pub(crate) fn is_opened(&self) -> bool {
         self.opened.get().is_some()
     }
@@ -136,7 +137,7 @@ impl DirNode {
         self.parent.as_ref()
     }
 
-    /// Its name in its parent; empty for the root.
+    /// Returns the directory's name in its parent; empty for the root.
     pub(crate) fn name(&self) -> &str {
         self.name.as_ref().map_or("", EntryName::as_str)
     }
@@ -149,7 +150,7 @@ impl DirNode {
         let _ = self.opened.set(opened);
     }
 
-    /// Relative to the root; empty for the root.
+    /// Returns the path relative to the root; empty for the root.
     pub(crate) fn path(&self) -> String {
         let mut names = Vec::new();
         let mut node = Some(self);
@@ -161,14 +162,14 @@ impl DirNode {
         names.join("/")
     }
 
-    /// The path of an entry in this directory.
+    /// Returns the path of an entry in this directory.
     pub(crate) fn path_of(&self, name: &str) -> String {
         let path = self.path();
         if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") }
     }
 }
 
-/// A long chain of parents must not be dropped by recursion.
+/// Without this, a long chain of parents would be dropped by recursion.
 impl Drop for DirNode {
     fn drop(&mut self) {
         let mut parent = self.parent.take();

@@ -23,7 +23,7 @@ use super::{folding, space};
 const MAX_HOP: usize = 4000;
 
 impl Sink {
-    /// Opens the root. One that is not there is made with the first entry.
+    /// Opens the root. A root that is not there is made with the first entry.
     ///
     /// # Errors
     /// [`SinkError::is_absent`] when the root is not there and is only looked at; those of opening it.
@@ -35,7 +35,7 @@ impl Sink {
         }
     }
 
-    /// The root, open, and made if it was not there.
+    /// Returns the root, open, and made if it was not there.
     fn open_root(&self) -> Result<DirHandle, SinkError> {
         let _once = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(handle) = ready(&self.root) {
@@ -66,12 +66,12 @@ impl Sink {
         Ok(self.handles.put(&self.root, root))
     }
 
-    /// A handle of the directory, which is created (private) with its parents if it is not there.
+    /// Opens the directory, which is created (private) with its parents if it is not there.
     pub(crate) fn dir(&self, node: &Arc<DirNode>) -> Result<DirHandle, SinkError> {
         self.open_chain(node)
     }
 
-    /// A handle of the directory, for something to be made in it or taken from it.
+    /// Opens the directory, for something to be made in it or taken from it.
     pub(crate) fn dir_to_change(&self, node: &Arc<DirNode>) -> Result<DirHandle, SinkError> {
         let handle = self.dir(node)?;
         self.changing();
@@ -179,7 +179,7 @@ impl Sink {
         Ok(self.handles.put(node, entered.fd))
     }
 
-    /// A directory that is there already, with the attributes that it had.
+    /// Enters a directory that is there already, with the attributes that it had.
     fn enter_existing(
         &self,
         parent: &DirHandle,
@@ -222,7 +222,7 @@ impl Sink {
         Ok(Some((entered, existed)))
     }
 
-    /// A new directory, private.
+    /// Makes a new directory, private.
     fn make_dir(&self, parent: &DirHandle, node: &Arc<DirNode>) -> Result<Entered, SinkError> {
         let (name, shown) = (node.name(), || node.path());
         self.changing();
@@ -237,14 +237,14 @@ impl Sink {
         let opened = rustix::fs::openat(&parent.fd, name, DIR_FLAGS, Mode::empty());
         let opened = opened.and_then(|fd| Ok(Entered { stat: rustix::fs::fstat(&fd)?, fd, crosses: false }));
         if opened.is_err() {
-            // Else the next one who needs it would take it for another entry of this name.
+            // If it stayed, the next thread that needs it would take it for another entry of this name.
             let _ = rustix::fs::unlinkat(&parent.fd, name, AtFlags::REMOVEDIR);
         }
         opened.map_err(|e| SinkError::sys("opening", &shown(), e))
     }
 
-    /// Something that is no directory is where one should be. A link is replaced; other things are moved aside, where
-    /// extras may go.
+    /// Clears away something that is no directory where one should be. A link is replaced; other things are moved
+    /// aside, where extras may go.
     fn clear_the_way(&self, parent: &DirHandle, node: &Arc<DirNode>) -> Result<(), SinkError> {
         let (name, shown) = (node.name(), node.path());
         let stat = rustix::fs::statat(&parent.fd, name, AtFlags::SYMLINK_NOFOLLOW);

@@ -1,4 +1,4 @@
-//! Descriptors of large new files: at most some hundred are open.
+//! Keeps descriptors of large new files: at most some hundred are open.
 
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
@@ -21,7 +21,7 @@ pub(super) struct SharedFile {
     pub(super) node: Arc<DirNode>,
     pub(super) name: EntryName,
     pub(super) identity: Opened,
-    /// What it had when it was made.
+    /// The attributes of the file when it was made.
     pub(super) made: Attributes,
     pub(super) open: Mutex<Open>,
     /// The kernel lets one writer at a time into a file while the others spin: who waits here instead leaves the core
@@ -32,16 +32,16 @@ pub(super) struct SharedFile {
 /// The descriptor of a large file.
 #[derive(Debug, Default)]
 pub(super) struct Open {
-    /// Closed when too many are open.
+    /// The descriptor; closed when too many are open.
     pub(super) file: Option<Arc<OwnedFd>>,
-    /// What closing said then.
+    /// The error that closing reported then.
     error: Option<Errno>,
 }
 
 impl SharedFile {
     /// Gives up the descriptor; an error of this or of an earlier time is told until the file is given up.
     pub(super) fn close(&self) -> Result<(), Errno> {
-        // Whoever asks next waits until it is known what closing says.
+        // Threads that ask next wait until it is known what closing says.
         let mut open = lock(&self.open);
         if let Some(Err(e)) = open.file.take().map(closing::release) {
             open.error.get_or_insert(e);
@@ -71,7 +71,7 @@ impl OpenFiles {
         drop(open);
         for oldest in evicted {
             if !Arc::ptr_eq(&oldest, shared) {
-                // It is told when the file is finished.
+                // The error is told when the file is finished.
                 let _ = oldest.close();
             }
         }

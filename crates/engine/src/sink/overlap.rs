@@ -1,4 +1,4 @@
-//! Where target and repository lie in each other: found by device and inode, through links and bind mounts.
+//! Finds out where target and repository lie in each other: by device and inode, through links and bind mounts.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -8,7 +8,7 @@ use super::error::SinkError;
 use super::mounts::device;
 
 /// Refuses a target in the repository; where extras go (`delete_extra`) also one that holds it, and the root of
-/// everything. Gives the device and inode of the repository's folder.
+/// everything. Returns the device and inode of the repository's folder.
 pub(super) fn check(
     target: &Path,
     repository: Option<&Path>,
@@ -35,7 +35,7 @@ pub(super) fn check(
     Ok(id(&repository))
 }
 
-/// The path without links, as far as it exists.
+/// Returns the path without links, as far as it exists.
 fn real(path: &Path) -> std::io::Result<PathBuf> {
     let mut missing = Vec::new();
     let mut existing = std::path::absolute(path)?;
@@ -78,7 +78,7 @@ struct Place {
 }
 
 impl Place {
-    /// Looks it up in what `/proc/self/mountinfo` lists: of the mounts that hold it the last of the longest.
+    /// Looks the path up in what `/proc/self/mountinfo` lists: of the mounts that hold it the last of the longest.
     fn of(path: &Path, mounts: &[u8]) -> Option<Place> {
         let mut best: Option<(usize, Place)> = None;
         for line in mounts.split(|byte| *byte == b'\n') {
@@ -97,7 +97,7 @@ impl Place {
     }
 }
 
-/// Blanks and the like are written as three octal digits.
+/// Decodes a path of `mountinfo`, where blanks and the like are written as three octal digits.
 fn unescaped(field: &[u8]) -> PathBuf {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;

@@ -1,4 +1,4 @@
-//! Changes of existing files: nothing happens to the target before everything that changes it has arrived.
+//! Changes existing files: nothing happens to the target before everything that changes it has arrived.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,10 +27,10 @@ pub(crate) struct Patch {
     node: Arc<DirNode>,
     name: EntryName,
     existing: Existing,
-    /// Whether the target gets a new inode; known when it is first needed.
+    /// Whether the target gets a new inode; known when this is first needed.
     replaces: OnceLock<bool>,
     staged: Mutex<Staged>,
-    /// The target is being changed.
+    /// Whether the target is being changed.
     touched: AtomicBool,
 }
 
@@ -142,7 +142,7 @@ impl Patch {
         Ok(issues)
     }
 
-    /// A whole new file takes the target's place.
+    /// Puts a whole new file in the target's place.
     fn replace(
         &self,
         dir: &DirHandle,
@@ -194,7 +194,7 @@ impl Patch {
         Ok(issues)
     }
 
-    /// Gives up; true when the target is no longer what it was.
+    /// Gives up; returns true when the target is no longer what it was.
     pub(crate) fn abandon(&self) -> bool {
         drop(std::mem::take(&mut *self.staged.lock().unwrap_or_else(PoisonError::into_inner)));
         self.touched.load(Ordering::Relaxed)

@@ -16,18 +16,18 @@ use super::mounts::{self, Entered, device};
 /// Files and folders, by device and inode, that this run itself reads or writes.
 pub(super) type Protected = HashSet<(u64, u64)>;
 
-/// What removing did; shared by all that remove.
+/// The results of removing; shared by all that remove.
 #[derive(Debug, Default)]
 pub(crate) struct Removals(Mutex<Removed>);
 
-/// What removing did.
+/// The results of removing.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Removed {
     /// Entries that are gone.
     pub(crate) entries: u64,
-    /// Entries that are still there, with the reason; the first of them.
+    /// The first entries that are still there, with the reason.
     pub(crate) remaining: Vec<(String, String)>,
-    /// All of those.
+    /// Number of all entries that are still there.
     pub(crate) remaining_count: u64,
 }
 
@@ -40,7 +40,7 @@ impl Removals {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Entries that are gone, of what was not taken yet.
+    /// Returns the number of entries that are gone, of what was not taken yet.
     pub(crate) fn gone_so_far(&self) -> u64 {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).entries
     }
@@ -58,10 +58,10 @@ impl Removals {
     }
 }
 
-/// What is at and below an entry.
+/// The facts about what is at and below an entry.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Survey {
-    /// The entry and all that is below it, where that can be seen.
+    /// Number of entries: the entry and all that is below it, where that can be seen.
     pub(crate) entries: u64,
     /// Bytes that removing all of it would give back.
     pub(crate) bytes: u64,
@@ -105,7 +105,7 @@ fn io_errno(e: std::io::Error) -> Errno {
     e.raw_os_error().map_or(Errno::IO, Errno::from_raw_os_error)
 }
 
-/// Counts an entry; whether it was entered.
+/// Counts an entry; returns whether it was entered.
 fn visit(
     dir: &OwnedFd,
     dev: u64,
@@ -145,7 +145,7 @@ fn visit(
     }
 }
 
-/// Removes one entry, a directory with everything in it. `shown` makes a path in messages of one from `dir`.
+/// Removes an entry, a directory with everything in it. `shown` makes a path in messages of one from `dir`.
 pub(super) fn remove(
     dir: &OwnedFd,
     name: &CStr,
@@ -191,7 +191,7 @@ struct Removal<'a> {
 }
 
 impl Removal<'_> {
-    /// Removes an entry, or enters it: true.
+    /// Removes an entry, or enters it and returns true.
     fn entry(
         &self,
         dir: &OwnedFd,
@@ -236,7 +236,7 @@ impl Removal<'_> {
         }
     }
 
-    /// The deepest directory was listed to its end; true when that was all.
+    /// Leaves the deepest directory, which was listed to its end; returns true when that was all.
     fn leave(&self, top: &OwnedFd, descent: &mut Descent) -> Result<bool, Errno> {
         let Some(level) = descent.here() else { return Ok(true) };
         let (holds, went, was) = (!level.stays.is_empty(), level.went, level.was);
@@ -294,7 +294,7 @@ impl Removal<'_> {
     }
 }
 
-/// Opens a directory that is to be emptied; what its mode keeps us from goes first. Gives the mode it had then.
+/// Opens a directory that is to be emptied; what its mode keeps us from goes first. Returns the mode that it had then.
 fn enter_to_empty(dir: &OwnedFd, dev: u64, name: &CStr) -> Result<(Entered, Option<Mode>), Errno> {
     match mounts::enter(dir, dev, name) {
         Err(Errno::ACCESS) => {}

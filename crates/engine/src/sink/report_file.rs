@@ -1,4 +1,4 @@
-//! The report of a run, which is written beside the target.
+//! Creates the report of a run, which is written beside the target.
 
 use std::fs::File;
 use std::path::Path;

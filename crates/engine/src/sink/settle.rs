@@ -17,7 +17,7 @@ use super::reopen::open_with;
 use super::state::Sink;
 
 impl Sink {
-    /// Attributes of an existing file or link whose bytes are right. Other names of a file keep theirs.
+    /// Sets the attributes of an existing file or link whose bytes are right. Other names of a file keep theirs.
     pub(crate) fn settle(
         self: &Arc<Self>,
         node: &Arc<DirNode>,

@@ -1,4 +1,4 @@
-//! What the file system of the destination says about itself.
+//! Asks the file system of the destination about itself.
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -12,19 +12,19 @@ const REMOTE: [i64; 7] = [0x6969, 0xFF53_4D42, 0x517B, 0xFE53_4D42, 0x6573_5546,
 const COMPRESSING: [i64; 4] = [0x9123_683E, 0x2FC1_2FC1, 0xCA45_1A4E, 0x794C_7630];
 
 impl Sink {
-    /// Bytes that can be written, where the file system can say so reliably.
+    /// Returns the bytes that can be written, where the file system can say so reliably.
     pub(crate) fn available_bytes(&self) -> Result<Option<u64>, SinkError> {
         available_bytes(&self.path)
     }
 }
 
-/// The nearest directory of `target` that exists.
+/// Returns the nearest directory of `target` that exists.
 pub(super) fn existing(target: &Path) -> &Path {
     let existing = target.ancestors().find(|p| p.exists()).unwrap_or(Path::new("."));
     if existing.as_os_str().is_empty() { Path::new(".") } else { existing }
 }
 
-/// Bytes available in the nearest existing directory of `target`; `None` where the number says little.
+/// Returns the bytes available in the nearest existing directory of `target`; `None` where the number says little.
 fn available_bytes(target: &Path) -> Result<Option<u64>, SinkError> {
     let existing = existing(target);
     let shown = existing.to_string_lossy();
@@ -58,7 +58,7 @@ pub(super) fn needs_fdatasync(root: &OwnedFd) -> bool {
     }
 }
 
-/// `syncfs` reports write-back errors since Linux 5.8.
+/// Whether the kernel is older than Linux 5.8, since which `syncfs` reports write-back errors.
 #[cfg(target_os = "linux")]
 fn kernel_is_old() -> bool {
     let uname = rustix::system::uname();

@@ -1,4 +1,5 @@
-//! How fast the destination's file system takes data: measured with files that have no name, so that nothing is seen of it.
+//! Measures how fast the destination's file system takes data: with files that have no name, so that nothing is seen of
+//! it.
 
 use std::io::Write;
 use std::os::fd::OwnedFd;
@@ -10,7 +11,7 @@ use rustix::fs::{CWD, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT};
 use super::space::existing;
 use super::state::Sink;
 
-/// How fast a file system takes data.
+/// The speed at which a file system takes data.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Speed {
     /// Seconds to hand a byte to the kernel.
@@ -24,19 +25,19 @@ pub(crate) struct Speed {
     pub(crate) kept_seconds: f64,
 }
 
-/// Bytes that are written at once, and synced, first and last: each piece is twice as long as the one before, so that all are
-/// less than 64 MiB. Of a long piece more of the time is the disk's own.
+/// Bytes that are written at once, and synced, first and last: each piece is twice as long as the one before, so that
+/// all are less than 64 MiB. Of a long piece more of the time is the disk's own.
 const PIECES: std::ops::RangeInclusive<usize> = 4 << 20..=32 << 20;
-/// A slow disk has told enough after this.
+/// The time after which a slow disk has told enough.
 const LONG_ENOUGH: Duration = Duration::from_secs(2);
 /// Small files that are made.
 const FILES: u32 = 100;
-/// Room that has to be there, in bytes: who measures shall not be in the way of others.
+/// Room that has to be there, in bytes: measuring shall not be in the way of others.
 const ROOM: u64 = 1 << 30;
-/// Of what the kernel keeps in memory a single disk gets this part before it begins to write: as measured, since it depends on
-/// how much each disk has written lately.
+/// The part of what the kernel keeps in memory that a single disk gets before it begins to write: as measured, since it
+/// depends on how much each disk has written lately.
 const SHARE: f64 = 0.45;
-/// What takes more than this, in bytes per second, is memory.
+/// Bytes per second above which the file system must be memory.
 const MEMORY: f64 = 4e9;
 
 impl Sink {
@@ -70,7 +71,7 @@ fn measure_speed(target: &Path) -> Option<Speed> {
     })
 }
 
-/// Seconds for each byte that is handed over, and bytes per second that reach the disk.
+/// Measures the seconds for each byte that is handed over, and the bytes per second that reach the disk.
 fn of_bytes(folder: &Path) -> Option<(f64, Option<f64>)> {
     let mut file = std::fs::File::from(nameless(folder)?);
     let noise = noise(*PIECES.start());
@@ -90,7 +91,7 @@ fn of_bytes(folder: &Path) -> Option<(f64, Option<f64>)> {
     }
 }
 
-/// Seconds for each small file.
+/// Measures the seconds for each small file.
 fn of_entries(folder: &Path) -> Option<f64> {
     let small = noise(1024);
     let started = Instant::now();
@@ -110,7 +111,7 @@ fn nameless(folder: &Path) -> Option<OwnedFd> {
     rustix::fs::openat(CWD, folder, flags, Mode::RUSR | Mode::WUSR).ok()
 }
 
-/// Bytes that do not compress.
+/// Returns bytes that do not compress.
 fn noise(len: usize) -> Vec<u8> {
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;
     let next = |state: &mut u64| {
@@ -122,7 +123,7 @@ fn noise(len: usize) -> Vec<u8> {
     (0..len.div_ceil(8)).flat_map(|_| next(&mut state)).take(len).collect()
 }
 
-/// Bytes that the kernel could give away; what cannot be known is taken for two gigabytes.
+/// Returns the bytes that the kernel could give away; what cannot be known is taken for two gigabytes.
 fn available_memory() -> f64 {
     let known = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let line = known.lines().find_map(|line| line.strip_prefix("MemAvailable:"));

@@ -1,4 +1,4 @@
-//! Changes of a file that have arrived and wait for the others.
+//! Holds changes of a file that have arrived and wait for the others.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
@@ -9,16 +9,16 @@ use super::beside::Beside;
 pub(super) struct Staged {
     /// Offset and length of what has arrived.
     pub(super) ranges: Vec<(u64, u64)>,
-    /// Small changes stay in memory.
+    /// The changes, as long as they are small enough for memory.
     pub(super) pieces: Vec<(u64, Vec<u8>)>,
     pub(super) bytes: usize,
-    /// Larger ones are here, at their offsets.
+    /// The file that holds larger changes, at their offsets.
     pub(super) place: Option<Place>,
 }
 
 #[derive(Debug, Clone)]
 pub(super) enum Place {
-    /// A file from which they are copied; it goes when it is closed.
+    /// A file from which the changes are copied; it goes when it is closed.
     Aside(Arc<Beside>),
     /// The file that takes the target's place.
     Beside(Arc<Beside>),
@@ -32,7 +32,7 @@ impl AsFd for Place {
     }
 }
 
-/// What `ranges` leave out of the first `size` bytes.
+/// Returns what `ranges` leave out of the first `size` bytes.
 pub(super) fn gaps(ranges: &[(u64, u64)], size: u64) -> Vec<(u64, u64)> {
     let mut sorted = ranges.to_vec();
     sorted.sort_unstable();

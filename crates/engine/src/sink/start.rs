@@ -1,4 +1,4 @@
-//! The first look at a target: what is there, and whether it may be written to.
+//! Looks at a target first: what is there, and whether it may be written to.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};

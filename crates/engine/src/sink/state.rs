@@ -1,4 +1,4 @@
-//! A destination as all that write to it share it.
+//! Holds a destination as all that write to it share it.
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -12,19 +12,19 @@ use super::open_files::OpenFiles;
 use super::remove::{Protected, Removals};
 use super::swallowed::Swallowing;
 
-/// How to write.
+/// The way in which a sink writes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SinkOptions {
     pub(crate) policy: AttributePolicy,
-    /// What is in the way of a restored entry is moved, and goes when that is complete.
+    /// Whether what is in the way of a restored entry is moved, and goes when that entry is complete.
     pub(crate) delete_extra: bool,
-    /// Extras were to go, but it is not sure that the snapshot can be restored: what is in the way stays.
+    /// Whether extras were to go, but it is not sure that the snapshot can be restored: what is in the way stays.
     pub(crate) in_doubt: bool,
-    /// Whatever exists stays.
+    /// Whether everything that exists stays.
     pub(crate) keeps_existing: bool,
-    /// Nothing is made or changed.
+    /// Whether the target is only looked at: nothing is made or changed.
     pub(crate) looks_only: bool,
-    /// Runs of zeros become holes.
+    /// Whether runs of zeros become holes.
     pub(crate) sparse: bool,
     /// The first number for a folder that holds what was in the way: the snapshot may have such names itself.
     pub(crate) first_aside: u64,
@@ -39,27 +39,27 @@ pub(crate) struct Sink {
     pub(super) handles: Handles,
     pub(super) files: OpenFiles,
     pub(super) start: Start,
-    /// Open before the first write, so that syncing it reports every write-back error since.
+    /// The root, open before the first write, so that syncing it reports every write-back error since.
     pub(super) sync_root: OnceLock<OwnedFd>,
     pub(super) needs_fdatasync: OnceLock<bool>,
     pub(super) swallowing: Swallowing,
-    /// What this run itself reads or writes.
+    /// Files and folders that this run itself reads or writes.
     pub(super) protected: Protected,
     /// Device and inode of the repository's folder, where it is one.
     pub(super) repository: Option<(u64, u64)>,
-    /// What was removed so far, and what could not be.
+    /// The entries that were removed so far, and those that could not be.
     pub(crate) removals: Removals,
-    /// What the root's mark says while the restore is not complete; `None`: a restore without a mark.
+    /// The text of the root's mark while the restore is not complete; `None`: a restore without a mark.
     pub(super) mark: Option<String>,
-    /// Done before the first change.
+    /// Run before the first change.
     pub(super) changed: Once,
     /// Held while the root is opened.
     pub(super) opening: Mutex<()>,
-    /// Everything is written: what is looked at from now on is there, also in what this run made.
+    /// Whether everything is written: what is looked at from now on is there, also in what this run made.
     pub(super) is_written: AtomicBool,
 }
 
-/// What the target was before.
+/// The state of the target before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Start {
     Absent,
@@ -68,17 +68,17 @@ pub(super) enum Start {
 }
 
 impl Sink {
-    /// What the mark on the root says while the restore is not complete.
+    /// Sets the text of the root's mark while the restore is not complete.
     pub(crate) fn set_mark(&mut self, text: String) {
         self.mark = Some(text);
     }
 
-    /// Everything is written and is read back from now on.
+    /// Notes that everything is written and is read back from now on.
     pub(crate) fn set_written(&self) {
         self.is_written.store(true, Ordering::Release);
     }
 
-    /// The node of the root.
+    /// Returns the node of the root.
     pub(crate) fn root(&self) -> &Arc<DirNode> {
         &self.root
     }

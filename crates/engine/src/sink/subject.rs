@@ -1,4 +1,4 @@
-//! What gets attributes: an open file or directory, or a link by its name.
+//! Names what gets attributes: an open file or directory, or a link by its name.
 
 use std::os::fd::AsFd;
 
@@ -7,10 +7,10 @@ use rustix::io::Errno;
 
 use super::handles::DirHandle;
 
-/// What is to be changed and how: an open file, or a link by its name.
+/// A thing whose attributes are changed: an open file, or a link by its name.
 pub(super) trait Subject {
     fn chown(&self, uid: Uid, gid: Gid) -> Result<(), Errno>;
-    /// `None`: the subject has no mode of its own.
+    /// Sets the mode; `None`: the subject has no mode of its own.
     fn chmod(&self, mode: Mode) -> Option<Result<(), Errno>>;
     fn utimes(&self, times: &Timestamps) -> Result<(), Errno>;
     fn stat(&self) -> Result<Stat, Errno>;

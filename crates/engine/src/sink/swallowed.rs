@@ -1,5 +1,5 @@
-//! File systems that say that an attribute was set and do nothing, or round it (some of FUSE, SMB, old inodes): found by
-//! looking once for each file system and kind of entry, and known from then on.
+//! Finds file systems that say that an attribute was set and do nothing, or round it (some of FUSE, SMB, old inodes):
+//! by looking once for each file system and kind of entry.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -14,7 +14,7 @@ pub(super) enum Kind {
     Link,
 }
 
-/// What was set, each with success.
+/// The attributes that were set, each with success.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Done {
     pub(super) owner: Option<(u32, u32)>,
@@ -22,13 +22,13 @@ pub(super) struct Done {
     pub(super) mtime_ns: Option<i64>,
 }
 
-/// What is known of a file system and kind.
+/// The knowledge about a file system and kind.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Known {
     owner: Effect<(u32, u32)>,
     mode: Effect<u32>,
     time: TimeEffect,
-    /// What was refused, if only once.
+    /// The attributes that were refused, if only once.
     refused: Refused,
     looks: u8,
 }
@@ -46,7 +46,7 @@ enum Effect<T> {
     #[default]
     Unknown,
     Set,
-    /// This is shown, whatever is set.
+    /// The attribute is swallowed: this value is shown, whatever is set.
     Swallowed(T),
 }
 
@@ -61,17 +61,18 @@ enum TimeEffect {
     Swallowed,
 }
 
-/// What was found out in a run, by device and kind.
+/// The knowledge that a run has gathered, by device and kind.
 #[derive(Debug, Default)]
 pub(super) struct Swallowing(Mutex<HashMap<(u64, Kind), Known>>);
 
-/// Looks at entries of one kind before it is believed that nothing is swallowed: those that were as wanted before they
-/// were set tell nothing.
+/// Number of entries of one kind to look at before it is believed that nothing is swallowed: those that were as wanted
+/// before they were set tell nothing.
 const LOOKS: u8 = 12;
 const SECOND: i64 = 1_000_000_000;
-/// What was written just now has a time that is no farther from ours: clocks of servers differ.
+/// The largest difference between our time and that of something that was just written: clocks of servers differ.
 const NOW_NS: u64 = 24 * 3600 * SECOND as u64;
-/// Not among them are the bits that the kernel drops for reasons of its own (setuid, setgid, sticky).
+/// The permission bits that are compared, without those that the kernel drops for reasons of its own (setuid, setgid,
+/// sticky).
 const PERMISSIONS: u32 = 0o777;
 
 impl Swallowing {
@@ -142,7 +143,7 @@ impl Known {
         self.refused
     }
 
-    /// What of `done` has no effect here, one sentence each.
+    /// Returns which attributes of `done` have no effect here, one sentence each.
     pub(super) fn ignored(&self, done: &Done) -> Vec<String> {
         let mut found = Vec::new();
         if let (Effect::Swallowed(shown), Some((uid, gid))) = (self.owner, done.owner)
@@ -189,12 +190,12 @@ impl<T: PartialEq + Copy> Effect<T> {
 }
 
 impl TimeEffect {
-    /// The finer knowledge of two.
+    /// Returns the finer knowledge of two.
     fn or(self, new: TimeEffect) -> TimeEffect {
         match (self, new) {
             (TimeEffect::Keeps(old), TimeEffect::Keeps(new)) => TimeEffect::Keeps(old.min(new)),
             (known, TimeEffect::Unknown) => known,
-            // One that was looked at by two threads at once.
+            // Two threads may have looked at it at once.
             (known @ (TimeEffect::Rounds(_) | TimeEffect::Swallowed), _) => known,
             (_, new) => new,
         }
@@ -216,7 +217,7 @@ fn time_effect(wanted: i64, had: Option<i64>, has: i64) -> TimeEffect {
     if had == Some(has) || now.abs_diff(has) < NOW_NS { TimeEffect::Swallowed } else { TimeEffect::Unknown }
 }
 
-/// The largest power of ten nanoseconds, up to a second, that the time is a multiple of.
+/// Returns the largest power of ten nanoseconds, up to a second, that the time is a multiple of.
 fn grain(ns: i64) -> i64 {
     let mut grain = SECOND;
     while ns % grain != 0 {
@@ -237,7 +238,7 @@ mod tests {
             (1_700_000_000_123_456_700, TimeEffect::Rounds(100)),
             (1_700_000_000_123_457_000, TimeEffect::Rounds(1000)),
             (1_700_000_000_000_000_000, TimeEffect::Rounds(SECOND)),
-            // As exFAT has it, and what was there before.
+            // The earliest time of exFAT, and the time that was there before.
             (315_532_800_000_000_000, TimeEffect::Unknown),
             (77, TimeEffect::Swallowed),
         ] {

@@ -1,4 +1,4 @@
-//! What is written is on the disk.
+//! Makes sure that what is written is on the disk.
 
 use std::os::fd::AsFd;
 

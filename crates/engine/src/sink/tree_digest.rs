@@ -1,4 +1,4 @@
-//! The digest of a tree as it stands on the disk, as docs/receipt.md defines it.
+//! Computes the digest of a tree as it stands on the disk, as docs/receipt.md defines it.
 //!
 //! One thread walks and puts records together, in order; files are hashed beside it. What was begun and not yet taken is
 //! bounded, so that neither files nor records pile up; only the names of the directories on the way down are in memory.
@@ -24,15 +24,15 @@ use super::digest_walk::{Levels, Next};
 use super::digested::{DirectoryDigest, Hashed, TreeDigest};
 use super::error::SinkError;
 
-/// What is hashed.
+/// The root of what is hashed.
 pub(crate) enum DigestRoot {
     /// A directory that is open, with all below it.
     Directory(Arc<OwnedFd>),
-    /// One file or link, by its name in a directory that is open.
+    /// A file or link, by its name in a directory that is open.
     Single(Arc<OwnedFd>, CString),
 }
 
-/// How a tree is hashed.
+/// The way in which a tree is hashed.
 pub(crate) struct Digesting<'a> {
     /// Paths that are left out, relative to the root, in byte order.
     pub(crate) others: &'a [Vec<u8>],
@@ -40,9 +40,9 @@ pub(crate) struct Digesting<'a> {
     pub(crate) wanted: &'a HashSet<Vec<u8>>,
     /// Threads that hash files.
     pub(crate) threads: usize,
-    /// Asked between two pieces of a file.
+    /// Whether to stop: asked between two pieces of a file.
     pub(crate) stop: &'a (dyn Fn() -> bool + Sync),
-    /// Told a few times a second.
+    /// Called a few times a second with what was hashed so far.
     pub(crate) tick: &'a dyn Fn(&Hashed),
 }
 
@@ -51,7 +51,7 @@ const AHEAD: usize = 256;
 /// Time between two ticks.
 const TICK: Duration = Duration::from_millis(200);
 
-/// Hashes a tree; `None`: it was stopped. Others are the caller's to fill in.
+/// Hashes a tree; `None`: hashing was stopped. Others are the caller's to fill in.
 ///
 /// # Errors
 /// When something of it cannot be read.
@@ -90,7 +90,7 @@ pub(crate) fn digest_tree(root: DigestRoot, how: &Digesting<'_>) -> Result<Optio
     }
 }
 
-/// Why hashing ended early.
+/// The reason why hashing ended early.
 enum End {
     Stopped,
     Failed(SinkError),
@@ -102,14 +102,14 @@ impl From<SinkError> for End {
     }
 }
 
-/// What was found, in order.
+/// A step of the walk, in order.
 enum Step {
     Enter(CString),
     Entry { name: CString, entry: Option<Result<Entry, Errno>> },
     Leave { attributes: Attributes, put_back: Option<PutBack> },
 }
 
-/// A directory whose records come.
+/// A directory whose records are being taken.
 struct Open {
     name: CString,
     records: Records,
@@ -122,7 +122,7 @@ struct Hashing<'a> {
     hashed: &'a Hashed,
     jobs: Sender<Job>,
     results: Receiver<(u64, Result<Entry, Errno>)>,
-    /// Where there is no thread to hash.
+    /// The reader of files where there is no thread to hash.
     reader: Option<Reader>,
     steps: VecDeque<Step>,
     /// The number of the first step.
@@ -250,7 +250,7 @@ impl<'a> Hashing<'a> {
                 return Err(SinkError::sys("reading", &self.shown(&name), e).into());
             }
             Step::Leave { attributes, put_back } => {
-                // Whatever was to be read in it was read.
+                // Everything in it that was to be read was read.
                 drop(put_back);
                 let Some(left) = self.open.pop() else { return Ok(()) };
                 let digests = left.records.finish();
@@ -265,7 +265,7 @@ impl<'a> Hashing<'a> {
         Ok(())
     }
 
-    /// The path of an entry of the directory that is open, for people.
+    /// Returns the path of an entry of the directory that is open, for people.
     fn shown(&self, name: &CString) -> String {
         let mut path = self.path.clone();
         if !path.is_empty() {
@@ -300,7 +300,7 @@ impl<'a> Hashing<'a> {
         self.tell()
     }
 
-    /// Says how far it is, a few times a second, and looks whether to stop.
+    /// Tells how far the hashing is, a few times a second, and looks whether to stop.
     fn tell(&mut self) -> Result<(), End> {
         if (self.how.stop)() {
             return Err(End::Stopped);
@@ -313,7 +313,7 @@ impl<'a> Hashing<'a> {
     }
 }
 
-/// What is neither file, directory nor link: never opened.
+/// Makes the entry of something that is neither file, directory nor link: such a thing is never opened.
 fn special(stat: &rustix::fs::Stat) -> Entry {
     let Attributes { mode, mtime_ns, .. } = Attributes::of(stat);
     Entry { kind: Kind::Special, mode, mtime_ns, size: 0, hash: [0; 32] }

@@ -1,4 +1,4 @@
-//! A file of ours beside the work: written whole or not at all.
+//! Writes a file of ours beside the work: whole or not at all.
 
 use std::fs::File;
 use std::io::Write;

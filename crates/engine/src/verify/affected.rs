@@ -1,4 +1,4 @@
-//! Damage → the trees that it is in. Walked only where something is damaged: every distinct directory once more.
+//! Finds the trees that damage is in. Walked only where something is damaged: every distinct directory once more.
 
 use std::collections::{HashMap, HashSet};
 
@@ -23,17 +23,17 @@ pub(crate) struct Affected<'a> {
     whole: HashSet<ObjectId>,
 }
 
-/// What is damaged below a directory.
+/// The damage below a directory.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Below {
     pub(crate) entries: u64,
-    /// The first of them, relative to the directory.
+    /// The first damaged entries, relative to the directory.
     pub(crate) first: Vec<String>,
 }
 
 /// An entry that cannot be read, met for the first time.
 pub(crate) struct Bad {
-    /// Relative to the root of the tree in which it was met.
+    /// The path, relative to the root of the tree in which the entry was met.
     pub(crate) path: String,
     pub(crate) why: Error,
 }
@@ -46,7 +46,7 @@ struct Frame {
     found: Below,
 }
 
-/// What a directory holds that has to be read to be known.
+/// The entries of a directory that have to be read to be judged.
 #[derive(Default)]
 struct Listing {
     directories: Vec<(ObjectId, String)>,
@@ -72,7 +72,7 @@ impl<'a> Affected<'a> {
         }
     }
 
-    /// What is damaged in the tree `root`; `new` is told of entries of directories that no tree before had.
+    /// Finds what is damaged in the tree `root`; calls `new` for entries of directories that no tree before had.
     ///
     /// # Errors
     /// Those of the index.
@@ -124,7 +124,7 @@ impl<'a> Affected<'a> {
         match self.read(&object, &mut listing).await {
             Ok(()) => {}
             Err(e) if is_damage(&e) => {
-                // It counts as one, by its own path; what of it could be read is not looked at.
+                // The directory counts as one entry, by its own path; what of it could be read is not looked at.
                 listing = Listing { bad: vec![(String::new(), e)], ..Listing::default() };
             }
             Err(e) => return Err(e),
@@ -197,7 +197,7 @@ impl<'a> Affected<'a> {
         Ok(())
     }
 
-    /// Why an object of one content cannot be read; of another, whether it was found damaged as a whole.
+    /// Returns why an object of one content cannot be read; of another, whether it was found damaged as a whole.
     fn of_single(&self, object: &ObjectId) -> Result<Option<Error>> {
         if let Some(why) = self.damage.of_object(object) {
             return Ok(Some(why));
@@ -209,7 +209,7 @@ impl<'a> Affected<'a> {
         })
     }
 
-    /// Why a file of several contents cannot be read.
+    /// Returns why a file of several contents cannot be read.
     async fn file(&mut self, object: &ObjectId) -> Result<Option<Error>> {
         if let Some(why) = self.of_single(object)? {
             return Ok(Some(why));
@@ -253,7 +253,7 @@ impl Below {
     }
 }
 
-/// Where what is found is added: the innermost open directory, or the tree itself.
+/// Returns where what is found is added: the innermost open directory, or the tree itself.
 fn top<'b>(stack: &'b mut [Frame], found: &'b mut Below) -> &'b mut Below {
     match stack.last_mut() {
         Some(frame) => &mut frame.found,

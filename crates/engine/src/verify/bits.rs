@@ -1,4 +1,4 @@
-//! One bit for each content of an index, by its number in the table.
+//! Keeps a bit for each content of an index, by its number in the table.
 
 /// A set of numbers below a limit.
 #[derive(Debug, Default)]
@@ -8,12 +8,12 @@ pub(crate) struct Bits {
 }
 
 impl Bits {
-    /// An empty set of numbers below `len`.
+    /// Makes an empty set of numbers below `len`.
     pub(crate) fn new(len: usize) -> Self {
         Bits { words: vec![0; len.div_ceil(64)], count: 0 }
     }
 
-    /// Adds a number; whether it is new.
+    /// Adds a number; returns whether it is new.
     pub(crate) fn set(&mut self, number: u32) -> bool {
         let (place, bit) = place(number);
         let Some(word) = self.words.get_mut(place) else { return false };
@@ -23,7 +23,7 @@ impl Bits {
         is_new
     }
 
-    /// Takes a number out; whether it was there.
+    /// Takes a number out; returns whether it was there.
     pub(crate) fn clear(&mut self, number: u32) -> bool {
         let (place, bit) = place(number);
         let Some(word) = self.words.get_mut(place) else { return false };
@@ -39,7 +39,7 @@ impl Bits {
         self.words.get(place).is_some_and(|word| word & bit != 0)
     }
 
-    /// How many numbers are in the set.
+    /// Returns how many numbers are in the set.
     pub(crate) fn count(&self) -> u64 {
         self.count
     }

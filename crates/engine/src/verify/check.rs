@@ -1,4 +1,4 @@
-//! What a thread does: bytes of a pack → contents that are right, or not.
+//! Does the work of a verification's threads: finds out of the bytes of a pack which contents are right.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,7 +20,7 @@ use crate::restore::worker_threads::Work;
 pub(crate) struct Checker {
     pub(crate) contents: Contents,
     pub(crate) tally: Arc<Tally>,
-    /// The keyed hash of every content is compared.
+    /// Whether the keyed hash of every content is compared.
     pub(crate) hash: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Which bytes of which packs were read and found right, and when: what a verification need not read first.
+//! Remembers which bytes of which packs were read and found right, and when: what a verification need not read first.
 //!
 //! Packs never change, so a range that was right says what was read for as long as the pack is there. What maintenance
 //! writes anew lies in another pack, and is due again.
@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 use super::ranges::Ranges;
 use crate::error::{Error, ErrorKind, Result};
 
-/// What verifications of one repository have read so far.
+/// The ranges that verifications of one repository have read so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Coverage {
     packs: BTreeMap<String, Vec<Span>>,
-    /// What could not be read, until it can.
+    /// The ranges that could not be read, until they can.
     damaged: BTreeMap<String, Ranges>,
 }
 
@@ -25,11 +25,11 @@ pub struct Coverage {
 pub(crate) struct Span {
     pub(crate) start: u64,
     pub(crate) end: u64,
-    /// Seconds since 1970.
+    /// The time of the reading, in seconds since 1970.
     pub(crate) at: i64,
 }
 
-/// As it stands in a file.
+/// The form of a coverage in a file.
 #[derive(Serialize, Deserialize)]
 struct Stored {
     kind: String,
@@ -85,7 +85,7 @@ impl Coverage {
         Ok(Coverage { packs, damaged })
     }
 
-    /// As a document for a file: about a hundred bytes for each pack.
+    /// Writes the coverage as a JSON document for a file: about a hundred bytes for each pack.
     pub fn to_json(&self, repository: &str) -> Vec<u8> {
         let spans = |spans: &Vec<Span>| spans.iter().map(|s| (s.start, s.end, s.at)).collect();
         let packs = self.packs.iter().map(|(pack, of)| (pack.clone(), spans(of))).collect();
@@ -96,12 +96,12 @@ impl Coverage {
         serde_json::to_vec(&stored).unwrap_or_default()
     }
 
-    /// What is known of a pack, in the order of its bytes.
+    /// Returns what is known of a pack, in the order of its bytes.
     pub(crate) fn of(&self, pack: &BlobId) -> &[Span] {
         self.packs.get(pack.as_str()).map_or(&[], Vec::as_slice)
     }
 
-    /// What of a pack could not be read.
+    /// Returns which ranges of a pack could not be read.
     pub(crate) fn damaged(&self, pack: &BlobId) -> Option<&Ranges> {
         self.damaged.get(pack.as_str())
     }
@@ -151,7 +151,7 @@ impl Coverage {
     }
 }
 
-/// When all of a range was right last; `None`: some of it never was.
+/// Returns when all of a range was right last; `None`: some of it never was.
 pub(crate) fn covered(spans: &[Span], range: &Range<u64>) -> Option<i64> {
     let first = spans.partition_point(|span| span.end <= range.start);
     let (mut reached, mut oldest) = (range.start, i64::MAX);

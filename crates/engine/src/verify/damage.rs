@@ -1,4 +1,4 @@
-//! What of the contents and objects of a set cannot be read, and why.
+//! Keeps which contents and objects of a set cannot be read, and why.
 
 use std::collections::HashMap;
 
@@ -7,17 +7,17 @@ use rekopia_format::{ContentId, ObjectId};
 use super::bits::Bits;
 use crate::error::{Error, ErrorKind};
 
-/// What cannot be read.
+/// The contents, objects and entries that cannot be read.
 #[derive(Debug)]
 pub(crate) struct Damage {
-    /// Contents by their number in the index.
+    /// The damaged contents, by their number in the index.
     bad: Bits,
-    /// Packed bytes of those that hold file data.
+    /// Packed bytes of the damaged contents that hold file data.
     pub(crate) data_bytes: u64,
     pub(crate) data_contents: u64,
-    /// Why, of the first ones.
+    /// The reasons, for the first contents.
     why: HashMap<u32, Error>,
-    /// Objects that are no single content.
+    /// The damaged objects that are no single content.
     objects: HashMap<ObjectId, Error>,
     /// Entries that are wrong in themselves, or need a content that the index does not have.
     entries: u64,
@@ -27,7 +27,7 @@ pub(crate) struct Damage {
 const KEPT: usize = 1000;
 
 impl Damage {
-    /// Of an index with `len` contents.
+    /// Makes an empty list for an index with `len` contents.
     pub(crate) fn new(len: usize) -> Self {
         Damage {
             bad: Bits::new(len),
@@ -39,26 +39,26 @@ impl Damage {
         }
     }
 
-    /// A content that cannot be read.
+    /// Takes note of a content that cannot be read.
     pub(crate) fn content(&mut self, number: u32, why: Error) {
         if self.bad.set(number) && self.why.len() < KEPT {
             self.why.insert(number, why);
         }
     }
 
-    /// A content of file data that cannot be read.
+    /// Takes note of a content of file data that cannot be read.
     pub(crate) fn data(&mut self, number: u32, packed_bytes: u64, why: Error) {
         self.data_bytes += packed_bytes;
         self.data_contents += 1;
         self.content(number, why);
     }
 
-    /// An object of several contents that cannot be read.
+    /// Takes note of an object of several contents that cannot be read.
     pub(crate) fn object(&mut self, object: ObjectId, why: Error) {
         self.objects.insert(object, why);
     }
 
-    /// An entry that cannot be restored, whatever can be read.
+    /// Takes note of an entry that cannot be restored, whatever can be read.
     pub(crate) fn entry(&mut self) {
         self.entries += 1;
     }
@@ -68,13 +68,13 @@ impl Damage {
         self.bad.count() == 0 && self.objects.is_empty() && self.entries == 0
     }
 
-    /// Why a content cannot be read; `None`: it can, or nobody has tried.
+    /// Returns why a content cannot be read; `None`: it can, or nobody has tried.
     pub(crate) fn of_content(&self, number: u32, id: &ContentId) -> Option<Error> {
         let unread = || Error::new(ErrorKind::Corrupt, "cannot be read").of_content(id);
         self.bad.has(number).then(|| self.why.get(&number).map_or_else(unread, Error::again))
     }
 
-    /// Why an object of several contents cannot be read.
+    /// Returns why an object of several contents cannot be read.
     pub(crate) fn of_object(&self, object: &ObjectId) -> Option<Error> {
         self.objects.get(object).map(Error::again)
     }

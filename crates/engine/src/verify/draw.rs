@@ -1,4 +1,4 @@
-//! What is read this time, and in which order (pure).
+//! Decides what is read this time, and in which order (pure).
 //!
 //! All that is needed, in the order of the packs; where less is to be read than that, or a state says what was read before:
 //! first what nobody has read yet, pack after pack in a random order, then what was read longest ago.
@@ -13,13 +13,13 @@ use crate::repository::index::PackIdx;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Portion {
     pub(crate) pack: PackIdx,
-    /// Seconds since 1970; `None`: never.
+    /// The time of the last reading, in seconds since 1970; `None`: never.
     pub(crate) at: Option<i64>,
-    /// It could not be read the last time: it is read in every run, whatever the limits are.
+    /// Whether the portion could not be read the last time: then it is read in every run, whatever the limits are.
     pub(crate) is_bad: bool,
 }
 
-/// What there is of each portion.
+/// The contents that there are of each portion.
 #[derive(Debug, Default)]
 pub(crate) struct Due {
     portions: HashMap<Portion, Amount>,
@@ -27,23 +27,23 @@ pub(crate) struct Due {
     pub(crate) longest: u64,
 }
 
-/// How much there is of a portion, and where in its pack.
+/// The size of a portion, and its place in the pack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Amount {
     pub(crate) contents: u64,
     bytes: u64,
-    /// From the start of the first content to that of the last.
+    /// The offsets from the start of the first content to that of the last.
     pub(crate) offsets: RangeInclusive<u32>,
 }
 
-/// How much is read.
+/// The limits of how much is read.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Limits {
-    /// At least so many packed bytes, where there are so many.
+    /// Packed bytes to read at least, where there are so many.
     pub(crate) at_least: Option<u64>,
-    /// Never more than so many.
+    /// Packed bytes to read at most.
     pub(crate) at_most: Option<u64>,
-    /// What was never read comes first, and everything in a random order: not all of it may be reached.
+    /// Whether what was never read comes first, and everything in a random order: not all of it may be reached.
     pub(crate) shuffles: bool,
 }
 
@@ -58,7 +58,8 @@ impl Due {
         amount.bytes += packed_bytes;
     }
 
-    /// Portions in the order in which they are read, as far as the limits may reach into them, with how much there is of each.
+    /// Returns portions in the order in which they are read, as far as the limits may reach into them, with how much
+    /// there is of each.
     pub(crate) fn draw(self, limits: &Limits) -> Vec<(Portion, Amount)> {
         let random = RandomState::new();
         let rank = |pack: PackIdx| if limits.shuffles { random.hash_one(pack) } else { 0 };
@@ -68,7 +69,7 @@ impl Due {
             (!portion.is_bad, at, rank(portion.pack), portion.pack, portion.at)
         };
         all.sort_by_cached_key(|(portion, _)| order(portion));
-        // Of what is too long for the bound something else takes the place: how far it reaches is not known.
+        // Contents that are too long for the bound are replaced by others: how far it reaches is not known.
         let least = limits.at_least.unwrap_or(u64::MAX);
         let mut before = 0;
         all.retain(|(portion, amount)| {

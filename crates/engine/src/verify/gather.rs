@@ -1,4 +1,4 @@
-//! Trees of a set → what they need. Every distinct directory is read once, however many snapshots share it.
+//! Gathers what the trees of a set need. Every distinct directory is read once, however many snapshots share it.
 //!
 //! ```text
 //! roots ──► wave of directories and seek tables ──sort by pack──► rounds of reads ──► entries
@@ -29,7 +29,7 @@ use crate::repository::objects::{ObjectReader, Slice, SliceReader};
 use crate::repository::read_ahead::ReadAhead;
 use crate::restore::ledger::Ledger;
 
-/// What the trees need, and what is wrong with them.
+/// The contents that the trees need, and what is wrong with the trees.
 pub(crate) struct Gathered {
     pub(crate) needed: Needed,
     pub(crate) damage: Damage,
@@ -43,7 +43,7 @@ pub(crate) struct Gather<'a> {
     damage: Damage,
     directories: Seen,
     tables: Seen,
-    /// What the next wave reads.
+    /// The contents that the next wave reads.
     wave: Vec<Item>,
     /// Objects of several contents, or compressed as a whole.
     odd: Vec<(ObjectId, What)>,
@@ -56,7 +56,7 @@ struct Seen {
     later: Bits,
 }
 
-/// What an object is read as.
+/// The purpose for which an object is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum What {
     Directory,
@@ -185,7 +185,7 @@ impl<'a> Gather<'a> {
         Ok(())
     }
 
-    /// What is damaged is noted; other errors end the walk.
+    /// Notes damage; other errors end the walk.
     fn note(&mut self, taken: Result<()>, note: impl FnOnce(&mut Damage, Error)) -> Result<()> {
         match taken {
             Err(e) if is_damage(&e) => {
@@ -263,7 +263,7 @@ impl<'a> Gather<'a> {
         }
     }
 
-    /// Puts a content into the wave that nobody has seen as such.
+    /// Puts a content into the wave, unless it was met before for this purpose.
     fn want(&mut self, id: &ContentId, what: What) -> Result<()> {
         let Some((number, location)) = self.contents.index.place(id)? else { return Err(not_indexed(id)) };
         let seen = if what == What::Table { &mut self.tables } else { &mut self.directories };

@@ -1,4 +1,4 @@
-//! Which contents the files of a set need, each once.
+//! Counts which contents the files of a set need, each once.
 
 use std::collections::HashMap;
 
@@ -12,11 +12,11 @@ use crate::repository::objects::Slice;
 /// The contents with file data, and what was counted on the way to them.
 #[derive(Debug)]
 pub(crate) struct Needed {
-    /// By their number in the index.
+    /// The contents, by their number in the index.
     data: Bits,
-    /// Of these the ones that hold an object which was compressed as a whole, with the length that is recorded for it.
+    /// The contents that hold an object which was compressed as a whole, with the length that is recorded for it.
     whole: HashMap<u32, u64>,
-    /// Bytes in the packs.
+    /// Bytes of the contents in the packs.
     pub(crate) packed_bytes: u64,
     /// Distinct directories, and the entries of those.
     pub(crate) directories: u64,
@@ -27,7 +27,7 @@ pub(crate) struct Needed {
 }
 
 impl Needed {
-    /// Nothing of an index with `len` contents.
+    /// Makes an empty set for an index with `len` contents.
     pub(crate) fn new(len: usize) -> Self {
         Needed {
             data: Bits::new(len),
@@ -70,18 +70,18 @@ impl Needed {
         self.data.has(number)
     }
 
-    /// The length of the object that a content holds compressed as a whole, if it does.
+    /// Returns the length of the object that a content holds compressed as a whole, if it does.
     pub(crate) fn whole(&self, number: u32) -> Option<u64> {
         self.whole.get(&number).copied()
     }
 
-    /// Contents that are needed.
+    /// Returns the number of contents that are needed.
     pub(crate) fn contents(&self) -> u64 {
         self.data.count()
     }
 }
 
-/// A content that the index does not have.
+/// Makes the error for a content that the index does not have.
 pub(crate) fn not_indexed(content: &ContentId) -> Error {
     Error::new(ErrorKind::Corrupt, "not in the index").of_content(content)
 }

@@ -1,4 +1,4 @@
-//! How several trees are verified.
+//! Says how several trees are verified.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use rekopia_format::Time;
 
 use crate::restore::options::VerifyOptions;
 
-/// How several trees are verified, and how much of them.
+/// The way in which several trees are verified, and how much of them.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct SetOptions {
-    /// As of one tree.
+    /// The options that a verification of one tree has, too.
     pub verify: VerifyOptions,
     /// Reads no file data: packs are looked up in a listing, whether they are there and long enough.
     pub presence: bool,
@@ -20,7 +20,7 @@ pub struct SetOptions {
     pub max_bytes: Option<u64>,
     /// Asks for nothing more after this time.
     pub max_time: Option<Duration>,
-    /// What is written down as the time of what is read.
+    /// The time that is written down for what is read.
     pub now: Time,
 }
 

@@ -1,4 +1,4 @@
-//! Whether the packs are there and long enough for what is needed: by listing, without reading.
+//! Finds out whether the packs are there and long enough for what is needed: by listing, without reading.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use super::tally::{Part, Suspect, Tally};
 use crate::error::{Error, Result};
 use crate::repository::listed_packs::ListedPacks;
 
-/// Looks every needed content up in the listing; what is not there is in the tally.
+/// Looks every needed content up in the listing; contents that are not there are in the tally.
 ///
 /// # Errors
 /// Those of the index.

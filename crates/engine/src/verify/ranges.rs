@@ -1,4 +1,4 @@
-//! Ranges of bytes, in order and apart.
+//! Keeps ranges of bytes, in order and apart.
 
 use std::ops::Range;
 
@@ -20,18 +20,18 @@ impl Ranges {
         self.0.splice(first..last, std::iter::once(start..end));
     }
 
-    /// The ranges.
+    /// Returns the ranges.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Range<u64>> {
         self.0.iter()
     }
 
-    /// Whether all of a range is in one of these.
+    /// Whether all of a range is in one of the set's.
     pub(crate) fn covers(&self, range: &Range<u64>) -> bool {
         let first = self.0.partition_point(|other| other.end < range.end);
         self.0.get(first).is_some_and(|other| other.start <= range.start)
     }
 
-    /// What of a range is in none of these.
+    /// Returns which parts of a range are in none of the set's.
     pub(crate) fn gaps(&self, range: Range<u64>) -> impl Iterator<Item = Range<u64>> + '_ {
         let first = self.0.partition_point(|other| other.end <= range.start);
         let mut at = range.start;

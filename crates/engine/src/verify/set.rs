@@ -44,7 +44,7 @@ struct Set<'a> {
     ledger: Arc<Ledger>,
     observer: Arc<dyn Observer>,
     verified: Verified,
-    /// What was right so far, by pack; contents and bytes in packs.
+    /// The ranges that were right so far, by pack; contents and bytes in packs.
     right: Arc<Read>,
     read: (u64, u64),
     fatal: Option<Error>,
@@ -118,7 +118,7 @@ impl Set<'_> {
         self.attribute(contents, &damage).await
     }
 
-    /// Walks and reads once; gives what is damaged, by the numbers of an index, `None` when it was to stop.
+    /// Walks and reads once; returns what is damaged, by the numbers of an index, `None` when it was to stop.
     async fn pass(&mut self, coverage: &mut Coverage, begun: Instant) -> Result<Option<(Contents, Damage)>> {
         let cancel = self.options.verify.cancel.clone();
         self.ledger.failed.store(0, Ordering::Relaxed);
@@ -225,7 +225,7 @@ impl Set<'_> {
         found.damage
     }
 
-    /// Counts what of the needed contents is covered.
+    /// Counts which needed contents are covered.
     fn cover(&mut self, contents: &Contents, needed: &Needed, coverage: &Coverage) {
         let (mut bytes, mut since) = (0, None::<i64>);
         let mut of_pack: HashMap<PackIdx, &[Span]> = HashMap::new();
@@ -312,7 +312,7 @@ impl Set<'_> {
     }
 }
 
-/// The ID of a tree, and whose it is.
+/// Returns the ID of a tree, and whose it is.
 fn named(tree: &Resolved) -> (String, String) {
     let below = if tree.sub_path.is_empty() { String::new() } else { format!("/{}", tree.sub_path) };
     match &tree.snapshot {

@@ -1,4 +1,4 @@
-//! Needed contents → reads, in windows that fit in memory, pack after pack.
+//! Reads needed contents in windows that fit in memory, pack after pack.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -33,12 +33,12 @@ use crate::text::human_size;
 pub(crate) struct Sweep {
     contents: Contents,
     needed: Arc<Needed>,
-    /// What was read before, by the number of the pack.
+    /// The ranges that were read before, by the number of the pack.
     spans: Arc<Vec<Box<[Span]>>>,
-    /// What could not be read before, by pack.
+    /// The ranges that could not be read before, by pack.
     damaged: Arc<Read>,
     limits: Limits,
-    /// Nothing is asked for after that.
+    /// The moment after which nothing is asked for.
     until: Option<Instant>,
     hash: bool,
     memory_bytes: u64,
@@ -47,22 +47,22 @@ pub(crate) struct Sweep {
     cancel: Cancel,
 }
 
-/// What was right in this run, by pack.
+/// The ranges that were right in this run, by pack.
 pub(crate) type Read = HashMap<BlobId, Ranges>;
 
 /// Portions that are read together, each with its place in the order.
 struct Window {
     places: HashMap<Portion, usize>,
-    /// Of these portions all is known to be bad: limits are not asked.
+    /// Whether all of these portions are known to be bad: limits are not asked.
     is_bad: bool,
     is_new: bool,
-    /// Contents for which there is room.
+    /// Number of contents for which there is room.
     left: u64,
-    /// Of a portion that is too large for one window, the part that this one takes.
+    /// The part of a portion that this window takes, where the portion is too large for one window.
     offsets: Option<Range<u64>>,
 }
 
-/// How far a sweep came.
+/// The end of a sweep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Swept {
     /// Everything that was drawn was read.
@@ -107,7 +107,7 @@ impl Sweep {
         }
     }
 
-    /// Reads what the limits let through of what is not in `read`; what becomes of it is in the tally.
+    /// Reads what the limits let through of what is not in `read`; the results are in the tally.
     ///
     /// # Errors
     /// Those of the index; what the storage does not give is damage.
@@ -132,7 +132,7 @@ impl Sweep {
         };
         let mut swept = Ok(Swept::Through);
         let stopping = self.cancel.also(&tally.stop);
-        // Whatever ends this drops the reads in flight.
+        // However this ends, the reads in flight are dropped.
         tokio::select! {
             ((), fed) = async { tokio::join!(fetching, feeding) } => swept = fed,
             () = stopping.cancelled() => tally.stop.cancel(),
@@ -178,7 +178,7 @@ impl Sweep {
         Ok(Swept::Through)
     }
 
-    /// The portions that are drawn, as windows that fit in memory.
+    /// Returns the portions that are drawn, as windows that fit in memory.
     async fn windows(&self, read: &Arc<Read>, ledger: &Ledger) -> Result<Vec<Window>> {
         let most = (self.memory_bytes / 8 / CONTENT_BYTES).clamp(*WINDOW.start(), *WINDOW.end());
         let limits = self.limits;
@@ -213,7 +213,7 @@ impl Sweep {
         Ok(windows)
     }
 
-    /// The contents of a window, as far as the purse goes: the portions in their order.
+    /// Takes the contents of a window, as far as the purse goes: the portions in their order.
     async fn fill(
         &self,
         window: Window,
@@ -271,7 +271,7 @@ impl Sweep {
             .map_err(|_| Error::internal("a scan of the index panicked"))?
     }
 
-    /// Reads once more what was not right: it may have been damaged on its way.
+    /// Reads contents once more that were not right: they may have been damaged on their way.
     async fn again(&self, tally: &Tally) {
         let suspects = tally.take_suspects();
         let contents = Contents { hashes: self.hash, ..self.contents.clone() };
@@ -301,7 +301,7 @@ impl Sweep {
     }
 }
 
-/// A portion that is too large for one window, in `count` of about the same size.
+/// Cuts a portion that is too large for one window into `count` of about the same size.
 fn parts(portion: Portion, amount: &Amount, count: u64) -> impl Iterator<Item = Window> {
     let (first, last) = (u64::from(*amount.offsets.start()), u64::from(*amount.offsets.end()) + 1);
     let at = move |n: u64| first + (last - first) * n / count;
@@ -314,7 +314,7 @@ fn parts(portion: Portion, amount: &Amount, count: u64) -> impl Iterator<Item = 
     })
 }
 
-/// How many of `suspects` are read together.
+/// Returns how many of `suspects` are read together.
 fn round_len(suspects: &[Suspect]) -> usize {
     let mut bytes = 0;
     let fits = suspects.iter().take_while(|suspect| {

@@ -1,4 +1,4 @@
-//! What the threads of a verification find out about contents.
+//! Counts what the threads of a verification find out about contents.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,9 +16,9 @@ use crate::restore::ledger::Ledger;
 /// A content that is read, and what has to be right about it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Part {
-    /// In the table of the index.
+    /// The number of the content in the table of the index.
     pub(crate) number: u32,
-    /// Bytes of the object that it holds compressed as a whole, if it does.
+    /// Bytes of the object that the content holds compressed as a whole, if it does.
     pub(crate) whole: Option<u64>,
 }
 
@@ -30,36 +30,36 @@ pub(crate) struct Suspect {
     pub(crate) part: Part,
 }
 
-/// What was found out so far; shared by the threads.
+/// The results so far; shared by the threads.
 pub(crate) struct Tally {
     pub(crate) ledger: Arc<Ledger>,
-    /// When it is set nothing more is read.
+    /// The flag that ends the reading: when it is set nothing more is read.
     pub(crate) stop: Cancel,
     found: Mutex<Found>,
 }
 
-/// What was found out.
+/// The results of a verification.
 pub(crate) struct Found {
     pub(crate) damage: Damage,
-    /// What was right, by the name of its pack.
+    /// The ranges that were right, by the name of their pack.
     pub(crate) right: HashMap<BlobId, Ranges>,
-    /// What was not, with the name of its pack.
+    /// The contents that were not right, with the name of their pack.
     pub(crate) wrong: Vec<(BlobId, Suspect)>,
-    /// What is read once more.
+    /// The contents that are read once more.
     pub(crate) suspects: Vec<Suspect>,
-    /// What was right.
+    /// Number of contents that were right.
     pub(crate) contents: u64,
     pub(crate) packed_bytes: u64,
     pub(crate) plain_bytes: u64,
     /// Contents in a row that the storage did not give.
     refused: u32,
-    /// Why nothing more was tried.
+    /// The reason why nothing more was tried.
     pub(crate) fatal: Option<Error>,
 }
 
 /// Contents that are read once more at most; more is damage.
 const SUSPECTS: usize = 1 << 16;
-/// Contents in a row that the storage does not give: it is away.
+/// Contents in a row that the storage does not give before it is taken to be away.
 const REFUSED: u32 = 256;
 
 impl Tally {
@@ -78,7 +78,7 @@ impl Tally {
         Tally { ledger: Arc::clone(ledger), stop: stop.clone(), found: Mutex::new(found) }
     }
 
-    /// A content was read, and is right.
+    /// Takes note of a content that was read and is right.
     pub(crate) fn right(&self, pack: &BlobId, location: &Location) {
         let packed = u64::from(location.packed.packed_len);
         self.with(|found| {
@@ -94,7 +94,7 @@ impl Tally {
         self.progress(packed);
     }
 
-    /// A content is not right; `may_retry`: it is read once more at the end.
+    /// Takes note of a content that is not right; `may_retry`: it is read once more at the end.
     pub(crate) fn wrong(&self, pack: &BlobId, suspect: Suspect, why: Error, may_retry: bool) {
         let is_away = why.kind() == ErrorKind::Storage;
         let packed = u64::from(suspect.location.packed.packed_len);
@@ -118,12 +118,12 @@ impl Tally {
         }
     }
 
-    /// Takes what is to be read once more.
+    /// Takes the contents that are to be read once more.
     pub(crate) fn take_suspects(&self) -> Vec<Suspect> {
         self.with(|found| std::mem::take(&mut found.suspects))
     }
 
-    /// Ends the counting.
+    /// Ends the counting; returns the results.
     pub(crate) fn into_found(self) -> Found {
         self.found.into_inner().unwrap_or_else(PoisonError::into_inner)
     }

@@ -12,7 +12,7 @@ use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_OMIT, utimensat};
 
 use crate::support::{open, open_blobs, quick, resolve, restore};
 
-/// Owners only where they could be set.
+/// Compares owners only where they could be set.
 pub(crate) fn options() -> RestoreOptions {
     let owner = if rustix::process::geteuid().is_root() { OwnerPolicy::Keep } else { OwnerPolicy::Skip };
     quick().owner(owner)
@@ -23,12 +23,12 @@ async fn compared(repository: &Repository, reference: &str, target: &Path) -> Re
     repository.compare(&from, target, &options(), Arc::new(Silent)).await.unwrap()
 }
 
-/// Path and kinds of everything that differs.
+/// Returns path and kinds of everything that differs.
 fn differing(report: &Report) -> Vec<(String, Vec<Differs>)> {
     report.failures.iter().map(|failure| (failure.path.clone(), failure.differs.clone())).collect()
 }
 
-/// Every entry below, without the root.
+/// Returns every entry below, without the root.
 pub(crate) fn entries(root: &Path) -> Vec<PathBuf> {
     let (mut all, mut open) = (Vec::new(), vec![root.to_owned()]);
     while let Some(folder) = open.pop() {
@@ -91,7 +91,7 @@ async fn only_metadata_is_read() {
     assert_eq!(data, None);
 }
 
-/// One change at a time, at every entry of the tree.
+/// Each change is made alone, at every entry of the tree.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_change_of_each_entry_is_found() {
     let fixture = Fixture::load("quickstart");
@@ -123,7 +123,7 @@ async fn each_change_of_each_entry_is_found() {
 pub(crate) type Undo = Box<dyn FnOnce(&Path) + Send>;
 pub(crate) type Change = fn(&Path) -> Undo;
 
-/// What can be changed about an entry, and as what it is to be found.
+/// Returns what can be changed about an entry, and as what it is to be found.
 pub(crate) fn changes(path: &Path) -> Vec<(Change, Differs)> {
     let metadata = path.symlink_metadata().unwrap();
     let mut changes: Vec<(Change, Differs)> = vec![(one_second, Differs::Time)];

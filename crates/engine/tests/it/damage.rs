@@ -137,7 +137,7 @@ async fn every_parameter_round_trips() {
             let report = restore(&repository, "u@h", dir.path(), &options).await.unwrap();
             assert!(report.is_complete(), "{version} {hash} {compression:?}: {:?}", report.failures);
             assert_eq!(std::fs::read(dir.path().join("big")).unwrap(), big);
-            // And once more onto itself.
+            // A second restore onto the first one's target ends as the first.
             let report = restore(&repository, "u@h", dir.path(), &options).await.unwrap();
             assert!(report.is_complete(), "{version} {hash} {compression:?}: {:?}", report.failures);
             assert_eq!(std::fs::read(dir.path().join("big")).unwrap(), big);

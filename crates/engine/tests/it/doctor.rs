@@ -34,7 +34,7 @@ async fn nothing_is_found_in_repositories_that_are_whole() {
     assert!(examined_ones > 15, "{examined_ones}");
 }
 
-/// Of a tree whose root cannot be read nothing can be restored; and whoever salvages has no healthier repository.
+/// Nothing can be restored of a tree whose root cannot be read; and salvage does not make a repository healthier.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_lost_is_said_however_it_is_opened() {
     let fixture = Fixture::load("damaged-directory-flipped");
@@ -58,7 +58,8 @@ async fn what_is_lost_is_said_however_it_is_opened() {
 pub(crate) const FAMILIES: [&str; 12] =
     ["kopia.repository", "kopia.blobcfg", "p", "q", "n", "m", "l", "xn", "xs", "xr", "xe", "xw"];
 
-/// The kinds of finding that may stand for this damage; none: it does no harm that listings and metadata can show.
+/// Returns the kinds of finding that may stand for this damage; none: it does no harm that listings and metadata can
+/// show.
 fn wanted(family: &str, harm: Harm) -> &'static [FindingKind] {
     use FindingKind::{
         BlobcfgDamaged, FormatBlobDamaged, FormatBlobMissing, IndexBlobDamaged, IndexBlobMissing,
@@ -124,7 +125,7 @@ async fn each_damage_is_found_by_its_name() {
                     match examined(&root, &fixture.password, true).await {
                         Ok(found) => {
                             let named = found.findings.iter().any(|f| wanted.contains(&f.kind));
-                            // Whatever was in it is not needed any more, or the byte is one that nobody looks at.
+                            // The blob may hold nothing that is still needed, or the byte is one that nobody looks at.
                             let is_index = ["n", "m", "l", "xn", "xs", "xr"].contains(&family);
                             let named =
                                 named || is_index && found.is_healthy() && found.whole_snapshots == whole;

@@ -174,7 +174,7 @@ async fn a_file_system_that_refuses_to_unlink() {
     assert!(report.is_complete());
 }
 
-/// One folder with very many folders: each is met once.
+/// A folder with very many folders: each is met once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wide_extra_goes_in_one_sweep() {
     let (_, repository) = built(WriterOptions::default(), |w| vec![file(w, "a", b"a")]).await;

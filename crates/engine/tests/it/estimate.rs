@@ -10,7 +10,7 @@ use rekopia_testkit::writer::{NewSnapshot, RepositoryWriter, Source, WriterOptio
 
 use crate::support::{open_blobs, quick, restore};
 
-/// A repository with one snapshot of a file of so many bytes that do not compress.
+/// Returns a repository with one snapshot of a file of so many bytes that do not compress.
 async fn large(bytes: u64) -> (Arc<WatchedBlobs>, Repository) {
     let blobs = MemoryBlobs::default();
     let mut writer = RepositoryWriter::create(blobs.clone(), WriterOptions::default()).unwrap();
@@ -83,7 +83,7 @@ async fn a_slow_link_is_what_is_waited_for() {
     assert!(measured.link_bytes_per_second < 30_000_000_000, "{measured:?}");
 }
 
-/// Of what exists only the difference needs room, and is read.
+/// Only the difference to what exists needs room, and is read.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_right_already_needs_nothing() {
     let (blobs, repository) = large(20 << 20).await;

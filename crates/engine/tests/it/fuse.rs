@@ -37,12 +37,12 @@ impl Place {
         self.mount.path().join("t")
     }
 
-    /// The same without the file system.
+    /// Returns the path of an entry without the file system.
     pub(crate) fn behind(&self, name: &str) -> PathBuf {
         self.backing.path().join("t").join(name)
     }
 
-    /// An existing file, and what is to be known of it again.
+    /// Puts an existing file there; returns what has to be found again.
     fn put(&self, name: &str, bytes: &[u8]) -> (Vec<u8>, i64, u64) {
         std::fs::write(self.behind(name), bytes).unwrap();
         let old = std::fs::File::options().write(true).open(self.behind(name)).unwrap();

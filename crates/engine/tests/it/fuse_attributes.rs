@@ -30,7 +30,7 @@ async fn repository() -> Repository {
             entries.push(w.put_file(format!("file{n}").into_bytes(), THEIRS, &[n; 10]).unwrap());
         }
         entries.push(w.put_file(b"large".to_vec(), THEIRS, &vec![1; 400_000]).unwrap());
-        // As the file system has it: nothing is lost.
+        // The file is as the file system has it: nothing is lost.
         let plain = Metadata { mode: 0o644, uid: 0, gid: 0, mtime_ns: 1_700_000_000_000_000_000 };
         entries.push(w.put_file(b"plain".to_vec(), plain, b"plain").unwrap());
         entries.push(w.put_symlink(b"link".to_vec(), THEIRS, b"nowhere").unwrap());
@@ -68,7 +68,7 @@ async fn what_is_swallowed_or_rounded_is_counted_and_named() {
         let expected = [ignored("mode 0700"), kept.clone(), ignored("owner 1000:1000")];
         assert_eq!(remarks(&report, "folder"), expected);
         assert_eq!(remarks(&report, "link"), [kept.clone(), ignored("owner 1000:1000")]);
-        // Its owner and mode are those of the file system, its time is not.
+        // The owner and mode are those of the file system, the time is not.
         assert_eq!(remarks(&report, ""), [kept]);
         assert_eq!((report.unset_attributes, report.fidelity.len()), (27, 27), "{:?}", report.fidelity);
     }

@@ -47,7 +47,7 @@ const WANTS: [Want; 4] = [Want::File, Want::LargeFile, Want::Link, Want::Folder]
 const HAVES: [Have; 4] = [Have::File, Have::Folder, Have::Link, Have::Pipe];
 const LOSSES: [Loss; 5] = [Loss::None, Loss::Missing, Loss::Flipped, Loss::Short, Loss::Refused];
 
-/// A snapshot with `other` and `x`, and the packs that only `x` needs.
+/// Writes a snapshot with `other` and `x`; returns it with the packs that only `x` needs.
 fn written(want: Want) -> (MemoryBlobs, Vec<String>) {
     let memory = MemoryBlobs::default();
     let options = WriterOptions { splitter: "FIXED-128K".into(), ..WriterOptions::default() };
@@ -70,7 +70,7 @@ fn written(want: Want) -> (MemoryBlobs, Vec<String>) {
     };
     w.finish_packs().unwrap();
     let packs: Vec<String> = names(&memory).difference(&before).cloned().collect();
-    // Of a folder it is the listing that counts.
+    // The listing is what counts for a folder.
     let packs = packs.into_iter().filter(|name| want != Want::Folder || name.starts_with('q')).collect();
     let mut root = DirectoryWriter::new(&w);
     for entry in [&other, &x] {
@@ -125,7 +125,7 @@ fn put(have: Have, x: &Path) {
     }
 }
 
-/// The entries at and below `x`, without the times of folders: a rename changes that of the parent.
+/// Returns the entries at and below `x`, without the times of folders: a rename changes that of the parent.
 fn at_x(target: &Path) -> Vec<(String, String)> {
     let tree = Tree::read(target);
     let below = tree.entries.into_iter().filter(|(path, _)| path == "x" || path.starts_with("x/"));

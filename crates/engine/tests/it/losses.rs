@@ -1,4 +1,4 @@
-//! Of a damaged file it is said, range by range, what is lost, and what is left of it is kept beside it.
+//! Tells of a damaged file, range by range, what is lost, and keeps what is left of it beside it.
 
 use std::path::Path;
 

@@ -20,9 +20,9 @@ use rekopia_testkit::tree::Tree;
 use crate::doctor::FAMILIES;
 use crate::support::{is_full, open, quick, restore};
 
-/// Of each generation of the index one, with and without error correction.
+/// A repository of each generation of the index, with and without error correction.
 const REPOSITORIES: [&str; 3] = ["format-v1", "epochs", "ecc-020"];
-/// Those, and what else has blobs of another kind or made by another program.
+/// Other repositories that have blobs of another kind or made by another program.
 const MORE: [&str; 12] = [
     "volsync",
     "epoch-singles",
@@ -70,7 +70,7 @@ impl Case<'_> {
         }
     }
 
-    /// What is wrong, one line each, with the index blobs alone or with all that packs know.
+    /// Returns what is wrong, one line each, with the index blobs alone or with all that packs know.
     async fn check(&self, salvage: bool) -> Vec<String> {
         let repository = match opened(self.damage.root(), &self.fixture.password, salvage).await {
             Ok(repository) => repository,
@@ -101,7 +101,7 @@ impl Case<'_> {
         wrong
     }
 
-    /// A tree whose manifest is lost is found by its structure, and restored by its ID.
+    /// Checks that a tree whose manifest is lost is found by its structure, and restored by its ID.
     async fn check_roots(&self, repository: &Repository, listed: &Snapshots) -> Vec<String> {
         let mut wrong = Vec::new();
         let found = repository.root_candidates(listed, Arc::new(Silent)).await.unwrap();
@@ -197,7 +197,7 @@ fn clear(target: &Path) {
     let _ = std::fs::remove_file(target);
 }
 
-/// The blobs of a kind that are damaged in turn.
+/// Returns the blobs of a kind that are damaged in turn.
 fn some(all: &[BlobId]) -> Vec<BlobId> {
     match all {
         [first, .., last] if is_full() => vec![first.clone(), last.clone()],

@@ -18,7 +18,7 @@ pub(crate) fn hashed() -> RestoreOptions {
     options().receipt(Receipting::Digest)
 }
 
-/// Restores and gives the receipt, as a reader of its file gets it.
+/// Restores and returns the receipt, as a reader of its file gets it.
 pub(crate) async fn restored(
     repository: &Repository,
     reference: &str,
@@ -69,7 +69,7 @@ async fn what_was_restored_is_equal_wherever_it_lies() {
     }
 }
 
-/// One change at a time, at every entry of the tree.
+/// Each change is made alone, at every entry of the tree.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_change_of_each_entry_is_found() {
     let fixture = Fixture::load("quickstart");
@@ -239,7 +239,7 @@ async fn it_stops_when_asked_to_and_says_what_it_does() {
     assert!(refused.is_err() && !fixture.repo().join("receipt").exists());
 }
 
-/// What docs/receipt.md shows.
+/// The example of docs/receipt.md is what the code writes.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_example_of_the_documentation() {
     let dir = tempfile::tempdir().unwrap();

@@ -161,7 +161,7 @@ async fn a_receipt_in_the_place_of_an_entry() {
         let refused = repository.restore(&from, &root, &at, Arc::new(Silent)).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Usage, "{refused:?}");
         assert!(refused.to_string().contains("the place of an entry of the snapshot"), "{refused}");
-        // Also where there is something already.
+        // A receipt does not replace something that is there already, either.
         if !root.exists() {
             fs::create_dir(&root).unwrap();
             fs::write(root.join("db.sqlite3"), "mine").unwrap();

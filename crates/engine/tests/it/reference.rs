@@ -10,7 +10,7 @@ use rekopia_testkit::writer::{DirectoryWriter, NewSnapshot, RepositoryWriter, Wr
 use crate::damage::{METADATA, built, file};
 use crate::support::{open, open_blobs, quick, resolve, restore, verify};
 
-/// A repository with one snapshot of each source, with the file `name` that holds the source's number.
+/// Returns a repository with one snapshot of each source, with the file `name` that holds the source's number.
 async fn of_sources(sources: &[(&str, &str, &str)]) -> (MemoryBlobs, Repository) {
     let memory = MemoryBlobs::default();
     let mut w = RepositoryWriter::create(memory.clone(), WriterOptions::default()).unwrap();

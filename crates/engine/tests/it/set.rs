@@ -16,7 +16,7 @@ use rekopia_testkit::writer::{DirectoryWriter, Entry, NewSnapshot, RepositoryWri
 use crate::damage::METADATA;
 use crate::support::{is_of_its_own, open_blobs, verify};
 
-/// One source that grows: each day some files are new, and one of the old ones changes.
+/// A source that grows: each day some files are new, and one of the old ones changes.
 pub(crate) struct Daily {
     pub(crate) memory: MemoryBlobs,
     pub(crate) writer: RepositoryWriter,
@@ -211,7 +211,7 @@ async fn damage_is_never_covered() {
     let options = SetOptions::default().now(Time::from_unix_seconds(3)).max_bytes(Some(bad.damaged_bytes));
     let (report, good) = set(&repository, &options, &mut coverage).await;
     assert_eq!((report.exit_kind(), good.covered_bytes), (None, good.needed_bytes));
-    // One flip in passing is no damage.
+    // A single flip in passing is no damage.
     let once = std::sync::atomic::AtomicBool::new(true);
     blobs.change_when(move |request, bytes| {
         if once.swap(false, std::sync::atomic::Ordering::Relaxed) {
@@ -234,7 +234,7 @@ async fn a_storage_that_is_away_is_not_asked_for_everything() {
     let (report, verified) = set(&repository, &SetOptions::default(), &mut Coverage::default()).await;
     assert_eq!(report.exit_kind(), Some(ErrorKind::Storage), "{report:?}");
     assert!(verified.read_contents < verified.needed_contents, "{verified:?}");
-    // One without anything to read is right.
+    // A set without anything to read is right.
     let none: Vec<Resolved> = Vec::new();
     let nothing = repository
         .verify_set(&none, &SetOptions::default(), &mut Coverage::default(), Arc::new(Silent))

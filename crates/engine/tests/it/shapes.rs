@@ -100,7 +100,8 @@ async fn zeros_become_holes_when_asked() {
     assert_eq!(std::fs::metadata(dir.path().join("zeros")).unwrap().blocks(), 0);
 }
 
-/// A file so large that its parts are compared with the target one after the other, while the first are written.
+/// Returns a file so large that its parts are compared with the target one after the other, while the first are
+/// written.
 fn many_parts() -> Vec<u8> {
     (0..40u32 << 18).flat_map(|n| (n.wrapping_mul(2_654_435_761)).to_le_bytes()).collect()
 }

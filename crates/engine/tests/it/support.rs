@@ -47,7 +47,7 @@ pub(crate) async fn verify(
     repository.verify(&from, options, Arc::new(Silent)).await
 }
 
-/// What `reference` names.
+/// Returns what `reference` names.
 pub(crate) async fn resolve(repository: &Repository, reference: &str) -> Result<Resolved> {
     let selection = Selection::default().incomplete(true);
     repository.resolve(&Reference::parse(reference)?, &selection).await

@@ -1,13 +1,13 @@
-//! What can be wrong with compressed data.
+//! Names what can be wrong with compressed data.
 
-/// Data that does not decompress.
+/// The reason why data does not decompress.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// There are not even the four bytes of the header.
+    /// The data has not even the four bytes of the header.
     #[error("compressed data of {0} bytes has no header")]
     NoHeader(usize),
-    /// A header ID that is not known.
+    /// The header ID is not known.
     #[error("compression {0:#010x} is not supported")]
     Unsupported(u32),
     /// A family of streams that this program was built without (a Cargo feature of this crate).
@@ -18,21 +18,21 @@ pub enum Error {
     Damaged {
         /// The kind of stream.
         family: &'static str,
-        /// What is wrong with it.
+        /// The defect of the stream.
         what: String,
     },
     /// The stream holds more than it may.
     #[error("the decompressed data exceeds {limit} bytes")]
     TooLong {
-        /// The most that is accepted.
+        /// The most bytes that are accepted.
         limit: usize,
     },
     /// The stream holds less or more than recorded.
     #[error("{found} bytes decompressed, {wanted} are recorded")]
     Length {
-        /// As recorded.
+        /// The recorded length, in bytes.
         wanted: usize,
-        /// As found.
+        /// The length that was found, in bytes.
         found: usize,
     },
 }

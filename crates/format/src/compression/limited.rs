@@ -1,4 +1,4 @@
-//! Streams of unknown length, read up to a limit.
+//! Reads streams of unknown length, up to a limit.
 
 use super::error::Error;
 

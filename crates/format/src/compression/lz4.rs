@@ -1,4 +1,4 @@
-//! LZ4 frames, which Kopia wrote from 0.9 to 0.22.
+//! Decompresses LZ4 frames, which Kopia wrote from 0.9 to 0.22.
 
 use super::error::Error;
 use super::limited::read_limited;

@@ -1,4 +1,4 @@
-//! Compressed data: a 4-byte header ID, then a stream of one of six families (§3.5).
+//! Decompresses data: a 4-byte header ID, then a stream of one of six families (§3.5).
 
 mod deflate;
 mod error;
@@ -16,7 +16,7 @@ use crate::reader::Cursor;
 /// A family of streams; the variants of one family decode identically.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Family {
-    /// RFC 1952, any number of members.
+    /// Gzip streams (RFC 1952), of any number of members.
     Gzip,
     /// Zstandard frames.
     Zstd,
@@ -24,12 +24,12 @@ pub enum Family {
     S2,
     /// LZ4 frames; written up to Kopia 0.22.
     Lz4,
-    /// Raw RFC 1951.
+    /// Raw deflate streams (RFC 1951).
     Deflate,
 }
 
 impl Family {
-    /// The family of a header ID.
+    /// Returns the family of a header ID.
     ///
     /// # Errors
     /// [`Error::Unsupported`].
@@ -45,7 +45,7 @@ impl Family {
     }
 }
 
-/// Decompresses; one per worker, since contexts are reused.
+/// A decompressor; one per worker, since contexts are reused.
 #[derive(Default)]
 pub struct Decoder {
     #[cfg(feature = "zstd")]
@@ -54,7 +54,8 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Decompresses `stream` (what follows the header) into `out`, which is cleared first and whose capacity is reused.
+    /// Decompresses `stream` (the data after the header) into `out`, which is cleared first and whose capacity is
+    /// reused.
     ///
     /// With `original_len` exactly that many bytes must come out; without, at most `limit`. Nothing larger than that is
     /// ever allocated.

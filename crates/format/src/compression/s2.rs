@@ -1,4 +1,4 @@
-//! S2 streams: Snappy's framing with larger blocks and repeated offsets (§3.5).
+//! Decompresses S2 streams: Snappy's framing with larger blocks and repeated offsets (§3.5).
 //!
 //! ```text
 //! chunk = type u8 · length u24 LE · body
@@ -11,7 +11,7 @@ use crc_fast::{CrcAlgorithm, checksum};
 use super::error::Error;
 use crate::reader::Cursor;
 
-/// The most that one chunk may decompress to.
+/// Bytes that one chunk may decompress to at most.
 const MAX_CHUNK: usize = 4 << 20;
 
 pub(super) fn decode(stream: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), Error> {
@@ -48,7 +48,7 @@ pub(super) fn decode(stream: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(
     Ok(())
 }
 
-/// One S2 block, appended to `out`.
+/// Decompresses an S2 block and appends it to `out`.
 fn block(data: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), Error> {
     let mut input = Cursor::new(data);
     let len = input.uvarint().and_then(|n| usize::try_from(n).ok()).filter(|n| *n <= MAX_CHUNK);

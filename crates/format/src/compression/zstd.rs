@@ -1,4 +1,4 @@
-//! Zstandard frames, by libzstd with one context for all contents.
+//! Decompresses Zstandard frames, by libzstd with one context for all contents.
 
 use zstd::bulk::Decompressor;
 use zstd::zstd_safe::DParameter;

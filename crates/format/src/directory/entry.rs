@@ -1,43 +1,44 @@
-//! Directory entries and totals, as values.
+//! Holds directory entries and totals, as values.
 
 use crate::entry_name::{BadName, EntryName};
 use crate::ids::ObjectId;
 use crate::time::Time;
 
-/// One directory entry. The root of a snapshot has the same form (§7.2).
+/// A directory entry. The root of a snapshot has the same form (§7.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Entry {
-    /// A safe name, or why it is none.
+    /// The name, if it is safe, or why it is not.
     pub name: Result<EntryName, BadName>,
-    /// What it is.
+    /// The kind of the entry.
     pub kind: EntryKind,
-    /// Unix bits: permissions, 0o4000 setuid, 0o2000 setgid, 0o1000 sticky.
+    /// The mode, in Unix bits: permissions, 0o4000 setuid, 0o2000 setgid, 0o1000 sticky.
     pub mode: u32,
-    /// Owner.
+    /// The owner's numeric user ID.
     pub uid: u32,
-    /// Group.
+    /// The owner's numeric group ID.
     pub gid: u32,
-    /// Modification time.
+    /// The modification time.
     pub mtime: Time,
-    /// Bytes: of a file as recorded, of a link's target; 0 for directories. The object is what counts (§7.2).
+    /// The size in bytes: of a file as recorded, of a link's target; 0 for directories. The object is what counts
+    /// (§7.2).
     pub size: u64,
-    /// The bytes; `None` when the text is empty.
+    /// The object with the entry's bytes; `None` when the text is empty.
     pub object: Option<ObjectId>,
     /// Totals of what lies below, of directories only.
     pub summary: Option<Box<DirectorySummary>>,
 }
 
-/// What a directory entry is (§7.2).
+/// The kind of a directory entry (§7.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EntryKind {
-    /// `d`
+    /// A directory: `d`.
     Directory,
-    /// `f`
+    /// A regular file: `f`.
     File,
-    /// `s`
+    /// A symbolic link: `s`.
     Symlink,
-    /// Anything else, as stored: to be reported and skipped.
+    /// An entry of any other kind, as stored: to be reported and skipped.
     Unknown(Box<str>),
 }
 
@@ -47,31 +48,31 @@ pub enum EntryKind {
 pub struct DirectorySummary {
     /// Sum of the file sizes, in bytes.
     pub size: u64,
-    /// Files below.
+    /// Number of files below.
     pub files: u64,
-    /// Symbolic links below.
+    /// Number of symbolic links below.
     pub symlinks: u64,
-    /// Directories below, this one included.
+    /// Number of directories below, this one included.
     pub dirs: u64,
     /// The latest modification time of anything below; not before 1970.
     pub max_time: Time,
-    /// Why the tree is incomplete; `None` when it is complete.
+    /// The reason why the tree is incomplete; `None` when it is complete.
     pub incomplete: Option<String>,
-    /// Errors that were not ignored.
+    /// Number of errors that were not ignored.
     pub num_failed: u64,
-    /// Errors that were ignored.
+    /// Number of errors that were ignored.
     pub num_ignored_errors: u64,
-    /// The first of the errors, by path.
+    /// The first errors, by path.
     pub errors: Vec<EntryFailure>,
 }
 
-/// One error that Kopia met when it took the snapshot (§7.4).
+/// An error that Kopia met when it took the snapshot (§7.4).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EntryFailure {
-    /// Where, relative to the root of the snapshot.
+    /// The path of the entry, relative to the root of the snapshot.
     pub path: String,
-    /// Kopia's words.
+    /// The error in Kopia's words.
     pub error: String,
 }
 
@@ -82,14 +83,14 @@ impl EntryFailure {
     }
 }
 
-/// One entry cannot be used; the rest of the directory can.
+/// An entry that cannot be used, while the rest of the directory can.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("directory entry {name:?}: {what}")]
 #[non_exhaustive]
 pub struct EntryError {
     /// The name as stored, when at least that could be read.
     pub name: Option<String>,
-    /// What was expected and found.
+    /// The reason: what was expected and found.
     pub what: String,
 }
 
@@ -100,7 +101,7 @@ impl Entry {
         Entry { name, kind, mode, uid, gid, mtime, size, object: Some(object), summary: None }
     }
 
-    /// The name as stored, good or bad.
+    /// Returns the name as stored, good or bad.
     pub fn name_text(&self) -> &str {
         match &self.name {
             Ok(name) => name.as_str(),

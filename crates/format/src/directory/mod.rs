@@ -1,4 +1,4 @@
-//! Directory objects: entries and summary, parsed while the object arrives (§7).
+//! Parses directory objects, entries and summary, while the object arrives (§7).
 
 mod entry;
 mod raw;
@@ -8,16 +8,16 @@ pub use entry::{DirectorySummary, Entry, EntryError, EntryFailure, EntryKind};
 use crate::json_array::{self, ArrayScanner, Piece};
 use raw::{RawEntry, RawSummary};
 
-/// The object is not a directory.
+/// The reason why the object is not a directory.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// It is not the JSON it should be.
+    /// The object is not the JSON that it should be.
     #[error(transparent)]
     Json(#[from] json_array::Error),
-    /// It says that it is something else.
+    /// The object says that it is something else.
     #[error("stream is {found}, not \"kopia:directory\"")]
     Stream {
-        /// The JSON found; empty when there is no `stream`.
+        /// The `stream` that was found, as JSON; empty when there is none.
         found: String,
     },
     /// `entries` is neither a list nor null.
@@ -55,7 +55,7 @@ impl Default for DirectoryScanner {
 }
 
 impl DirectoryScanner {
-    /// At the start of an object.
+    /// Makes a scanner at the start of an object.
     pub fn new() -> Self {
         DirectoryScanner { array: ArrayScanner::new("entries"), seen_stream: false, summary: None }
     }
@@ -64,6 +64,9 @@ impl DirectoryScanner {
     ///
     /// Names may repeat; no order is promised. An entry that does not parse is an `Err` of its own. After an
     /// error of `push` the object is not a directory, and nothing more can be learned from it.
+    ///
+    /// # Errors
+    /// [`Error::Json`], [`Error::Stream`], [`Error::NoEntries`], [`Error::Summary`].
     pub fn push(
         &mut self,
         chunk: &[u8],
@@ -93,7 +96,10 @@ impl DirectoryScanner {
         })
     }
 
-    /// The object must have ended and have been a directory; gives its summary.
+    /// Ends the scan: the object must have ended and have been a directory; returns its summary.
+    ///
+    /// # Errors
+    /// [`Error::Json`] when the object has not ended, [`Error::Stream`] when it was no directory.
     pub fn finish(self) -> Result<Option<DirectorySummary>, Error> {
         self.array.finish()?;
         if self.seen_stream { Ok(self.summary) } else { Err(Error::Stream { found: String::new() }) }
@@ -101,13 +107,16 @@ impl DirectoryScanner {
 }
 
 impl Entry {
-    /// Parses one entry: an element of `entries`, or the `rootEntry` of a snapshot.
+    /// Parses an entry: an element of `entries`, or the `rootEntry` of a snapshot.
+    ///
+    /// # Errors
+    /// [`EntryError`] when the entry cannot be used.
     pub fn from_json(json: &[u8]) -> Result<Self, EntryError> {
         RawEntry::parse_entry(json)
     }
 }
 
-/// The first characters of a value, for messages.
+/// Returns the first characters of a value, for messages.
 pub(crate) fn json_excerpt(json: &[u8]) -> String {
     String::from_utf8_lossy(json).chars().take(60).collect()
 }

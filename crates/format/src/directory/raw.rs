@@ -1,4 +1,4 @@
-//! Directory entries as stored, and the way from there to [`Entry`].
+//! Reads directory entries as stored, and makes each an [`Entry`].
 
 use serde::Deserialize;
 
@@ -8,7 +8,7 @@ use crate::ids::ObjectId;
 use crate::json::{Text, parse_first, repaired};
 use crate::time::Time;
 
-/// One element of `entries`, borrowing from the JSON. An absent field and `null` are the same (§0).
+/// An element of `entries`, borrowing from the JSON. An absent field and `null` are the same (§0).
 #[derive(Debug, Deserialize)]
 pub(super) struct RawEntry<'a> {
     #[serde(borrow, default)]
@@ -28,7 +28,7 @@ pub(super) struct RawEntry<'a> {
     summ: Option<RawSummary<'a>>,
 }
 
-/// `summary` of a directory and `summ` of an entry.
+/// The totals: `summary` of a directory and `summ` of an entry.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct RawSummary<'a> {
@@ -54,7 +54,7 @@ struct RawFailure<'a> {
     error: Text<'a>,
 }
 
-/// All that is worth saying about an element that does not parse.
+/// The part of an element that does not parse which is worth telling.
 #[derive(Deserialize)]
 struct OnlyName<'a> {
     #[serde(borrow, default)]
@@ -84,11 +84,11 @@ const NAMES: &[&str] = &[
     "error",
 ];
 
-/// Where Kopia's mode string keeps the bits that Unix has at 0o4000, 0o2000, 0o1000 (§7.3).
+/// The places where Kopia's mode string keeps the bits that Unix has at 0o4000, 0o2000, 0o1000 (§7.3).
 const MODE_BITS: [(u32, u32); 3] = [(1 << 23, 0o4000), (1 << 22, 0o2000), (1 << 20, 0o1000)];
 
 impl RawEntry<'_> {
-    /// Parses and converts; what fails or lacks its object is tried once more with repaired JSON.
+    /// Parses and converts an entry; one that fails or lacks its object is tried once more with repaired JSON.
     pub(super) fn parse_entry(json: &[u8]) -> Result<Entry, EntryError> {
         if let Ok(raw) = serde_json::from_slice::<RawEntry<'_>>(json)
             && raw.obj.is_some()
@@ -134,7 +134,7 @@ impl RawEntry<'_> {
 }
 
 impl RawSummary<'_> {
-    /// `null` is no summary.
+    /// Parses a summary; `null` is none.
     pub(super) fn parse(json: &[u8]) -> Result<Option<DirectorySummary>, String> {
         let convert = |raw: Option<RawSummary<'_>>| raw.map(|r| r.convert()).transpose();
         match serde_json::from_slice::<Option<RawSummary<'_>>>(json) {
@@ -164,13 +164,13 @@ impl RawSummary<'_> {
     }
 }
 
-/// A missing time is 1970 (§7.2).
+/// Reads a time; a missing one is 1970 (§7.2).
 fn parse_time(field: &str, text: Option<&Text<'_>>) -> Result<Time, String> {
     let Some(text) = text else { return Ok(Time::default()) };
     Time::parse(text.as_str()).ok_or_else(|| format!("{field} {:?} is not an RFC 3339 time", text.0))
 }
 
-/// Go's mode bits in Go's number syntax, to Unix bits; empty means 0 (§7.3).
+/// Reads Go's mode bits in Go's number syntax, as Unix bits; empty means 0 (§7.3).
 fn parse_mode(text: &str) -> Option<u32> {
     let (digits, radix) = match text.as_bytes() {
         [] => return Some(0),

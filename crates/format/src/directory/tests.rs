@@ -19,7 +19,7 @@ fn scan(json: &str, step: usize) -> Result<Scanned, Error> {
     Ok((entries, scanner.finish()?))
 }
 
-/// The entries of a directory that is otherwise right.
+/// Returns the entries of a directory that is otherwise right.
 fn entries(elements: &str) -> Vec<Result<Entry, EntryError>> {
     scan(&format!(r#"{{"stream":"kopia:directory","entries":[{elements}],"summary":null}}"#), 1 << 20)
         .unwrap()

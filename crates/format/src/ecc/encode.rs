@@ -1,11 +1,11 @@
-//! The other direction: what a writer of repositories stores. No restore needs it; tests do.
+//! Encodes, as a writer of repositories does: no restore needs it; tests do. No restore needs it; tests do.
 
 use super::geometry::{Geometry, Layout, SMALL_DATA, SMALL_PARITY};
 use super::reed_solomon::{ReedSolomon, combine};
 use super::{Ecc, crc};
 
 impl Ecc {
-    /// Protects `input`: gives what is stored of it.
+    /// Protects `input`; returns what is stored of it.
     pub fn encode(&self, input: &[u8]) -> Vec<u8> {
         let len = u32::try_from(input.len()).unwrap_or(u32::MAX).to_be_bytes();
         let mut buf = [&len[..], input].concat();
@@ -39,12 +39,12 @@ impl Ecc {
 }
 
 impl Geometry {
-    /// Inputs up to this are one block.
+    /// Returns the bytes up to which an input is one block.
     pub(super) fn block_input(self) -> usize {
         self.data.saturating_mul(self.big_shard)
     }
 
-    /// The layout of an input of `n` bytes, its length included.
+    /// Returns the layout of an input of `n` bytes, its length included.
     fn of_input(self, n: usize) -> Layout {
         let (data, parity) = (self.data, self.parity);
         if n <= self.small_input() {
@@ -57,7 +57,7 @@ impl Geometry {
     }
 }
 
-/// The parity shards of `shards`.
+/// Returns the parity shards of `shards`.
 fn parity(code: &ReedSolomon, shards: &[&[u8]]) -> Vec<Vec<u8>> {
     let len = shards.first().map_or(0, |s| s.len());
     let rows = code.matrix.iter().skip(code.data);

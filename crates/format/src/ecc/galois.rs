@@ -1,4 +1,4 @@
-//! Arithmetic in GF(2⁸) with polynomial 0x11D and generator 2.
+//! Calculates in GF(2⁸) with polynomial 0x11D and generator 2.
 
 /// Powers of the generator, twice in a row, and logarithms.
 struct Tables {
@@ -31,7 +31,7 @@ const fn tables() -> Tables {
     tables
 }
 
-/// Product.
+/// Returns the product.
 #[expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "two logarithms are below 510")]
 pub(super) fn mul(a: u8, b: u8) -> u8 {
     if a == 0 || b == 0 {
@@ -40,13 +40,13 @@ pub(super) fn mul(a: u8, b: u8) -> u8 {
     TABLES.exp[usize::from(TABLES.log[usize::from(a)]) + usize::from(TABLES.log[usize::from(b)])]
 }
 
-/// Inverse; of 0 there is none.
+/// Returns the inverse; 0 has none.
 #[expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a logarithm is below 255")]
 pub(super) fn inverse(a: u8) -> Option<u8> {
     (a != 0).then(|| TABLES.exp[255 - usize::from(TABLES.log[usize::from(a)])])
 }
 
-/// `base` to the power of `n`; 0⁰ = 1.
+/// Returns `base` to the power of `n`; 0⁰ = 1.
 pub(super) fn pow(base: u8, n: usize) -> u8 {
     (0..n).fold(1, |power, _| mul(power, base))
 }

@@ -1,4 +1,4 @@
-//! How many shards of which size: from the overhead, and from the length of an item.
+//! Calculates how many shards of which size there are: from the overhead, and from the length of an item.
 
 /// The parameters of an overhead percentage (appendix B of the format document).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -8,7 +8,7 @@ pub(super) struct Geometry {
     pub(super) parity: usize,
 }
 
-/// How one item is cut.
+/// The way in which an item is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Layout {
     pub(super) data: usize,
@@ -58,22 +58,22 @@ impl Geometry {
         self.data.saturating_add(self.parity)
     }
 
-    /// Inputs (with their length) up to this are cut into six.
+    /// Returns the bytes up to which an input (with its length) is cut into six.
     pub(super) fn small_input(self) -> usize {
         self.shards().saturating_mul(8)
     }
 
-    /// Stored items up to this are cut into six.
+    /// Returns the bytes up to which a stored item is cut into six.
     pub(super) fn small_stored(self) -> usize {
         self.small_input().div_ceil(SMALL_DATA).saturating_add(CRC).saturating_mul(8)
     }
 
-    /// Stored items up to this are one block.
+    /// Returns the bytes up to which a stored item is one block.
     pub(super) fn block_stored(self) -> usize {
         self.shards().saturating_mul(self.big_shard.saturating_add(CRC))
     }
 
-    /// The layout of an item of which `m` bytes are stored; `None` when nothing is.
+    /// Returns the layout of an item of which `m` bytes are stored; `None` when nothing is.
     pub(super) fn of_stored(self, m: usize) -> Option<Layout> {
         let (data, parity) = (self.data, self.parity);
         let shard_of = |shards: usize| m.div_ceil(shards.max(1)).max(5).saturating_sub(CRC);
@@ -92,7 +92,7 @@ impl Geometry {
 }
 
 impl Layout {
-    /// Bytes of a shard with its checksum.
+    /// Returns the bytes of a shard with its checksum.
     pub(super) fn stored_shard(&self) -> usize {
         self.shard.saturating_add(CRC)
     }
@@ -102,7 +102,7 @@ impl Layout {
         self.data == SMALL_DATA
     }
 
-    /// Bytes of the parity of all blocks.
+    /// Returns the bytes of the parity of all blocks.
     pub(super) fn parity_len(&self) -> Option<usize> {
         self.stored_shard().checked_mul(self.parity)?.checked_mul(self.blocks)
     }

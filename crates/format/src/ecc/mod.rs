@@ -1,4 +1,4 @@
-//! Error correction: Reed–Solomon shards with a CRC each, around every encrypted item (§3.6).
+//! Corrects errors: Reed–Solomon shards with a CRC each, around every encrypted item (§3.6).
 //!
 //! ```text
 //! parity shards of all blocks: (crc u32 · shard) × p × blocks
@@ -18,7 +18,7 @@ use crc_fast::{CrcAlgorithm, checksum};
 use geometry::{Geometry, Layout};
 use reed_solomon::ReedSolomon;
 
-/// An item that error correction cannot give back.
+/// The reason why error correction cannot give an item back.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -31,14 +31,14 @@ pub enum Error {
     /// More shards are damaged than parity can replace.
     #[error("damaged beyond repair: {good} of {wanted} needed shards of a block are good")]
     Unrepairable {
-        /// Shards that are needed.
+        /// Number of shards that are needed.
         wanted: usize,
-        /// Shards whose checksum is right.
+        /// Number of shards whose checksum is right.
         good: usize,
     },
 }
 
-/// The code of a repository, by its overhead.
+/// The error correction of a repository, by its overhead.
 pub struct Ecc {
     geometry: Geometry,
     /// The codes of small and of other items; made when they are needed first, since that takes a while.
@@ -49,7 +49,7 @@ pub struct Ecc {
 const CRC: usize = 4;
 
 impl Ecc {
-    /// The code for an overhead of 1…100 per cent.
+    /// Makes the code for an overhead of 1…100 per cent.
     ///
     /// # Errors
     /// [`Error::Overhead`].
@@ -58,7 +58,7 @@ impl Ecc {
         Ok(Ecc { geometry, codes: Default::default() })
     }
 
-    /// Gives back the input that `stored` protects, moved together inside its buffer; repairs it if needed.
+    /// Returns the input that `stored` protects, moved together inside its buffer; repairs it if needed.
     ///
     /// # Errors
     /// [`Error::Length`], [`Error::Unrepairable`].
@@ -66,7 +66,8 @@ impl Ecc {
         self.decode_and_count(stored, &mut 0)
     }
 
-    /// As [`decode_in_place`](Self::decode_in_place); adds the number of shards that were damaged to `damaged`.
+    /// Returns the input as [`decode_in_place`](Self::decode_in_place) does; adds the number of shards that were
+    /// damaged to `damaged`.
     ///
     /// # Errors
     /// [`Error::Length`], [`Error::Unrepairable`].
@@ -98,7 +99,7 @@ impl Ecc {
         }
     }
 
-    /// Restores erased shards block by block; gives the shards of all blocks together.
+    /// Restores erased shards block by block; returns the shards of all blocks together.
     fn repair(
         &self,
         layout: &Layout,
@@ -150,7 +151,7 @@ impl Ecc {
     }
 }
 
-/// The input behind its length.
+/// Returns the input behind its length.
 fn input(data: &mut [u8], available: usize) -> Option<&mut [u8]> {
     let shards = data.get_mut(..available)?;
     let (len, rest) = shards.split_first_chunk_mut::<4>()?;
@@ -176,7 +177,7 @@ fn shard_is_good(layout: &Layout, stored: &[u8]) -> bool {
     crc(&whole) == *expected
 }
 
-/// Moves the shards together, over their checksums; gives the bytes that they have.
+/// Moves the shards together, over their checksums; returns the bytes that they have.
 fn compact(layout: &Layout, data: &mut [u8]) -> usize {
     let (step, mut from, mut to) = (layout.stored_shard(), 0usize, 0usize);
     while from < data.len() {

@@ -1,13 +1,13 @@
-//! The systematic Reed–Solomon code: a Vandermonde matrix whose top is made the identity.
+//! Implements the systematic Reed–Solomon code: a Vandermonde matrix whose top is made the identity.
 
 use super::galois::{add_scaled, inverse, mul, pow};
 
 type Matrix = Vec<Vec<u8>>;
 
-/// The code for `data` and `parity` shards.
+/// A code for a number of `data` and `parity` shards.
 pub(super) struct ReedSolomon {
     pub(super) data: usize,
-    /// (data + parity) × data; the top is the identity.
+    /// The matrix, (data + parity) × data; the top is the identity.
     pub(super) matrix: Matrix,
 }
 
@@ -21,7 +21,7 @@ impl ReedSolomon {
         ReedSolomon { data, matrix }
     }
 
-    /// All data shards, from at least as many good ones of either kind.
+    /// Returns all data shards, from at least as many good ones of either kind.
     pub(super) fn reconstruct(&self, shards: &[Option<Vec<u8>>], len: usize) -> Option<Vec<Vec<u8>>> {
         let mut rows = Vec::with_capacity(self.data);
         let mut good = Vec::with_capacity(self.data);
@@ -52,7 +52,7 @@ fn product(a: &Matrix, b: &Matrix) -> Matrix {
     a.iter().map(|row| combine(row, b.iter().map(Vec::as_slice), b.len())).collect()
 }
 
-/// The inverse of a square matrix by elimination; `None` when there is none.
+/// Returns the inverse of a square matrix by elimination; `None` when there is none.
 fn invert(mut matrix: Matrix) -> Option<Matrix> {
     let n = matrix.len();
     let unit = |r: usize| (0..n).map(|c| u8::from(r == c)).collect::<Vec<u8>>();

@@ -1,13 +1,13 @@
-//! AES-256-GCM and ChaCha20-Poly1305 over `nonce (12) || ciphertext || tag (16)`, in place.
+//! Opens AES-256-GCM and ChaCha20-Poly1305 over `nonce (12) || ciphertext || tag (16)`, in place.
 
-/// Which of the two.
+/// The cipher of an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cipher {
     Aes256Gcm,
     ChaCha20Poly1305,
 }
 
-/// The bytes do not authenticate.
+/// The error of bytes that do not authenticate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NotAuthentic;
 
@@ -23,7 +23,7 @@ pub(crate) use portable::Aead;
 
 #[cfg(feature = "aws-lc")]
 pub(crate) mod aws_lc {
-    //! By aws-lc-rs: the fast one.
+    //! Opens by aws-lc-rs: the fast one.
 
     use aws_lc_rs::aead::{AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 
@@ -42,7 +42,7 @@ pub(crate) mod aws_lc {
             Aead(UnboundKey::new(algorithm, key).ok().map(LessSafeKey::new))
         }
 
-        /// Decrypts inside `stored`; gives the plaintext.
+        /// Decrypts inside `stored`; returns the plaintext.
         pub(crate) fn open_in_place<'a>(
             &self,
             aad: &[u8],
@@ -85,7 +85,7 @@ pub(crate) mod portable {
             }
         }
 
-        /// Decrypts inside `stored`; gives the plaintext.
+        /// Decrypts inside `stored`; returns the plaintext.
         pub(crate) fn open_in_place<'a>(
             &self,
             aad: &[u8],

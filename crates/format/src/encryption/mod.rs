@@ -1,4 +1,4 @@
-//! Content ciphers: open a stored item, or refuse it (§3.3, §3.4).
+//! Opens stored items with content ciphers, or refuses them (§3.3, §3.4).
 
 pub(crate) mod aead;
 mod error;
@@ -21,7 +21,7 @@ pub struct ContentCipher {
 }
 
 enum Scheme {
-    /// AEAD with a key per item: HMAC-SHA256 over the item's iv.
+    /// A cipher that authenticates, with a key per item: HMAC-SHA256 over the item's iv.
     Aead {
         cipher: Cipher,
         keys: Box<Hmac<Sha256>>,
@@ -30,14 +30,14 @@ enum Scheme {
 }
 
 impl ContentCipher {
-    /// The cipher `name` with the repository's master key.
+    /// Makes the cipher `name` with the repository's master key.
     ///
     /// # Errors
     /// [`Error::UnsupportedAlgorithm`], [`Error::ShortKey`].
     pub fn new(name: &str, master_key: &[u8]) -> Result<Self, Error> {
         let aead = |cipher| {
             let mut kds = Zeroizing::new([0; 32]);
-            // Here the purpose is the salt, and the info is empty: the other way round than for the format's keys.
+            // The purpose is the salt and the info is empty: the other way round than for the format's keys.
             hkdf_sha256(master_key, b"encryption", b"", &mut *kds);
             let keys = Hmac::<Sha256>::new_from_slice(&*kds);
             let keys = keys.map_err(|_| Error::ShortKey { wanted: 32, found: master_key.len() })?;
@@ -51,12 +51,12 @@ impl ContentCipher {
         Ok(ContentCipher { name: name.to_owned(), scheme })
     }
 
-    /// As named in the repository.
+    /// Returns the name of the cipher in the repository.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Bytes that the stored form is longer than the plaintext.
+    /// Returns by how many bytes the stored form is longer than the plaintext.
     pub fn overhead(&self) -> usize {
         match &self.scheme {
             Scheme::Aead { .. } => aead::NONCE.saturating_add(aead::TAG),
@@ -72,7 +72,7 @@ impl ContentCipher {
         }
     }
 
-    /// Opens `stored` inside its own buffer; gives the plaintext part of it. Nothing is allocated.
+    /// Opens `stored` inside its own buffer; returns the plaintext part of it. Nothing is allocated.
     ///
     /// # Errors
     /// [`Error::TooShort`], [`Error::NotAuthentic`].

@@ -1,4 +1,4 @@
-//! Ciphers that Kopia dropped in version 0.9; repositories that never migrated still exist (§3.4).
+//! Opens items of ciphers that Kopia dropped in version 0.9; repositories that never migrated still exist (§3.4).
 
 use aes::cipher::{KeyIvInit, StreamCipher};
 use hmac::{Hmac, KeyInit, Mac};
@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::error::Error;
 use crate::hkdf::hkdf_sha256;
 
-/// One of them, with its keys.
+/// A cipher that Kopia dropped, with its keys.
 pub(super) enum RemovedCipher {
     None,
     Aes128Ctr(Zeroizing<Vec<u8>>),

@@ -106,7 +106,7 @@ fn short_items_and_unknown_names_are_refused() {
 }
 
 proptest! {
-    /// Both implementations open the same items and refuse the same damage.
+    /// The two implementations open the same items and refuse the same damage.
     #[test]
     fn implementations_agree(
         key: [u8; 32], nonce: [u8; 12], aad in proptest::collection::vec(any::<u8>(), 0..40),

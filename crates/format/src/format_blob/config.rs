@@ -1,4 +1,4 @@
-//! The two documents as values.
+//! Holds the two documents as values.
 
 use std::fmt;
 
@@ -6,20 +6,20 @@ use zeroize::Zeroizing;
 
 use crate::time::Time;
 
-/// The format blob: what is needed to open the configuration (§2.1).
+/// The format blob, with what is needed to open the configuration (§2.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FormatBlob {
-    /// Random; salt of every key derivation, identity of the repository.
+    /// A random ID: salt of every key derivation, identity of the repository.
     pub unique_id: Vec<u8>,
-    /// How the password becomes a key (§2.2).
+    /// The name of the derivation of a key from the password (§2.2).
     pub key_algo: String,
-    /// Always `AES256_GCM`.
+    /// The cipher of the configuration: always `AES256_GCM`.
     pub encryption: String,
     /// The sealed configuration (§2.3).
     pub encrypted_block_format: Vec<u8>,
 }
 
-/// The opened configuration (§2.4). Fields that Kopia leaves out have Kopia's defaults.
+/// The opened configuration of a repository (§2.4). Fields that Kopia leaves out have Kopia's defaults.
 #[derive(Debug, Clone)]
 pub struct RepositoryConfig {
     /// Name of the hash that names contents and blobs (§3.2).
@@ -34,13 +34,13 @@ pub struct RepositoryConfig {
     pub secret: Secret,
     /// Key material of the cipher.
     pub master_key: Secret,
-    /// 1, 2 or 3. Says little: see §2.5.
+    /// The version of the format: 1, 2 or 3. Says little: see §2.5.
     pub version: u8,
     /// Size at which packs are closed, in bytes.
     pub max_pack_size: u64,
     /// Layout of index files to be written, 1 or 2; readers meet both.
     pub index_version: u8,
-    /// Epochs; off in version 1.
+    /// The parameters of epochs; off in version 1.
     pub epoch_parameters: EpochParameters,
     /// Whether auxiliary keys come from the master key (and packs hold no replica of the format blob).
     pub enable_password_change: bool,
@@ -48,66 +48,66 @@ pub struct RepositoryConfig {
     pub splitter: String,
     /// An upgrade that is announced or under way.
     pub upgrade_lock: Option<UpgradeLock>,
-    /// What a program must understand to use the repository.
+    /// The features that a program must understand to use the repository.
     pub required_features: Vec<RequiredFeature>,
 }
 
-/// Key material: wiped when dropped, never printed.
+/// A piece of key material: wiped when dropped, never printed.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Secret(Zeroizing<Vec<u8>>);
 
-/// Parameters of the epoch index set (§2.4). Durations in nanoseconds.
+/// The parameters of the epoch index set (§2.4), with durations in nanoseconds. Durations in nanoseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct EpochParameters {
     /// Whether the epoch set is the one that counts.
     pub enabled: bool,
-    /// How long a listing may be used.
+    /// The time for which a listing may be used, in nanoseconds.
     pub refresh_frequency_ns: i64,
-    /// Epochs per range compaction.
+    /// Number of epochs per range compaction.
     pub full_checkpoint_frequency: i64,
-    /// How long superseded blobs are kept.
+    /// The time for which superseded blobs are kept, in nanoseconds.
     pub cleanup_safety_margin_ns: i64,
-    /// Shortest epoch.
+    /// The duration of the shortest epoch, in nanoseconds.
     pub min_epoch_duration_ns: i64,
-    /// Blobs that end an epoch.
+    /// Number of blobs that end an epoch.
     pub advance_on_count: i64,
-    /// Bytes that end an epoch.
+    /// Number of bytes that end an epoch.
     pub advance_on_total_size_bytes: i64,
-    /// Deletions at a time.
+    /// Number of deletions at a time.
     pub delete_parallelism: i64,
 }
 
-/// The intent to upgrade (§2.8). Durations in nanoseconds.
+/// The intent to upgrade a repository (§2.8), with durations in nanoseconds. Durations in nanoseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpgradeLock {
-    /// Who upgrades.
+    /// The program that upgrades.
     pub owner_id: String,
-    /// When it was announced.
+    /// The time when the upgrade was announced.
     pub created: Time,
-    /// From the announcement to the upgrade.
+    /// The time from the announcement to the upgrade, in nanoseconds.
     pub advance_notice_ns: i64,
-    /// How long others may take to notice.
+    /// The time that others may take to notice, in nanoseconds.
     pub io_drain_timeout_ns: i64,
-    /// How often waiting programs look again.
+    /// The time after which waiting programs look again, in nanoseconds.
     pub status_poll_interval_ns: i64,
-    /// For people.
+    /// The message for people.
     pub message: String,
-    /// How far clocks may be apart.
+    /// The time by which clocks may be apart, in nanoseconds.
     pub max_permitted_clock_drift_ns: i64,
 }
 
 /// A feature that a program must understand (§2.7).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequiredFeature {
-    /// Name.
+    /// The name of the feature.
     pub feature: String,
-    /// If not understood: warn only, instead of refusing.
+    /// Whether a program that does not understand the feature only warns, instead of refusing.
     pub warn: bool,
-    /// If not understood: say this.
+    /// The message of a program that does not understand the feature.
     pub message: String,
-    /// If not understood: more is said here.
+    /// The address where more is said for a program that does not understand the feature.
     pub url: String,
-    /// If not understood: this version of Kopia does.
+    /// The version of Kopia that understands the feature.
     pub upgrade_to_version: String,
 }
 
@@ -117,7 +117,7 @@ impl Secret {
         Secret(Zeroizing::new(bytes))
     }
 
-    /// The key material.
+    /// Returns the key material.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }

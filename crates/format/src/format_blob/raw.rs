@@ -1,4 +1,4 @@
-//! The two documents as stored. Everything is optional in JSON; here it gets Kopia's defaults.
+//! Reads the two documents as stored. Everything is optional in JSON; here it gets Kopia's defaults.
 
 use serde::Deserialize;
 use zeroize::Zeroizing;
@@ -161,7 +161,7 @@ const NAMES: &[&str] = &[
     "upgradeToVersion",
 ];
 
-/// What 0 or an absent `maxPackSize` means, in bytes.
+/// The pack size that 0 or an absent `maxPackSize` means, in bytes.
 const DEFAULT_PACK_SIZE: u64 = 20 << 20;
 
 const BLOB: &str = "format blob";

@@ -4,7 +4,7 @@ use crate::time::Time;
 /// The configuration of §10.2.
 const CONFIG: &str = r#"{"format":{"hash":"BLAKE2B-256-128","encryption":"AES256-GCM-HMAC-SHA256","secret":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=","masterKey":"ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=","version":3,"maxPackSize":20971520,"indexVersion":2,"epochParameters":{"Enabled":true,"EpochRefreshFrequency":1200000000000,"FullCheckpointFrequency":7,"CleanupSafetyMargin":14400000000000,"MinEpochDuration":86400000000000,"EpochAdvanceOnCountThreshold":20,"EpochAdvanceOnTotalSizeBytesThreshold":10485760,"DeleteParallelism":4},"enablePasswordChange":true,"splitter":"DYNAMIC-4M-BUZHASH"}}"#;
 
-/// A configuration of version 3 with these fields besides.
+/// Returns a configuration of version 3 with these fields besides.
 fn config(fields: &str) -> Result<RepositoryConfig, Error> {
     RepositoryConfig::parse(
         format!(r#"{{"format":{{"hash":"H","masterKey":"AAEC","version":3{fields}}}}}"#).as_bytes(),

@@ -1,21 +1,21 @@
-//! The hashes there are, by their names.
+//! Knows the hashes that there are, by their names.
 
-/// A hash that is not known, or whose key it cannot take.
+/// The reason why a hash cannot be used: it is not known, or cannot take its key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The repository names a hash that is not known.
     #[error("hash {name:?} is not supported")]
     Unsupported {
-        /// As named in the repository.
+        /// The hash as named in the repository.
         name: String,
     },
     /// The repository's hash key has a length that this hash cannot take.
     #[error("{name} cannot take a key of {len} bytes")]
     KeyLength {
-        /// The hash.
+        /// The name of the hash.
         name: &'static str,
-        /// Length of the key in bytes.
+        /// The length of the key in bytes.
         len: usize,
     },
 }
@@ -52,12 +52,12 @@ const NAMES: [(HashAlgorithm, &str, usize); 11] = [
 ];
 
 impl HashAlgorithm {
-    /// Every algorithm.
+    /// Returns every algorithm.
     pub fn all() -> impl Iterator<Item = HashAlgorithm> {
         NAMES.iter().map(|(algorithm, ..)| *algorithm)
     }
 
-    /// By the name in the repository's configuration.
+    /// Finds the hash with the name that the repository's configuration has.
     ///
     /// # Errors
     /// [`Error::Unsupported`].
@@ -66,12 +66,12 @@ impl HashAlgorithm {
         found.ok_or_else(|| Error::Unsupported { name: name.to_owned() })
     }
 
-    /// As in the repository's configuration.
+    /// Returns the name in the repository's configuration.
     pub fn name(self) -> &'static str {
         NAMES.iter().find(|(algorithm, ..)| *algorithm == self).map_or("", |(_, name, _)| name)
     }
 
-    /// Bytes of the hash: 16, 28 or 32.
+    /// Returns the bytes of the hash: 16, 28 or 32.
     pub fn output_len(self) -> usize {
         NAMES.iter().find(|(algorithm, ..)| *algorithm == self).map_or(0, |(.., len)| *len)
     }

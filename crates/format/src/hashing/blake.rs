@@ -1,13 +1,13 @@
-//! BLAKE2b, BLAKE2s and BLAKE3, keyed.
+//! Hashes with BLAKE2b, BLAKE2s and BLAKE3, keyed.
 
 use zeroize::Zeroizing;
 
 use super::algorithm::HashAlgorithm;
 use super::blake2b::{self, Stream};
 
-/// One of them, with its key.
+/// A hash of the BLAKE family, with its key.
 pub(super) enum Blake {
-    /// The second is a stream before its first byte, where many are hashed in lanes of our own.
+    /// BLAKE2b; the second member is a stream before its first byte, where many are hashed in lanes of our own.
     B2b(Box<blake2b_simd::Params>, Option<Box<Stream>>),
     B2s(Box<blake2s_simd::Params>),
     B3(Zeroizing<[u8; 32]>),
@@ -17,7 +17,7 @@ pub(super) enum Blake {
 const CONTEXT: &str = "kopia blake3 derived key v1";
 
 impl Blake {
-    /// `None`: another family. `Some(None)`: a key of a length that it cannot take.
+    /// Makes a hash; `None`: another family. `Some(None)`: a key of a length that the hash cannot take.
     pub(super) fn new(algorithm: HashAlgorithm, secret: &[u8]) -> Option<Option<Self>> {
         Some(match algorithm {
             HashAlgorithm::Blake2b256 | HashAlgorithm::Blake2b256_128 => (secret.len() <= 64).then(|| {
@@ -62,7 +62,7 @@ impl Blake {
         }
     }
 
-    /// Streams at the price of about one.
+    /// Returns how many streams cost about as much as one.
     pub(super) fn width(&self) -> usize {
         match self {
             Blake::B2b(_, Some(_)) => blake2b::LANES,
@@ -74,7 +74,7 @@ impl Blake {
     }
 }
 
-/// One of them, fed piece by piece.
+/// A hash of the BLAKE family that is fed piece by piece.
 pub(super) enum BlakeStream {
     WideB2b(Box<Stream>),
     B2b(Box<blake2b_simd::State>),
@@ -112,8 +112,8 @@ impl BlakeStream {
     }
 }
 
-/// Streams beside `streams` real ones that make it faster: three of four lanes are hashed as two and one, which takes
-/// half as long again as all four.
+/// Returns how many streams beside `streams` real ones make it faster: three of four lanes are hashed as two and one,
+/// which takes half as long again as all four.
 fn spare_lanes(streams: usize, degree: usize) -> usize {
     let lanes = if streams > degree / 2 { degree } else { streams.next_power_of_two() };
     lanes.saturating_sub(streams.max(1))

@@ -1,4 +1,4 @@
-//! HMAC over SHA-2 and SHA-3, with the key absorbed once.
+//! Hashes with HMAC over SHA-2 and SHA-3, with the key absorbed once.
 
 use hmac::{Hmac, KeyInit, Mac, SimpleHmac};
 use sha2::{Sha224, Sha256};
@@ -6,7 +6,7 @@ use sha3::{Sha3_224, Sha3_256};
 
 use super::algorithm::HashAlgorithm;
 
-/// One of them, after the key.
+/// An HMAC after its key.
 #[derive(Clone)]
 pub(super) enum Hmacs {
     Sha224(Hmac<Sha224>),
@@ -16,7 +16,7 @@ pub(super) enum Hmacs {
 }
 
 impl Hmacs {
-    /// `None` for another family.
+    /// Makes an HMAC; `None` for another family.
     pub(super) fn new(algorithm: HashAlgorithm, secret: &[u8]) -> Option<Self> {
         Some(match algorithm {
             HashAlgorithm::HmacSha224 => Hmacs::Sha224(KeyInit::new_from_slice(secret).ok()?),

@@ -1,4 +1,4 @@
-//! Keyed hashes: they name contents and blobs (§3.2).
+//! Hashes with a key: such hashes name contents and blobs (§3.2).
 
 mod algorithm;
 mod blake;
@@ -63,12 +63,12 @@ impl KeyedHash {
         Ok(KeyedHash { algorithm, state })
     }
 
-    /// Which hash this is.
+    /// Returns the algorithm of this hash.
     pub fn algorithm(&self) -> HashAlgorithm {
         self.algorithm
     }
 
-    /// The hash of `data`.
+    /// Returns the hash of `data`.
     pub fn hash(&self, data: &[u8]) -> HashOutput {
         let len = self.algorithm.output_len();
         match &self.state {
@@ -77,7 +77,7 @@ impl KeyedHash {
         }
     }
 
-    /// A hash of data that arrives in pieces.
+    /// Starts a hash of data that arrives in pieces.
     pub fn start(&self) -> HashStream {
         let state = match &self.state {
             State::Blake(blake) => StreamState::Blake(blake.start()),
@@ -86,7 +86,7 @@ impl KeyedHash {
         HashStream { state, len: self.algorithm.output_len() }
     }
 
-    /// How many streams are hashed at once at the price of about one; 1 where it makes no difference.
+    /// Returns how many streams are hashed at once at the price of about one; 1 where it makes no difference.
     pub fn width(&self) -> usize {
         match &self.state {
             State::Blake(blake) => blake.width(),
@@ -119,7 +119,7 @@ impl HashStream {
         BlakeStream::update_many(blakes);
     }
 
-    /// The hash of all bytes.
+    /// Returns the hash of all bytes.
     pub fn finish(self) -> HashOutput {
         match self.state {
             StreamState::Blake(blake) => HashOutput::new(&blake.finish(), self.len),

@@ -1,4 +1,4 @@
-//! A tiny writer of index files, the model that the parsers are tested against.
+//! Writes tiny index files, the model that the parsers are tested against.
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Model {
@@ -18,7 +18,7 @@ impl Model {
     }
 }
 
-/// Distinct values in order of first use.
+/// Returns distinct values in order of first use.
 fn distinct<T: PartialEq + Clone>(values: impl Iterator<Item = T>) -> Vec<T> {
     values.fold(Vec::new(), |mut all, v| {
         if !all.contains(&v) {
@@ -48,7 +48,7 @@ pub(super) fn v1(entries: &[Model]) -> Vec<u8> {
     out
 }
 
-/// `size`: 16…19, as large as the entries need.
+/// Writes layout 2; `size`: 16…19, as large as the entries need.
 pub(super) fn v2(entries: &[Model], size: usize, base_time: u32) -> Vec<u8> {
     let key = entries.first().map_or(17, |e| e.key.len());
     let packs = distinct(entries.iter().map(|e| e.pack.clone()));

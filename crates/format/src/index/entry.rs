@@ -1,29 +1,29 @@
-//! One entry of an index file, and the section that holds them.
+//! Reads an entry of an index file, and the section that holds the entries.
 
 use super::error::Error;
 
-/// One entry as stored.
+/// An entry as stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RawIndexEntry<'a> {
-    /// Prefix byte (0 = none) and hash: see [`crate::ContentId::from_key`].
+    /// The prefix byte (0 = none) and the hash: see [`crate::ContentId::from_key`].
     pub key: &'a [u8],
     /// The pack; its name is [`super::IndexFile::pack_name`].
     pub pack: PackRef,
-    /// Where the stored bytes begin, from the start of the pack.
+    /// The start of the stored bytes, in bytes from the start of the pack.
     pub offset: u32,
-    /// Stored bytes.
+    /// Number of stored bytes.
     pub packed_len: u32,
-    /// Plaintext bytes, after decompression.
+    /// Number of plaintext bytes, after decompression.
     pub original_len: u32,
-    /// Unix seconds when the entry was written.
+    /// The time when the entry was written, in Unix seconds.
     pub timestamp: u64,
-    /// Marked as deleted. The bytes can still be read (§4.5).
+    /// Whether the content is marked as deleted. The bytes can still be read (§4.5).
     pub deleted: bool,
-    /// Compression ID, 0 = none.
+    /// The compression ID, 0 = none.
     pub compression: u32,
     /// The repository's `version` when the entry was written.
     pub format_version: u8,
-    /// Encryption key ID; only 0 is known.
+    /// The encryption key ID; only 0 is known.
     pub key_id: u8,
 }
 
@@ -53,7 +53,7 @@ impl<'a> Entries<'a> {
     }
 }
 
-/// The first `count × size` bytes of `rest`, and what follows.
+/// Cuts off the first `count × size` bytes of `rest`; returns them and what follows.
 pub(super) fn section<'a>(
     rest: &'a [u8],
     count: u32,
@@ -72,7 +72,7 @@ pub(super) fn name_at(data: &[u8], offset: u32, len: u8) -> Result<&str, Error> 
     find().filter(|name| !name.is_empty()).ok_or(Error::PackName { offset, len })
 }
 
-/// Bit 31 of an offset says "deleted"; the rest is the offset.
+/// Splits a word: bit 31 says "deleted"; the rest is the offset.
 pub(super) fn deleted_and_offset(word: u32) -> (bool, u32) {
     (word >> 31 == 1, word & 0x7fff_ffff)
 }

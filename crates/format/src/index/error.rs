@@ -1,8 +1,8 @@
-//! What can be wrong with an index file.
+//! Names what can be wrong with an index file.
 
 use crate::reader::EndOfData;
 
-/// The bytes are not an index file.
+/// The reason why the bytes are not an index file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// A header or section does not fit.
@@ -17,53 +17,53 @@ pub enum Error {
     /// Keys and entries have impossible sizes.
     #[error("index file has keys of {key} bytes and entries of {entry}")]
     Sizes {
-        /// Size of a key in bytes.
+        /// The size of a key in bytes.
         key: u8,
-        /// Size of an entry in bytes.
+        /// The size of an entry in bytes.
         entry: u16,
     },
     /// The entries reach beyond the end.
     #[error("index file of {len} bytes cannot hold the {count} {what} its header announces")]
     Section {
-        /// Which section.
+        /// The section that does not fit.
         what: &'static str,
-        /// Announced elements.
+        /// The number of elements that are announced.
         count: u32,
-        /// Bytes there are.
+        /// The number of bytes that there are.
         len: usize,
     },
     /// An entry names a pack or a format that is not there.
     #[error("index entry refers to {what} {found} of {count}")]
     Reference {
-        /// Pack or format.
+        /// The kind of what is missing: a pack or a format.
         what: &'static str,
         /// The number in the entry.
         found: u32,
-        /// How many there are.
+        /// The number of packs or formats that there are.
         count: u32,
     },
     /// A pack's name lies outside the file or is not text.
     #[error("index file has no pack name of {len} bytes at offset {offset}")]
     PackName {
-        /// From the start of the file, in bytes.
+        /// The offset of the name from the start of the file, in bytes.
         offset: u32,
-        /// Length of the name in bytes.
+        /// The length of the name in bytes.
         len: u8,
     },
     /// An entry is shorter than the encryption of nothing.
     #[error("index entry of {packed} packed bytes, expected at least {overhead}")]
     PackedLength {
-        /// Packed bytes.
+        /// The number of packed bytes.
         packed: u32,
-        /// Bytes that encryption adds.
+        /// The number of bytes that encryption adds.
         overhead: u32,
     },
-    /// There is no entry with this number.
+    /// The file has no entry with this number.
     #[error("index entry {found} of {count}")]
     NoEntry {
-        /// The number asked for.
+        /// The number that was asked for.
         found: usize,
-        /// How many there are.
+        /// The number of entries that there are.
         count: usize,
     },
 }

@@ -1,20 +1,20 @@
-//! Which of several entries for one content counts, and whether the content exists (§4.5).
+//! Decides which of several entries for one content counts, and whether the content exists (§4.5).
 
 use std::cmp::Ordering;
 
-/// What decides between entries for the same content. `P` is the pack's ID, ordered by its bytes.
+/// The facts that decide between entries for the same content. `P` is the pack's ID, ordered by its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Candidate<P> {
-    /// Unix seconds.
+    /// The time when the entry was written, in Unix seconds.
     pub timestamp: u64,
-    /// Marked as deleted.
+    /// Whether the content is marked as deleted.
     pub deleted: bool,
     /// The pack's ID.
     pub pack: P,
 }
 
-/// `Greater` when `a` counts rather than `b`: the later one, then the one that is not deleted, then the one with
-/// the greater pack ID.
+/// Compares two entries: `Greater` when `a` counts rather than `b`: the later one, then the one that is not deleted,
+/// then the one with the greater pack ID.
 pub fn wins<P: Ord>(a: &Candidate<P>, b: &Candidate<P>) -> Ordering {
     let by_time = a.timestamp.cmp(&b.timestamp);
     by_time.then_with(|| b.deleted.cmp(&a.deleted)).then_with(|| a.pack.cmp(&b.pack))

@@ -1,4 +1,4 @@
-//! Index files: which pack holds which content, where (§4.1).
+//! Reads index files: which pack holds which content, where (§4.1).
 //!
 //! Both layouts are header, sorted fixed-size entries, then the names of the packs:
 //!
@@ -35,10 +35,13 @@ enum Layout<'a> {
 }
 
 impl<'a> IndexFile<'a> {
-    /// Checks header and section bounds. Entries are checked when they are read.
+    /// Reads an index file: checks the header and the bounds of sections. Entries are checked when they are read.
     ///
     /// `v1_overhead` is what the cipher adds to a content in bytes (28): layout 1 does not store the original
     /// length (§4.2).
+    ///
+    /// # Errors
+    /// [`Error`] when a header or section does not fit.
     pub fn parse(data: &'a [u8], v1_overhead: u32) -> Result<Self, Error> {
         let layout = match data.first() {
             Some(1) => Layout::V1(v1::File::parse(data, v1_overhead)?),
@@ -49,7 +52,7 @@ impl<'a> IndexFile<'a> {
         Ok(IndexFile { layout })
     }
 
-    /// Number of entries.
+    /// Returns the number of entries.
     pub fn len(&self) -> usize {
         match &self.layout {
             Layout::V1(file) => file.entries.len(),
@@ -57,12 +60,12 @@ impl<'a> IndexFile<'a> {
         }
     }
 
-    /// Whether there is no entry.
+    /// Whether the file has no entry.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Size of a key in bytes: 1 + hash length. 255 in an empty v1 file (§4.2).
+    /// Returns the size of a key in bytes: 1 + hash length. 255 in an empty v1 file (§4.2).
     pub fn key_len(&self) -> usize {
         match &self.layout {
             Layout::V1(file) => file.entries.key_len,
@@ -70,7 +73,10 @@ impl<'a> IndexFile<'a> {
         }
     }
 
-    /// The entry with this number, in key order.
+    /// Returns the entry with this number, in key order.
+    ///
+    /// # Errors
+    /// [`Error::NoEntry`], or what is wrong with the entry.
     pub fn entry(&self, number: usize) -> Result<RawIndexEntry<'a>, Error> {
         match &self.layout {
             Layout::V1(file) => file.decode(file.entries.get(number)?),
@@ -78,12 +84,15 @@ impl<'a> IndexFile<'a> {
         }
     }
 
-    /// All entries, in key order.
+    /// Returns all entries, in key order.
     pub fn entries(&self) -> impl Iterator<Item = Result<RawIndexEntry<'a>, Error>> {
         (0..self.len()).map(|number| self.entry(number))
     }
 
-    /// The name of a pack. The text is foreign: check it with [`crate::BlobId::parse`].
+    /// Returns the name of a pack. The text is foreign: check it with [`crate::BlobId::parse`].
+    ///
+    /// # Errors
+    /// [`Error`] when the name lies outside the file or is no text.
     pub fn pack_name(&self, pack: PackRef) -> Result<&'a str, Error> {
         match &self.layout {
             Layout::V1(file) => file.pack_name(pack),
@@ -91,7 +100,7 @@ impl<'a> IndexFile<'a> {
         }
     }
 
-    /// An empty memo for the packs of this file.
+    /// Makes an empty memo for the packs of this file.
     pub fn pack_memo<T: Copy>(&self) -> PackMemo<T> {
         match &self.layout {
             Layout::V1(_) => PackMemo { dense: Vec::new(), sparse: HashMap::new() },
@@ -100,17 +109,21 @@ impl<'a> IndexFile<'a> {
     }
 }
 
-/// What the caller made of each pack's name, so that every name is looked at once per file, not once per entry.
+/// The values that a caller made of each pack's name, so that every name is looked at once per file, not once per
+/// entry.
 #[derive(Debug)]
 pub struct PackMemo<T> {
-    /// Indexed by pack number (layout 2).
+    /// Values by pack number (layout 2).
     dense: Vec<Option<T>>,
-    /// Where packs have no numbers (layout 1).
+    /// Values where packs have no numbers (layout 1).
     sparse: HashMap<PackRef, T>,
 }
 
 impl<T: Copy> PackMemo<T> {
-    /// The value of `pack`, made by `intern` from the name when it is met first.
+    /// Returns the value of `pack`, made by `intern` from the name when it is met first.
+    ///
+    /// # Errors
+    /// Those of [`IndexFile::pack_name`] and of `intern`.
     pub fn get<E: From<Error>>(
         &mut self,
         file: &IndexFile<'_>,

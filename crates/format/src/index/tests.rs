@@ -6,7 +6,7 @@ use proptest::prelude::*;
 const P: &str = "p0123456789abcdef0123456789abcdef-s0011223344556677123";
 const Q: &str = "qfedcba9876543210fedcba9876543210-s0011223344556677123";
 
-/// The three entries of §10.5.
+/// Returns the three entries of §10.5.
 fn vectors(layout: u8) -> Vec<Model> {
     let model = |id: &str, timestamp, deleted, pack: &str, offset, packed, original, compression| Model {
         key: hex::decode(id).unwrap(),
@@ -48,7 +48,7 @@ fn v2_vector() -> Vec<u8> {
     .unwrap()
 }
 
-/// Every entry of a file, as the model has it; names through a memo, each interned once.
+/// Reads every entry of a file, as the model has it; names through a memo, each interned once.
 fn read(data: &[u8]) -> Result<Vec<Model>, Error> {
     let file = IndexFile::parse(data, 28)?;
     let (mut memo, mut names) = (file.pack_memo::<usize>(), Vec::<String>::new());

@@ -1,4 +1,4 @@
-//! Index layout 1 (§4.2).
+//! Reads index layout 1 (§4.2).
 //!
 //! ```text
 //! entry   0 u48 time │ 6 u8 format │ 7 u8 name length │ 8 u32 name offset │ 12 deleted 1 bit, offset 31 │ 16 u32 packed

@@ -1,4 +1,4 @@
-//! Index layout 2 (§4.3).
+//! Reads index layout 2 (§4.3).
 //!
 //! ```text
 //! entry   0 u32 time − base │ 4 deleted 1 bit, offset 31 │ 8 u24 original │ 11 u24 packed │ 14 u16 pack
@@ -26,7 +26,7 @@ pub(super) struct File<'a> {
     base_time: u32,
 }
 
-/// What entries share.
+/// The facts that entries share.
 #[derive(Debug, Clone, Copy)]
 struct Format {
     compression: u32,

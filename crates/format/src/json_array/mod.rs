@@ -18,59 +18,59 @@ use value::{MAX_DEPTH, TooDeep, Value};
 const MAX_VALUE: usize = 1 << 20;
 /// Bytes of a member's name at most.
 const MAX_NAME: usize = 1 << 10;
-/// The bytes are not an object with one array in it.
+/// The reason why the bytes are not an object with one array in it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// A byte that cannot stand where it stands.
+    /// A byte cannot stand where it stands.
     #[error("JSON expected {expected}, found byte {found:#04x} at offset {offset}")]
     Syntax {
-        /// What could have stood there.
+        /// The characters that could have stood there.
         expected: &'static str,
-        /// The byte that does.
+        /// The byte that stands there.
         found: u8,
-        /// Bytes from the start of the document.
+        /// The place, in bytes from the start of the document.
         offset: u64,
     },
     /// The document ends inside the object.
     #[error("JSON ends inside its object, after {offset} bytes")]
     Unfinished {
-        /// Length of what there was, in bytes.
+        /// The length of what there was, in bytes.
         offset: u64,
     },
     /// A value or a name is longer than any that Kopia writes.
     #[error("JSON {what} of more than {limit} bytes ends at or after offset {offset}")]
     TooLong {
-        /// What is too long.
+        /// The part that is too long.
         what: &'static str,
         /// The limit, in bytes.
         limit: usize,
-        /// Bytes from the start of the document.
+        /// The place, in bytes from the start of the document.
         offset: u64,
     },
     /// A value is nested deeper than any that Kopia writes.
     #[error("JSON is nested more than {MAX_DEPTH} levels deep at offset {offset}")]
     TooDeep {
-        /// Bytes from the start of the document.
+        /// The place, in bytes from the start of the document.
         offset: u64,
     },
     /// The array member occurs twice.
     #[error("JSON holds its array twice, again at offset {offset}")]
     TwoArrays {
-        /// Bytes from the start of the document.
+        /// The place, in bytes from the start of the document.
         offset: u64,
     },
 }
 
-/// What the scanner hands on.
+/// A piece that the scanner hands on.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Piece<'a> {
-    /// One element of the array, as JSON.
+    /// An element of the array, as JSON.
     Element(&'a [u8]),
     /// Another member of the object. The array comes here too when it is no array (`null`).
     Member(&'a str, &'a [u8]),
 }
 
-/// Push the bytes in any pieces, then `finish`.
+/// A scanner: push the bytes in any pieces, then `finish`.
 #[derive(Debug)]
 pub(crate) struct ArrayScanner {
     array_name: &'static str,
@@ -111,7 +111,7 @@ enum State {
 }
 
 impl ArrayScanner {
-    /// Cuts up the member `array_name`, which is matched without regard to case.
+    /// Makes a scanner that cuts up the member `array_name`, which is matched without regard to case.
     pub(crate) fn new(array_name: &'static str) -> Self {
         ArrayScanner {
             array_name,
@@ -168,7 +168,7 @@ impl ArrayScanner {
         Ok(())
     }
 
-    /// The object must have ended.
+    /// Checks that the object has ended.
     pub(crate) fn finish(&self) -> Result<(), Error> {
         if self.state == State::Done { Ok(()) } else { Err(Error::Unfinished { offset: self.consumed }) }
     }
@@ -215,7 +215,7 @@ impl ArrayScanner {
         Ok(())
     }
 
-    /// Goes on with the value that lies at `at`; gives where the chunk goes on after it.
+    /// Goes on with the value that lies at `at`; returns where the chunk goes on after it.
     fn continue_value<E: From<Error>>(
         &mut self,
         chunk: &[u8],

@@ -1,7 +1,7 @@
 use super::*;
 use proptest::prelude::*;
 
-/// All pieces of a document that is pushed `step` bytes at a time.
+/// Returns all pieces of a document that is pushed `step` bytes at a time.
 fn cut(json: &str, step: usize) -> Result<Vec<String>, Error> {
     let mut scanner = ArrayScanner::new("entries");
     let mut out = Vec::new();

@@ -1,9 +1,9 @@
-//! Where a JSON value ends.
+//! Finds where a JSON value ends.
 
 /// Levels of arrays and objects inside a value at most.
 pub(super) const MAX_DEPTH: u32 = 64;
 
-/// How far a single value has been read.
+/// The state of a single value that is being read.
 #[derive(Debug, Default)]
 pub(super) struct Value {
     depth: u32,
@@ -16,7 +16,7 @@ pub(super) struct Value {
 pub(super) struct TooDeep;
 
 impl Value {
-    /// The length of the rest of the value when it ends in `bytes`.
+    /// Returns the length of the rest of the value when it ends in `bytes`.
     pub(super) fn scan(&mut self, bytes: &[u8]) -> Result<Option<usize>, TooDeep> {
         let mut iter = bytes.iter().enumerate();
         while let Some((i, &byte)) = iter.next() {

@@ -1,4 +1,5 @@
-//! Packs: their names, the way to the local index at their end, and replicas of the format blob (§2.10, §3.7, §3.8).
+//! Reads packs: their names, the way to the local index at their end, and replicas of the format blob (§2.10, §3.7,
+//! §3.8).
 //!
 //! ```text
 //! [format replica] [preamble] [content] … [padding] [encrypted local index] [postamble]
@@ -18,7 +19,7 @@ use crate::ids::BlobId;
 /// Prefix letters of packs: contents without a prefix are in `p`, all others in `q`.
 pub const PREFIXES: [char; 2] = ['p', 'q'];
 
-/// How much of a pack's end is enough to find the postamble and, mostly, the local index, in bytes.
+/// Bytes of a pack's end that are enough to find the postamble and, mostly, the local index.
 pub const TAIL: usize = 8192;
 
 /// Whether the blob is a pack by its name.

@@ -1,68 +1,68 @@
-//! The end of a pack: where its local index is (§3.8).
+//! Reads the end of a pack: where its local index is (§3.8).
 
 use crc_fast::{CrcAlgorithm, checksum};
 
 use crate::reader::Cursor;
 
-/// Where a pack's local index is, from the last bytes of the pack.
+/// The place of a pack's local index, from the last bytes of the pack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Postamble {
-    /// iv of the local index: the **full** hash of its plaintext, unlike the iv of contents and blobs (§3.3).
+    /// The iv of the local index: the **full** hash of its plaintext, unlike the iv of contents and blobs (§3.3).
     pub iv: Vec<u8>,
-    /// From the start of the pack, in bytes.
+    /// The start of the local index, in bytes from the start of the pack.
     pub offset: u64,
-    /// Stored length of the local index, in bytes.
+    /// The stored length of the local index, in bytes.
     pub len: u64,
 }
 
-/// The end of the blob is not a postamble.
+/// The reason why the end of the blob is not a postamble.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The last byte leads nowhere.
     #[error("postamble of {len} bytes in {available}")]
     Length {
-        /// Length that the last byte announces.
+        /// The length that the last byte announces.
         len: usize,
-        /// Bytes before the last.
+        /// The number of bytes before the last.
         available: usize,
     },
     /// The checksum is another.
     #[error("postamble has checksum {found:08x}, expected {expected:08x}")]
     Checksum {
-        /// As computed.
+        /// The checksum as computed.
         expected: u32,
-        /// As stored.
+        /// The checksum as stored.
         found: u32,
     },
-    /// A later version.
+    /// The postamble is of a later version.
     #[error("postamble has version {found}, expected 1")]
     Version {
-        /// As stored.
+        /// The version as stored.
         found: u64,
     },
     /// A field does not fit in the postamble.
     #[error("postamble breaks off in its {field}")]
     Field {
-        /// Which field.
+        /// The name of the field.
         field: &'static str,
     },
     /// The local index is not inside the pack.
     #[error("local index of {len} bytes at offset {offset} is not inside its pack of {pack_len} bytes")]
     Outside {
-        /// As stored.
+        /// The offset as stored, in bytes.
         offset: u64,
-        /// As stored.
+        /// The length as stored, in bytes.
         len: u64,
-        /// Length of the pack, in bytes.
+        /// The length of the pack, in bytes.
         pack_len: u64,
     },
 }
 
-/// CRC-32, in bytes.
+/// Bytes of a CRC-32.
 const CRC_LEN: usize = 4;
 
 impl Postamble {
-    /// From the last bytes of a pack ([`TAIL`](super::TAIL) are plenty), of `pack_len` bytes in all.
+    /// Reads a postamble from the last bytes of a pack ([`TAIL`](super::TAIL) are plenty), of `pack_len` bytes in all.
     ///
     /// Nothing here is authenticated; that comes with decrypting the local index.
     ///
@@ -94,8 +94,8 @@ impl Postamble {
         Ok(Postamble { iv: iv.to_vec(), offset, len })
     }
 
-    /// The encrypted local index, when `tail` (the last bytes of a pack of `pack_len`) holds all of it; otherwise
-    /// `offset` and `len` say what to read.
+    /// Returns the encrypted local index, when `tail` (the last bytes of a pack of `pack_len`) holds all of it;
+    /// otherwise `offset` and `len` say what to read.
     pub fn local_index<'a>(&self, tail: &'a [u8], pack_len: u64) -> Option<&'a [u8]> {
         let tail_start = pack_len.checked_sub(u64::try_from(tail.len()).ok()?)?;
         let start = usize::try_from(self.offset.checked_sub(tail_start)?).ok()?;
@@ -116,7 +116,7 @@ mod tests {
         hex::decode(hex_text).unwrap()
     }
 
-    /// A postamble with a right checksum over this body.
+    /// Returns a postamble with a right checksum over this body.
     fn sealed(body: &[u8]) -> Vec<u8> {
         let mut out = body.to_vec();
         out.extend(crc32(body).to_be_bytes());

@@ -1,19 +1,19 @@
-//! Copies of the format blob in packs (§2.10).
+//! Finds copies of the format blob in packs (§2.10).
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// How much of a pack's front or end can hold a replica of the format blob, in bytes.
+/// Bytes of a pack's front or end that can hold a replica of the format blob.
 pub const REPLICA_WINDOW: usize = 65_536;
 
 /// Longest body of a replica: blob and HMAC, in bytes.
 const MAX_REPLICA: usize = 65_000;
-/// Not a secret: it marks replicas, it does not authenticate them.
+/// The key of replicas, no secret: it marks replicas, it does not authenticate them.
 const REPLICA_KEY: &[u8] = b"kopia-repository";
-/// HMAC-SHA256, in bytes.
+/// Bytes of an HMAC-SHA256.
 const HMAC_LEN: usize = 32;
 
-/// The copy of `kopia.repository` at the front or at the end of a pack's bytes (§2.10).
+/// Finds the copy of `kopia.repository` at the front or at the end of a pack's bytes (§2.10).
 ///
 /// Give the first or the last [`REPLICA_WINDOW`] bytes of the pack, or all of a shorter one. The HMAC only shows
 /// that it is one: its key is public. Only repositories whose `enablePasswordChange` is off have replicas.
@@ -29,7 +29,7 @@ pub fn find_format_replica(bytes: &[u8]) -> Option<&[u8]> {
     front().or_else(end)
 }
 
-/// The one little-endian number of the format.
+/// Reads the one little-endian number of the format.
 fn replica_len(word: [u8; 2]) -> Option<usize> {
     Some(usize::from(u16::from_le_bytes(word))).filter(|len| *len <= MAX_REPLICA)
 }

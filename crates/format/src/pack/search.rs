@@ -1,18 +1,18 @@
-//! The local index of a pack whose end is damaged, or that something was appended to.
+//! Finds the local index of a pack whose end is damaged, or that something was appended to.
 
 use super::Postamble;
 use crate::reader::Cursor;
 
 /// Postambles that are tried at most: each costs a decryption.
 const MOST: usize = 64;
-/// Fields of a postamble take this many bytes at most, behind its iv.
+/// Bytes of a postamble's fields at most, behind its iv.
 const FIELDS: usize = 20;
 
 impl Postamble {
-    /// What may have been the postamble, best first: whatever in `bytes` says of itself that a local index ends where it
-    /// begins. `bytes` are the last ones of a pack, from `start` on, and `iv_len` is the length of the repository's
-    /// hashes. The checksum is not asked: a right one was found before. Whether a local index is there shows when it
-    /// decrypts.
+    /// Finds what may have been the postamble, best first: everything in `bytes` that says of itself that a local index
+    /// ends where it begins. `bytes` are the last ones of a pack, from `start` on, and `iv_len` is the length of the
+    /// repository's hashes. The checksum is not asked: a right one was found before. Whether a local index is there
+    /// shows when it decrypts.
     pub fn search(bytes: &[u8], start: u64, iv_len: usize) -> Vec<Postamble> {
         let mut found = announced(bytes, start, iv_len);
         let Ok(length_byte) = u8::try_from(iv_len) else { return found };
@@ -30,7 +30,7 @@ impl Postamble {
     }
 }
 
-/// Where the last byte says that the postamble begins: one field that is wrong there follows from the other.
+/// Reads where the last byte says that the postamble begins: one field that is wrong there follows from the other.
 fn announced(bytes: &[u8], start: u64, iv_len: usize) -> Vec<Postamble> {
     let begin = || {
         let (last, before) = bytes.split_last()?;
@@ -47,7 +47,7 @@ fn announced(bytes: &[u8], start: u64, iv_len: usize) -> Vec<Postamble> {
     by_offset.into_iter().chain(by_len).filter(|postamble| postamble.len > 0).collect()
 }
 
-/// The fields behind the version; `at` is where the length of the iv stands.
+/// Reads the fields behind the version; `at` is where the length of the iv stands.
 fn fields(bytes: &[u8], at: usize, iv_len: usize) -> Option<Postamble> {
     let from = at.checked_add(1)?;
     let to = from.checked_add(iv_len)?.checked_add(FIELDS)?.min(bytes.len());
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// A pack of 4096 bytes of contents, 300 of a local index, and its postamble.
+    /// Returns a pack of 4096 bytes of contents, 300 of a local index, and its postamble.
     fn pack() -> (Vec<u8>, Postamble) {
         let mut bytes = vec![0x5a; 4396];
         let mut tail = vec![1, 16];

@@ -1,10 +1,10 @@
-//! The retention that holds for a source: from its path to the defaults, the more specific one wins (§6.4).
+//! Finds the retention that holds for a source: from its path to the defaults, the more specific one wins (§6.4).
 
 use super::settings::Retention;
 use super::stored::{Policy, PolicyTarget};
 use crate::snapshot::Source;
 
-/// What all policies together say about how long a source's snapshots are kept.
+/// Returns what all policies together say about how long a source's snapshots are kept.
 ///
 /// Policies of the path and its parents come first, then those of user, host and all; the built-in defaults fill the
 /// gaps. A policy with `noParent` ends this, before the defaults. Several policies for one target all take part,
@@ -47,7 +47,7 @@ impl Level<'_> {
     }
 }
 
-/// From the path up to everybody.
+/// Returns the levels, from the path up to everybody.
 fn levels(source: &Source) -> impl Iterator<Item = Level<'_>> {
     let (user, host) = (source.user.as_str(), source.host.as_str());
     let paths = std::iter::successors(Some(source.path.as_str()), |path| parent(path)).take(MAX_LEVELS);
@@ -58,10 +58,10 @@ fn levels(source: &Source) -> impl Iterator<Item = Level<'_>> {
     ])
 }
 
-/// Deeper than any file system goes.
+/// Levels of a path at most: deeper than any file system goes.
 const MAX_LEVELS: usize = 4096;
 
-/// The directory above, on either kind of system; a root (`/`, `C:\`) has none.
+/// Returns the directory above, on either kind of system; a root (`/`, `C:\`) has none.
 fn parent(path: &str) -> Option<&str> {
     let trimmed = path.trim_end_matches(['/', '\\']);
     let cut = trimmed.rfind(['/', '\\'])?;
@@ -88,7 +88,7 @@ fn inherit(into: &mut Retention, from: &Retention) {
     );
 }
 
-/// What Kopia does when no policy says anything.
+/// The retention when no policy says anything, as Kopia has it.
 const DEFAULTS: Retention = Retention {
     keep_latest: Some(10),
     keep_hourly: Some(48),

@@ -1,4 +1,4 @@
-//! Policies: how long a snapshot is kept (§6.4).
+//! Reads policies: how long a snapshot is kept (§6.4).
 //!
 //! A restore obeys no policy. They are read to show why a snapshot is still there, and until when.
 

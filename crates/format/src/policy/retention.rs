@@ -1,4 +1,4 @@
-//! Why each snapshot is kept: `latest-1`, `daily-2`, … as Kopia lists them (§6.6).
+//! Finds why each snapshot is kept: `latest-1`, `daily-2`, … as Kopia lists them (§6.6).
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use super::settings::Retention;
 use crate::snapshot::Snapshot;
 use crate::time::{Time, seconds_since_1970};
 
-/// The reasons to keep each of the snapshots of **one** source, in the order of `snapshots`.
+/// Returns the reasons to keep each of the snapshots of **one** source, in the order of `snapshots`.
 ///
 /// No reason means that retention would delete the snapshot, unless it is pinned. `offset_seconds` gives the local
 /// offset from UTC, in seconds east, at an instant in nanoseconds since 1970: weeks are counted in local time, all
@@ -56,9 +56,9 @@ pub fn retention_reasons(
     reasons
 }
 
-/// Younger incomplete snapshots than this are kept, in nanoseconds.
+/// The age below which incomplete snapshots are kept, in nanoseconds.
 const YOUNG_NS: i64 = 4 * HOUR_S * NS_PER_S;
-/// This many incomplete snapshots are kept, however old.
+/// Number of incomplete snapshots that are kept, however old.
 const FIRST_INCOMPLETE: usize = 3;
 const NS_PER_S: i64 = 1_000_000_000;
 const HOUR_S: i64 = 3600;
@@ -75,14 +75,14 @@ struct Kind {
 
 /// The periods in which an instant lies.
 struct Period {
-    /// Year, month, day, hour in UTC.
+    /// The year, month, day, hour in UTC.
     utc: [i64; 4],
-    /// ISO year and week in local time.
+    /// The ISO year and week in local time.
     week: [i64; 2],
 }
 
 impl Kind {
-    /// The number of this snapshot among those kept for this kind; `None` when it is not one of them.
+    /// Returns the number of this snapshot among those kept for this kind; `None` when it is not one of them.
     fn count(&mut self, index: usize, start_ns: i64, period: &Period) -> Option<usize> {
         let full = i64::try_from(self.taken.len()).map_or(true, |n| n >= self.limit);
         if full || start_ns < self.not_before_ns || !self.taken.insert((self.id)(period, index)) {
@@ -105,7 +105,7 @@ impl Period {
     }
 }
 
-/// The six kinds, in the order in which Kopia lists them.
+/// Returns the six kinds, in the order in which Kopia lists them.
 fn kinds(policy: &Retention, newest_ns: i64) -> [Kind; 6] {
     let limits = [
         policy.keep_latest,
@@ -149,7 +149,7 @@ fn civil(ns: i64) -> jiff::civil::DateTime {
     Timestamp::from_nanosecond(i128::from(ns)).unwrap_or_default().to_zoned(TimeZone::UTC).datetime()
 }
 
-/// The same day and time `months` earlier; a day that the month does not have runs on into the next.
+/// Returns the time of day `months` earlier; a day that the month does not have runs on into the next.
 fn months_before(ns: i64, months: i64) -> i64 {
     let at = civil(ns);
     let months = months.clamp(0, 100_000);

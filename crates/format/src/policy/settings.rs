@@ -1,4 +1,4 @@
-//! What a policy says about how long snapshots are kept.
+//! Holds what a policy says about how long snapshots are kept.
 
 use serde::Deserialize;
 
@@ -10,15 +10,15 @@ use crate::json::null_is_zero;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Settings {
-    /// How many snapshots are kept; `None` means: as the more general policy says.
+    /// Numbers of snapshots that are kept; `None` means: as the more general policy says.
     #[serde(deserialize_with = "null_is_zero")]
     pub retention: Retention,
-    /// Nothing more general applies, not even the defaults.
+    /// Whether nothing more general applies, not even the defaults.
     #[serde(deserialize_with = "null_is_zero")]
     pub no_parent: bool,
 }
 
-/// How many snapshots are kept, by kind of period (§6.6).
+/// The numbers of snapshots that are kept, by kind of period (§6.6).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[expect(missing_docs, reason = "the names are Kopia's and say it")]

@@ -1,4 +1,4 @@
-//! Policies as stored: whom they are for, and what they say.
+//! Reads policies as stored: whom they are for, and what they say.
 
 use std::collections::BTreeMap;
 
@@ -11,51 +11,51 @@ use crate::time::Time;
 /// A stored policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
-    /// Whom it is for.
+    /// The target of the policy.
     pub target: PolicyTarget,
-    /// When it was stored, in nanoseconds since 1970.
+    /// The time when the policy was stored, in nanoseconds since 1970.
     pub modified: Time,
-    /// What it says.
+    /// The settings of the policy.
     pub settings: Settings,
 }
 
-/// Whom a policy is for, from general to specific.
+/// The target of a policy, from general to specific.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PolicyTarget {
-    /// Everybody.
+    /// The policy is for all sources.
     Global,
-    /// All sources of a host.
+    /// The policy is for all sources of a host.
     Host {
-        /// Host name.
+        /// The name of the host.
         host: String,
     },
-    /// All sources of a user on a host.
+    /// The policy is for all sources of a user on a host.
     User {
-        /// User name.
+        /// The name of the user.
         user: String,
-        /// Host name.
+        /// The name of the host.
         host: String,
     },
-    /// A source, and everything below its path.
+    /// The policy is for a source, and everything below its path.
     Path(Source),
 }
 
-/// The manifest is not a policy's.
+/// The reason why the manifest is not a policy's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// It is not the JSON it should be.
+    /// The document is not the JSON that it should be.
     #[error("policy manifest: {0}")]
     Json(String),
     /// The labels name no target.
     #[error("policy manifest is of type {policy_type:?}, or lacks a label that this type needs")]
     Target {
-        /// The label `policyType`.
+        /// The value of the label `policyType`.
         policy_type: String,
     },
 }
 
 impl Policy {
-    /// From a manifest whose label `type` is `policy`.
+    /// Reads a policy from a manifest whose label `type` is `policy`.
     ///
     /// # Errors
     /// When labels or document cannot be understood.

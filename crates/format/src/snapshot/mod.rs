@@ -1,4 +1,4 @@
-//! Snapshot manifests: whose, when, what, whether complete, and the root (§6.3).
+//! Reads snapshot manifests: whose, when, what, whether complete, and the root (§6.3).
 
 mod source;
 mod stats;
@@ -18,54 +18,55 @@ use crate::json::{null_is_zero, parse_first, repaired};
 use crate::manifest::ManifestEntry;
 use crate::time::Time;
 
-/// One snapshot.
+/// A snapshot of a source.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Snapshot {
     /// The manifest's ID.
     pub id: ManifestId,
-    /// What was snapshotted.
+    /// The source that was snapshotted.
     pub source: Source,
-    /// Free text, may be empty.
+    /// The description, as free text; may be empty.
     pub description: String,
-    /// When Kopia began to take it.
+    /// The time when the snapshot began.
     pub start: Time,
-    /// When Kopia had taken it.
+    /// The time when the snapshot ended.
     pub end: Time,
-    /// What Kopia counted on the way. True totals are in the root's summary.
+    /// The counters of Kopia's run. True totals are in the root's summary.
     pub stats: Stats,
-    /// Why it is incomplete (`checkpoint`, `canceled`, `limit reached`); `None` when it is complete.
+    /// The reason why the snapshot is incomplete (`checkpoint`, `canceled`, `limit reached`); `None` when it is
+    /// complete.
     pub incomplete: Option<String>,
     /// The root: a directory, or a single file. Its name need not be a safe one. `None` in damaged manifests.
     pub root: Option<Entry>,
-    /// Why there is no root although one is stored.
+    /// The reason why there is no root although one is stored.
     pub root_error: Option<EntryError>,
-    /// Tags, under keys `tag:<name>`.
+    /// The tags, under keys `tag:<name>`.
     pub tags: BTreeMap<String, String>,
-    /// A pinned snapshot is never expired.
+    /// The pins: a pinned snapshot is never expired.
     pub pins: Vec<String>,
     /// The document as stored.
     pub document: Box<RawValue>,
 }
 
-/// The manifest is not a snapshot's.
+/// The reason why the manifest is not a snapshot's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// It is not the JSON it should be.
+    /// The document is not the JSON that it should be.
     #[error("snapshot manifest: {0}")]
     Json(String),
     /// The source is complete neither in the document nor in the labels.
     #[error("snapshot manifest has no {field} in its source")]
     Source {
-        /// What is missing.
+        /// The field that is missing.
         field: &'static str,
     },
     /// A time does not parse.
     #[error("snapshot manifest: {field} {found:?} is not an RFC 3339 time")]
     Time {
-        /// Which time.
+        /// The field with the time.
         field: &'static str,
-        /// The text found.
+        /// The text that was found.
         found: String,
     },
 }
@@ -130,7 +131,7 @@ const NAMES: &[&str] = &[
 ];
 
 impl Snapshot {
-    /// From a manifest whose label `type` is `snapshot`.
+    /// Reads a snapshot from a manifest whose label `type` is `snapshot`.
     ///
     /// The source is the one in the document; Kopia writes the same into the labels, which fill gaps.
     ///
@@ -169,7 +170,7 @@ impl Snapshot {
         })
     }
 
-    /// How many errors Kopia met when it took the snapshot, ignored ones included, and the first of them.
+    /// Returns how many errors Kopia met when it took the snapshot, ignored ones included, and the first of them.
     ///
     /// What they name is missing in the snapshot, or is not as it was. The counters of the run and those of the root
     /// may differ; the larger ones count.
@@ -184,7 +185,7 @@ impl Snapshot {
         (counted.max(listed).max(summary.errors.len() as u64), &summary.errors)
     }
 
-    /// Older before newer: by start, then by end.
+    /// Orders snapshots, older before newer: by start, then by end.
     pub fn cmp_time(&self, other: &Snapshot) -> Ordering {
         (self.start, self.end).cmp(&(other.start, other.end))
     }
@@ -200,7 +201,7 @@ impl RawSource {
     }
 }
 
-/// A missing time is the zero time, in the year 1.
+/// Reads a time; a missing one is the zero time, in the year 1.
 fn time(field: &'static str, found: String) -> Result<Time, Error> {
     if found.is_empty() {
         return Ok(Time::MIN);

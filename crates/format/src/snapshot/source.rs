@@ -1,16 +1,16 @@
-//! Whose snapshot it is.
+//! Says whose snapshot it is.
 
 use std::cmp::Ordering;
 use std::fmt;
 
-/// User, host and path. Ordered and displayed as `user@host:path`.
+/// The source of snapshots: user, host and path. Ordered and displayed as `user@host:path`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Source {
-    /// User name.
+    /// The name of the user.
     pub user: String,
-    /// Host name.
+    /// The name of the host.
     pub host: String,
-    /// Path.
+    /// The path on the host.
     pub path: String,
 }
 
@@ -35,7 +35,7 @@ impl PartialOrd for Source {
 }
 
 impl Source {
-    /// The bytes that are displayed.
+    /// Returns the bytes that are displayed.
     fn text(&self) -> impl Iterator<Item = u8> {
         [self.user.as_str(), "@", &self.host, ":", &self.path].into_iter().flat_map(str::bytes)
     }

@@ -1,11 +1,11 @@
-//! What Kopia counted while it took a snapshot.
+//! Holds what Kopia counted while it took a snapshot.
 
 use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Visitor};
 
-/// Counters of a snapshot run (§6.3). Files that were not read anew are not in `file_count`.
+/// The counters of a snapshot run (§6.3). Files that were not read anew are not in `file_count`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[expect(missing_docs, reason = "the names are Kopia's and say what they count")]
@@ -33,7 +33,7 @@ pub struct Stats {
     pub error_count: i64,
 }
 
-/// A number of any size; what does not fit becomes the nearest that does, `null` is 0.
+/// Reads a number of any size; what does not fit becomes the nearest that does, `null` is 0.
 fn clamped<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
     struct NumberVisitor;
 

@@ -12,7 +12,7 @@ fn parse(data: &str) -> Result<Snapshot, Error> {
     Snapshot::parse(&manifests.finish()[0])
 }
 
-/// A snapshot with these fields besides.
+/// Returns a snapshot with these fields besides.
 fn with(fields: &str) -> Result<Snapshot, Error> {
     parse(&format!(
         r#"{{"source":{{"host":"h","userName":"u","path":"/p"}},"startTime":"2024-01-02T03:04:05Z"{fields}}}"#

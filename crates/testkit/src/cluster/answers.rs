@@ -1,4 +1,4 @@
-//! What a real API server answered, word for word, and answers of the same shape.
+//! Holds what a real API server answered, word for word, and answers of the same shape.
 
 use std::sync::LazyLock;
 
@@ -11,12 +11,13 @@ use super::packed;
 
 /// A whole answer.
 pub(super) type Answer = Response<Bytes>;
-/// An answer in place of the one that was asked for.
+/// A refusal: the answer in place of the one that was asked for.
 pub(super) type Refusal = Box<Answer>;
 
 static API: LazyLock<Map<String, Value>> = LazyLock::new(|| packed::unpack("api"));
 
-/// The answers of a real API server that a client must cope with: name → `request`, `status`, `headers`, `body`.
+/// Returns the answers of a real API server that a client must cope with: name → `request`, `status`, `headers`,
+/// `body`.
 ///
 /// # Panics
 /// When the recording cannot be read.
@@ -24,7 +25,7 @@ pub fn answers() -> &'static Value {
     &API["answers.json"]
 }
 
-/// What a real API server said about itself: path (`/version`, `/apis/batch/v1`) → document.
+/// Returns what a real API server said about itself: path (`/version`, `/apis/batch/v1`) → document.
 ///
 /// # Panics
 /// When the recording cannot be read.
@@ -32,29 +33,29 @@ pub fn discovery() -> &'static Value {
     &API["discovery.json"]
 }
 
-/// What the API server says about itself in the aggregated form: `/api` and `/apis` → `body`.
+/// Returns what the API server says about itself in the aggregated form: `/api` and `/apis` → `body`.
 pub(super) fn aggregated() -> &'static Value {
     &API["discovery-aggregated.json"]
 }
 
-/// The recorded answer of this name.
+/// Returns the recorded answer of this name.
 pub(super) fn recorded(name: &str) -> Answer {
     let recorded = &answers()[name];
     let status = recorded["status"].as_u64().and_then(|status| u16::try_from(status).ok());
     json_answer(status.unwrap_or_else(|| panic!("no answer {name:?} is recorded")), &recorded["body"])
 }
 
-/// The body of the recorded answer of this name, as one line.
+/// Returns the body of the recorded answer of this name, as one line.
 pub(super) fn recorded_line(name: &str) -> String {
     format!("{}\n", answers()[name]["body"])
 }
 
-/// What a server answers that does not know the path at all: plain text, no Status.
+/// Returns what a server answers that does not know the path at all: plain text, no Status.
 pub(super) fn unknown_path() -> Answer {
     text(404, "text/plain; charset=utf-8", "404 page not found\n")
 }
 
-/// An answer of text.
+/// Returns an answer of text.
 pub(super) fn text(status: u16, kind: &'static str, text: impl Into<Bytes>) -> Answer {
     let mut answer = Response::new(text.into());
     *answer.status_mut() = StatusCode::from_u16(status).unwrap();
@@ -65,12 +66,12 @@ pub(super) fn text(status: u16, kind: &'static str, text: impl Into<Bytes>) -> A
     answer
 }
 
-/// An answer of JSON.
+/// Returns an answer of JSON.
 pub(super) fn json_answer(status: u16, body: &Value) -> Answer {
     text(status, "application/json", body.to_string())
 }
 
-/// An error as the API server gives it; `details` may be null.
+/// Makes an error as the API server gives it; `details` may be null.
 pub(super) fn status(code: u16, reason: &str, message: &str, details: Value) -> Answer {
     let mut body = json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
@@ -82,12 +83,12 @@ pub(super) fn status(code: u16, reason: &str, message: &str, details: Value) -> 
     json_answer(code, &body)
 }
 
-/// The request is wrong.
+/// Makes the answer that the request is wrong.
 pub(super) fn bad_request(message: impl AsRef<str>) -> Answer {
     status(400, "BadRequest", message.as_ref(), Value::Null)
 }
 
-/// The version that was asked for is no longer held.
+/// Makes the answer that the version that was asked for is no longer held.
 pub(super) fn expired(message: &str) -> Answer {
     status(410, "Expired", message, Value::Null)
 }

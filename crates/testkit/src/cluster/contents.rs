@@ -1,4 +1,4 @@
-//! What a cluster holds at one version, and how it came from what it held before.
+//! Holds what a cluster holds at one version, and how it came from what it held before.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -16,7 +16,7 @@ pub(super) type Objects = BTreeMap<String, Arc<Object>>;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Contents(BTreeMap<Arc<Resource>, Arc<Objects>>);
 
-/// One change of one object.
+/// A change of an object.
 #[derive(Debug, Clone)]
 pub(super) struct Change {
     pub(super) version: u64,
@@ -25,12 +25,12 @@ pub(super) struct Change {
     pub(super) new: Option<Arc<Object>>,
 }
 
-/// The key of an object.
+/// Returns the key of an object.
 pub(super) fn key(namespace: Option<&str>, name: &str) -> String {
     namespace.map_or_else(|| name.to_owned(), |namespace| format!("{namespace}/{name}"))
 }
 
-/// The keys of a namespace, or all; from `start` on, if there is one.
+/// Returns the keys of a namespace, or all; from `start` on, if there is one.
 pub(super) fn keys(namespace: Option<&str>, start: Option<String>) -> (Bound<String>, Bound<String>) {
     let Some(namespace) = namespace else {
         return (start.map_or(Bound::Unbounded, Bound::Included), Bound::Unbounded);
@@ -43,13 +43,13 @@ pub(super) fn keys(namespace: Option<&str>, start: Option<String>) -> (Bound<Str
 }
 
 impl Contents {
-    /// The objects of a resource.
+    /// Returns the objects of a resource.
     pub(super) fn of(&self, resource: &Resource) -> Arc<Objects> {
         self.0.get(resource).map(Arc::clone).unwrap_or_default()
     }
 
-    /// The contents that consist of these objects, unchanged ones as they were, and all that changed: resource → changes.
-    /// Each change makes a version; `version` is the newest so far.
+    /// Returns the contents that consist of these objects, unchanged ones as they were, and all that changed: resource
+    /// → changes. Each change makes a version; `version` is the newest so far.
     pub(super) fn replaced(
         &self,
         objects: &[Value],
@@ -72,7 +72,7 @@ impl Contents {
     }
 }
 
-/// The objects by resource and key.
+/// Returns the objects by resource and key.
 ///
 /// # Panics
 /// When one has no kind, version or name.

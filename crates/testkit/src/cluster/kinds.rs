@@ -1,4 +1,4 @@
-//! Which kinds there are, and under which paths their objects are.
+//! Knows which kinds there are, and under which paths their objects are.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ pub(super) struct Resource {
     pub(super) plural: String,
 }
 
-/// What is known about a resource.
+/// The facts about a resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Kind {
     pub(super) name: String,
@@ -25,7 +25,7 @@ pub(super) struct Kind {
 /// All resources: those of the recorded discovery, and those of objects that were shown.
 pub(super) struct Kinds {
     kinds: BTreeMap<Arc<Resource>, Kind>,
-    /// `apiVersion` and kind of an object → its resource, as an object is found in no other way.
+    /// The resource of an object by `apiVersion` and kind, as an object is found in no other way.
     of_objects: HashMap<(String, String), Arc<Resource>>,
 }
 
@@ -37,19 +37,19 @@ impl Resource {
         !built_in
     }
 
-    /// `replicationdestinations.volsync.backube`, as messages have it.
+    /// Returns the name with its group, as messages have it: `replicationdestinations.volsync.backube`.
     pub(super) fn with_group(&self) -> String {
         if self.group.is_empty() { self.plural.clone() } else { format!("{}.{}", self.plural, self.group) }
     }
 }
 
-/// `GROUP/VERSION`, or the version alone for the core.
+/// Returns `GROUP/VERSION`, or the version alone for the core.
 pub(super) fn api_version(group: &str, version: &str) -> String {
     if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") }
 }
 
 impl Kinds {
-    /// Those of the recorded discovery.
+    /// Returns the kinds of the recorded discovery.
     pub(super) fn recorded() -> Self {
         let mut kinds = Kinds { kinds: BTreeMap::new(), of_objects: HashMap::new() };
         for (path, document) in discovery().as_object().into_iter().flatten() {
@@ -82,19 +82,19 @@ impl Kinds {
         resource
     }
 
-    /// The resource of an object of this kind; one that discovery does not have is made known.
+    /// Returns the resource of an object of this kind; one that discovery does not have is made known.
     pub(super) fn of_object(&mut self, api_version: &str, kind: &str, namespaced: bool) -> Arc<Resource> {
         let known = self.of_objects.get(&(api_version.to_owned(), kind.to_owned())).map(Arc::clone);
         known.unwrap_or_else(|| self.add(api_version, plural(kind), kind.to_owned(), namespaced))
     }
 
-    /// What is known about a resource, if this version of it is served.
+    /// Returns what is known about a resource, if this version of it is served.
     pub(super) fn get(&self, resource: &Resource, version: &str) -> Option<&Kind> {
         self.kinds.get(resource).filter(|kind| kind.versions.iter().any(|served| served == version))
     }
 }
 
-/// The plural of a kind by the rules of English, which are Kubernetes' own for generated names.
+/// Returns the plural of a kind by the rules of English, which are Kubernetes' own for generated names.
 fn plural(kind: &str) -> String {
     let kind = kind.to_lowercase();
     if ["s", "x", "ch", "sh"].iter().any(|end| kind.ends_with(end)) {

@@ -15,7 +15,7 @@ use super::request::{Query, Wanted};
 use super::selector::Selector;
 use super::state::{Shared, State};
 
-/// Where a list goes on.
+/// The place where a list goes on.
 #[derive(Debug, Serialize, Deserialize)]
 struct Token {
     v: String,
@@ -23,10 +23,10 @@ struct Token {
     start: String,
 }
 
-/// In which form a client wants what it asks for.
+/// The form in which a client wants what it asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wish {
-    /// As it is.
+    /// The object as it is.
     Whole,
     /// Only the metadata of an object, or of each object of a watch.
     Metadata,
@@ -58,7 +58,7 @@ impl Wish {
     }
 }
 
-/// The objects that are wanted, or one page of them.
+/// Returns the objects that are wanted, or one page of them.
 pub(super) fn list(shared: &Shared, wanted: &Wanted, kind: &Kind, query: &Query, wish: Wish) -> Answer {
     page(shared, wanted, kind, query, wish).unwrap_or_else(|refusal| *refusal)
 }
@@ -75,7 +75,7 @@ fn page(shared: &Shared, wanted: &Wanted, kind: &Kind, query: &Query, wish: Wish
     Ok(page.answer(&contents.of(&wanted.resource), &selector, start))
 }
 
-/// The version that a list shows, what was held then, and where the page starts.
+/// Returns the version that a list shows, what was held then, and where the page starts.
 fn moment(state: &State, query: &Query) -> Result<(u64, Arc<Contents>, Option<String>), Refusal> {
     let asked = query.number("resourceVersion").map_err(bad_request)?.unwrap_or(0);
     if let Some(token) = query.get("continue") {
@@ -160,7 +160,7 @@ impl Page<'_> {
     }
 }
 
-/// The form of an object that is asked for by its name, or watched.
+/// Returns the form of an object that is asked for by its name, or watched.
 pub(super) fn whole_form(wanted: &Wanted, kind: &Kind, wish: Wish) -> Form {
     match wish {
         Wish::Whole => Form::whole(&kind.name, &api_version(&wanted.resource.group, &wanted.version)),
@@ -168,7 +168,7 @@ pub(super) fn whole_form(wanted: &Wanted, kind: &Kind, wish: Wish) -> Form {
     }
 }
 
-/// The form of an item of a list: a typed list leaves kind and version out, one of custom resources has them.
+/// Returns the form of an item of a list: a typed list leaves kind and version out, one of custom resources has them.
 fn item_form(wanted: &Wanted, kind: &Kind, wish: Wish) -> Form {
     match wish {
         Wish::Whole if !wanted.resource.is_custom() => Form::bare(),
@@ -176,7 +176,7 @@ fn item_form(wanted: &Wanted, kind: &Kind, wish: Wish) -> Form {
     }
 }
 
-/// One object by its name.
+/// Returns an object by its name.
 pub(super) fn get(state: &State, wanted: &Wanted, kind: &Kind, name: &str, wish: Wish) -> Answer {
     if let Err(refusal) = wish.fits(false) {
         return *refusal;
@@ -190,7 +190,7 @@ pub(super) fn get(state: &State, wanted: &Wanted, kind: &Kind, name: &str, wish:
     text(200, "application/json", body)
 }
 
-/// The answer to a request for an object that is not there.
+/// Returns the answer to a request for an object that is not there.
 pub(super) fn missing(wanted: &Wanted, name: &str) -> Answer {
     let message = format!("{} \"{name}\" not found", wanted.resource.with_group());
     let mut details = json!({"name": name, "kind": wanted.resource.plural});

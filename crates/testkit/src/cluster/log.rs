@@ -11,7 +11,7 @@ use super::recording::Log;
 use super::request::{Query, Wanted};
 use super::state::State;
 
-/// The log of one container of a pod, or why there is none.
+/// Returns the log of one container of a pod, or why there is none.
 ///
 /// The recorded texts bear no times: `sinceSeconds` and `sinceTime` leave nothing out, `timestamps` adds nothing,
 /// `follow` ends with the text.
@@ -39,7 +39,7 @@ pub(super) fn log(state: &State, wanted: &Wanted, name: &str, query: &Query) -> 
     }
 }
 
-/// The container that is meant.
+/// Returns the container that is meant.
 fn container(pod: &Value, name: &str, asked: Option<&str>) -> Result<String, String> {
     let names = |field: &str| -> Vec<String> {
         let containers = pod["spec"][field].as_array().into_iter().flatten();
@@ -63,7 +63,7 @@ fn container(pod: &Value, name: &str, asked: Option<&str>) -> Result<String, Str
     }
 }
 
-/// The log as the query cuts it: first its last lines, then of these the first bytes.
+/// Returns the log as the query cuts it: first its last lines, then of these the first bytes.
 fn part_of(log: &str, query: &Query) -> Answer {
     let (lines, bytes) = match (query.number("tailLines"), query.number("limitBytes")) {
         (Ok(lines), Ok(bytes)) => (lines, bytes),
@@ -77,14 +77,14 @@ fn part_of(log: &str, query: &Query) -> Answer {
     text(200, "text/plain", tail[..bytes].to_vec())
 }
 
-/// The recorded error.
+/// Returns the recorded error.
 fn failed(error: &str) -> Answer {
     let body: Value = serde_json::from_str(error).unwrap_or_else(|_| json!({"message": error, "code": 500}));
     let code = body["code"].as_u64().and_then(|code| u16::try_from(code).ok()).unwrap_or(500);
     json_answer(code, &body)
 }
 
-/// What a container gives that has no log, by its state.
+/// Returns what a container gives that has no log, by its state.
 fn unlogged(pod: &Value, name: &str, container: &str) -> Answer {
     if pod["spec"]["nodeName"].as_str().is_none_or(str::is_empty) {
         // No node can be asked: an answer without content.

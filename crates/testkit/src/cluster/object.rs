@@ -1,4 +1,4 @@
-//! One object, serialised once, in the forms that an API server gives it in.
+//! Holds an object, serialised once, in the forms that an API server gives it in.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ const FIELDS_OF_EVENTS: &[&str] = &[
     "type",
 ];
 
-/// The fields of a resource, besides name and namespace, that a field selector may name.
+/// Returns the fields of a resource, besides name and namespace, that a field selector may name.
 pub(super) fn selectable(resource: &Resource) -> &'static [&'static str] {
     match (resource.group.as_str(), resource.plural.as_str()) {
         ("", "pods") => FIELDS_OF_PODS,
@@ -38,7 +38,7 @@ pub(super) fn selectable(resource: &Resource) -> &'static [&'static str] {
 pub(super) struct Object {
     /// The text `{"metadata":{…},…}` without the version, so that the same object at another version is the same text.
     body: String,
-    /// Where the metadata end in it.
+    /// The offset in the body where the metadata end.
     metadata_end: usize,
     pub(super) version: u64,
     pub(super) uid: String,
@@ -47,10 +47,10 @@ pub(super) struct Object {
     fields: Vec<(&'static str, String)>,
 }
 
-/// In which form objects are written.
+/// The form in which objects are written.
 #[derive(Debug, Clone)]
 pub(super) struct Form {
-    /// What stands before the metadata: `"kind":"Pod","apiVersion":"v1",`, or nothing.
+    /// The text before the metadata: `"kind":"Pod","apiVersion":"v1",`, or nothing.
     head: String,
     metadata_only: bool,
 }
@@ -58,7 +58,7 @@ pub(super) struct Form {
 const METADATA: &str = "{\"metadata\":";
 
 impl Object {
-    /// An object as it was recorded; its version is not set yet.
+    /// Makes an object as it was recorded; its version is not set yet.
     pub(super) fn new(object: &Map<String, Value>, resource: &Resource) -> Self {
         let empty = Map::new();
         let metadata = object.get("metadata").and_then(Value::as_object).unwrap_or(&empty);
@@ -89,12 +89,12 @@ impl Object {
         }
     }
 
-    /// The same object at this version.
+    /// Sets the version of the object.
     pub(super) fn at(self, version: u64) -> Self {
         Object { version, ..self }
     }
 
-    /// The value of a field that a selector may name; `None`: it may not.
+    /// Returns the value of a field that a selector may name; `None`: it may not.
     pub(super) fn field(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|(field, _)| *field == name).map(|(_, value)| value.as_str())
     }
@@ -120,23 +120,23 @@ impl Object {
 }
 
 impl Form {
-    /// The form of an item of a list of a built-in kind: neither kind nor version.
+    /// Returns the form of an item of a list of a built-in kind: neither kind nor version.
     pub(super) fn bare() -> Self {
         Form { head: String::new(), metadata_only: false }
     }
 
-    /// The form of an object that is asked for by its name, or watched.
+    /// Returns the form of an object that is asked for by its name, or watched.
     pub(super) fn whole(kind: &str, api_version: &str) -> Self {
         let head = format!("\"kind\":\"{kind}\",\"apiVersion\":\"{api_version}\",");
         Form { head, metadata_only: false }
     }
 
-    /// The form of whatever is asked for without its content.
+    /// Returns the form of whatever is asked for without its content.
     pub(super) fn metadata_only() -> Self {
         Form { metadata_only: true, ..Self::whole("PartialObjectMetadata", "meta.k8s.io/v1") }
     }
 
-    /// What stands before the metadata: `"kind":"Pod","apiVersion":"v1",`.
+    /// Returns what stands before the metadata: `"kind":"Pod","apiVersion":"v1",`.
     pub(super) fn head(&self) -> &str {
         &self.head
     }
@@ -155,13 +155,13 @@ fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("JSON was read from JSON")
 }
 
-/// The value at a path with points, as selectors compare it: text, empty when it is not there.
+/// Returns the value at a path with points, as selectors compare it: text, empty when it is not there.
 fn at(object: &Map<String, Value>, path: &str) -> String {
     let mut steps = path.split('.');
     let first = steps.next().and_then(|step| object.get(step));
     match steps.try_fold(first, |value, step| value.map(|value| value.get(step))).flatten() {
         Some(Value::String(text)) => text.clone(),
-        // Of an event: the component that it is from, which newer events have in another place.
+        // An event's source is the component that it is from, which newer events have in another place.
         Some(Value::Object(source)) if path == "source" => {
             let component = source.get("component").or_else(|| object.get("reportingComponent"));
             component.and_then(Value::as_str).unwrap_or_default().to_owned()

@@ -8,7 +8,7 @@ use crate::fixture::testdata;
 
 const ENDING: &str = ".json.zst";
 
-/// The names of all packed recordings, sorted.
+/// Returns the names of all packed recordings, sorted.
 pub(super) fn packed_names() -> Vec<String> {
     let name = |path: PathBuf| Some(path.file_name()?.to_str()?.strip_suffix(ENDING)?.to_owned());
     let mut names: Vec<String> = entries(&testdata().join("cluster")).into_iter().filter_map(name).collect();
@@ -17,7 +17,7 @@ pub(super) fn packed_names() -> Vec<String> {
     names
 }
 
-/// The names of the folders below `dir` that hold a recording, sorted.
+/// Returns the names of the folders below `dir` that hold a recording, sorted.
 pub(super) fn folder_names(dir: &Path) -> Vec<String> {
     let holds_one = |path: &PathBuf| path.join("scenario.json").is_file();
     let name = |path: PathBuf| Some(path.file_name()?.to_str()?.to_owned());
@@ -26,7 +26,7 @@ pub(super) fn folder_names(dir: &Path) -> Vec<String> {
     names
 }
 
-/// The files of a packed recording: name → document; texts are strings.
+/// Returns the files of a packed recording: name → document; texts are strings.
 pub(super) fn unpack(name: &str) -> Map<String, Value> {
     let path = testdata().join("cluster").join(format!("{name}{ENDING}"));
     let packed = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
@@ -34,7 +34,7 @@ pub(super) fn unpack(name: &str) -> Map<String, Value> {
     serde_json::from_slice(&files).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
-/// The files of a recording in a folder, in the form that [`unpack`] gives.
+/// Returns the files of a recording in a folder, in the form that [`unpack`] gives.
 pub(super) fn read_folder(dir: &Path) -> Map<String, Value> {
     let mut files = Map::new();
     for path in entries(dir) {

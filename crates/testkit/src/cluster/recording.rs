@@ -1,4 +1,4 @@
-//! What a real cluster held while one thing was done to it.
+//! Holds what a real cluster held while one thing was done to it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use super::packed;
 /// The variable that names a folder whose recordings are used in place of those of `testdata/cluster`.
 const FOLDER: &str = "REKOPIA_RECORDINGS";
 
-/// What the log of one container gave.
+/// The answer to a request for the log of one container.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub enum Log {
@@ -27,12 +27,12 @@ pub enum Log {
 /// The logs of a cluster's pods: `namespace/pod` → container → log.
 pub type Logs = BTreeMap<String, BTreeMap<String, Log>>;
 
-/// One scenario: what a cluster held before, while and after one thing was done to it.
+/// A scenario: what a cluster held before, while and after one thing was done to it.
 #[derive(Debug, Clone)]
 pub struct Scenario {
     /// The name of the scenario and of its folder: `wrong-password`.
     pub name: String,
-    /// One sentence or two about what was done.
+    /// A sentence or two about what was done.
     pub about: String,
     /// The namespaces that were recorded whole.
     pub namespaces: Vec<String>,
@@ -46,14 +46,14 @@ pub struct Scenario {
     watch: String,
 }
 
-/// One stage: everything that a tool may ask a cluster for, at one moment.
+/// A stage: everything that a tool may ask a cluster for, at one moment.
 #[derive(Debug, Clone)]
 pub struct Stage {
-    /// The name with its number: `01-failed-pods-1`.
+    /// The stage's name with its number: `01-failed-pods-1`.
     pub name: String,
-    /// The moment, in RFC 3339.
+    /// The moment of the stage, in RFC 3339.
     pub taken: String,
-    /// What had happened until then.
+    /// A note on what had happened until then.
     pub note: String,
     /// All objects, each with `kind` and `apiVersion`.
     pub objects: Vec<Value>,
@@ -61,14 +61,14 @@ pub struct Stage {
     pub logs: Logs,
 }
 
-/// One change as a watch delivered it.
+/// A change as a watch delivered it.
 #[derive(Debug, Clone, Deserialize)]
 pub struct WatchLine {
-    /// When it arrived, in RFC 3339.
+    /// The time when the change arrived, in RFC 3339.
     pub received: String,
     /// The kind that was watched: `Pod`.
     pub kind: String,
-    /// What happened: `ADDED`, `MODIFIED`, `DELETED`, `BOOKMARK`.
+    /// The type of the change: `ADDED`, `MODIFIED`, `DELETED`, `BOOKMARK`.
     #[serde(rename = "type")]
     pub event: String,
     /// The object afterwards; of a deleted one, its last state.
@@ -91,7 +91,7 @@ struct StageFacts {
 }
 
 impl Scenario {
-    /// The names of all scenarios, sorted; those of the folder that `REKOPIA_RECORDINGS` names, if it is set.
+    /// Returns the names of all scenarios, sorted; those of the folder that `REKOPIA_RECORDINGS` names, if it is set.
     ///
     /// # Panics
     /// When the folder cannot be read.
@@ -135,7 +135,7 @@ impl Scenario {
         })
     }
 
-    /// Every change from the first to the last stage, in the order of arrival; empty where nothing was watched.
+    /// Returns every change from the first to the last stage, in the order of arrival; empty where nothing was watched.
     ///
     /// # Panics
     /// When a line is no JSON of this shape.

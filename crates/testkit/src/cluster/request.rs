@@ -1,13 +1,13 @@
-//! What a request asks for.
+//! Reads what a request asks for.
 
 use percent_encoding::percent_decode_str;
 
 use super::kinds::Resource;
 
-/// What a path names.
+/// The target that a path names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Target {
-    /// What the server says about itself: `/version`, `/api`, `/apis/batch/v1`.
+    /// A document in which the server speaks of itself: `/version`, `/api`, `/apis/batch/v1`.
     Document(String),
     /// Objects of one resource.
     Objects(Wanted),
@@ -20,7 +20,7 @@ pub(super) struct Wanted {
     pub(super) version: String,
     pub(super) namespace: Option<String>,
     pub(super) name: Option<String>,
-    /// What of the object: `log`.
+    /// The part of the object that is wanted: `log`.
     pub(super) part: Option<String>,
 }
 
@@ -46,7 +46,7 @@ impl Target {
 impl Wanted {
     fn parse(group: &str, version: &str, rest: &[&str]) -> Option<Wanted> {
         let (namespace, rest) = match rest {
-            // These two are parts of the namespace itself, not resources inside of it.
+            // A status and a finalize are parts of the namespace itself, not resources inside of it.
             ["namespaces", _, "status" | "finalize"] => (None, rest),
             ["namespaces", namespace, rest @ ..] if !rest.is_empty() => (Some((*namespace).to_owned()), rest),
             _ => (None, rest),
@@ -61,7 +61,7 @@ impl Wanted {
         Some(Wanted { resource, version: version.to_owned(), namespace, name, part })
     }
 
-    /// `pods`, `pods/log`: what rights are given for.
+    /// Returns what rights are given for: `pods`, `pods/log`.
     pub(super) fn right(&self) -> String {
         let part = self.part.as_ref().map(|part| format!("/{part}")).unwrap_or_default();
         format!("{}{part}", self.resource.plural)
@@ -78,7 +78,7 @@ impl Query {
         Query(query.split('&').filter(|pair| !pair.is_empty()).map(pair).collect())
     }
 
-    /// The value of a parameter; an empty one counts as absent.
+    /// Returns the value of a parameter; an empty one counts as absent.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
@@ -89,7 +89,7 @@ impl Query {
         self.get(name).is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true"))
     }
 
-    /// A number; an error is the API server's message.
+    /// Returns a number; an error is the API server's message.
     pub(super) fn number(&self, name: &str) -> Result<Option<u64>, String> {
         let wrong = |value: &str| format!("strconv.ParseInt: parsing {value:?}: invalid syntax");
         self.get(name).map(|value| value.parse().map_err(|_| wrong(value))).transpose()

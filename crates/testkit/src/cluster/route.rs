@@ -1,4 +1,4 @@
-//! From a request to its answer: rights first, then what is there.
+//! Finds the answer to a request: rights first, then what is there.
 
 use std::sync::Arc;
 
@@ -18,21 +18,21 @@ use super::watch::Watch;
 
 /// The token that the server knows.
 pub(super) const TOKEN: &str = "test-token";
-/// Whom the token stands for.
+/// The account that the token stands for.
 const USER: &str = "system:serviceaccount:default:reader";
 const ANONYMOUS: &str = "system:anonymous";
 
-/// How a request is answered.
+/// The way in which a request is answered.
 pub(super) enum Reply {
-    /// With this answer.
+    /// The whole answer is sent.
     Whole(Answer),
-    /// With half of this body; then the connection ends.
+    /// The half of this body is sent; then the connection ends.
     Cut(Bytes),
-    /// With lines, as long as the watch goes on.
+    /// Lines are sent, as long as the watch goes on.
     Watch(Box<Watch>),
 }
 
-/// The answer to a request.
+/// Returns the answer to a request.
 pub(super) fn reply(shared: &Arc<Shared>, head: &Parts) -> Reply {
     if let Some(answer) = shared.lock().faulty_answer() {
         return Reply::Whole(answer);
@@ -73,7 +73,7 @@ pub(super) fn reply(shared: &Arc<Shared>, head: &Parts) -> Reply {
     Reply::Whole(answer)
 }
 
-/// The kind, if the path is one under which its objects are.
+/// Returns the kind, if the path is one under which its objects are.
 fn served(state: &State, wanted: &Wanted) -> Option<Kind> {
     let kind = state.kinds.get(&wanted.resource, &wanted.version)?;
     let fits = match &wanted.namespace {
@@ -83,7 +83,7 @@ fn served(state: &State, wanted: &Wanted) -> Option<Kind> {
     (fits && !state.hidden_groups.contains(&wanted.resource.group)).then(|| kind.clone())
 }
 
-/// Why the request is refused, whatever there is.
+/// Returns why the request is refused, if it is.
 fn refusal(state: &State, head: &Parts, target: &Target, query: &Query) -> Option<Answer> {
     let authorization = header(head, AUTHORIZATION);
     let user = match authorization.strip_prefix("Bearer ") {
@@ -111,7 +111,8 @@ fn refusal(state: &State, head: &Parts, target: &Target, query: &Query) -> Optio
     }
 }
 
-/// Nothing can be changed here; questions about one's own rights, which are POSTs, are refused as rights are.
+/// Refuses a method that changes something; questions about one's own rights, which are POSTs, are refused as rights
+/// are.
 fn refused_method(head: &Parts, target: &Target, user: &str) -> Answer {
     match target {
         Target::Objects(wanted)
@@ -150,7 +151,7 @@ fn forbidden(user: &str, verb: &str, wanted: &Wanted) -> Answer {
     status(403, "Forbidden", &message, details)
 }
 
-/// What the server says about itself.
+/// Returns what the server says about itself.
 fn document(state: &State, path: &str, accept: &str) -> Answer {
     if ["/healthz", "/livez", "/readyz"].contains(&path) {
         return text(200, "text/plain; charset=utf-8", "ok");
@@ -184,7 +185,7 @@ fn document(state: &State, path: &str, accept: &str) -> Answer {
     answer
 }
 
-/// The document `/apis/GROUP`, made of its entry in `/apis`.
+/// Returns the document `/apis/GROUP`, made of its entry in `/apis`.
 fn group_document(group: &str) -> Value {
     let groups = discovery()["/apis"]["groups"].as_array().into_iter().flatten();
     let Some(entry) = groups.into_iter().find(|entry| entry["name"] == group) else { return Value::Null };

@@ -4,7 +4,7 @@ use super::kinds::Resource;
 use super::object::{Object, selectable};
 use super::request::Query;
 
-/// Which objects are wanted.
+/// A choice of objects by labels and fields.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Selector {
     labels: Vec<Label>,
@@ -54,7 +54,7 @@ impl Selector {
     pub(super) fn wants(&self, object: &Object) -> bool {
         let label = |label: &Label| match (object.labels.get(&label.key), &label.values) {
             (found, None) => found.is_some() == label.wanted,
-            // As in Kubernetes, `!=` and `notin` want objects without the label, too.
+            // Kubernetes takes `!=` and `notin` so: they want objects without the label, too.
             (None, Some(_)) => !label.wanted,
             (Some(found), Some(values)) => values.contains(found) == label.wanted,
         };
@@ -65,7 +65,7 @@ impl Selector {
     }
 }
 
-/// The requirements between commas, which do not count inside of parentheses.
+/// Returns the requirements between commas, which do not count inside of parentheses.
 fn split(selector: &str) -> Vec<&str> {
     let mut depth = 0_i32;
     let parts = selector.split(|c: char| {
@@ -100,7 +100,7 @@ fn field(text: &str) -> Result<Field, String> {
     Ok(Field { name: name.trim().to_owned(), value: value.to_owned(), wanted })
 }
 
-/// What is compared with what, and whether it shall be equal.
+/// Returns what is compared with what, and whether it shall be equal.
 fn comparison(text: &str) -> Option<(&str, &str, bool)> {
     let (left, right) = text.split_once('=')?;
     match left.strip_suffix('!') {

@@ -32,7 +32,7 @@ use super::watch::Watch;
 
 type Body = UnsyncBoxBody<Bytes, io::Error>;
 
-/// From which size on an answer is compressed, if the client takes that: as the real server does it.
+/// Bytes from which on an answer is compressed, if the client takes that: as the real server does it.
 const COMPRESSED_FROM: usize = 128 * 1024;
 
 /// An API server over plain HTTP that holds the objects that it is shown; it stops when it is dropped.
@@ -70,12 +70,12 @@ impl ApiServer {
         ApiServer { address, shared, stop: Some(stop), thread: Some(thread) }
     }
 
-    /// The server's URL: `http://127.0.0.1:PORT`.
+    /// Returns the server's URL: `http://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The text of a kubeconfig for this server, with the token that it knows.
+    /// Returns the text of a kubeconfig for this server, with the token that it knows.
     pub fn kubeconfig(&self) -> String {
         format!(
             "apiVersion: v1\nkind: Config\ncurrent-context: test\nclusters:\n- name: test\n  cluster:\n    server: {}\n\
@@ -102,7 +102,7 @@ impl ApiServer {
         self.show(&stage.objects, &stage.logs);
     }
 
-    /// All requests so far, in order: `GET /api/v1/pods?limit=500`, as they were sent.
+    /// Returns all requests so far, in order: `GET /api/v1/pods?limit=500`, as they were sent.
     pub fn requests(&self) -> Vec<String> {
         self.shared.lock().requests.clone()
     }
@@ -112,7 +112,7 @@ impl ApiServer {
         self.shared.lock().requests.clear();
     }
 
-    /// How many watches are open at this moment.
+    /// Returns how many watches are open at this moment.
     pub fn open_watches(&self) -> usize {
         self.shared.open_watches.load(Ordering::Relaxed)
     }
@@ -213,7 +213,7 @@ fn whole(answer: Answer, takes_gzip: bool) -> Response<Body> {
     Response::from_parts(head, Full::new(body).map_err(|e: Infallible| match e {}).boxed_unsync())
 }
 
-/// Half of a body whose length nobody has announced, as the real server sends long lists.
+/// Sends half of a body whose length nobody has announced, as the real server sends long lists.
 fn cut(body: Bytes) -> Response<Body> {
     let half = body.slice(..body.len() / 2);
     let breaks = async {

@@ -1,4 +1,4 @@
-//! What the server holds, what it was told to refuse and to break, and what was asked of it.
+//! Holds the state of the server: its objects, what it was told to refuse and to break, and what was asked of it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::AtomicUsize;
@@ -16,7 +16,7 @@ use super::request::Wanted;
 
 /// The first version: older ones count as forgotten, as in a cluster that has been running for a while.
 const FIRST_VERSION: u64 = 1000;
-/// How many contents are kept for the further pages of lists.
+/// Number of contents that are kept for the further pages of lists.
 const KEPT_CONTENTS: usize = 8;
 
 /// A way in which the API server fails, for a limited number of answers or at one moment.
@@ -24,27 +24,27 @@ const KEPT_CONTENTS: usize = 8;
 pub enum Fault {
     /// The next requests get 429 with `retry-after: 1` and a Status.
     TooManyRequests {
-        /// How many requests.
+        /// Number of requests that fail.
         times: usize,
     },
     /// The next requests get an error of the server: 500 and 503 by turns, 503 last.
     ServerError {
-        /// How many requests.
+        /// Number of requests that fail.
         times: usize,
     },
     /// The next requests get 401, as with a token that is no longer valid.
     Unauthorized {
-        /// How many requests.
+        /// Number of requests that fail.
         times: usize,
     },
     /// Each answer waits this long, until another time is set; 0 ends it.
     Slow {
-        /// Milliseconds.
+        /// Time that an answer waits, in milliseconds.
         millis: u64,
     },
     /// The connection ends in the middle of the next lists.
     CutList {
-        /// How many lists.
+        /// Number of lists that are cut.
         times: usize,
     },
     /// The connections of all open watches end now, in the middle of a line.
@@ -53,7 +53,7 @@ pub enum Fault {
     ExpiredWatch,
 }
 
-/// What all connections share.
+/// The state that all connections share.
 pub(super) struct Shared {
     state: Mutex<State>,
     /// Counts up whenever a watch may have something to send.
@@ -73,7 +73,7 @@ pub(super) struct State {
     pub(super) refused: BTreeSet<String>,
     pub(super) refused_cluster_wide: BTreeSet<String>,
     pub(super) hidden_groups: BTreeSet<String>,
-    /// How often all open watches were cut, and how often they expired.
+    /// Number of times that all open watches were cut, and that they expired.
     pub(super) cuts: u64,
     pub(super) expiries: u64,
     kept: VecDeque<(u64, Arc<Contents>)>,
@@ -86,7 +86,7 @@ pub(super) struct State {
 }
 
 impl Shared {
-    /// An empty cluster.
+    /// Makes the state of an empty cluster.
     pub(super) fn new() -> Self {
         let contents = Arc::new(Contents::default());
         let state = State {
@@ -112,7 +112,7 @@ impl Shared {
         Shared { state: Mutex::new(state), ticks: watch::Sender::new(0), open_watches: AtomicUsize::new(0) }
     }
 
-    /// The state, for this moment.
+    /// Returns the state, for this moment.
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }
@@ -143,14 +143,14 @@ impl State {
         }
     }
 
-    /// What was held at a version; `None`: it is forgotten.
+    /// Returns what was held at a version; `None`: it is forgotten.
     pub(super) fn at(&self, version: u64) -> Option<Arc<Contents>> {
         let held = |(kept, _): &&(u64, Arc<Contents>)| *kept <= version;
         let found = self.kept.iter().rev().find(held);
         found.filter(|_| version >= self.oldest).map(|(_, contents)| Arc::clone(contents))
     }
 
-    /// What changed of a resource after a version.
+    /// Returns what changed of a resource after a version.
     pub(super) fn changes_after(&self, resource: &Resource, version: u64) -> &[Change] {
         let changes = self.changes.get(resource).map_or(&[][..], Vec::as_slice);
         &changes[changes.partition_point(|change| change.version <= version)..]
@@ -176,12 +176,12 @@ impl State {
         }
     }
 
-    /// How long the next answer waits.
+    /// Returns how long the next answer waits.
     pub(super) fn pause(&self) -> Duration {
         self.slow
     }
 
-    /// The answer that a fault gives in place of the right one.
+    /// Returns the answer that a fault gives in place of the right one.
     pub(super) fn faulty_answer(&mut self) -> Option<Answer> {
         if taken(&mut self.unauthorized) {
             return Some(recorded("wrong token"));

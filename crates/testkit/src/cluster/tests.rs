@@ -15,7 +15,7 @@ async fn settled() -> ApiServer {
     server
 }
 
-/// The body of the recorded answer of this name.
+/// Returns the body of the recorded answer of this name.
 fn real(name: &str) -> Value {
     answers()[name]["body"].clone()
 }

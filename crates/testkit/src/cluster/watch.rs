@@ -24,7 +24,7 @@ const BOOKMARK_EVERY: Duration = Duration::from_secs(1);
 const BATCH: usize = 500;
 const TOO_OLD: &str = "watch from a version that is too old";
 
-/// One open watch.
+/// An open watch.
 pub(super) struct Watch {
     shared: Arc<Shared>,
     ticks: watch::Receiver<u64>,
@@ -34,7 +34,7 @@ pub(super) struct Watch {
     only: Option<String>,
     selector: Selector,
     form: Form,
-    /// Up to which version everything was sent.
+    /// The version up to which everything was sent.
     position: u64,
     /// What is sent first, as if it had just been added.
     initial: std::vec::IntoIter<Arc<Object>>,
@@ -106,7 +106,7 @@ impl Watch {
         Ok(watch)
     }
 
-    /// The next part of the body, and the watch that goes on after it; `None`: the body is complete.
+    /// Returns the next part of the body, and the watch that goes on after it; `None`: the body is complete.
     pub(super) async fn next(mut self) -> Option<(Result<Bytes, io::Error>, Watch)> {
         loop {
             match self.part() {
@@ -154,7 +154,7 @@ impl Watch {
         }
     }
 
-    /// The last bytes, if a fault has ended the watch.
+    /// Returns the last bytes, if a fault has ended the watch.
     fn ended_on_command(&mut self) -> Option<Bytes> {
         let (cuts, expiries) = {
             let state = self.shared.lock();
@@ -171,7 +171,7 @@ impl Watch {
         None
     }
 
-    /// What there is to say now: first what is there, then that this is all, then what changes.
+    /// Returns what there is to say now: first what is there, then that this is all, then what changes.
     fn lines(&mut self) -> Vec<u8> {
         let mut lines = Vec::new();
         for object in self.initial.by_ref().take(BATCH) {
@@ -211,7 +211,7 @@ impl Watch {
         line(lines, event.0, event.1, change.version, &self.form);
     }
 
-    /// All objects that are watched, as they are now.
+    /// Returns all objects that are watched, as they are now.
     fn all(&self, state: &State) -> Vec<Arc<Object>> {
         let objects = state.contents.of(&self.resource);
         let inside = objects.range(keys(self.namespace.as_deref(), None));

@@ -1,4 +1,4 @@
-//! Answers that fail in passing, lie, hang or refuse: what a storage makes of them.
+//! Breaks answers in passing, lies, hangs or refuses, and checks what a storage makes of that.
 //!
 //! Two promises hold whatever comes: bytes are the right ones or there is an error, and a listing is whole or there is an
 //! error.
@@ -23,15 +23,15 @@ pub use crate::server::faulty::Fault;
 pub struct Broken {
     /// The storage, for messages.
     pub name: String,
-    /// What stands between the reader and the server.
+    /// The proxy between the reader and the server.
     pub proxy: Faulty,
     /// The provider alone.
     pub bare: Arc<dyn BlobReader>,
-    /// A second one, with second tries.
+    /// A second reader, with second tries.
     pub retried: Arc<dyn BlobReader>,
-    /// Both are made with these.
+    /// The deadlines of both readers.
     pub deadlines: Deadlines,
-    /// What it holds.
+    /// The blobs that the storage holds.
     pub sample: Arc<Sample>,
     /// The codes with which it says that a blob is missing, and that it refuses.
     pub codes: (&'static str, &'static str),
@@ -76,7 +76,7 @@ pub async fn survives(broken: &Broken) {
 
 const PART: Range<u64> = 100..900;
 
-/// Something that is asked.
+/// A question to a storage.
 #[derive(Debug, Clone, Copy)]
 enum Ask {
     Part,
@@ -88,7 +88,7 @@ enum Ask {
 const ALL: [Ask; 4] = [Ask::Part, Ask::Whole, Ask::Stat, Ask::List];
 
 impl Broken {
-    /// Only the request of this number, from 0, is answered so.
+    /// Breaks only the request of this number, from 0.
     fn break_one(&self, number: usize, fault: Fault) {
         let count = AtomicUsize::new(0);
         self.proxy.break_answers(move |_| (count.fetch_add(1, Ordering::SeqCst) == number).then_some(fault));
@@ -107,7 +107,7 @@ impl Broken {
         Ok(())
     }
 
-    /// `Err(Wrong)`: an answer that is not what is stored.
+    /// Asks the storage; `Err(Wrong)`: the answer is not what is stored.
     async fn ask(&self, blobs: &Arc<dyn BlobReader>, ask: Ask) -> Result<(), Ended> {
         let stored = &self.sample.blobs[MIDDLING];
         let (found, wanted) = match ask {
@@ -153,7 +153,7 @@ impl Broken {
     }
 }
 
-/// How something ended that was asked.
+/// The end of a question.
 #[derive(Debug)]
 enum Ended {
     Wrong(String),

@@ -6,7 +6,7 @@ use super::reads::id;
 use super::sample::{EMPTY, LARGE, MIDDLING};
 use super::{Asked, Subject, answered, hold};
 
-/// The names under a prefix with their lengths, in order; twins stay.
+/// Returns the names under a prefix with their lengths, in order; twins stay.
 pub(super) async fn listed(blobs: &dyn BlobReader, prefix: &str) -> Result<Vec<(String, u64)>, String> {
     let found = answered(blobs.list(prefix).await, &format!("listing {prefix:?}"))?;
     let mut found: Vec<(String, u64)> = found.iter().map(|b| (b.id.to_string(), b.len)).collect();

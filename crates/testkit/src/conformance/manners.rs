@@ -1,4 +1,4 @@
-//! What a storage says of itself, and how it bears being left.
+//! Checks what a storage says of itself, and how it bears being left.
 
 use std::time::Duration;
 

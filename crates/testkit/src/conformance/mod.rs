@@ -1,4 +1,4 @@
-//! What everything above relies on, asked of each storage in the same words.
+//! Asks of each storage, in the same words, what everything above relies on.
 //!
 //! [`CASES`] need nothing but a [`BlobReader`] and the [`Sample`] that it holds; [`FAULTS`] need a proxy in front of the
 //! server that breaks answers. [`conforms`] and [`survives`] run a table and name all that is not so. A storage that
@@ -23,9 +23,9 @@ pub struct Subject {
     pub name: String,
     /// The storage itself.
     pub blobs: Arc<dyn BlobReader>,
-    /// What it holds, and nothing else but foreign names.
+    /// The blobs that the storage holds, and nothing else but foreign names.
     pub sample: Arc<Sample>,
-    /// Cases that it cannot do, each with the reason.
+    /// Cases that the storage cannot do, each with the reason.
     pub cannot: Vec<(&'static str, &'static str)>,
     /// Words that must not be seen.
     pub secrets: Vec<String>,
@@ -74,7 +74,7 @@ pub async fn conforms(subject: &Subject) {
     assert!(wrong.is_empty(), "{} does not conform:\n{}", subject.name, wrong.join("\n"));
 }
 
-/// What is wrong with the end of a case, if anything.
+/// Returns what is wrong with the end of a case, if anything.
 fn verdict(name: &str, ended: Result<(), String>, cannot: &[(&str, &str)]) -> Option<String> {
     let excuse = cannot.iter().find(|(case, _)| *case == name).map(|(_, why)| *why);
     match (ended, excuse) {
@@ -84,19 +84,19 @@ fn verdict(name: &str, ended: Result<(), String>, cannot: &[(&str, &str)]) -> Op
     }
 }
 
-/// Excuses for what nobody asks.
+/// Returns excuses for cases that nobody asks.
 fn unknown(cannot: &[(&str, &str)], names: impl Iterator<Item = &'static str>) -> Vec<String> {
     let names: Vec<&str> = names.collect();
     let of_nothing = cannot.iter().filter(|(case, _)| !names.contains(case));
     of_nothing.map(|(case, _)| format!("{case}: there is no such case")).collect()
 }
 
-/// `Ok` when it holds.
+/// Returns `Ok` when `holds`.
 fn hold(holds: bool, what: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(what()) }
 }
 
-/// An answer, or what was asked with the error.
+/// Returns an answer, or what was asked with the error.
 fn answered<T>(answer: Result<T, BlobError>, asked: &str) -> Result<T, String> {
     answer.map_err(|e| format!("{asked}: {:?}: {e}", e.kind()))
 }

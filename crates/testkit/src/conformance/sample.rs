@@ -10,24 +10,24 @@ use crate::random::Random;
 
 /// A set of blobs, and a folder that holds them as Kopia lays them out.
 pub struct Sample {
-    /// Name → content.
+    /// The blobs: name → content.
     pub blobs: BTreeMap<String, Vec<u8>>,
     dir: tempfile::TempDir,
 }
 
-/// How the folders are laid out.
+/// The layout of the folders.
 const SHARDS: &str = r#"{"default":[1,3],"maxNonShardedLength":20}"#;
 
 /// The blob that most cases read.
 pub(super) const MIDDLING: &str = "kopia.repository";
-/// Nothing is in it.
+/// A blob that nothing is in.
 pub(super) const EMPTY: &str = "xn1_0f00ab12cd34ef560f00ab12cd34ef56-s1234567890abcdef1-c1";
-/// Several round trips of any protocol.
+/// A blob that takes several round trips of any protocol.
 pub(super) const LARGE: &str = "q000000000000000000000000000001a4-s656fecf95845c101147";
 /// A blob of a name that blobs have.
 pub(super) const MISSING: &str = "p00000000000000000000000000000000-s0";
 
-/// What others leave beside blobs. Those that end with `.f` are put into buckets, too, without that.
+/// Names that other programs leave beside blobs. Those that end with `.f` are put into buckets, too, without that.
 const FOREIGN: &[&str] = &[
     "README",
     "README.f",
@@ -44,7 +44,7 @@ const FOREIGN: &[&str] = &[
 ];
 
 impl Sample {
-    /// The full set: more than a thousand packs, which is more than a page of any storage's listing.
+    /// Makes the full set: more than a thousand packs, which is more than a page of any storage's listing.
     ///
     /// # Panics
     /// When the folder cannot be written.
@@ -52,7 +52,7 @@ impl Sample {
         Self::with(1_050, Some(SHARDS))
     }
 
-    /// A smaller one with this `.shards`; `None`: without one, laid out as Kopia once did.
+    /// Makes a smaller set with this `.shards`; `None`: without one, laid out as Kopia once did.
     ///
     /// # Panics
     /// When the folder cannot be written, or `shards` is no layout.
@@ -72,12 +72,12 @@ impl Sample {
         Sample { blobs, dir }
     }
 
-    /// The folder, as Kopia lays it out.
+    /// Returns the folder, as Kopia lays it out.
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
 
-    /// The names that begin so, with their lengths.
+    /// Returns the names that begin so, with their lengths.
     pub(super) fn beginning(&self, prefix: &str) -> Vec<(String, u64)> {
         let fitting = self.blobs.iter().filter(|(name, _)| name.starts_with(prefix));
         fitting.map(|(name, bytes)| (name.clone(), bytes.len() as u64)).collect()

@@ -15,7 +15,7 @@ const OF_MEMORY: [&str; 3] = [
     "what is asked is counted",
 ];
 
-/// The cases that fail when the storage has this flaw.
+/// Returns the cases that fail when the storage has this flaw.
 async fn failing(flaw: impl FnOnce(&MemoryBlobs, &WatchedBlobs)) -> Vec<&'static str> {
     let sample = Arc::new(Sample::with(20, None));
     let memory = MemoryBlobs::default();

@@ -10,7 +10,7 @@ use crate::writer::{DirectoryWriter, Entry, NewSnapshot, RepositoryWriter, Resul
 const DAY: i64 = 86_400;
 const NS: i64 = 1_000_000_000;
 
-/// `count` sources `app@media:/apps/n<number>` of one small file each, with an index blob for each of them.
+/// Makes `count` sources `app@media:/apps/n<number>` of one small file each, with an index blob for each of them.
 ///
 /// # Errors
 /// Those of the writer.
@@ -32,8 +32,8 @@ pub fn many_indexes(repository: &mut RepositoryWriter, count: u64, seed: u64) ->
     Ok(snapshots)
 }
 
-/// `snapshots` daily snapshots of `app@media:/data`, a tree of `files` files of which one in fifty changes every day.
-/// With epochs, one ends every 20 days; those that are settled get compacted, and their inputs removed.
+/// Makes `snapshots` daily snapshots of `app@media:/data`, a tree of `files` files of which one in fifty changes every
+/// day. With epochs, one ends every 20 days; those that are settled get compacted, and their inputs removed.
 ///
 /// # Errors
 /// Those of the writer.
@@ -81,7 +81,7 @@ pub fn deep_history(
 struct Directory {
     name: String,
     files: Vec<Entry<'static>>,
-    /// Its entry, until a file of it changes.
+    /// The entry of the directory, until a file of it changes.
     stored: Option<Entry<'static>>,
 }
 

@@ -1,4 +1,4 @@
-//! Data of a given shape, the same for the same seed: straight into a repository, or onto a disk.
+//! Makes data of a given shape, equal for an equal seed: straight into a repository, or onto a disk.
 //!
 //! ```text
 //! small_files, big_file, mixed_volume, … ──► Target ──► a RepositoryWriter, or a directory
@@ -15,8 +15,8 @@ pub use history::{deep_history, many_indexes};
 pub use target::{Target, write_directory, write_repository};
 pub use texture::{Filling, Texture};
 
-/// `files` small files, a hundred to a directory and a hundred directories to one above. Sizes are lognormal around
-/// `median` bytes; every second file compresses.
+/// Makes `files` small files, a hundred to a directory and a hundred directories to one above. Sizes are lognormal
+/// around `median` bytes; every second file compresses.
 ///
 /// # Errors
 /// Those of the target.
@@ -34,7 +34,7 @@ pub fn small_files(target: &mut dyn Target, files: u64, median: f64, seed: u64) 
     })
 }
 
-/// `files` distinct files of a few dozen bytes, ten to a directory: many entries out of little data.
+/// Makes `files` distinct files of a few dozen bytes, ten to a directory: many entries out of little data.
 ///
 /// # Errors
 /// Those of the target.
@@ -46,7 +46,7 @@ pub fn tiny_files(target: &mut dyn Target, files: u64, seed: u64) -> Result<()> 
     })
 }
 
-/// `files` distinct files of a few dozen bytes in one directory.
+/// Makes `files` distinct files of a few dozen bytes in one directory.
 ///
 /// # Errors
 /// Those of the target.
@@ -55,7 +55,7 @@ pub fn wide_directory(target: &mut dyn Target, files: u64, seed: u64) -> Result<
     (0..files).try_for_each(|number| tiny_file(target, number, &mut random))
 }
 
-/// One file of `bytes` bytes.
+/// Makes a file of `bytes` bytes.
 ///
 /// # Errors
 /// Those of the target.
@@ -64,8 +64,7 @@ pub fn big_file(target: &mut dyn Target, bytes: u64, texture: Texture, seed: u64
     target.file("big.bin", metadata(&mut random, 0o600), Filling::new(random.next_u64(), bytes, texture))
 }
 
-/// What a small server's volume looks like: 20,640 files and 2 GB, databases among them. `thousandths` of it: 1000
-/// for all.
+/// Makes a small server's volume: 20,640 files and 2 GB, databases among them. `thousandths` of it: 1000 for all.
 ///
 /// # Errors
 /// Those of the target.
@@ -91,7 +90,7 @@ pub fn mixed_volume(target: &mut dyn Target, thousandths: u64, seed: u64) -> Res
     target.leave()
 }
 
-/// Numbered directories, a hundred to a directory above, each filled by `fill`.
+/// Makes numbered directories, a hundred to a directory above, each filled by `fill`.
 fn groups(
     target: &mut dyn Target,
     directories: u64,
@@ -123,13 +122,13 @@ fn name_of(number: u64, texture: Texture) -> String {
     format!("{number:07}-{word}.{extension}")
 }
 
-/// Some time in 2020…2025, to the nanosecond; an unprivileged owner.
+/// Returns some time in 2020…2025, to the nanosecond; an unprivileged owner.
 fn metadata(random: &mut Random, mode: u32) -> Metadata {
     let mtime_ns = 1_577_836_800_000_000_000 + random.below(189_345_600_000_000_000) as i64;
     Metadata { mode, uid: 1000, gid: 1000, mtime_ns }
 }
 
-/// A length around `median`, with a tail of long ones.
+/// Returns a length around `median`, with a tail of long ones.
 fn lognormal(random: &mut Random, median: f64) -> u64 {
     let (a, b) = (1.0 - random.unit(), random.unit());
     let normal = (-2.0 * a.ln()).sqrt() * (std::f64::consts::TAU * b).cos();

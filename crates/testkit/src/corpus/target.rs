@@ -1,4 +1,4 @@
-//! Where the data goes: a repository, or a directory.
+//! Takes the data: into a repository, or a directory.
 
 use std::fs::{self, File, FileTimes, Permissions};
 use std::io::{self, Write};
@@ -11,7 +11,8 @@ use crate::writer::{
     DirectoryWriter, Entry, EntryKind, Error, Metadata, ObjectWriter, RepositoryWriter, Result,
 };
 
-/// Takes a tree, directory by directory: in each first the directories, then the files, both in the order of names.
+/// A place that takes a tree, directory by directory: in each first the directories, then the files, both in the order
+/// of names.
 pub trait Target {
     /// Begins a directory in the current one.
     ///
@@ -34,7 +35,7 @@ pub trait Target {
 
 const ROOT: Metadata = Metadata { mode: 0o755, uid: 1000, gid: 1000, mtime_ns: 1_735_689_600_000_000_000 };
 
-/// Stores a tree and gives its root, which no snapshot refers to yet.
+/// Stores a tree and returns its root, which no snapshot refers to yet.
 ///
 /// # Errors
 /// Those of the writer.
@@ -49,7 +50,7 @@ pub fn write_repository(
     root.finish(target.repository, name.into_bytes(), metadata)
 }
 
-/// Writes a tree to the disk, owned by whoever runs this.
+/// Writes a tree to the disk, owned by the user who runs this.
 ///
 /// # Errors
 /// Those of the file system, as [`Error::Source`].

@@ -1,17 +1,17 @@
-//! What files are filled with.
+//! Makes what files are filled with.
 
 use std::sync::LazyLock;
 
 use crate::random::Random;
 
-/// What the data of a file is like.
+/// The kind of a file's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Texture {
-    /// Does not compress.
+    /// Noise, which does not compress.
     Noise,
-    /// Words out of a small vocabulary; compresses to about a third.
+    /// Words out of a small vocabulary, which compress to about a third.
     Text,
-    /// Noise and text in turn, 64 KiB of each; compresses to about two thirds.
+    /// Noise and text in turn, 64 KiB of each, which compress to about two thirds.
     Half,
     /// Pages of 4 KiB, each with a header, some text, and zeros.
     Database,
@@ -23,7 +23,7 @@ pub enum Texture {
 #[derive(Debug, Clone)]
 pub struct Filling {
     random: Random,
-    /// Bytes still to come.
+    /// Bytes that are still to come.
     left: u64,
     texture: Texture,
     page: u64,
@@ -42,17 +42,17 @@ static WORDS: LazyLock<[[u8; 8]; 256]> = LazyLock::new(|| {
 });
 
 impl Filling {
-    /// `len` bytes that follow from the seed.
+    /// Makes `len` bytes that follow from the seed.
     pub fn new(seed: u64, len: u64, texture: Texture) -> Self {
         Filling { random: Random::new(seed), left: len, texture, page: 0 }
     }
 
-    /// Bytes still to come.
+    /// Returns the bytes that are still to come.
     pub fn left(&self) -> u64 {
         self.left
     }
 
-    /// Replaces `out` with the next block of up to a MiB; whether there was one. An empty file has none.
+    /// Replaces `out` with the next block of up to a MiB; returns whether there was one. An empty file has none.
     pub fn next_block(&mut self, out: &mut Vec<u8>) -> bool {
         let len = self.left.min(BLOCK as u64) as usize;
         out.clear();

@@ -1,11 +1,11 @@
-//! What is wrong with the file system; it can be changed while it is mounted.
+//! Holds what is wrong with the file system; it can be changed while it is mounted.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::io::Errno;
 
-/// What the kernel asks for.
+/// An operation that the kernel asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "they are the names of the operations")]
 pub enum Op {
@@ -35,7 +35,7 @@ pub enum Op {
 /// An operation that is about to happen.
 #[derive(Debug, Clone, Copy)]
 pub struct Call<'a> {
-    /// What is asked for.
+    /// The operation that is asked for.
     pub op: Op,
     /// The last component of what it is asked of, as it was last looked up.
     pub name: &'a str,
@@ -43,7 +43,7 @@ pub struct Call<'a> {
 
 type Hook = Arc<dyn Fn(Call<'_>) -> Result<(), Errno> + Send + Sync>;
 
-/// The faults of a file system; clones are the same ones. As they begin there are none.
+/// The faults of a file system; clones share them. As they begin there are none.
 #[derive(Clone, Default)]
 pub struct Faults(Arc<Mutex<State>>);
 
@@ -58,44 +58,45 @@ struct State {
 }
 
 impl Faults {
-    /// Setting an owner is answered with success and does nothing; everything belongs to this user and group.
+    /// Answers a setting of owners with success and does nothing; everything belongs to this user and group.
     pub fn swallow_owner(&self, shown: Option<(u32, u32)>) {
         self.state().owner = shown;
     }
 
-    /// Setting a mode is answered with success and does nothing; files have the first mode, directories the second.
+    /// Answers a setting of modes with success and does nothing; files have the first mode, directories the second.
     pub fn swallow_mode(&self, shown: Option<(u32, u32)>) {
         self.state().modes = shown;
     }
 
-    /// Times are cut to whole seconds.
+    /// Cuts times to whole seconds.
     pub fn whole_seconds(&self, on: bool) {
         self.state().whole_seconds = on;
     }
 
-    /// A name finds an entry that is spelled in other cases or another normal form; an entry keeps its first spelling.
+    /// Lets a name find an entry that is spelled in other cases or another normal form; an entry keeps its first
+    /// spelling.
     pub fn fold_names(&self, on: bool) {
         self.state().fold_names = on;
     }
 
-    /// An operation fails for the names that `matches` says.
+    /// Fails an operation for the names that `matches` says.
     pub fn fail(&self, op: Op, errno: Errno, matches: impl Fn(&str) -> bool + Send + Sync + 'static) {
         self.before(op, move |call| if matches(call.name) { Err(errno) } else { Ok(()) });
     }
 
-    /// Something happens before an operation, which fails if `hook` says so.
+    /// Runs `hook` before an operation, which fails if it says so.
     pub fn before(&self, op: Op, hook: impl Fn(Call<'_>) -> Result<(), Errno> + Send + Sync + 'static) {
         self.state().hooks.push((op, Arc::new(hook)));
     }
 
-    /// No faults any more; what was counted stays.
+    /// Ends all faults; what was counted stays.
     pub fn clear(&self) {
         let mut state = self.state();
         let counts = std::mem::take(&mut state.counts);
         *state = State { counts, ..State::default() };
     }
 
-    /// How often an operation was asked for.
+    /// Returns how often an operation was asked for.
     pub fn count(&self, op: Op) -> u64 {
         self.state().counts.get(&op).copied().unwrap_or(0)
     }

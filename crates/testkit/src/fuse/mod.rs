@@ -1,5 +1,5 @@
-//! A file system in the test's own process: it passes everything on to a folder, except for the faults that it is told
-//! to have. It has no `O_TMPFILE`, as NFS, SMB and most of FUSE have none.
+//! Mounts a file system in the test's own process: it passes everything on to a folder, except for the faults that it
+//! is told to have. It has no `O_TMPFILE`, as NFS, SMB and most of FUSE have none.
 
 mod faults;
 mod nodes;
@@ -40,7 +40,7 @@ impl FuseMount {
         Ok(FuseMount { path, session: Some(session), _place: place })
     }
 
-    /// Like [`FuseMount::new`]; where that fails the test is skipped, or fails if nothing may be skipped.
+    /// Mounts as [`FuseMount::new`] does; where that fails the test is skipped, or fails if nothing may be skipped.
     pub fn or_skip(backing: &Path, faults: &Faults) -> Option<Self> {
         match FuseMount::new(backing, faults) {
             Ok(mount) => Some(mount),
@@ -51,7 +51,7 @@ impl FuseMount {
         }
     }
 
-    /// Where it is mounted.
+    /// Returns the path where the file system is mounted.
     pub fn path(&self) -> &Path {
         &self.path
     }

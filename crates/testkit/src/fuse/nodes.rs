@@ -1,4 +1,4 @@
-//! What the kernel knows by a number: inodes, held by a descriptor each, and open files.
+//! Keeps what the kernel knows by a number: inodes, held by a descriptor each, and open files.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -14,7 +14,7 @@ use unicode_normalization::UnicodeNormalization;
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) held: Arc<OwnedFd>,
-    /// Under which it was last found.
+    /// The name under which the inode was last found.
     pub(super) name: String,
     lookups: u64,
 }
@@ -54,7 +54,7 @@ impl Nodes {
         self.get(number).map(|node| Arc::clone(&node.held))
     }
 
-    /// The kernel's number of an inode.
+    /// Returns the kernel's number of an inode.
     pub(super) fn number(&self, inode: u64) -> u64 {
         if inode == self.root { ROOT } else { inode }
     }
@@ -75,7 +75,7 @@ impl Nodes {
         Ok(stat)
     }
 
-    /// The name of an inode has changed.
+    /// Takes note that the name of an inode has changed.
     pub(super) fn renamed(&mut self, parent: u64, name: &OsStr) {
         let Ok(parent) = self.held(parent) else { return };
         if let Ok(stat) = rustix::fs::statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW)
@@ -120,12 +120,12 @@ impl Nodes {
     }
 }
 
-/// The path by which the kernel reaches what a descriptor holds, whatever its name is.
+/// Returns the path by which the kernel reaches what a descriptor holds, whatever its name is.
 pub(super) fn by_inode(held: &OwnedFd) -> String {
     format!("/proc/self/fd/{}", held.as_raw_fd())
 }
 
-/// The names in a directory.
+/// Returns the names in a directory.
 pub(super) fn list(held: &OwnedFd) -> Result<Vec<(u64, rustix::fs::FileType, OsString)>, Errno> {
     use std::os::unix::ffi::OsStrExt;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -138,7 +138,8 @@ pub(super) fn list(held: &OwnedFd) -> Result<Vec<(u64, rustix::fs::FileType, OsS
     entries.collect()
 }
 
-/// The name of an entry that `name` finds where names are folded: its own spelling, or `name` where there is none.
+/// Returns the name of an entry that `name` finds where names are folded: its own spelling, or `name` where there is
+/// none.
 pub(super) fn folded(held: &OwnedFd, name: &OsStr) -> OsString {
     let fold = |name: &OsStr| name.to_str().map(|name| name.nfc().collect::<String>().to_lowercase());
     let wanted = fold(name);

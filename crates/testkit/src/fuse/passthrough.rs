@@ -1,4 +1,4 @@
-//! The kernel's requests, done in the folder behind.
+//! Does the kernel's requests in the folder behind.
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
@@ -36,7 +36,7 @@ impl Passthrough {
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An operation on a name in a directory: the directory, and the name as it is spelled there.
+    /// Begins an operation on a name in a directory: the directory, and the name as it is spelled there.
     fn at(&self, op: Op, parent: INodeNo, name: &OsStr) -> Result<(Arc<OwnedFd>, OsString), Errno> {
         self.faults.enter(op, &name.to_string_lossy())?;
         let held = self.nodes().held(parent.0)?;
@@ -44,7 +44,7 @@ impl Passthrough {
         Ok((held, name))
     }
 
-    /// An operation on an inode.
+    /// Begins an operation on an inode.
     fn of(&self, op: Op, inode: INodeNo) -> Result<Arc<OwnedFd>, Errno> {
         let (held, name) = {
             let nodes = self.nodes();
@@ -60,7 +60,7 @@ impl Passthrough {
         Ok(self.shown(&stat))
     }
 
-    /// What was made belongs to whoever asked for it.
+    /// Gives what was made to the user who asked for it.
     fn made(&self, req: &Request, parent: INodeNo, name: &OsStr) -> Result<FileAttr, Errno> {
         let held = self.nodes().held(parent.0)?;
         let owner = (Some(Uid::from_raw(req.uid())), Some(Gid::from_raw(req.gid())));

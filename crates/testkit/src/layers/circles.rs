@@ -1,4 +1,4 @@
-//! Files that name each other in a circle.
+//! Finds files that name each other in a circle.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -8,7 +8,7 @@ use proc_macro2::{Delimiter, TokenTree};
 use super::files::{read, shown};
 use super::names::{named, target, tokens};
 
-/// Circles of files below `src`: one line each, with the names that close it; nothing when all is well.
+/// Finds circles of files below `src`: one line each, with the names that close it; nothing when all is well.
 ///
 /// A file names the file in which a path ends: a child that asks for `super::Thing` names its parent's file, whoever
 /// defines the thing. The declaration of a module names nothing, a re-export from it does. What is compiled for tests or
@@ -51,7 +51,7 @@ fn circles_in(sources: &[(&str, &str)]) -> Vec<String> {
     found
 }
 
-/// All that can be reached from a file, itself only in a circle.
+/// Returns all that can be reached from a file, itself only in a circle.
 fn reached_from<'a>(module: &str, arrows: &Arrows<'a>) -> BTreeSet<&'a str> {
     let mut reached = BTreeSet::new();
     let mut open: Vec<&str> = arrows[module].keys().copied().collect();
@@ -74,7 +74,7 @@ fn drawn(circle: &BTreeSet<&str>, arrows: &Arrows<'_>) -> String {
     format!("a circle of {}: {}", members.join(", "), names.join("; "))
 }
 
-/// A source less the items that `#[cfg(test)]` or `#[cfg(doc)]` stands before.
+/// Returns a source less the items that `#[cfg(test)]` or `#[cfg(doc)]` stands before.
 fn without_tests(tokens: Vec<TokenTree>) -> Vec<TokenTree> {
     let mut kept = Vec::new();
     let mut rest = tokens.into_iter();
@@ -121,7 +121,7 @@ mod tests {
 
     const MODULES: &[&str] = &["", "house", "house::cellar", "house::room", "shed"];
 
-    /// The circles when these modules have these sources and all others are empty.
+    /// Returns the circles when these modules have these sources and all others are empty.
     fn found(sources: &[(&str, &str)]) -> Vec<String> {
         let mut all: Vec<(&str, &str)> = MODULES.iter().map(|module| (*module, "")).collect();
         all.retain(|(module, _)| sources.iter().all(|(other, _)| other != module));

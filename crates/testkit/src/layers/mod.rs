@@ -1,4 +1,4 @@
-//! How a crate is built, read from its source: who names whom, and how long its parts are.
+//! Checks how a crate is built, read from its source: which file names which, and how long its parts are.
 //!
 //! A crate says in a [`Table`], from the floor to the roof, which modules it has and what each of them may name.
 //! [`violations`] finds names that the table does not allow, names of what stands further up in it, and what the table
@@ -18,7 +18,8 @@ pub use circles::circles;
 pub use sizes::oversized;
 pub use table::{Table, violations, violations_in};
 
-/// The tests of the crate that calls this: its table holds, no two files know each other, and nothing is too long.
+/// Makes the tests of the crate that calls this: its table holds, no two files know each other, and nothing is too
+/// long.
 ///
 /// Both of its folders, `src` and `tests`, are looked at for length.
 #[macro_export]

@@ -1,4 +1,4 @@
-//! The paths that a source names.
+//! Finds the paths that a source names.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 use super::files::shown;
 
-/// What a source consists of.
+/// Returns what a source consists of.
 ///
 /// # Panics
 /// When it is no Rust.
@@ -15,7 +15,7 @@ pub(super) fn tokens(module: &str, source: &str) -> Vec<TokenTree> {
     stream.into_iter().collect()
 }
 
-/// All paths of the crate that a file names, from the crate's root.
+/// Returns all paths of the crate that a file names, from the crate's root.
 pub(super) fn named(module: &str, tokens: Vec<TokenTree>, modules: &BTreeSet<&str>) -> BTreeSet<String> {
     let mut reader = Reader { found: BTreeSet::new(), modules };
     let base: Vec<String> = module.split("::").filter(|part| !part.is_empty()).map(str::to_owned).collect();
@@ -54,7 +54,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Where a path leads that begins with this word; `None`: out of the crate, or to an item of the file's own.
+    /// Returns where a path leads that begins with this word; `None`: out of the crate, or to an item of the file's
+    /// own.
     fn start(&self, word: &str, base: &[String], inline: usize) -> Option<Vec<Option<String>>> {
         let here = || base.iter().cloned().map(Some).chain((0..inline).map(|_| None));
         match word {
@@ -130,7 +131,7 @@ fn follows(tokens: &[TokenTree], at: usize) -> bool {
     at >= 2 && is_colons(tokens, at - 2)
 }
 
-/// The module in which a path ends.
+/// Returns the module in which a path ends.
 pub(super) fn target<'a>(path: &'a str, modules: &BTreeSet<&str>) -> &'a str {
     let mut at = path;
     loop {

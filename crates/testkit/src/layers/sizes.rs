@@ -1,4 +1,4 @@
-//! What has grown too long to be read at once.
+//! Finds what has grown too long to be read at once.
 
 use std::path::Path;
 
@@ -12,7 +12,8 @@ const FILE: usize = 400;
 /// Lines of a function, from its `fn` to its closing brace.
 const FUNCTION: usize = 60;
 
-/// Files below `dir` of more than 400 lines and functions of more than 60: one line each; nothing when all is well.
+/// Finds files below `dir` of more than 400 lines and functions of more than 60: one line each; nothing when all is
+/// well.
 ///
 /// # Panics
 /// When a file cannot be read or is no Rust.
@@ -39,7 +40,7 @@ fn oversized_in(name: &str, source: &str) -> Vec<String> {
     found
 }
 
-/// The functions of a source, those inside others too: name, first line, number of lines.
+/// Returns the functions of a source, those inside others too: name, first line, number of lines.
 fn functions(tokens: &[TokenTree]) -> Vec<(String, usize, usize)> {
     let mut found = Vec::new();
     for (at, token) in tokens.iter().enumerate() {
@@ -60,7 +61,7 @@ fn functions(tokens: &[TokenTree]) -> Vec<(String, usize, usize)> {
     found
 }
 
-/// The line on which a function ends that begins here; `None` where it has no body.
+/// Returns the line on which a function ends that begins here; `None` where it has no body.
 fn end_of(function: &[TokenTree]) -> Option<usize> {
     function.iter().find_map(|token| match token {
         TokenTree::Group(body) if body.delimiter() == Delimiter::Brace => {

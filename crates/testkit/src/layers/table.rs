@@ -1,4 +1,4 @@
-//! Which module may name which others: the order from the floor to the roof.
+//! Checks which module may name which others: the order from the floor to the roof.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -6,14 +6,14 @@ use std::path::Path;
 use super::files::{read, shown};
 use super::names::{named, target, tokens};
 
-/// Module → what it may name of the crate, from the floor to the roof.
+/// Modules with what each may name of the crate, from the floor to the roof.
 ///
 /// Modules are paths without `crate`; the root is `""`. A row stands for the modules below it as long as none of them has
 /// a row. What may be named are paths, separated by blanks, and allow everything below them; an item that the root
 /// itself defines or re-exports is `crate::Item`.
 pub type Table<'a> = &'a [(&'a str, &'a str)];
 
-/// What the source below `src` has against `table`: one line each; nothing when all is well.
+/// Returns what the source below `src` has against `table`: one line each; nothing when all is well.
 ///
 /// # Panics
 /// When a file cannot be read or is no Rust.
@@ -23,7 +23,7 @@ pub fn violations(src: &Path, table: Table<'_>) -> Vec<String> {
     violations_in(&sources, table)
 }
 
-/// What modules, given with their sources, have against `table`.
+/// Returns what modules, given with their sources, have against `table`.
 ///
 /// # Panics
 /// When a source is no Rust.
@@ -61,7 +61,7 @@ pub fn violations_in(sources: &[(&str, &str)], table: Table<'_>) -> Vec<String> 
     wrong
 }
 
-/// The row of a module: its own, or the nearest above it that has no other rows below.
+/// Returns the row of a module: its own, or the nearest above it that has no other rows below.
 fn row_of(module: &str, table: Table<'_>) -> Option<usize> {
     let mut at = Some(module);
     while let Some(ancestor) = at {
@@ -93,7 +93,7 @@ mod tests {
     const MODULES: &[&str] =
         &["error", "ground", "ground::deep", "house::cellar", "house::room", "house", ""];
 
-    /// What is wrong when one module has this source and all others are empty.
+    /// Returns what is wrong when one module has this source and all others are empty.
     fn wrong(module: &str, source: &str) -> Vec<String> {
         let mut sources: Vec<(&str, &str)> = MODULES.iter().map(|module| (*module, "")).collect();
         sources.retain(|(name, _)| *name != module);

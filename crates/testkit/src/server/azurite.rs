@@ -1,4 +1,4 @@
-//! Azurite, Microsoft's own emulator of Azure Storage, with a [`Front`] before it.
+//! Runs Azurite, Microsoft's own emulator of Azure Storage, with a [`Front`] before it.
 
 use std::path::Path;
 use std::process::Command;
@@ -20,7 +20,7 @@ const API: &str = "2023-11-03";
 
 /// A running server.
 pub struct Azurite {
-    /// Records and breaks what goes to the server.
+    /// The front, which records and breaks what goes to the server.
     pub front: Front,
     port: u16,
     onward: reqwest::Client,
@@ -30,13 +30,13 @@ pub struct Azurite {
     _dir: tempfile::TempDir,
 }
 
-/// The account's key: tests look for it in everything that is printed.
+/// Returns the account's key: tests look for it in everything that is printed.
 pub fn key() -> String {
     BASE64_STANDARD.encode("canary: the key of the account in the test")
 }
 
 impl Azurite {
-    /// Starts it on plain HTTP; `None`, said aloud, where it is not installed.
+    /// Starts Azurite on plain HTTP; `None`, said aloud, where it is not installed.
     ///
     /// # Panics
     /// When it does not start.
@@ -59,12 +59,12 @@ impl Azurite {
         Some(Azurite { front, port, onward, page, _program: program, _dir: dir })
     }
 
-    /// Pages of this many names from now on; only for clients that sign with [`sas`].
+    /// Lets pages have this many names from now on; only for clients that sign with [`sas`].
     pub fn page(&self, names: usize) {
         *self.page.lock().unwrap() = Some(names);
     }
 
-    /// The address of the account, through the front.
+    /// Returns the address of the account, through the front.
     pub fn address(&self) -> String {
         format!("http://{}/{ACCOUNT}", self.front.endpoint)
     }
@@ -78,7 +78,7 @@ impl Azurite {
         upload(&self.onward, &base, repo, prefix).await;
     }
 
-    /// Puts one blob.
+    /// Puts a blob into a container.
     ///
     /// # Panics
     /// When the server refuses.
@@ -90,15 +90,15 @@ impl Azurite {
 
 /// Azurite on TLS, which takes the tokens of an identity service: it looks at who a token is for, not who signed it.
 pub struct SecureAzurite {
-    /// `https://127.0.0.1:port/account`
+    /// The address of the account: `https://127.0.0.1:port/account`.
     pub address: String,
     _program: Program,
     _dir: tempfile::TempDir,
 }
 
 impl SecureAzurite {
-    /// Starts it with the certificate and key in these files, and uploads a repository; `None`, said aloud, where it is
-    /// not installed.
+    /// Starts Azurite with the certificate and key in these files, and uploads a repository; `None`, said aloud, where
+    /// it is not installed.
     ///
     /// # Panics
     /// When it does not start.
@@ -126,7 +126,7 @@ fn run(more: &[&str]) -> Option<(Program, u16, tempfile::TempDir)> {
     Some((Program::start(&mut command, port), port, dir))
 }
 
-/// A shared access signature of the account, as it stands in a URL; `permissions` such as `rl`.
+/// Returns a shared access signature of the account, as it stands in a URL; `permissions` such as `rl`.
 pub fn sas(permissions: &str) -> String {
     let (services, kinds, until) = ("b", "sco", "2099-01-01T00:00:00Z");
     let lines = [ACCOUNT, permissions, services, kinds, "", until, "", "https,http", API, "", ""];

@@ -1,4 +1,4 @@
-//! A stand-in for Backblaze B2, after its public documentation (API version 4): what a reader may ask, nothing else.
+//! Stands in for Backblaze B2, after its public documentation (API version 4): what a reader may ask, nothing else.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -15,31 +15,31 @@ use serde_json::{Value, json};
 
 use super::front::{Answer, Front, text};
 
-/// The key's ID.
+/// The ID of the key.
 pub const KEY_ID: &str = "0012345";
-/// The key: tests look for it in everything that is printed.
+/// The application key: tests look for it in everything that is printed.
 pub const KEY: &str = "canary-b2-application-key";
-/// How every token begins: tests look for it, too.
+/// The beginning of every token: tests look for it, too.
 pub const TOKEN: &str = "4_canary-b2-token";
 const ACCOUNT: &str = "account-1";
-/// Status and code.
+/// The status and code of a refusal.
 type Refused = (u16, &'static str);
 
-/// What the key opens.
+/// The rights of the key.
 #[derive(Debug, Clone, Default)]
 pub struct Key {
-    /// Only this bucket.
+    /// The only bucket that the key opens.
     pub bucket: Option<String>,
-    /// Only names that begin so.
+    /// The beginning of the names that the key opens.
     pub name_prefix: Option<String>,
-    /// It may not list buckets.
+    /// Whether the key may not list buckets.
     pub no_list_buckets: bool,
 }
 
 #[derive(Default)]
 struct Store {
     buckets: Mutex<BTreeMap<String, BTreeMap<String, Bytes>>>,
-    /// Tokens of this number and newer are good.
+    /// The number of the oldest token that is good.
     oldest_token: AtomicU64,
     last_token: AtomicU64,
     /// The most names of one page.
@@ -49,13 +49,13 @@ struct Store {
 
 /// A running server.
 pub struct B2Server {
-    /// Records and breaks requests; `http://` before its address is the endpoint.
+    /// The front, which records and breaks requests; `http://` before its address is the endpoint.
     pub front: Front,
     store: Arc<Store>,
 }
 
 impl B2Server {
-    /// Starts it with one key.
+    /// Starts the server with one key.
     ///
     /// # Panics
     /// When no port can be had.
@@ -84,7 +84,7 @@ impl B2Server {
         }
     }
 
-    /// Puts one file.
+    /// Puts a file into a bucket.
     ///
     /// # Panics
     /// When another thread has panicked.
@@ -93,7 +93,7 @@ impl B2Server {
         buckets.entry(bucket.to_owned()).or_default().insert(name.to_owned(), bytes.into());
     }
 
-    /// Whoever signs in is sent to this address for everything else: that of a proxy before this server.
+    /// Sends clients that sign in to this address for everything else: that of a proxy before this server.
     ///
     /// # Panics
     /// When another thread has panicked.
@@ -101,12 +101,12 @@ impl B2Server {
         *self.store.address.lock().unwrap() = format!("http://{address}");
     }
 
-    /// Pages of at most this many names.
+    /// Lets pages have at most this many names.
     pub fn page(&self, names: u64) {
         self.store.page.store(names, Ordering::SeqCst);
     }
 
-    /// No token that was given so far is good any more.
+    /// Lets no token that was given so far be good any more.
     pub fn expire_tokens(&self) {
         self.store.oldest_token.store(self.store.last_token.load(Ordering::SeqCst) + 1, Ordering::SeqCst);
     }
@@ -253,21 +253,21 @@ impl Store {
     }
 }
 
-/// What a restricted key does not open is refused as if it were not allowed at all.
+/// Refuses what a restricted key does not open, as if it were not allowed at all.
 fn check(key: &Key, bucket: &str, name: &str) -> Result<(), Refused> {
     let opens = key.bucket.as_ref().is_none_or(|b| b == bucket)
         && key.name_prefix.as_ref().is_none_or(|prefix| name.starts_with(prefix));
     if opens { Ok(()) } else { Err((401, "unauthorized")) }
 }
 
-/// `bytes=5-9` of 100 → 5..10; cut at the end, `None` when it begins behind it.
+/// Returns the range of an object, `bytes=5-9` of 100 → 5..10; cut at the end, `None` when it begins behind it.
 fn within(range: &str, len: usize) -> Option<Range<usize>> {
     let (first, last) = range.strip_prefix("bytes=")?.split_once('-')?;
     let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
     (first < len && first <= last).then(|| first..len.min(last + 1))
 }
 
-/// Of the whole file, whatever part of it is asked for.
+/// Returns the SHA-1 of the whole file, whatever part of it is asked for.
 fn sha1_of(bytes: &[u8]) -> Vec<u8> {
     use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
     digest(&SHA1_FOR_LEGACY_USE_ONLY, bytes).as_ref().to_vec()

@@ -1,5 +1,5 @@
-//! An S3 server that costs little: files that lie elsewhere, as objects. For measurements, where a server that reads
-//! slowly would be what is measured.
+//! Runs an S3 server that costs little: files that lie elsewhere, as objects. For measurements, where a server that
+//! reads slowly would be what is measured.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
@@ -59,7 +59,7 @@ impl Buckets {
         self.add(bucket, folder, |path| path.replace('/', "").strip_suffix(".f").map(str::to_owned))
     }
 
-    /// A service that only takes requests signed with [`ACCESS_KEY`] and [`SECRET_KEY`].
+    /// Makes a service that only takes requests signed with [`ACCESS_KEY`] and [`SECRET_KEY`].
     pub fn service(self) -> S3Service {
         let mut builder = S3ServiceBuilder::new(self);
         builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
@@ -128,8 +128,8 @@ impl Object {
     }
 }
 
-/// The next bytes of a file. Reads block the thread: what is measured lies in the page cache, where a detour over
-/// other threads would cost more than the read.
+/// The next bytes of a file. Reads block the thread: what is measured lies in the page cache, where a detour over other
+/// threads would cost more than the read.
 struct Blocks {
     file: File,
     left: u64,

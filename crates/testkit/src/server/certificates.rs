@@ -1,4 +1,4 @@
-//! Certificates, good and bad, made for one test.
+//! Makes certificates, good and bad, for one test.
 
 use std::sync::Arc;
 
@@ -7,23 +7,23 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, 
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-/// An authority of its own.
+/// An authority of a test's own.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    /// Its certificate, PEM.
+    /// The certificate of the authority, PEM.
     pub pem: String,
 }
 
 /// A server's certificate with its key.
 pub struct Identity {
-    /// What a server needs.
+    /// The configuration that a server needs.
     pub config: ServerConfig,
     /// SHA-256 of the certificate, hexadecimal.
     pub fingerprint: String,
 }
 
 impl Authority {
-    /// A new one.
+    /// Makes a new authority.
     ///
     /// # Panics
     /// When there is no randomness.
@@ -37,7 +37,7 @@ impl Authority {
         Authority { issuer: Issuer::new(params, key), pem }
     }
 
-    /// A certificate for a server of this name, good until the first day of `until`.
+    /// Makes a certificate for a server of this name, good until the first day of `until`.
     ///
     /// # Panics
     /// When the name is none.

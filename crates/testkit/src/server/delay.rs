@@ -1,5 +1,5 @@
-//! An S3 server that is far away: answers and connections take a round trip, each connection has its own speed, and
-//! everything is counted.
+//! Runs an S3 server that is far away: answers and connections take a round trip, each connection has its own speed,
+//! and everything is counted.
 //!
 //! ```text
 //! accept ──1 round trip──► (TLS ──1 round trip──►) request ──1 round trip──► answer, at the connection's speed
@@ -31,21 +31,21 @@ use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::rustls::version::TLS13;
 
-/// How late the timer may be without slowing a connection down.
+/// Time that the timer may be late without slowing a connection down.
 const SLACK: Duration = Duration::from_millis(5);
 
-/// What lies between a program and the storage.
+/// The link between a program and the storage.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Link {
-    /// Until an answer begins, and until a connection stands.
+    /// Time until an answer begins, and until a connection stands.
     pub round_trip: Duration,
     /// Bytes per second of one connection; `None`: as fast as the machine.
     pub per_connection: Option<u64>,
-    /// TLS 1.3 with a certificate that [`Far::ca`] has signed.
+    /// Whether the link speaks TLS 1.3, with a certificate that [`Far::ca`] has signed.
     pub tls: bool,
 }
 
-/// What went over the link.
+/// The traffic that went over the link.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Traffic {
     /// Connections accepted.
@@ -61,7 +61,7 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// Of every kind.
+    /// Returns the number of requests of every kind.
     pub fn requests(&self) -> u64 {
         self.lists + self.gets + self.others
     }
@@ -69,7 +69,7 @@ impl Traffic {
 
 /// A running server; it ends with the runtime that it was started on.
 pub struct Far {
-    /// `127.0.0.1:port`
+    /// The address of the server: `127.0.0.1:port`.
     pub endpoint: String,
     /// The authority that clients have to trust, as PEM; with TLS.
     pub ca: Option<String>,
@@ -105,7 +105,7 @@ impl Far {
         Far { endpoint, ca, counts }
     }
 
-    /// What went over the link since the last call.
+    /// Returns what went over the link since the last call.
     pub fn take_traffic(&self) -> Traffic {
         let take = |count: &AtomicU64| count.swap(0, Ordering::Relaxed);
         Traffic {
@@ -175,12 +175,12 @@ impl Served {
 /// The bytes of one connection, one after the other.
 struct Line {
     speed: Option<u64>,
-    /// When everything that was sent has arrived.
+    /// The time when everything that was sent has arrived.
     free: Mutex<Instant>,
 }
 
 impl Line {
-    /// When so many more bytes have arrived; `None`: at once.
+    /// Returns when so many more bytes have arrived; `None`: at once.
     fn arrival(&self, bytes: u64) -> Option<Instant> {
         let time = Duration::from_secs_f64(bytes as f64 / self.speed? as f64);
         let mut free = self.free.lock().unwrap();
@@ -234,7 +234,7 @@ impl hyper::body::Body for Paced {
     }
 }
 
-/// A new authority, as PEM, and a server's side with a certificate of it.
+/// Makes a new authority, as PEM, and a server's side with a certificate of it.
 fn certificate() -> (String, TlsAcceptor) {
     let ca_key = KeyPair::generate().unwrap();
     let mut ca = CertificateParams::default();

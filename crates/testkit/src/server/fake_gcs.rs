@@ -1,4 +1,5 @@
-//! Google Cloud Storage as its XML API shows it: what S3 answers, for those who carry a token of a service account.
+//! Runs Google Cloud Storage as its XML API shows it: what S3 answers, for clients that carry a token of a service
+//! account.
 //!
 //! Lists, objects, ranges and errors of that API are those of S3, so a real S3 server gives them; a [`Front`] checks who
 //! asks.
@@ -20,9 +21,9 @@ use super::front::{Answer, Front, refuse_in_xml};
 
 /// A running server.
 pub struct FakeGcs {
-    /// Records and breaks requests.
+    /// The front, which records and breaks requests.
     pub front: Front,
-    /// Buckets are folders here.
+    /// The folder whose folders are the buckets.
     root: tempfile::TempDir,
 }
 
@@ -31,7 +32,7 @@ pub const ACCOUNT: &str = "restore@test.iam.gserviceaccount.com";
 
 /// A service account: its JSON, and what checks its signatures.
 pub struct ServiceAccount {
-    /// As Google hands it out.
+    /// The account's JSON, as Google hands it out.
     pub json: String,
     /// A line of the private key: tests look for it in everything that is printed.
     pub canary: String,
@@ -39,7 +40,7 @@ pub struct ServiceAccount {
 }
 
 impl ServiceAccount {
-    /// A new key for [`ACCOUNT`].
+    /// Makes a new key for [`ACCOUNT`].
     ///
     /// # Panics
     /// When the key cannot be made.
@@ -81,7 +82,7 @@ impl Default for ServiceAccount {
 }
 
 impl FakeGcs {
-    /// Starts it for one account; `None`: for everybody.
+    /// Starts the server for one account; `None`: for everybody.
     ///
     /// # Panics
     /// When no port can be had.
@@ -121,7 +122,7 @@ impl FakeGcs {
         std::fs::create_dir_all(self.root.path().join(bucket)).unwrap();
     }
 
-    /// Puts one object.
+    /// Puts an object into a bucket.
     ///
     /// # Panics
     /// When the file cannot be written.

@@ -1,4 +1,4 @@
-//! A proxy for HTTP/1.1 that passes requests on to a real server and breaks the answers that it is told to break.
+//! Proxies HTTP/1.1 to a real server and breaks the answers that it is told to break.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -24,14 +24,14 @@ use tokio_rustls::TlsAcceptor;
 
 use super::lies::{self, Lie};
 
-/// What happens to one answer instead of the right one.
+/// The fault of one answer: what comes instead of the right one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// An error of this status, with this code in its body as S3 has it.
+    /// An error of this status comes, with this code in its body as S3 has it.
     Status(u16, &'static str),
-    /// The same with `Retry-After`, in seconds.
+    /// An error with `Retry-After`, in seconds, comes: status, code, wait.
     Busy(u16, &'static str, u64),
-    /// The same with the time in so many seconds as a date.
+    /// An error with the time in so many seconds as a date comes: status, code, wait.
     BusyUntil(u16, &'static str, u64),
     /// The connection is reset before the answer.
     Reset,
@@ -47,7 +47,7 @@ pub enum Fault {
     WrongRange,
     /// The answer to a range is the whole blob, as from a server that does not know ranges.
     WholeBlob,
-    /// One byte in the middle of the answer is another one.
+    /// A byte in the middle of the answer is another one.
     Flipped,
     /// A list says that it goes on, and then begins again.
     PageAgain,
@@ -55,23 +55,23 @@ pub enum Fault {
     Lie(Lie),
 }
 
-/// One request as the proxy saw it.
+/// A request as the proxy saw it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
-    /// From 0, in the order of arrival.
+    /// The number of the request, from 0, in the order of arrival.
     pub number: usize,
-    /// `GET`, …
+    /// The method: `GET`, …
     pub method: String,
-    /// Still encoded.
+    /// The path, still encoded.
     pub path: String,
-    /// Without the question mark.
+    /// The query, without the question mark.
     pub query: String,
-    /// Bytes asked for, `[first, last]`, when it was a part.
+    /// The bytes asked for, `[first, last]`, when it was a part.
     pub range: Option<(u64, u64)>,
 }
 
 impl Seen {
-    /// Whether it is about listing.
+    /// Whether the request is about listing.
     pub fn is_list(&self) -> bool {
         self.method == "PROPFIND" || self.query.contains("list-type") || self.query.contains("versions")
     }
@@ -82,7 +82,7 @@ type Body = UnsyncBoxBody<Bytes, std::io::Error>;
 
 /// A running proxy; it ends with the runtime that it was started on.
 pub struct Faulty {
-    /// `127.0.0.1:port`
+    /// The address of the proxy: `127.0.0.1:port`.
     pub address: String,
     state: Arc<State>,
 }
@@ -101,7 +101,7 @@ struct State {
 }
 
 impl Faulty {
-    /// In front of `upstream`, an address and a port.
+    /// Starts a proxy in front of `upstream`, an address and a port.
     ///
     /// # Panics
     /// When no port can be had.
@@ -109,7 +109,7 @@ impl Faulty {
         Self::serve(upstream, None).await
     }
 
-    /// The same, speaking TLS to its clients.
+    /// Starts a proxy that speaks TLS to its clients.
     ///
     /// # Panics
     /// When no port can be had.
@@ -156,12 +156,12 @@ impl Faulty {
         *self.state.decide.lock().unwrap() = Arc::new(decide);
     }
 
-    /// Every answer is held back for this long: a round trip.
+    /// Holds back every answer for this long: a round trip.
     pub fn delay(&self, delay: Duration) {
         *self.state.delay.lock().unwrap() = delay;
     }
 
-    /// The server behind is told this name of a host, in place of the proxy's own.
+    /// Tells the server behind this name of a host, in place of the proxy's own.
     ///
     /// # Panics
     /// When it is none.
@@ -169,27 +169,27 @@ impl Faulty {
         *self.state.host.lock().unwrap() = Some(host.parse().unwrap());
     }
 
-    /// Refusals have their code in JSON, as B2 has it.
+    /// Puts the code of refusals into JSON, as B2 has it.
     pub fn refuse_in_json(&self) {
         self.state.refuses_in_json.store(true, Ordering::Relaxed);
     }
 
-    /// All requests since the last call; numbers start at 0 again.
+    /// Takes all requests since the last call; numbers start at 0 again.
     pub fn take_requests(&self) -> Vec<Seen> {
         std::mem::take(&mut self.state.seen.lock().unwrap())
     }
 
-    /// Answers broken so far.
+    /// Returns the number of answers broken so far.
     pub fn broken(&self) -> usize {
         self.state.broken.load(Ordering::Relaxed)
     }
 
-    /// Bytes of bodies sent so far.
+    /// Returns the bytes of bodies sent so far.
     pub fn sent(&self) -> usize {
         self.state.sent.load(Ordering::Relaxed)
     }
 
-    /// The most requests that were being answered at once.
+    /// Returns the most requests that were being answered at once.
     pub fn most_in_flight(&self) -> usize {
         self.state.most_in_flight.load(Ordering::Relaxed)
     }
@@ -259,7 +259,7 @@ async fn answer(
     }
 }
 
-/// Counts while it lives.
+/// A mark of a request in flight, which counts while it lives.
 struct InFlight<'a>(&'a State);
 
 impl<'a> InFlight<'a> {

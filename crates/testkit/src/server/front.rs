@@ -1,4 +1,4 @@
-//! An HTTP server in the test's own process, by itself or before another server, that records requests and breaks
+//! Runs an HTTP server in the test's own process, by itself or before another server, that records requests and breaks
 //! answers on command.
 
 use std::convert::Infallible;
@@ -37,7 +37,7 @@ struct State {
 
 /// A running server; it ends with the runtime that it was started on.
 pub struct Front {
-    /// `127.0.0.1:port`
+    /// The address of the server: `127.0.0.1:port`.
     pub endpoint: String,
     state: Arc<Mutex<State>>,
 }
@@ -76,13 +76,13 @@ impl Front {
         self.state.lock().unwrap().decide = Some(Box::new(decide));
     }
 
-    /// All requests since the last call.
+    /// Takes all requests since the last call.
     pub fn take_requests(&self) -> Vec<Seen> {
         std::mem::take(&mut self.state.lock().unwrap().seen)
     }
 }
 
-/// Passes requests on to `127.0.0.1:port`.
+/// A client that passes requests on to `127.0.0.1:port`.
 #[derive(Clone)]
 pub struct Onward {
     client: reqwest::Client,
@@ -90,7 +90,7 @@ pub struct Onward {
 }
 
 impl Onward {
-    /// To the server at this port.
+    /// Makes a client of the server at this port.
     ///
     /// # Panics
     /// When no client can be made.
@@ -101,7 +101,7 @@ impl Onward {
         Onward { client: builder.build().unwrap(), port }
     }
 
-    /// The same request there, with `path_and_query`; the name of the host stays what the client asked for.
+    /// Sends the request there, with `path_and_query`; the name of the host stays what the client asked for.
     ///
     /// # Panics
     /// When the server does not answer.
@@ -118,7 +118,7 @@ impl Onward {
     }
 }
 
-/// An answer of text.
+/// Returns an answer of text.
 pub fn text(status: u16, kind: &'static str, text: impl Into<String>) -> Answer {
     let mut answer = Response::new(Bytes::from(text.into()));
     *answer.status_mut() = StatusCode::from_u16(status).unwrap();
@@ -129,7 +129,7 @@ pub fn text(status: u16, kind: &'static str, text: impl Into<String>) -> Answer 
     answer
 }
 
-/// An error as Azure and Google give it.
+/// Returns an error as Azure and Google give it.
 pub fn refuse_in_xml(status: u16, code: &str) -> Answer {
     let body =
         format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>on command</Message></Error>");

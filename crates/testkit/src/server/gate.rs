@@ -1,4 +1,4 @@
-//! Stands before a storage that believes everybody, takes every bearer token until it is told that those which it has
+//! Stands before a storage that believes everybody: takes every bearer token until it is told that those which it has
 //! seen have expired, and passes requests on without them.
 
 use std::collections::BTreeSet;
@@ -12,7 +12,7 @@ use super::front::{Front, Onward, refuse_in_xml};
 
 /// A running gate.
 pub struct Gate {
-    /// Records and breaks requests.
+    /// The front, which records and breaks requests.
     pub front: Front,
     state: Arc<Mutex<State>>,
 }
@@ -25,7 +25,7 @@ struct State {
 }
 
 impl Gate {
-    /// Before the server at this address; `signature` is put into the query of each request.
+    /// Starts a gate before the server at this address; `signature` is put into the query of each request.
     ///
     /// # Panics
     /// When no port can be had.
@@ -52,7 +52,7 @@ impl Gate {
         Gate { front: Front::start(handler, refuse_in_xml).await, state }
     }
 
-    /// What was seen so far is refused from now on, with this status and code.
+    /// Refuses what was seen so far from now on, with this status and code.
     pub fn expire(&self, status: u16, code: &'static str) {
         let mut state = self.state.lock().unwrap();
         let mut seen = std::mem::take(&mut state.seen);

@@ -1,4 +1,4 @@
-//! A stand-in for the services that give tokens to the identities of Azure, and a certificate for a server on TLS.
+//! Stands in for the services that give tokens to the identities of Azure, and makes a certificate for a server on TLS.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,13 +19,13 @@ pub const TENANT: &str = "11111111-2222-3333-4444-555555555555";
 pub const CLIENT: &str = "66666666-7777-8888-9999-000000000000";
 /// The secret of the service principal: tests look for it in everything that is printed.
 pub const SECRET: &str = "canary-client-secret";
-/// What the file of a workload identity holds: tests look for it, too.
+/// The contents of the file of a workload identity: tests look for it, too.
 pub const ASSERTION: &str = "canary-federated-token";
 
 /// Seconds for which a token is good.
 const LASTS: u64 = 3599;
 
-/// No two tokens are the same.
+/// The number of tokens so far, so that no two are equal.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
 /// Starts the service: `POST /TENANT/oauth2/v2.0/token` for service principals, `GET /msi` for managed identities.
@@ -36,12 +36,12 @@ pub async fn start() -> Front {
     Front::start(|head, body| async move { answer(&head, &body) }, refuse).await
 }
 
-/// How every token begins: tests look for it in everything that is printed.
+/// Returns how every token begins: tests look for it in everything that is printed.
 pub fn token_beginning() -> String {
     token()[..60].to_owned()
 }
 
-/// A certificate for 127.0.0.1 and its key, as files in `dir`.
+/// Makes a certificate for 127.0.0.1 and its key, as files in `dir`.
 ///
 /// # Panics
 /// When they cannot be made.
@@ -93,7 +93,7 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
-/// As Azure's tokens look; Azurite does not check the signature.
+/// Makes a token that looks as Azure's do; Azurite does not check the signature.
 fn token() -> String {
     let header = json!({ "typ": "JWT", "alg": "RS256", "kid": "canary" });
     let claims = json!({

@@ -1,4 +1,4 @@
-//! A stand-in for the services of AWS that give keys which expire, before an S3 server that takes only those that have
+//! Stands in for the services of AWS that give keys which expire, before an S3 server that takes only those that have
 //! not: STS, the container's and the instance's metadata. Each key has a session token with a number of its own.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -11,16 +11,16 @@ use hyper::http::request::Parts;
 use super::front::{Answer, Front, Onward, refuse_in_xml, text};
 use super::s3::{ACCESS_KEY, SECRET_KEY};
 
-/// How every session token begins: tests look for it in everything that is printed.
+/// The beginning of every session token: tests look for it in everything that is printed.
 pub const TOKEN: &str = "canary-session-token-";
 /// A session token that is good until [`Keys::expire`], for settings that hold one.
 pub const FIRST_TOKEN: &str = "canary-session-token-0";
-/// What the file of an identity holds at first: tests look for it, too.
+/// The contents of the file of an identity at first: tests look for it, too.
 pub const IDENTITY: &str = "canary-identity-token";
 
 /// A running server.
 pub struct Keys {
-    /// Records and breaks requests; the bucket is behind it.
+    /// The front, which records and breaks requests; the bucket is behind it.
     pub front: Front,
     state: Arc<State>,
 }
@@ -28,11 +28,11 @@ pub struct Keys {
 struct State {
     onward: Onward,
     last: AtomicU64,
-    /// Session tokens of this number and newer are good.
+    /// The number of the oldest session token that is good.
     oldest: AtomicU64,
-    /// How long a key lasts by its own words.
+    /// Time that a key lasts by its own words.
     lasts: Mutex<Duration>,
-    /// What an identity has to bring.
+    /// The token that an identity has to bring.
     identity: Mutex<String>,
     /// The code that the storage refuses old keys with.
     code: Mutex<&'static str>,
@@ -41,7 +41,7 @@ struct State {
 }
 
 impl Keys {
-    /// Before the S3 server at this address.
+    /// Starts the services before the S3 server at this address.
     ///
     /// # Panics
     /// When no port can be had.
@@ -65,33 +65,33 @@ impl Keys {
         Keys { front: Front::start(handler, refuse_in_xml).await, state }
     }
 
-    /// No key that was given so far is good any more, and the storage says so with this code.
+    /// Lets no key that was given so far be good any more; the storage says so with this code.
     pub fn expire(&self, code: &'static str) {
         *self.state.code.lock().unwrap() = code;
         self.state.oldest.store(self.state.last.load(Ordering::SeqCst) + 1, Ordering::SeqCst);
     }
 
-    /// Keys last so long from now on, by their own words and by the storage's.
+    /// Lets keys last so long from now on, by their own words and by the storage's.
     pub fn last(&self, lasts: Duration) {
         *self.state.lasts.lock().unwrap() = lasts;
     }
 
-    /// From now on an identity has to bring this.
+    /// Makes an identity bring this from now on.
     pub fn rotate(&self, identity: &str) {
         identity.clone_into(&mut self.state.identity.lock().unwrap());
     }
 
-    /// No more keys are given.
+    /// Gives no more keys.
     pub fn close(&self) {
         self.state.closed.store(true, Ordering::SeqCst);
     }
 
-    /// Keys given so far.
+    /// Returns the number of keys given so far.
     pub fn given(&self) -> usize {
         self.state.given.load(Ordering::SeqCst)
     }
 
-    /// The number of the next session token.
+    /// Returns the number of the next session token.
     pub fn next(&self) -> u64 {
         self.state.last.load(Ordering::SeqCst) + 1
     }
@@ -146,7 +146,7 @@ impl State {
         number.is_some_and(|n| n >= oldest) && until.is_none_or(|ms| ms > since_1970(SystemTime::now()))
     }
 
-    /// A session token and when it ends.
+    /// Makes a session token; returns it and when it ends.
     fn key(&self) -> Option<(String, String)> {
         if self.closed.load(Ordering::SeqCst) {
             return None;

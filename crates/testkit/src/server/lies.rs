@@ -1,11 +1,11 @@
-//! Answers that arrive whole, with a success, and are not what was asked for.
+//! Makes answers that arrive whole, with a success, and are not what was asked for.
 
 use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderValue};
 use hyper::http::response::Parts;
 
-/// What is wrong with an answer.
+/// The lie of an answer: what is wrong with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lie {
     /// Only the first part of the text is there, in percent; its length says that this is all.
@@ -25,7 +25,7 @@ pub enum Lie {
 const LOGIN: &str =
     "<!DOCTYPE html>\n<html><head><title>Sign in</title></head><body>Welcome to the Wi-Fi</body></html>\n";
 
-/// What is sent instead of `body`.
+/// Returns what is sent instead of `body`.
 pub fn tell(lie: Lie, head: &mut Parts, body: Bytes) -> Bytes {
     let text = || String::from_utf8_lossy(&body).into_owned();
     let told: Bytes = match lie {
@@ -54,7 +54,7 @@ fn without(text: &str, from: &str, to: &str) -> String {
     format!("{before}{after}")
 }
 
-/// `bytes 0-99/1000` with a hundred bytes → `bytes 0-49/1000` with fifty.
+/// Makes a part shorter: `bytes 0-99/1000` with a hundred bytes → `bytes 0-49/1000` with fifty.
 fn short_part(head: &mut Parts, body: Bytes) -> Bytes {
     let range = head.headers.get(CONTENT_RANGE).and_then(|range| range.to_str().ok()).unwrap_or_default();
     let first = range.strip_prefix("bytes ").and_then(|r| r.split_once('-')?.0.parse::<usize>().ok());

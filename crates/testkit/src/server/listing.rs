@@ -1,4 +1,4 @@
-//! Pages of a list of objects, as S3 gives them.
+//! Makes pages of a list of objects, as S3 gives them.
 
 use std::collections::BTreeMap;
 
@@ -6,16 +6,16 @@ use s3s::dto;
 
 use super::buckets::Object;
 
-/// One answer to a list request.
+/// An answer to a list request.
 #[derive(Default)]
 pub(super) struct Page {
     pub(super) objects: Vec<dto::Object>,
     pub(super) folders: Vec<dto::CommonPrefix>,
-    /// Where the next page goes on, when there is one.
+    /// The place where the next page goes on, when there is one.
     pub(super) next: Option<String>,
 }
 
-/// The objects and folders under a prefix, from where an earlier page ended; at most so many.
+/// Lists the objects and folders under a prefix, from where an earlier page ended; at most so many.
 pub(super) fn list(
     objects: &BTreeMap<String, Object>,
     prefix: &str,

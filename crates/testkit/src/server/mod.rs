@@ -1,4 +1,4 @@
-//! Real servers for tests, in the test's own process or started by it.
+//! Runs real servers for tests, in the test's own process or started by it.
 
 pub mod azurite;
 pub mod b2;
@@ -25,7 +25,7 @@ pub mod webdav;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// The blobs of a repository's directory: name → file.
+/// Returns the blobs of a repository's directory: name → file.
 ///
 /// # Panics
 /// When the directory cannot be read.

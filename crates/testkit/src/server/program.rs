@@ -1,4 +1,4 @@
-//! Emulators that are programs of their own.
+//! Runs emulators that are programs of their own.
 
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -32,7 +32,7 @@ impl Program {
     }
 }
 
-/// A port that is free now.
+/// Returns a port that is free now.
 pub(super) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

@@ -1,4 +1,4 @@
-//! A storage that takes only requests that are signed for its own region, before an S3 server.
+//! Runs a storage that takes only requests that are signed for its own region, before an S3 server.
 
 use bytes::Bytes;
 use hyper::header::HeaderValue;
@@ -6,14 +6,14 @@ use hyper::http::request::Parts;
 
 use super::front::{Answer, Front, Onward, refuse_in_xml, text};
 
-/// How the storage says which region it is in.
+/// The way in which the storage says which region it is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Says {
-    /// In the error's body, as Garage and MinIO do.
+    /// The region is in the error's body, as Garage and MinIO do.
     Body,
-    /// In a header, as AWS does.
+    /// The region is in a header, as AWS does.
     Header,
-    /// Not at all.
+    /// The region is not told at all.
     Nothing,
 }
 

@@ -1,4 +1,4 @@
-//! An S3 server over a directory that counts requests and breaks answers on command.
+//! Runs an S3 server over a directory that counts requests and breaks answers on command.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -21,10 +21,10 @@ use tokio::net::TcpListener;
 
 use super::lies::{self, Lie};
 
-/// What happens to one answer instead of the right one.
+/// The fault of one answer: what comes instead of the right one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// An error of this status with this code in its body.
+    /// An error of this status comes, with this code in its body.
     Status(u16, &'static str),
     /// The connection breaks before the answer.
     Reset,
@@ -36,17 +36,17 @@ pub enum Fault {
     Lie(Lie),
 }
 
-/// One request as the server saw it: method, path, query.
+/// A request as the server saw it: method, path, query.
 pub type Seen = (String, String, String);
 
-/// One request with what it was for, when it came, and whether it was too much.
+/// A request with what it was for, when it came, and whether it was too much.
 #[derive(Debug, Clone)]
 pub struct Arrival {
-    /// When it came.
+    /// The time when the request came.
     pub at: Instant,
-    /// Path, query and range.
+    /// The path, query and range.
     pub what: String,
-    /// It was answered with 503 `SlowDown`, because too many were in flight.
+    /// Whether the request was answered with 503 `SlowDown`, because too many were in flight.
     pub refused: bool,
 }
 
@@ -65,7 +65,7 @@ struct State {
 
 /// A running server; it ends with the runtime that it was started on.
 pub struct S3Server {
-    /// `127.0.0.1:port`
+    /// The address of the server: `127.0.0.1:port`.
     pub endpoint: String,
     root: PathBuf,
     state: Arc<Mutex<State>>,
@@ -73,7 +73,7 @@ pub struct S3Server {
 
 /// The key that the server knows.
 pub const ACCESS_KEY: &str = "AKIDTEST";
-/// Its secret: tests look for it in everything that is printed.
+/// The secret of the key: tests look for it in everything that is printed.
 pub const SECRET_KEY: &str = "canary-secret-key";
 
 impl S3Server {
@@ -120,7 +120,7 @@ impl S3Server {
         }
     }
 
-    /// Every answer is held back for this long: a round trip.
+    /// Holds back every answer for this long: a round trip.
     pub fn delay(&self, delay: Duration) {
         self.state.lock().unwrap().delay = delay;
     }
@@ -130,23 +130,23 @@ impl S3Server {
         self.state.lock().unwrap().decide = Some(Box::new(decide));
     }
 
-    /// From now on requests are refused while so many others are in flight.
+    /// Refuses requests from now on while so many others are in flight.
     pub fn allow(&self, most: usize) {
         self.state.lock().unwrap().most = Some(most);
     }
 
-    /// All arrivals since the last call.
+    /// Takes all arrivals since the last call.
     pub fn take_arrivals(&self) -> Vec<Arrival> {
         std::mem::take(&mut self.state.lock().unwrap().arrivals)
     }
 
-    /// All requests since the last call.
+    /// Takes all requests since the last call.
     pub fn take_requests(&self) -> Vec<Seen> {
         std::mem::take(&mut self.state.lock().unwrap().seen)
     }
 }
 
-/// Counted as long as it lives, also when the client goes away.
+/// A mark of a request in flight, counted as long as it lives, also when the client goes away.
 struct InFlight(Arc<Mutex<State>>);
 
 impl InFlight {

@@ -1,4 +1,5 @@
-//! OpenSSH's server, as Debian packages it: on a port of its own, with a key, a configuration and users of its own.
+//! Runs OpenSSH's server, as Debian packages it: on a port of its own, with a key, a configuration and users of its
+//! own.
 
 use std::fmt::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -10,34 +11,35 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::skip::has_programs;
 
-/// Who may come in with [`PASSWORD`].
+/// The user who may come in with [`PASSWORD`].
 pub const PASSWORD_USER: &str = "kopia-sftp-test";
-/// With what: tests look for it in everything that is printed.
+/// The password of [`PASSWORD_USER`]: tests look for it in everything that is printed.
 pub const PASSWORD: &str = "canary-sftp-password";
 
 /// A running server; it ends, with everybody who is in, when it is dropped.
 pub struct Sshd {
     child: Child,
-    /// On the loopback address.
+    /// The port on the loopback address.
     pub port: u16,
-    /// Who may come in with [`Sshd::key`]: whoever runs the test.
+    /// The user who may come in with [`Sshd::key`]: the one that runs the test.
     pub user: String,
     dir: tempfile::TempDir,
 }
 
-/// How it lets people in, and what it does then.
+/// The ways in which the server lets people in, and what it does then.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Ways<'a> {
-    /// Users with passwords, by the protocol's own way: needs root, see [`Sshd::can_have_passwords`].
+    /// Whether users have passwords, by the protocol's own way: needs root, see [`Sshd::can_have_passwords`].
     pub password: bool,
-    /// The same, but the server asks in words of its own.
+    /// Whether the server asks for passwords in words of its own: needs root, too.
     pub questions: bool,
-    /// Further lines of its configuration; they come first.
+    /// Further lines of the configuration; they come first.
     pub configuration: &'a str,
 }
 
 impl Sshd {
-    /// Lets whoever runs the test in, by key; `None`, said aloud, where OpenSSH is not installed.
+    /// Starts a server that lets the user who runs the test in, by key; `None`, said aloud, where OpenSSH is not
+    /// installed.
     ///
     /// # Panics
     /// When it does not start.
@@ -46,7 +48,7 @@ impl Sshd {
         Self::with(Ways::default())
     }
 
-    /// The same in other ways.
+    /// Starts a server that lets people in in these ways.
     ///
     /// # Panics
     /// When it does not start.
@@ -73,7 +75,7 @@ impl Sshd {
         Some(server)
     }
 
-    /// Whether it can have users that the machine does not have.
+    /// Whether the server can have users that the machine does not have.
     pub fn can_have_passwords() -> bool {
         rustix::process::geteuid().is_root()
     }
@@ -162,7 +164,7 @@ impl Sshd {
         everybody.into_iter().for_each(kill);
     }
 
-    /// Starts it again after [`Sshd::stop`], at the same place.
+    /// Starts the server again after [`Sshd::stop`], at the same place.
     ///
     /// # Panics
     /// When it does not start.
@@ -171,22 +173,22 @@ impl Sshd {
         self.wait();
     }
 
-    /// Processes of those who are in.
+    /// Returns the number of processes of those who are in.
     pub fn sessions(&self) -> usize {
         descendants(self.child.id()).len()
     }
 
-    /// The private key that it lets in.
+    /// Returns the private key that the server lets in.
     pub fn key(&self) -> PathBuf {
         self.dir.path().join("key")
     }
 
-    /// Another one, of type RSA.
+    /// Returns another private key, of type RSA.
     pub fn rsa_key(&self) -> PathBuf {
         self.dir.path().join("key_rsa")
     }
 
-    /// What a `known_hosts` file says of it, by kind of key: `ed25519` or `rsa`.
+    /// Returns what a `known_hosts` file says of the server, by kind of key: `ed25519` or `rsa`.
     ///
     /// # Panics
     /// For another kind.
@@ -195,7 +197,7 @@ impl Sshd {
         format!("[127.0.0.1]:{} {key}", self.port)
     }
 
-    /// What it says of what happens.
+    /// Returns what the server says of what happens.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
@@ -207,7 +209,7 @@ impl Drop for Sshd {
     }
 }
 
-/// A new private key in this file, with its public half beside it.
+/// Makes a new private key in this file, with its public half beside it.
 ///
 /// # Panics
 /// When `ssh-keygen` fails.
@@ -237,7 +239,7 @@ fn with_line(file: &str, line: &str) -> String {
     text + line
 }
 
-/// All processes that this one has started, and those that they have.
+/// Returns all processes that this one has started, and those that they have.
 fn descendants(of: u32) -> Vec<u32> {
     let parents: Vec<(u32, u32)> = std::fs::read_dir("/proc")
         .unwrap()
@@ -259,6 +261,6 @@ fn descendants(of: u32) -> Vec<u32> {
 }
 
 fn kill(id: u32) {
-    // It may have ended by itself.
+    // The process may have ended by itself.
     let _ = kill_process(Pid::from_raw(id.try_into().unwrap()).unwrap(), Signal::KILL);
 }

@@ -1,4 +1,4 @@
-//! TLS in front of a plain server, with a certificate that nobody but itself vouches for.
+//! Speaks TLS in front of a plain server, with a certificate that nobody but itself vouches for.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ const KEY: &str = include_str!("../../data/localhost.key");
 
 /// A running front; it ends with the runtime that it was started on.
 pub struct TlsFront {
-    /// `127.0.0.1:port`: a system without a file of hosts knows no names.
+    /// The address, `127.0.0.1:port`: a system without a file of hosts knows no names.
     pub endpoint: String,
 }
 

@@ -1,4 +1,4 @@
-//! A proxy for any protocol: passes bytes on, counts connections, and breaks those that it is told to break.
+//! Proxies any protocol: passes bytes on, counts connections, and breaks those that it is told to break.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What happens to a connection.
+/// The fate of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Break {
-    /// It is closed after so many bytes of the server's.
+    /// The connection is closed after so many bytes of the server's.
     Cut(u64),
-    /// Nothing more comes after so many bytes of the server's, and it stays as long as the server does.
+    /// The connection goes silent after so many bytes of the server's, and stays as long as the server does.
     Stall(u64),
-    /// After so many bytes of the server's, another one comes every now and then.
+    /// The connection drips after so many bytes of the server's: another one comes every now and then.
     Drip(u64),
 }
 
@@ -21,7 +21,7 @@ type Decide = Arc<dyn Fn(usize) -> Option<Break> + Send + Sync>;
 
 /// A running proxy; it ends with the runtime that it was started on.
 pub struct Tunnel {
-    /// On the loopback address.
+    /// The port on the loopback address.
     pub port: u16,
     decide: Arc<Mutex<Decide>>,
     connections: Arc<AtomicUsize>,
@@ -29,7 +29,7 @@ pub struct Tunnel {
 }
 
 impl Tunnel {
-    /// In front of the server at `port`.
+    /// Starts a proxy in front of the server at `port`.
     ///
     /// # Panics
     /// When no port can be had.
@@ -72,12 +72,12 @@ impl Tunnel {
         *self.decide.lock().unwrap() = Arc::new(decide);
     }
 
-    /// Connections so far.
+    /// Returns the number of connections so far.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
     }
 
-    /// Bytes of the server's that were passed on so far.
+    /// Returns the bytes of the server's that were passed on so far.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }

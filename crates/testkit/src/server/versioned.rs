@@ -1,4 +1,4 @@
-//! An S3 server in memory whose buckets keep every version, and whose pages are as small as a test wants them.
+//! Runs an S3 server in memory whose buckets keep every version, and whose pages are as small as a test wants them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -25,7 +25,7 @@ pub const BUCKET: &str = "bucket";
 
 /// A running server; it ends with the runtime that it was started on.
 pub struct VersionedServer {
-    /// `127.0.0.1:port`
+    /// The address of the server: `127.0.0.1:port`.
     pub address: String,
     store: Store,
 }
@@ -51,7 +51,7 @@ struct Version {
 }
 
 impl VersionedServer {
-    /// Starts with an empty bucket.
+    /// Starts the server with an empty bucket.
     ///
     /// # Panics
     /// When no port can be had.
@@ -76,12 +76,12 @@ impl VersionedServer {
         VersionedServer { address, store }
     }
 
-    /// No page of a list has more than this many entries.
+    /// Lets no page of a list have more than this many entries.
     pub fn page(&self, entries: usize) {
         self.store.0.lock().unwrap().page = entries;
     }
 
-    /// A new version, in seconds since 1970; `None` deletes. Times must not fall.
+    /// Puts a new version, in seconds since 1970; `None` deletes. Times must not fall.
     pub fn put(&self, key: &str, time: u64, data: Option<Bytes>) {
         let mut state = self.store.0.lock().unwrap();
         state.made += 1;
@@ -89,13 +89,13 @@ impl VersionedServer {
         state.keys.entry(key.to_owned()).or_default().insert(0, Version { id, time, data });
     }
 
-    /// Versions and deletions in the bucket.
+    /// Returns the number of versions and deletions in the bucket.
     pub fn versions(&self) -> usize {
         self.store.0.lock().unwrap().keys.values().map(Vec::len).sum()
     }
 }
 
-/// The blobs of a repository's directory, by name.
+/// Returns the blobs of a repository's directory, by name.
 ///
 /// # Panics
 /// When a file cannot be read.
@@ -112,7 +112,7 @@ impl State {
         all.filter(move |(key, _)| !key[prefix.len()..].contains('/'))
     }
 
-    /// What is below a prefix and has a slash after it, up to that slash.
+    /// Returns what is below a prefix and has a slash after it, up to that slash.
     fn folders(&self, prefix: &str) -> Vec<CommonPrefix> {
         let below = self.keys.keys().filter_map(|key| Some(key.strip_prefix(prefix)?.split_once('/')?.0));
         let folders: BTreeSet<String> = below.map(|folder| format!("{prefix}{folder}/")).collect();

@@ -1,4 +1,4 @@
-//! WebDAV servers, as Debian packages them, over a directory.
+//! Runs WebDAV servers, as Debian packages them, over a directory.
 
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use crate::skip::has_programs;
 
-/// Who may read.
+/// The user who may read.
 pub const USER: &str = "me";
-/// With what: tests look for it in everything that is printed.
+/// The password of [`USER`]: tests look for it in everything that is printed.
 pub const PASSWORD: &str = "canary-webdav-password";
 
 /// A running server; it ends when it is dropped.
 pub struct WebdavServer {
     child: Child,
-    /// `127.0.0.1:port`
+    /// The address of the server: `127.0.0.1:port`.
     pub address: String,
     _dir: tempfile::TempDir,
 }
@@ -29,7 +29,7 @@ impl Drop for WebdavServer {
 }
 
 impl WebdavServer {
-    /// `rclone serve webdav` over `root`; `None`, said aloud, where it is not installed.
+    /// Runs `rclone serve webdav` over `root`; `None`, said aloud, where it is not installed.
     ///
     /// # Panics
     /// When it does not start.
@@ -45,7 +45,7 @@ impl WebdavServer {
         Some(Self::start(command, address, tempfile::tempdir().unwrap()))
     }
 
-    /// nginx with its module for PROPFIND, over `root`; `None`, said aloud, where either is not installed.
+    /// Runs nginx with its module for PROPFIND, over `root`; `None`, said aloud, where either is not installed.
     ///
     /// # Panics
     /// When it does not start.
@@ -56,7 +56,7 @@ impl WebdavServer {
         }
         let address = free_address();
         let dir = tempfile::tempdir().unwrap();
-        // Its worker may have another user than this test.
+        // The worker of nginx may have another user than this test.
         std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
         let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
         std::fs::write(at("users"), format!("{USER}:{{PLAIN}}{PASSWORD}\n")).unwrap();

@@ -1,4 +1,4 @@
-//! Compressors (§3.5): a header, then the stream.
+//! Compresses (§3.5): a header, then the stream.
 
 use std::io::Write;
 
@@ -22,7 +22,7 @@ enum Encoder {
 }
 
 impl Compressor {
-    /// By Kopia's name of it.
+    /// Makes a compressor by Kopia's name of it.
     ///
     /// # Errors
     /// [`Error::Options`] when there is none of this name.
@@ -53,7 +53,7 @@ impl Compressor {
         Ok(Compressor { id, encoder })
     }
 
-    /// Fills `out` with header and stream; whether that is shorter than `data`.
+    /// Fills `out` with header and stream; returns whether that is shorter than `data`.
     ///
     /// # Panics
     /// When a compressor fails, which none does in memory.

@@ -1,4 +1,4 @@
-//! Directories: entries one by one → a directory object (§7), byte for byte as Kopia encodes it.
+//! Writes directories: entries one by one become a directory object (§7), byte for byte as Kopia encodes it.
 
 use std::borrow::Cow;
 use std::io::Write;
@@ -13,17 +13,17 @@ use super::{ObjectWriter, RepositoryWriter, Result};
 /// Owner, permissions and time of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Metadata {
-    /// Permission bits with setuid, setgid and sticky, where Unix has them.
+    /// The permission bits with setuid, setgid and sticky, where Unix has them.
     pub mode: u32,
-    /// Owner.
+    /// The owner's numeric user ID.
     pub uid: u32,
-    /// Group.
+    /// The owner's numeric group ID.
     pub gid: u32,
-    /// Nanoseconds since 1970.
+    /// The modification time, in nanoseconds since 1970.
     pub mtime_ns: i64,
 }
 
-/// What an entry is.
+/// The kind of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EntryKind {
     /// A directory with its totals.
@@ -32,24 +32,24 @@ pub enum EntryKind {
     File(u64),
     /// A symbolic link with the length of its target.
     Symlink(u64),
-    /// Something that Kopia does not have.
+    /// A kind of entry that Kopia does not have.
     Other(char),
 }
 
 /// An entry of a directory, or the root of a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry<'a> {
-    /// Its name: any bytes; those that are not UTF-8 are stored as U+FFFD.
+    /// The name: any bytes; those that are not UTF-8 are stored as U+FFFD.
     pub name: Cow<'a, [u8]>,
-    /// What it is.
+    /// The kind of the entry.
     pub kind: EntryKind,
-    /// Owner, permissions, time.
+    /// The owner, permissions and time.
     pub metadata: Metadata,
-    /// Its data; `None` is stored as the empty ID.
+    /// The object with the data; `None` is stored as the empty ID.
     pub object: Option<ObjectId>,
 }
 
-/// Writes one directory. Entries are not kept, so it can have any number of them.
+/// A writer of one directory. Entries are not kept, so it can have any number of them.
 #[derive(Debug)]
 pub struct DirectoryWriter {
     object: ObjectWriter,
@@ -109,12 +109,12 @@ impl DirectoryWriter {
         self.object.write(repository, json)
     }
 
-    /// The totals so far, which may be changed: an incomplete directory, failures.
+    /// Returns the totals so far, which may be changed: an incomplete directory, failures.
     pub fn summary_mut(&mut self) -> &mut DirectorySummary {
         &mut self.summary
     }
 
-    /// Ends the directory and gives its entry.
+    /// Ends the directory and returns its entry.
     ///
     /// # Errors
     /// As for [`RepositoryWriter::put_content`].
@@ -140,7 +140,7 @@ impl DirectoryWriter {
 }
 
 impl RepositoryWriter {
-    /// Stores the data of a file and gives its entry.
+    /// Stores the data of a file and returns its entry.
     ///
     /// # Errors
     /// As for [`RepositoryWriter::put_content`].
@@ -154,7 +154,7 @@ impl RepositoryWriter {
         Ok(Entry { name: name.into(), kind: EntryKind::File(data.len() as u64), metadata, object })
     }
 
-    /// Stores the target of a symbolic link and gives its entry.
+    /// Stores the target of a symbolic link and returns its entry.
     ///
     /// # Errors
     /// As for [`RepositoryWriter::put_content`].
@@ -233,7 +233,7 @@ fn push_summary(out: &mut Vec<u8>, summary: &DirectorySummary) {
     out.extend_from_slice(if summary.errors.is_empty() { b"}" } else { b"]}" });
 }
 
-/// Unix permission bits as Go has them (§7.3).
+/// Returns Unix permission bits as Go has them (§7.3).
 fn go_mode(mode: u32) -> u32 {
     let bit = |unix: u32, go: u32| if mode & unix != 0 { 1 << go } else { 0 };
     mode & 0o777 | bit(0o4000, 23) | bit(0o2000, 22) | bit(0o1000, 20)

@@ -1,4 +1,4 @@
-//! Trees on disk → directories in the repository.
+//! Stores trees on disk as directories in the repository.
 
 use std::borrow::Cow;
 use std::fs::{self, File};
@@ -10,7 +10,7 @@ use std::path::Path;
 use super::{DirectoryWriter, Entry, EntryKind, Error, Metadata, ObjectWriter, RepositoryWriter, Result};
 
 impl RepositoryWriter {
-    /// Stores a directory, file or symbolic link with all below it, and gives its entry, the root of a snapshot.
+    /// Stores a directory, file or symbolic link with all below it, and returns its entry, the root of a snapshot.
     /// Devices, sockets and FIFOs are left out, as Kopia does.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Why a repository could not be written.
+//! Says why a repository could not be written.
 
 use std::io;
 
@@ -7,61 +7,61 @@ use rekopia_format::{BlobId, ContentId, ecc, hashing, key};
 
 use super::splitter::UnknownSplitter;
 
-/// Why a repository could not be written.
+/// The reason why a repository could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The storage refused a blob.
     #[error("writing blob {blob}")]
     Storage {
-        /// Which.
+        /// The name of the blob.
         blob: BlobId,
-        /// Why.
+        /// The reason of the storage.
         source: io::Error,
     },
     /// Data to be stored could not be read.
     #[error("reading {path}")]
     Source {
-        /// From where.
+        /// The place that the data was read from.
         path: String,
-        /// Why.
+        /// The reason why the data could not be read.
         source: io::Error,
     },
     /// The options name or combine what does not exist.
     #[error("options expected {expected}, found {found:?}")]
     Options {
-        /// What would be right.
+        /// The value that would be right.
         expected: &'static str,
-        /// What was given.
+        /// The value that was given.
         found: String,
     },
-    /// No such hash, or a secret that it cannot take.
+    /// There is no such hash, or a secret that it cannot take.
     #[error(transparent)]
     Hash(#[from] hashing::Error),
-    /// No such key derivation.
+    /// There is no such key derivation.
     #[error(transparent)]
     Key(#[from] key::Error),
-    /// No such error correction.
+    /// There is no such error correction.
     #[error(transparent)]
     Ecc(#[from] ecc::Error),
-    /// No such splitter.
+    /// There is no such splitter.
     #[error(transparent)]
     Splitter(#[from] UnknownSplitter),
-    /// A prefix or name that cannot be.
+    /// A prefix or name cannot be.
     #[error(transparent)]
     Id(#[from] InvalidId),
     /// A length or offset does not fit where the format has to put it.
     #[error("content {id}: {what} expected at most {limit}, found {found}")]
     TooLarge {
-        /// Which content.
+        /// The ID of the content.
         id: ContentId,
-        /// What of it.
+        /// The part of the content: a length or an offset.
         what: &'static str,
         /// The format's limit.
         limit: u64,
-        /// What was asked for.
+        /// The number that was asked for.
         found: u64,
     },
-    /// Nobody wrote that.
+    /// There is no such thing: nobody wrote it.
     #[error("expected something written before, found no {0}")]
     Unknown(String),
 }

@@ -1,4 +1,4 @@
-//! The two format blobs of a new repository (§2.1, §2.4, §2.9, §2.13).
+//! Writes the two format blobs of a new repository (§2.1, §2.4, §2.9, §2.13).
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -10,13 +10,13 @@ use super::seal::seal_envelope;
 use super::{Error, Result};
 use crate::random::Random;
 
-/// What a new repository starts with.
+/// The parts that a new repository starts with.
 pub(super) struct NewRepository {
     pub(super) secret: Vec<u8>,
     pub(super) master_key: [u8; 32],
-    /// `kopia.repository`
+    /// The contents of `kopia.repository`.
     pub(super) format_blob: Vec<u8>,
-    /// `kopia.blobcfg`
+    /// The contents of `kopia.blobcfg`.
     pub(super) blobcfg: Vec<u8>,
 }
 

@@ -1,4 +1,4 @@
-//! Index files: entries → bytes (§4.1–4.3), and which of several entries for one content wins (§4.5).
+//! Writes index files of entries (§4.1–4.3), and knows which of several entries for one content wins (§4.5).
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -7,31 +7,31 @@ use rekopia_format::{BlobId, ContentId};
 
 use super::{Error, Result};
 
-/// Where a content is.
+/// An entry of an index: where a content is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IndexEntry {
-    /// Which content.
+    /// The ID of the content.
     pub id: ContentId,
     /// The pack that holds it.
     pub pack: BlobId,
-    /// Bytes from the start of the pack.
+    /// The start of the content, in bytes from the start of the pack.
     pub offset: u32,
-    /// Stored bytes, error correction included.
+    /// The stored bytes, error correction included.
     pub packed_len: u32,
-    /// Plaintext bytes after decompression; layout 1 has no place for it.
+    /// The plaintext bytes after decompression; layout 1 has no place for them.
     pub original_len: u32,
-    /// Seconds since 1970.
+    /// The time of the entry, in seconds since 1970.
     pub timestamp: i64,
-    /// Marked as deleted, though still there.
+    /// Whether the content is marked as deleted, though still there.
     pub deleted: bool,
     /// A compressor's ID (§3.5), or 0.
     pub compression: u32,
-    /// Version of the repository when it was written.
+    /// The version of the repository when the entry was written.
     pub format_version: u8,
 }
 
 impl IndexEntry {
-    /// What decides between entries of one content: the greatest wins.
+    /// Returns what decides between entries of one content: the greatest wins.
     fn rank(&self) -> (i64, bool, &str) {
         (self.timestamp, !self.deleted, self.pack.as_str())
     }
@@ -61,7 +61,7 @@ pub(super) fn merge(entries: &mut Vec<IndexEntry>) {
     entries.dedup_by_key(|e| e.id);
 }
 
-/// An index file of layout 1 or 2; sorts the entries. Several entries of one content stay several.
+/// Encodes an index file of layout 1 or 2; sorts the entries. Several entries of one content stay several.
 ///
 /// # Errors
 /// [`Error::TooLarge`] for an entry that the layout cannot hold.
@@ -197,7 +197,7 @@ mod tests {
         vec![k, ff, entry("00112233445566778899aabbccddeeff", &p, [32, 1028, 1000], 1_700_000_000)]
     }
 
-    /// §10.5.
+    /// The files are those of §10.5.
     #[test]
     fn files_of_the_format_document() {
         let v1 = "01110014000000030000112233445566778899aabbccddeeff00006553f100033600000077000000200000040400ff112233\

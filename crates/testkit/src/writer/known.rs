@@ -1,18 +1,18 @@
-//! The contents that a repository has, for deduplication.
+//! Knows the contents that a repository has, for deduplication.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use rekopia_format::ContentId;
 
-/// What is known of a content.
+/// The facts that are known of a content.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Known {
     pub(super) timestamp: i64,
     pub(super) deleted: bool,
 }
 
-/// By content ID. IDs are hashes already, so they are only folded.
+/// The known contents, by content ID. IDs are hashes already, so they are only folded.
 pub(super) type KnownContents = HashMap<ContentId, Known, BuildHasherDefault<Fold>>;
 
 #[derive(Debug, Default, Clone, Copy)]

@@ -1,4 +1,4 @@
-//! What Kopia's maintenance leaves behind: epochs, compactions, watermarks, deletions (§4.7, §4.8).
+//! Does what Kopia's maintenance does: epochs, compactions, watermarks, deletions (§4.7, §4.8).
 
 use std::collections::HashSet;
 
@@ -9,18 +9,18 @@ use serde_json::{Value, json};
 use super::index::{self, IndexEntry, merge};
 use super::{Error, RepositoryWriter, Result, WrittenIndex};
 
-/// What an index blob stands for, which is in its name (§4.4).
+/// The kind of an index blob, which is in its name (§4.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IndexBlobKind {
-    /// `n…-<session>`: a client's, without epochs.
+    /// An index blob of a client, without epochs: `n…-<session>`.
     Legacy,
-    /// `n…`: several of those, compacted.
+    /// An index blob of several such, compacted: `n…`.
     LegacyCompacted,
-    /// `xn<epoch>_`: a client's.
+    /// An index blob of a client in an epoch: `xn<epoch>_`.
     Epoch(u64),
-    /// `xs<epoch>_`: one epoch, compacted.
+    /// An index blob of one epoch, compacted: `xs<epoch>_`.
     Single(u64),
-    /// `xr<low>_<high>_`: several epochs, compacted.
+    /// An index blob of several epochs, compacted: `xr<low>_<high>_`.
     Range(u64, u64),
 }
 
@@ -62,7 +62,7 @@ impl RepositoryWriter {
         Ok(names)
     }
 
-    /// Starts the next epoch (`xe`) and gives its number.
+    /// Starts the next epoch (`xe`) and returns its number.
     ///
     /// # Errors
     /// [`Error::Storage`].
@@ -150,7 +150,7 @@ impl RepositoryWriter {
         Ok(())
     }
 
-    /// The winning entry of a content, if its pack is finished and it was remembered.
+    /// Returns the winning entry of a content, if its pack is finished and it was remembered.
     ///
     /// # Errors
     /// [`Error::Unknown`].
@@ -162,7 +162,7 @@ impl RepositoryWriter {
         all.pop().ok_or_else(|| Error::Unknown(format!("content {id} in a finished pack")))
     }
 
-    /// All entries remembered, one a content, in key order.
+    /// Returns all entries remembered, one a content, in key order.
     pub fn entries(&self) -> Vec<IndexEntry> {
         let mut all: Vec<IndexEntry> = self.written.iter().flat_map(|w| w.entries.clone()).collect();
         merge(&mut all);
@@ -177,7 +177,7 @@ impl RepositoryWriter {
         blobs.into_iter().next().ok_or_else(|| Error::Unknown("index blob to compact".into()))
     }
 
-    /// The packs that live entries point to.
+    /// Returns the packs that live entries point to.
     pub fn packs(&self) -> HashSet<BlobId> {
         self.entries().into_iter().filter(|e| !e.deleted).map(|e| e.pack).collect()
     }

@@ -1,4 +1,4 @@
-//! Manifests: labelled documents, gathered into one content a flush (§6).
+//! Writes manifests: labelled documents, gathered into one content a flush (§6).
 
 use std::collections::BTreeMap;
 
@@ -16,26 +16,26 @@ pub(super) struct PendingManifest(Value);
 /// A snapshot to be recorded.
 #[derive(Debug, Clone)]
 pub struct NewSnapshot {
-    /// What it is of.
+    /// The source that the snapshot is of.
     pub source: Source,
-    /// Nanoseconds since 1970.
+    /// The time when the snapshot began, in nanoseconds since 1970.
     pub start_ns: i64,
-    /// Nanoseconds since 1970.
+    /// The time when the snapshot ended, in nanoseconds since 1970.
     pub end_ns: i64,
-    /// Its root; `None`: a damaged manifest.
+    /// The root of the snapshot; `None`: a damaged manifest.
     pub root: Option<Entry<'static>>,
-    /// Free text.
+    /// The description, as free text.
     pub description: String,
-    /// Why it is incomplete, if it is.
+    /// The reason why the snapshot is incomplete, if it is.
     pub incomplete: Option<String>,
     /// Labels of the user, with keys such as `tag:k`.
     pub tags: BTreeMap<String, String>,
-    /// What keeps it from expiring.
+    /// The pins, which keep the snapshot from expiring.
     pub pins: Vec<String>,
 }
 
 impl NewSnapshot {
-    /// A complete snapshot that took ten seconds.
+    /// Makes a complete snapshot that took ten seconds.
     pub fn new(source: Source, start_ns: i64, root: Entry<'static>) -> Self {
         NewSnapshot {
             source,
@@ -50,16 +50,16 @@ impl NewSnapshot {
     }
 }
 
-/// What a policy is for.
+/// The target of a policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PolicyTarget {
-    /// Everything.
+    /// The policy is for everything.
     Global,
-    /// A host.
+    /// The policy is for a host.
     Host(String),
-    /// User and host.
+    /// The policy is for a user on a host.
     User(String, String),
-    /// A source, or a directory below it.
+    /// The policy is for a source, or a directory below it.
     Path(Source),
 }
 
@@ -162,7 +162,7 @@ impl RepositoryWriter {
         Ok(())
     }
 
-    /// The clock's time, a nanosecond later each time.
+    /// Returns the clock's time, a nanosecond later each time.
     fn next_modified(&mut self) -> String {
         self.ticks += 1;
         format_rfc3339_nanos(self.now * 1_000_000_000 + self.ticks)

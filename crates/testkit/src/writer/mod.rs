@@ -41,7 +41,7 @@ use manifest::PendingManifest;
 use pack::PendingPack;
 use splitter::Splitter;
 
-/// Writes one repository.
+/// A writer of one repository.
 ///
 /// Nothing can be found before [`RepositoryWriter::flush`]; forgetting the last one leaves packs without an index.
 pub struct RepositoryWriter {
@@ -51,12 +51,12 @@ pub struct RepositoryWriter {
     hash: KeyedHash,
     sealer: Sealer,
     random: Random,
-    /// For unprefixed and for prefixed contents.
+    /// The compressors for unprefixed and for prefixed contents.
     compressors: [Option<Compressor>; 2],
     compressed: Vec<u8>,
     replica: Vec<u8>,
     known: KnownContents,
-    /// Of unprefixed and of prefixed contents.
+    /// The pending packs of unprefixed and of prefixed contents.
     packs: [Option<PendingPack>; 2],
     spare: Vec<u8>,
     pending: Vec<IndexEntry>,
@@ -68,7 +68,7 @@ pub struct RepositoryWriter {
     ticks: i64,
 }
 
-/// From the first pack to the index blob that makes it visible (§8.3).
+/// A session, from the first pack to the index blob that makes it visible (§8.3).
 struct Session {
     id: String,
     marker: BlobId,
@@ -125,12 +125,12 @@ impl RepositoryWriter {
         Ok(writer)
     }
 
-    /// What kind of repository this is.
+    /// Returns the options of the repository.
     pub fn options(&self) -> &WriterOptions {
         &self.options
     }
 
-    /// The writer's clock, in seconds since 1970.
+    /// Returns the writer's clock, in seconds since 1970.
     pub fn now(&self) -> i64 {
         self.now
     }
@@ -158,7 +158,7 @@ impl RepositoryWriter {
         Ok(id)
     }
 
-    /// Stores under a name what it does not name: what only its hash tells.
+    /// Stores bytes under a name that is not theirs: only the hash tells.
     ///
     /// # Errors
     /// As for [`RepositoryWriter::put_content`].
@@ -166,7 +166,7 @@ impl RepositoryWriter {
         self.store(id, data, timestamp, true)
     }
 
-    /// Like [`RepositoryWriter::put_content`], compressed or not as told.
+    /// Stores a content as [`RepositoryWriter::put_content`] does, compressed or not as told.
     fn put(&mut self, prefix: u8, data: &[u8], compress: bool) -> Result<ContentId> {
         let id = ContentId::new(prefix, &self.hash.hash(data))?;
         let timestamp = match self.known.get(&id) {
@@ -302,7 +302,7 @@ impl RepositoryWriter {
         if self.pending.len() >= self.options.index_every { self.write_index() } else { Ok(()) }
     }
 
-    /// The ID of the session, whose marker is there before its first pack.
+    /// Returns the ID of the session, whose marker is there before its first pack.
     fn begin_session(&mut self) -> Result<String> {
         if let Some(session) = &self.session {
             return Ok(session.id.clone());

@@ -1,25 +1,25 @@
-//! Objects: data → contents, and seek tables when there is more than one (§5.3).
+//! Writes objects: data as contents, and seek tables when there is more than one (§5.3).
 
 use rekopia_format::ObjectId;
 
 use super::splitter::{Cutter, Splitter};
 use super::{RepositoryWriter, Result};
 
-/// One part of an indirect object.
+/// A part of an indirect object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Part {
-    /// Bytes of it.
+    /// The bytes of the part.
     pub len: u64,
-    /// The object that holds them.
+    /// The object that holds the part.
     pub object: ObjectId,
 }
 
-/// Takes the data of one object in pieces of any size.
+/// A writer that takes the data of one object in pieces of any size.
 #[derive(Debug)]
 pub struct ObjectWriter {
     prefix: u8,
     cutter: Cutter,
-    /// What came since the last cut.
+    /// The bytes that came since the last cut.
     chunk: Vec<u8>,
     parts: Vec<Part>,
 }
@@ -54,7 +54,7 @@ impl ObjectWriter {
         Ok(())
     }
 
-    /// The parts cut so far, for objects that are put together by hand.
+    /// Returns the parts cut so far, for objects that are put together by hand.
     pub fn parts(&self) -> &[Part] {
         &self.parts
     }
@@ -102,7 +102,7 @@ impl RepositoryWriter {
         object.finish(self)
     }
 
-    /// Stores a seek table over these parts, whatever they are, and gives the object that they form together.
+    /// Stores a seek table over these parts, whatever they are, and returns the object that they form together.
     ///
     /// # Errors
     /// As for [`RepositoryWriter::put_content`].

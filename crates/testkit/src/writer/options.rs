@@ -1,23 +1,23 @@
-//! What kind of repository to write.
+//! Says what kind of repository to write.
 
 use serde_json::{Map, Value};
 
-/// What kind of repository to write. [`WriterOptions::default`] is what Kopia creates today, with a test's password.
+/// The kind of repository to write. [`WriterOptions::default`] is what Kopia creates today, with a test's password.
 #[derive(Debug, Clone)]
 pub struct WriterOptions {
     /// The password.
     pub password: String,
-    /// Password to key (§2.2); `pbkdf2-sha256-600000` needs less memory than the default.
+    /// The name of the derivation of the key (§2.2); `pbkdf2-sha256-600000` needs less memory than the default.
     pub key_algo: String,
-    /// Content hash (§3.2).
+    /// The name of the content hash (§3.2).
     pub hash: String,
-    /// Content encryption (§3.3).
+    /// The name of the content encryption (§3.3).
     pub encryption: String,
     /// Compressor of unprefixed contents (§3.5); `None`: stored as they are.
     pub compression: Option<String>,
     /// Compressor of prefixed contents.
     pub metadata_compression: Option<String>,
-    /// 1…3.
+    /// The format version, 1…3.
     pub format_version: u8,
     /// Layout of index blobs: 1 or 2. With 1 data is compressed as objects (`Z`).
     pub index_version: u8,
@@ -27,29 +27,30 @@ pub struct WriterOptions {
     pub enable_password_change: bool,
     /// Error correction overhead in per cent; 0: none.
     pub ecc_percent: u8,
-    /// Packs are finished when they have reached this many bytes.
+    /// The size at which packs are finished, in bytes.
     pub max_pack_size: usize,
-    /// An index blob is written as soon as finished packs have this many entries, which bounds the memory.
+    /// Number of entries in finished packs at which an index blob is written, which bounds the memory.
     pub index_every: usize,
     /// Splitter of all objects (§5.4).
     pub splitter: String,
-    /// Cuts every so many bytes (512 or more) instead: deep objects out of little data.
+    /// The bytes after which contents are cut instead (512 or more): deep objects out of little data.
     pub chunk_size: Option<usize>,
-    /// Keys, nonces and names all follow from it: equal options and data give equal bytes.
+    /// The seed that keys, nonces and names follow from: equal options and data give equal bytes.
     pub seed: u64,
     /// The content hash's secret; `None`: 32 bytes out of the seed.
     pub secret: Option<Vec<u8>>,
     /// The writer's clock at the start, in seconds since 1970.
     pub now: i64,
-    /// User and host in session markers.
+    /// The user in session markers.
     pub user: String,
-    /// See `user`.
+    /// The host in session markers.
     pub host: String,
     /// Fields of the repository configuration that are set last, whatever else the options say (§2.4).
     pub format_fields: Map<String, Value>,
-    /// Stores equal contents once; about 100 bytes of memory a content.
+    /// Whether equal contents are stored once; about 100 bytes of memory a content.
     pub deduplicate: bool,
-    /// Remembers the entries of all index blobs, which compactions and deletions need; about 100 bytes a content.
+    /// Whether the entries of all index blobs are remembered, which compactions and deletions need; about 100 bytes a
+    /// content.
     pub remember_entries: bool,
 }
 
@@ -84,7 +85,7 @@ impl Default for WriterOptions {
 }
 
 impl WriterOptions {
-    /// What Kopia creates for this format version (§2.5). 1 has the legacy index set, `Z` objects and replicas.
+    /// Returns what Kopia creates for this format version (§2.5). 1 has the legacy index set, `Z` objects and replicas.
     pub fn of_version(format_version: u8) -> Self {
         let new = Self { format_version, ..Self::default() };
         if format_version > 1 {

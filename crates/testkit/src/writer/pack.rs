@@ -1,4 +1,4 @@
-//! A pack that fills, and its end: padding, local index, postamble (§3.7, §3.8).
+//! Fills a pack, and ends it: padding, local index, postamble (§3.7, §3.8).
 
 use hmac::{Hmac, KeyInit, Mac};
 use rekopia_format::BlobId;
@@ -48,7 +48,7 @@ impl PendingPack {
     }
 }
 
-/// The format blob between two copies of its length, with the checksum by which recovery finds it (§2.10).
+/// Returns the format blob between two copies of its length, with the checksum by which recovery finds it (§2.10).
 pub(super) fn replica(format_blob: &[u8]) -> Result<Vec<u8>> {
     let mac = Hmac::<Sha256>::new_from_slice(b"kopia-repository").expect("HMAC takes keys of any length");
     let mut body = format_blob.to_vec();
@@ -85,7 +85,7 @@ fn push_uvarint(out: &mut Vec<u8>, mut value: u64) {
 mod tests {
     use super::*;
 
-    /// §10.6.
+    /// The postambles are those of §10.6.
     #[test]
     fn postambles_of_the_format_document() {
         let iv: Vec<u8> = (0..32).collect();
@@ -99,7 +99,7 @@ mod tests {
         );
     }
 
-    /// §10.2.
+    /// The frame is that of §10.2.
     #[test]
     fn replicas_are_framed() {
         assert_eq!(

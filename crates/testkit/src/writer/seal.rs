@@ -1,4 +1,4 @@
-//! Plaintext → stored bytes: encryption, then error correction (§2.3, §3.3, §3.6).
+//! Seals plaintext as stored bytes: encryption, then error correction (§2.3, §3.3, §3.6).
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Algorithm, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use hmac::{Hmac, KeyInit, Mac};
@@ -9,17 +9,17 @@ use sha2::Sha256;
 use super::{Error, Result};
 use crate::random::Random;
 
-/// Seals contents and blobs.
+/// A sealer of contents and blobs.
 pub struct Sealer {
     algorithm: &'static Algorithm,
-    /// HMAC with the key derivation secret; completed by an item's iv it gives the item's key.
+    /// The HMAC with the key derivation secret; completed by an item's iv it gives the item's key.
     key_of_iv: Hmac<Sha256>,
     ecc: Option<Ecc>,
     random: Random,
 }
 
 impl Sealer {
-    /// With a repository's master key; the random source gives nonces.
+    /// Makes a sealer with a repository's master key; the random source gives nonces.
     ///
     /// # Errors
     /// [`Error::Options`] for an encryption that Kopia does not write any more; those of error correction.
@@ -52,7 +52,7 @@ impl Sealer {
     }
 }
 
-/// The envelope around the repository configuration and `kopia.blobcfg` (§2.3).
+/// Returns the envelope around the repository configuration and `kopia.blobcfg` (§2.3).
 pub(super) fn seal_envelope(key: &FormatKey, unique_id: &[u8], nonce: [u8; 12], plaintext: &[u8]) -> Vec<u8> {
     let (mut aes_key, mut aad, mut out) = ([0; 32], [0; 32], Vec::new());
     hkdf_sha256(key.as_bytes(), unique_id, b"AES", &mut aes_key);
@@ -85,7 +85,7 @@ mod tests {
     use rekopia_format::key::derive_format_key;
     use sha2::Digest;
 
-    /// §10.4: the whole chain, with the nonce of the test vectors.
+    /// The whole chain is that of §10.4, with the nonce of the test vectors.
     #[test]
     fn seals_like_kopia() {
         let master: Vec<u8> = (0x20..0x40).collect();
@@ -113,7 +113,7 @@ mod tests {
         assert_eq!(out.len(), 40);
     }
 
-    /// §10.2.
+    /// The envelope is that of §10.2.
     #[test]
     fn envelope_of_the_format_document() {
         let plain = br#"{"format":{"hash":"BLAKE2B-256-128","encryption":"AES256-GCM-HMAC-SHA256","secret":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=","masterKey":"ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=","version":3,"maxPackSize":20971520,"indexVersion":2,"epochParameters":{"Enabled":true,"EpochRefreshFrequency":1200000000000,"FullCheckpointFrequency":7,"CleanupSafetyMargin":14400000000000,"MinEpochDuration":86400000000000,"EpochAdvanceOnCountThreshold":20,"EpochAdvanceOnTotalSizeBytesThreshold":10485760,"DeleteParallelism":4},"enablePasswordChange":true,"splitter":"DYNAMIC-4M-BUZHASH"}}"#;

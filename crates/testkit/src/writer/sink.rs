@@ -1,4 +1,4 @@
-//! Where blobs go: a directory in Kopia's layout, or memory.
+//! Takes blobs: into a directory in Kopia's layout, or memory.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -9,7 +9,7 @@ use rekopia_format::sharding::Sharding;
 
 use crate::storage::MemoryBlobs;
 
-/// Takes blobs. Writing a name twice replaces the blob.
+/// A place that takes blobs. Writing a name twice replaces the blob.
 pub trait BlobSink: Send {
     /// Stores a blob whole.
     ///
@@ -24,7 +24,7 @@ pub trait BlobSink: Send {
     fn delete(&mut self, id: &BlobId) -> io::Result<()>;
 }
 
-/// A directory in Kopia's sharded layout (§1.3).
+/// A directory in Kopia's sharded layout (§1.3), which takes blobs.
 #[derive(Debug)]
 pub struct DirectorySink {
     root: PathBuf,

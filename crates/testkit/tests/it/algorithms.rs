@@ -1,4 +1,4 @@
-//! There and back with every algorithm.
+//! Writes and restores with every algorithm.
 
 use rekopia_testkit::writer::splitter::Splitter;
 use rekopia_testkit::writer::{Error, RepositoryWriter, WriterOptions};

@@ -11,7 +11,7 @@ fn count(blobs: &MemoryBlobs, prefix: &str) -> usize {
     blobs.blobs.lock().unwrap().keys().filter(|name| name.starts_with(prefix)).count()
 }
 
-/// A snapshot of one file with this text; flushed.
+/// Writes a snapshot of one file with this text, and flushes.
 fn snapshot(writer: &mut RepositoryWriter, text: &str) -> rekopia::ManifestId {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("file"), text).unwrap();

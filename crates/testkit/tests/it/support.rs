@@ -13,12 +13,12 @@ use rekopia_testkit::storage::MemoryBlobs;
 use rekopia_testkit::tree::Tree;
 use rekopia_testkit::writer::{NewSnapshot, RepositoryWriter, Source, WriterOptions};
 
-/// `app@media:<path>`.
+/// Returns the source `app@media:<path>`.
 pub(crate) fn source(path: &str) -> Source {
     Source { user: "app".into(), host: "media".into(), path: path.into() }
 }
 
-/// A writer into memory that need not derive its key twice as long as it has to.
+/// Makes a writer into memory that need not derive its key twice as long as it has to.
 pub(crate) fn in_memory(options: WriterOptions) -> (MemoryBlobs, RepositoryWriter) {
     let blobs = MemoryBlobs::default();
     let writer = RepositoryWriter::create(blobs.clone(), options).unwrap();
@@ -33,7 +33,7 @@ pub(crate) async fn open(blobs: &MemoryBlobs) -> Repository {
         .unwrap()
 }
 
-/// All snapshots, by time.
+/// Returns all snapshots, by time.
 pub(crate) async fn snapshots(repository: &Repository) -> Vec<Snapshot> {
     let mut all = repository.snapshots().await.unwrap().all().to_vec();
     all.sort_by_key(|s| s.start.unix_nanos());

@@ -9,7 +9,8 @@ fn mover() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../mover")
 }
 
-/// The instructions of a Dockerfile, one string each, comments gone; from the last `FROM` on when `last` is set.
+/// Returns the instructions of a Dockerfile, one string each, comments gone; from the last `FROM` on when `last` is
+/// set.
 fn instructions(name: &str, last: bool) -> Vec<String> {
     let text = std::fs::read_to_string(mover().join(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
     let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();

@@ -32,7 +32,7 @@ struct Image {
 }
 
 impl Image {
-    /// The restore-only image: what `mover/image/assemble` makes, as in the Dockerfile.
+    /// Makes the restore-only image: what `mover/image/assemble` makes, as in the Dockerfile.
     fn restore_only() -> Self {
         let image = Image { folder: tempfile::tempdir().unwrap() };
         let given = std::env::var_os("REKOPIA_MOVER_BINARY").map(PathBuf::from);
@@ -58,7 +58,7 @@ impl Image {
         image.with_volumes()
     }
 
-    /// The overlay: a stock image with a stand-in for its script, and the copies that `Dockerfile.overlay` makes.
+    /// Makes the overlay: a stock image with a stand-in for its script, and the copies that `Dockerfile.overlay` makes.
     fn overlay() -> Self {
         let rekopia = Image::restore_only();
         let image = Image { folder: tempfile::tempdir().unwrap() };
@@ -158,7 +158,7 @@ fn debug_binary() -> PathBuf {
     found.expect("cargo names the program")
 }
 
-/// The expected tree of the newest snapshot as this user can make it.
+/// Returns the expected tree of the newest snapshot as this user can make it.
 fn expected() -> Tree {
     let fixture = Fixture::load("quickstart");
     let newest = fixture.snapshots.last().expect("it has snapshots");

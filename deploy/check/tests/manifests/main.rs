@@ -30,7 +30,8 @@ fn deploy() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The resources of a folder as Flux applies them: nothing may be left over, and nothing be built but by what is known.
+/// Returns the resources of a folder as Flux applies them: nothing may be left over, and nothing be built but by what
+/// is known.
 fn apply(folder: &str, variables: &BTreeMap<&str, &str>) -> Result<Vec<Value>, String> {
     let variables: Variables = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     let mut resources = built(folder)?;

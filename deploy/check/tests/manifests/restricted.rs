@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{apply, required};
 
-/// What a namespace that enforces the standard refuses in a pod.
+/// Returns what a namespace that enforces the standard refuses in a pod.
 fn faults(pod: &Value) -> Vec<String> {
     let mut faults = Vec::new();
     for field in ["hostNetwork", "hostPID", "hostIPC"] {
@@ -57,7 +57,7 @@ fn faults(pod: &Value) -> Vec<String> {
     faults
 }
 
-/// What the container says wins over what the pod says.
+/// Returns the faults of the user: what the container says wins over what the pod says.
 fn user_faults(of_pod: &Value, own: &Value) -> Vec<(&'static str, &'static str)> {
     let said = |field: &str| if own[field].is_null() { of_pod[field].clone() } else { own[field].clone() };
     let mut faults = Vec::new();
@@ -74,7 +74,7 @@ fn user_faults(of_pod: &Value, own: &Value) -> Vec<(&'static str, &'static str)>
     faults
 }
 
-/// The pods of a resource. Those of the operator get `moverSecurityContext` from us and the container from it.
+/// Returns the pods of a resource. Those of the operator get `moverSecurityContext` from us and the container from it.
 fn pods(resource: &Value) -> Vec<Value> {
     match resource["kind"].as_str() {
         Some("Job") => vec![resource["spec"]["template"]["spec"].clone()],

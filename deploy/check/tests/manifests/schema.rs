@@ -21,7 +21,7 @@ impl Fields {
         Self(kinds)
     }
 
-    /// What is wrong with an object; nothing when all is well.
+    /// Returns what is wrong with an object; nothing when all is well.
     pub(crate) fn faults(&self, object: &Value) -> Vec<String> {
         let kind = object["kind"].as_str().unwrap_or_default();
         let (Some(fields), Some(version)) = (self.0.get(kind), object["apiVersion"].as_str()) else {

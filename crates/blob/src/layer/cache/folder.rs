@@ -1,4 +1,4 @@
-//! The cache's folder: the only place in this crate that writes, and only below the folder that it was given.
+//! Keeps the cache's files: the only place in this crate that writes, and only below the folder that it was given.
 //!
 //! ```text
 //! DIR/<place of the repository>/<blob>              an index blob
@@ -24,7 +24,7 @@ use rustix::fs::{
     AtFlags, Dir, FileType, Mode, OFlags, fstat, mkdir, mkdirat, open, openat, renameat, statat, unlinkat,
 };
 
-/// One repository's part of the cache.
+/// A repository's part of the cache.
 #[derive(Debug)]
 pub(super) struct Folder {
     dir: OwnedFd,
@@ -38,13 +38,13 @@ pub(super) struct Folder {
     written: AtomicU64,
 }
 
-/// Begins every file; the digit changes with the layout.
+/// The beginning of every file; the digit changes with the layout.
 const MAGIC: &[u8; 8] = b"rekopia1";
-/// Magic number, time, length, checksum.
+/// Bytes of a file's header: magic number, time, length, checksum.
 const HEADER: usize = 32;
-/// Names that begin with it are files that are being written.
+/// The beginning of names of files that are being written.
 const TEMPORARY: &str = ".new-";
-/// What a process that was killed left is removed after so many seconds.
+/// Seconds after which what a process that was killed left is removed.
 const STALE_S: i64 = 3600;
 
 impl Folder {
@@ -75,7 +75,7 @@ impl Folder {
         Ok(folder)
     }
 
-    /// Gives a blob or a range of it, if it is here and as it was written. `modified_ns`: the time that it must have.
+    /// Returns a blob or a range of it, if it is here and as it was written. `modified_ns`: the time that it must have.
     pub(super) fn get(
         &self,
         id: &BlobId,
@@ -103,9 +103,9 @@ impl Folder {
         true
     }
 
-    /// Keeps what the storage gave. What fails is warned of once, and nothing is kept from then on.
+    /// Keeps what the storage gave. A failure is warned of once, and nothing is kept from then on.
     pub(super) fn put(&self, id: &BlobId, range: Option<&Range<u64>>, modified_ns: i64, bytes: &[u8]) {
-        // One blob must not push out everything else.
+        // A single blob must not push out everything else.
         let too_large = bytes.len() as u64 > self.max_bytes / 8;
         let Some(name) = name_of(id, range).filter(|_| !too_large) else { return };
         if self.read_only.load(Ordering::Relaxed) {
@@ -202,7 +202,7 @@ impl Folder {
         Ok(())
     }
 
-    /// Removes the oldest until a tenth of the room is free, so that this is seldom done.
+    /// Removes the oldest files until a tenth of the room is free, so that this is seldom done.
     fn make_room(&self) -> io::Result<()> {
         let mut files = self.files()?;
         files.retain(|file| !file.name.starts_with(TEMPORARY));
@@ -262,7 +262,7 @@ fn header_of(name: &str, modified_ns: i64, bytes: &[u8]) -> [u8; HEADER] {
     header
 }
 
-/// The file's name; `None` for a blob whose name no file should have.
+/// Returns the file's name; `None` for a blob whose name no file should have.
 fn name_of(id: &BlobId, range: Option<&Range<u64>>) -> Option<String> {
     let id = id.as_str();
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');

@@ -1,4 +1,4 @@
-//! Metadata of a far storage, kept on the disk from one run to the next.
+//! Keeps metadata of a far storage on the disk from one run to the next.
 //!
 //! Only what is small, read by every run and never changes under its name is kept: index blobs (`x…`, `n…`, `m…`) and
 //! ranges of metadata packs (`q…`). Listings always come from the storage. What is kept is what the storage gave,
@@ -20,11 +20,11 @@ use rekopia_format::BlobId;
 use crate::error::{BlobError, BlobErrorKind};
 use crate::reader::{BlobInfo, BlobReader, BoxFuture, StorageProfile, Usage};
 
-/// A cache of metadata.
+/// The place and size of a cache of metadata.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CacheOptions {
-    /// A folder of one's own; made when it is missing. Each repository gets a folder below it.
+    /// A folder for the cache alone; made when it is missing. Each repository gets a folder below it.
     pub dir: PathBuf,
     /// Bytes of one repository's metadata to keep; the oldest go first.
     pub max_bytes: u64,
@@ -41,18 +41,18 @@ impl CacheOptions {
     }
 }
 
-/// Looks on the disk first.
+/// A storage with a cache: looks on the disk first.
 pub(super) struct Cache {
     inner: Arc<dyn BlobReader>,
     folder: Arc<Folder>,
     /// Length and time of the index blobs that were listed.
     listed: Mutex<HashMap<BlobId, (u64, i64)>>,
-    /// Blobs of which nothing that is here is given out any more: what the storage once gave was wrong.
+    /// Blobs of which nothing that is kept is given out any more: what the storage once gave was wrong.
     forgotten: Mutex<HashSet<BlobId>>,
 }
 
 impl Cache {
-    /// Around `inner`; `None` when the folder cannot be used, which is only warned of.
+    /// Puts a cache around `inner`; `None` when the folder cannot be used, which is only warned of.
     pub(super) fn around(inner: &Arc<dyn BlobReader>, options: &CacheOptions) -> Option<Self> {
         match Folder::open(&options.dir, &inner.describe(), options.max_bytes) {
             Ok(folder) => {

@@ -106,7 +106,7 @@ impl Setting {
         self.memory.reads.load(Ordering::Relaxed) - before
     }
 
-    /// Every file in the cache.
+    /// Returns every file in the cache.
     fn files(&self) -> Vec<PathBuf> {
         fn below(dir: &Path, into: &mut Vec<PathBuf>) {
             for entry in std::fs::read_dir(dir).unwrap() {
@@ -196,7 +196,7 @@ async fn what_is_damaged_is_read_anew() {
         }
         assert_eq!(s.reads(&s.cache(1 << 20).unwrap(), &wanted).await, 0, "{what}: it was put back");
     }
-    // One blob's bytes under another's name.
+    // A blob's bytes stand under another blob's name.
     std::fs::copy(&kept[1].0, &kept[2].0).unwrap();
     assert_eq!(s.reads(&s.cache(1 << 20).unwrap(), &wanted).await, 1);
 }
@@ -252,7 +252,7 @@ async fn a_folder_that_cannot_be_used_is_only_warned_of() {
     let below = std::fs::read_dir(&path).unwrap().next().unwrap().unwrap().path();
     std::fs::set_permissions(&below, PermissionsExt::from_mode(0o770)).unwrap();
     assert!(s.cache(1 << 20).is_none());
-    // It vanishes meanwhile.
+    // The folder vanishes meanwhile.
     std::fs::remove_dir_all(&path).unwrap();
     assert_eq!(s.reads(&cache, &[("xn0_a", None), ("xn0_a", None)]).await, 2);
 }

@@ -1,10 +1,10 @@
-//! What B2 answers, as far as a reader needs it (API version 4).
+//! Reads what B2 answers, as far as a reader needs it (API version 4).
 
 use std::collections::HashMap;
 
 use serde::Deserialize;
 
-/// `b2_authorize_account`
+/// The answer of `b2_authorize_account`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Account {
@@ -28,11 +28,11 @@ pub(super) struct StorageApi {
     pub(super) allowed: Allowed,
 }
 
-/// What the key opens.
+/// The rights of a key.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Allowed {
-    /// `None`: all.
+    /// The buckets that the key opens; `None`: all.
     pub(super) buckets: Option<Vec<AllowedBucket>>,
     pub(super) name_prefix: Option<String>,
 }
@@ -40,11 +40,11 @@ pub(super) struct Allowed {
 #[derive(Deserialize)]
 pub(super) struct AllowedBucket {
     pub(super) id: String,
-    /// `None`: it was deleted.
+    /// The bucket's name; `None`: it was deleted.
     pub(super) name: Option<String>,
 }
 
-/// `b2_list_buckets`
+/// The answer of `b2_list_buckets`.
 #[derive(Deserialize)]
 pub(super) struct Buckets {
     pub(super) buckets: Vec<Bucket>,
@@ -57,12 +57,13 @@ pub(super) struct Bucket {
     pub(super) bucket_name: String,
 }
 
-/// `b2_list_file_names`
+/// The answer of `b2_list_file_names`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Page {
     pub(super) files: Vec<File>,
-    /// `null` at the end. It has to be there: an answer without it does not say whether it is whole.
+    /// The name after which the listing goes on; `null` at the end. It has to be there: an answer without it does not
+    /// say whether it is whole.
     #[serde(deserialize_with = "Option::deserialize")]
     pub(super) next_file_name: Option<String>,
 }
@@ -74,19 +75,20 @@ pub(super) struct File {
     pub(super) file_name: String,
     pub(super) action: String,
     pub(super) content_length: Option<u64>,
-    /// Milliseconds since 1970.
+    /// The time of the upload, in milliseconds since 1970.
     pub(super) upload_timestamp: Option<i64>,
     file_info: Option<HashMap<String, String>>,
 }
 
 impl File {
-    /// The time that a copied blob had where it came from.
+    /// Returns the time that a copied blob had where it came from.
     pub(super) fn copied_time(&self) -> Option<&str> {
         self.file_info.as_ref()?.get("kopia-mtime").map(String::as_str)
     }
 }
 
-/// Nanoseconds since 1970: the recorded time of a copied blob, or when it was uploaded.
+/// Returns the modification time in nanoseconds since 1970: the recorded time of a copied blob, or when it was
+/// uploaded.
 pub(super) fn modified_ns(uploaded_ms: i64, copied: Option<&str>) -> i64 {
     copied.and_then(|text| text.parse().ok()).unwrap_or(uploaded_ms.saturating_mul(1_000_000))
 }

@@ -1,4 +1,4 @@
-//! A repository in a bucket of Backblaze B2, through its own protocol (§1.7).
+//! Reads a repository in a bucket of Backblaze B2, through its own protocol (§1.7).
 //!
 //! Needs a key that may list and read files; one that is restricted to the bucket, or to names in it, will do.
 
@@ -32,9 +32,9 @@ pub struct B2Blobs {
     elsewhere: FarElsewhere,
 }
 
-/// Names of one page; the most that B2 gives.
+/// Names of one page: the most that B2 gives.
 const PAGE: usize = 10_000;
-/// What stays as it is in a file's URL.
+/// The characters that stay as they are in a file's URL.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 impl B2Blobs {
@@ -61,7 +61,7 @@ impl B2Blobs {
         Err(BlobError::new(BlobErrorKind::Settings, what))
     }
 
-    /// A blob, in whatever layout it lies.
+    /// Reads a blob, in whatever layout it lies.
     async fn get(
         &self,
         id: &BlobId,
@@ -124,13 +124,13 @@ impl B2Blobs {
         Ok(BlobInfo { id: id.clone(), len, modified: Time::from_unix_nanos(modified_ns) })
     }
 
-    /// All blobs, or at least the first `limit`.
+    /// Lists all blobs, or at least the first `limit`.
     async fn names(&self, prefix: &str, limit: usize) -> Result<Vec<BlobInfo>, BlobError> {
         self.elsewhere.names(self, prefix, limit).await
     }
 
-    /// The files and folders whose names begin so, up to the next slash; whole names, less the prefix of the repository.
-    /// May stop when there are `limit` blobs.
+    /// Returns the files and folders whose names begin so, up to the next slash; whole names, less the prefix of the
+    /// repository. May stop when there are `limit` blobs.
     async fn level(&self, prefix: &str, limit: usize) -> Result<Vec<Member>, BlobError> {
         let doing = format!("listing {prefix:?}");
         let whole = format!("{}{prefix}", self.api.prefix);

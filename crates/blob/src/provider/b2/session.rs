@@ -1,4 +1,4 @@
-//! Signing in to B2, and what is asked with the token that this gives.
+//! Signs in to B2, and asks with the token that this gives.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::deadlines::Deadlines;
 use crate::error::{BlobError, BlobErrorKind};
 use crate::settings::{B2Settings, Secret};
 
-/// What signing in gave.
+/// The answer to signing in: addresses and a token.
 #[derive(Debug)]
 pub(super) struct Session {
     token: Secret,
@@ -24,7 +24,7 @@ pub(super) struct Session {
     pub(super) bucket_id: String,
 }
 
-/// A refusal: what it means, and whether a fresh token may help.
+/// A refusal: its meaning, and whether a fresh token may help.
 struct Refused {
     error: BlobError,
     expired: bool,
@@ -36,20 +36,20 @@ impl From<BlobError> for Refused {
     }
 }
 
-/// The longest answer that is not a blob.
+/// Bytes of the longest answer that is not a blob.
 const MOST: usize = 64 << 20;
 
 /// The service, a key to it and a bucket: what requests are made of.
 #[derive(Debug)]
 pub(super) struct Api {
     pub(super) http: Http,
-    /// Where to sign in.
+    /// The address where to sign in.
     endpoint: String,
     key_id: String,
     key: Secret,
     pub(super) bucket: String,
     pub(super) prefix: String,
-    /// Where requests go, for messages.
+    /// The place that requests go to, for messages.
     pub(super) place: String,
     /// Made by the first request, made anew when its token has expired.
     session: Held<Arc<Session>>,
@@ -90,7 +90,7 @@ impl Api {
         })
     }
 
-    /// The current session; another one when that one was refused.
+    /// Returns the current session; another one when that one was refused.
     async fn session(&self) -> Result<Arc<Session>, BlobError> {
         self.session.get(|_| Freshness::Good, |_| async { Ok(Arc::new(self.sign_in().await?)) }).await
     }
@@ -217,7 +217,7 @@ impl Api {
         Err(Refused { error, expired })
     }
 
-    /// What an answer in JSON says.
+    /// Sends a request and reads its answer in JSON.
     pub(super) async fn json<T: DeserializeOwned>(
         &self,
         answer: Response,
@@ -248,7 +248,7 @@ impl Api {
     }
 }
 
-/// A server's words, without what would break a line of ours.
+/// Returns a server's words, without what would break a line of ours.
 fn one_line(text: Option<&str>) -> String {
     text.unwrap_or_default().chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect()
 }

@@ -1,4 +1,4 @@
-//! A repository in a container of Azure Blob Storage: settings → a store.
+//! Makes a store for a repository in a container of Azure Blob Storage.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::settings::AzureSettings;
 const DOMAIN: &str = "blob.core.windows.net";
 
 impl ObjectBlobs {
-    /// A container of Azure Blob Storage; sends nothing yet.
+    /// Makes a reader of a container of Azure Blob Storage; sends nothing yet.
     ///
     /// The first of these that is set signs the requests: shared access signature, account key, service principal with
     /// a secret, workload identity with a token file, managed identity.
@@ -87,7 +87,7 @@ impl ObjectBlobs {
     }
 }
 
-/// The identity that gives tokens; `None` when a key or a signature is set.
+/// Returns the identity that gives tokens; `None` when a key or a signature is set.
 fn identity(settings: &AzureSettings) -> Option<String> {
     let file = &settings.azure_federated_token_file;
     if !settings.sas_token.is_empty() || !settings.storage_key.is_empty() {
@@ -101,7 +101,7 @@ fn identity(settings: &AzureSettings) -> Option<String> {
     }
 }
 
-/// `https://account.domain`, or what was typed.
+/// Returns the account's address: `https://account.domain`, or what was typed.
 fn address(settings: &AzureSettings) -> Result<String, BlobError> {
     if !settings.endpoint.is_empty() {
         return endpoint("endpoint", &settings.endpoint).map(str::to_owned);
@@ -169,7 +169,7 @@ fn credentials(
     Ok(builder.with_credential_type("managed_identity"))
 }
 
-/// The pairs of a shared access signature, decoded; it may still have the `?` of the URL that it was part of.
+/// Returns the pairs of a shared access signature, decoded; it may still have the `?` of the URL that it was part of.
 fn signature(text: &str) -> Option<Vec<(String, String)>> {
     let decode = |t: &str| percent_decode_str(t).decode_utf8().ok().map(String::from);
     let pairs = text.trim().trim_start_matches('?').split('&').filter(|pair| !pair.is_empty());

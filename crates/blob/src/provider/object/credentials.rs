@@ -1,4 +1,4 @@
-//! Tokens for a store of `object_store`, and other ones when they are refused.
+//! Gets tokens for a store of `object_store`, and other ones when they are refused.
 //!
 //! `object_store` renews by the time that a token states, and does not learn of a refusal: then its source of tokens is
 //! made anew here, out of what the settings' files hold now.
@@ -18,9 +18,9 @@ use crate::client::http::innermost;
 use crate::deadlines::Deadlines;
 use crate::error::{BlobError, BlobErrorKind};
 
-/// A token, or whatever else is put into requests.
+/// A token, or anything else that is put into requests.
 pub(super) trait Token: fmt::Debug + Send + Sync + 'static {
-    /// Whether a request with this `Authorization` has it.
+    /// Whether a request with this `Authorization` has the token.
     fn is_in(&self, authorization: &str) -> bool;
 }
 
@@ -39,27 +39,27 @@ impl Token for GcpCredential {
     }
 }
 
-/// Where tokens come from.
+/// The source of tokens.
 pub(super) type Provider<T> = Arc<dyn CredentialProvider<Credential = T>>;
 
 /// Tokens that are renewed when they are refused.
 pub(super) struct Tokens<T> {
     held: Held<Arc<T>>,
-    /// What gives them; knows when they are due.
+    /// The source that gives tokens; knows when they are due.
     provider: Mutex<Option<Provider<T>>>,
     make: Box<dyn Fn() -> Result<Provider<T>, BlobError> + Send + Sync>,
-    /// What they are of, for messages.
+    /// The name of the source, for messages.
     name: String,
 }
 
-/// What can be told that a token was refused.
+/// A source that can be told that a token was refused.
 pub(super) trait Renewable: fmt::Debug + Send + Sync {
-    /// The storage refused a request with this `Authorization`.
+    /// Takes note that the storage refused a request with this `Authorization`.
     fn refuse(&self, authorization: &str);
 }
 
 impl<T: Token> Tokens<T> {
-    /// `make` reads the settings' files and makes what gives tokens, by this name.
+    /// Makes a source of tokens by this name; `make` reads the settings' files and makes what gives tokens.
     pub(super) fn new(
         name: String,
         deadlines: Deadlines,
@@ -110,7 +110,7 @@ impl<T: Token> CredentialProvider for Tokens<T> {
     }
 }
 
-/// The error of our own client behind one of `object_store`'s.
+/// Returns the error of our own client behind one of `object_store`'s.
 fn own(error: &object_store::Error) -> BlobError {
     let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(cause) = next {

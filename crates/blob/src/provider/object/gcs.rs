@@ -1,4 +1,4 @@
-//! A repository in a bucket of Google Cloud Storage: settings → a store.
+//! Makes a store for a repository in a bucket of Google Cloud Storage.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::error::BlobError;
 use crate::settings::GcsSettings;
 
 impl ObjectBlobs {
-    /// A bucket of Google Cloud Storage; sends nothing yet.
+    /// Makes a reader of a bucket of Google Cloud Storage; sends nothing yet.
     ///
     /// The first of these that is set gives the credentials: `anonymous`, inline, file, what
     /// `gcloud auth application-default login` left in the home directory, the metadata server of the machine.
@@ -66,7 +66,7 @@ impl ObjectBlobs {
     }
 }
 
-/// What gives tokens.
+/// Returns the name of what gives tokens.
 fn name(settings: &GcsSettings) -> String {
     match (settings.credentials.is_empty(), settings.credentials_file.as_str()) {
         (false, _) => "the account in field \"credentials\"".into(),
@@ -110,7 +110,8 @@ enum Kind {
     AuthorizedUser,
 }
 
-/// Which credentials a JSON text holds; checked here, because a parser's message may quote what it does not like.
+/// Returns which credentials a JSON text holds; checked here, because a parser's message may quote what it does not
+/// like.
 fn kind(text: &str, what: &str) -> Result<Kind, BlobError> {
     let json: Value = serde_json::from_str(text)
         .map_err(|e| wrong(&format!("{what} is not JSON (line {}, column {})", e.line(), e.column())))?;

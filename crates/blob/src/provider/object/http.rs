@@ -1,5 +1,5 @@
-//! `object_store` speaks through our own HTTP client: the same deadlines and the same trust as everywhere. What a server
-//! refuses becomes an error with its cause here, where status, headers and text are still at hand.
+//! Lets `object_store` speak through our own HTTP client: the same deadlines and the same trust as everywhere. What a
+//! server refuses becomes an error with its cause here, where status, headers and text are still at hand.
 
 use std::sync::Arc;
 
@@ -26,18 +26,18 @@ pub(super) struct BlobBytes;
 /// Carries the requests of one store.
 #[derive(Debug, Clone)]
 pub(super) struct Carrier {
-    /// To the storage and to the service that gives tokens.
+    /// The client for the storage and the service that gives tokens.
     pub(super) http: Http,
-    /// To the metadata service of the machine: never through a proxy.
+    /// The client for the metadata service of the machine: never through a proxy.
     pub(super) metadata: Http,
-    /// What requests to the storage are signed with.
+    /// The kind of signature that requests to the storage have.
     pub(super) signed: Signed,
 }
 
-/// What can be done when the storage says that a request is not signed as it should be.
+/// The remedies when the storage says that a request is not signed as it should be.
 #[derive(Debug, Clone, Default)]
 pub(super) enum Signed {
-    /// Nothing.
+    /// Nothing can be done.
     #[default]
     ForEver,
     /// There may be another token.
@@ -47,7 +47,7 @@ pub(super) enum Signed {
     Signature(&'static str),
 }
 
-/// The longest answer that is not a blob: a page of a listing, a token.
+/// Bytes of the longest answer that is not a blob: a page of a listing, a token.
 const MOST: usize = 64 << 20;
 
 impl HttpConnector for Carrier {
@@ -120,7 +120,7 @@ fn is_list(query: &str) -> bool {
     query.split('&').any(|pair| pair == "comp=list" || pair == "list-type=2")
 }
 
-/// Not worth a second try to `object_store`: that is for the layer around us to decide.
+/// Makes an error that is not worth a second try to `object_store`: that is for the layer around us to decide.
 fn told(e: BlobError) -> HttpError {
     HttpError::new(HttpErrorKind::Unknown, e)
 }
@@ -129,7 +129,8 @@ fn is_metadata(host: &str) -> bool {
     host.starts_with("169.254.") || host == "metadata.google.internal"
 }
 
-/// Nobody there is how it is everywhere but in a cloud; one that refuses for now is how a pod's first seconds are.
+/// Makes the error of a metadata service that does not answer: everywhere but in a cloud there is none; in a pod's
+/// first seconds it may refuse.
 fn no_metadata(e: reqwest::Error) -> BlobError {
     let mut next: Option<&(dyn std::error::Error + 'static)> = Some(&e);
     let mut refused = false;
@@ -145,7 +146,7 @@ fn no_metadata(e: reqwest::Error) -> BlobError {
 }
 
 impl Signed {
-    /// The error of a request that was refused, when that `speaks` of how it was signed.
+    /// Makes the error of a request that was refused, when that `speaks` of how it was signed.
     fn refused(&self, error: BlobError, speaks: bool, authorization: &str, query: &str) -> BlobError {
         match self {
             Signed::Renewable(tokens) if speaks => {
@@ -169,7 +170,7 @@ impl Signed {
     }
 }
 
-/// When the shared access signature in a query ends: a time, or a day.
+/// Returns when the shared access signature in a query ends: a time, or a day.
 fn end_of_signature(query: &str) -> Option<Timestamp> {
     let end = query.split('&').find_map(|pair| pair.strip_prefix("se="))?;
     let end = percent_encoding::percent_decode_str(end).decode_utf8().ok()?;
@@ -177,7 +178,7 @@ fn end_of_signature(query: &str) -> Option<Timestamp> {
     end.parse().ok().or_else(day)
 }
 
-/// What a refusal means, and whether it speaks of how the request was signed.
+/// Returns what a refusal means, and whether it speaks of how the request was signed.
 async fn refused(http: &Http, answer: Response, signing_in: bool, to_head: bool) -> (BlobError, bool) {
     let status = answer.status().as_u16();
     let wait = header(&answer, "retry-after").map(str::to_owned);
@@ -200,7 +201,7 @@ fn speaks_of_credentials(status: u16, code: &str) -> bool {
     status == 401 || matches!(status, 400 | 403) && named.contains(&code)
 }
 
-/// What a server says of an error that we have no word for, in one line.
+/// Returns what a server says of an error that we have no word for, in one line.
 fn words(text: &str) -> String {
     if is_html(text.as_bytes()) {
         return " (an HTML page: a proxy or login page answers in the storage's place)".into();
@@ -215,7 +216,7 @@ fn words(text: &str) -> String {
     if said.trim().is_empty() { said } else { format!(" {}", said.trim()) }
 }
 
-/// `<Code>BlobNotFound</Code>`, `{"error":"invalid_client"}`, `{"error":{"status":"NOT_FOUND"}}`
+/// Returns the code in `<Code>BlobNotFound</Code>`, `{"error":"invalid_client"}` or `{"error":{"status":"NOT_FOUND"}}`.
 fn code_in(text: &str) -> Option<String> {
     if let Some((_, rest)) = text.split_once("<Code>") {
         return rest.split_once("</Code>").map(|(code, _)| code.to_owned());

@@ -1,4 +1,5 @@
-//! A repository in a store that the crate `object_store` speaks to (§1.7): Azure Blob Storage, Google Cloud Storage.
+//! Reads a repository in a store that the crate `object_store` speaks to (§1.7): Azure Blob Storage, Google Cloud
+//! Storage.
 //!
 //! A blob is the object whose name is the prefix, as it is, and the blob's own name. Needs only permission to list and
 //! to get. Second tries are the retry layer's: `object_store`'s own are switched off.
@@ -33,7 +34,8 @@ use crate::folders::far::{Bucket, FarElsewhere, Member};
 use crate::folders::names::is_blob;
 use crate::reader::{BlobInfo, BlobReader, BoxFuture, StorageProfile, Usage};
 
-/// What we need of a store. Its own listing takes prefixes for folders; the paginated one takes them as they are.
+/// The abilities that we need of a store. Its own listing takes prefixes for folders; the paginated one takes them as
+/// they are.
 trait Store: ObjectStore + PaginatedListStore {}
 
 impl<T: ObjectStore + PaginatedListStore> Store for T {}
@@ -43,22 +45,21 @@ pub struct ObjectBlobs {
     store: Arc<dyn Store>,
     http: Http,
     prefix: String,
-    /// Where requests go, for messages.
+    /// The place that requests go to, for messages.
     place: String,
-    /// What is called exactly as a listing asks for is left out of it: `object_store` does so for Azure, where such an
-    /// entry may be a folder.
+    /// Whether a listing leaves out what is called exactly as it asks for: `object_store` does so for Azure, where such
+    /// an entry may be a folder.
     hides_exact: bool,
     elsewhere: FarElsewhere,
 }
 
-/// What is no longer is a prefix of many blobs rather than the name of one.
+/// The length up to which a text is a prefix of many blobs rather than the name of one.
 const SHORT: usize = 2;
-/// Until a page of a listing is there; parts of an answer have deadlines of their own.
+/// The time until a page of a listing is there; parts of an answer have deadlines of their own.
 const PAGE: Duration = Duration::from_secs(60);
 
 impl ObjectBlobs {
-    /// # Errors
-    /// [`BlobErrorKind::Settings`] for a prefix that `object_store` has no way to ask for.
+    /// Puts a reader over a store.
     fn over(store: impl Store, http: Http, prefix: &str, place: String) -> Result<Self, BlobError> {
         let (store, prefix) = (Arc::new(store), prefix.to_owned());
         let elsewhere = FarElsewhere::default();
@@ -81,7 +82,7 @@ impl ObjectBlobs {
         }
     }
 
-    /// A blob, in whatever layout it lies.
+    /// Reads a blob, in whatever layout it lies.
     async fn get(
         &self,
         id: &BlobId,
@@ -139,12 +140,12 @@ impl ObjectBlobs {
         Ok(BlobInfo { id: id.clone(), len: meta.size, modified: Time::from_unix_nanos(modified_ns) })
     }
 
-    /// All blobs, or the first `limit`.
+    /// Lists all blobs, or the first `limit`.
     async fn names(&self, prefix: &str, limit: usize) -> Result<Vec<BlobInfo>, BlobError> {
         self.elsewhere.names(self, prefix, limit).await
     }
 
-    /// The objects and folders whose names begin so, up to the next slash; whole names, less the prefix of the
+    /// Returns the objects and folders whose names begin so, up to the next slash; whole names, less the prefix of the
     /// repository. May stop when there are `limit` blobs.
     async fn level(&self, prefix: &str, limit: usize) -> Result<Vec<Member>, BlobError> {
         let whole = format!("{}{prefix}", self.prefix);
@@ -192,7 +193,7 @@ impl ObjectBlobs {
         Ok(found)
     }
 
-    /// The blob that is called exactly so, if there is one.
+    /// Returns the blob that is called exactly so, if there is one.
     async fn exactly(&self, name: &str) -> Result<Option<Member>, BlobError> {
         // Prefixes of many blobs (`x`, `p81`, `xn0_`) are no names: they cost no request.
         let is_whole = name.starts_with("kopia.") || (name.len() > SHORT && !name.ends_with('_'));
@@ -209,7 +210,7 @@ impl ObjectBlobs {
         }
     }
 
-    /// No blobs is an empty list; a list that is not found means that its bucket is not there.
+    /// Makes the error of a list that is not found: its bucket is not there, since no blobs are an empty list.
     fn no_list(&self, error: &object_store::Error, prefix: &str) -> BlobError {
         let error = self.failed(error, &format!("listing {prefix:?}"));
         match error.kind() {
@@ -236,22 +237,22 @@ impl ObjectBlobs {
     }
 }
 
-/// What carries the requests of one store.
+/// Makes the carrier of the requests of one store.
 fn carrier(http: &Http, signed: Signed) -> Result<Carrier, BlobError> {
     Ok(Carrier { http: http.clone(), metadata: http.direct()?, signed })
 }
 
-/// `object_store` tries once.
+/// Lets `object_store` try once.
 fn once() -> RetryConfig {
     RetryConfig { backoff: BackoffConfig::default(), max_retries: 0, retry_timeout: Duration::ZERO }
 }
 
-/// A settings error; `object_store`'s own words about settings name fields, never values.
+/// Makes a settings error; `object_store`'s own words about settings name fields, never values.
 fn wrong(what: &str) -> BlobError {
     BlobError::new(BlobErrorKind::Settings, what)
 }
 
-/// An address that was typed: with its scheme, without a slash at its end.
+/// Checks an address that was typed: with its scheme, without a slash at its end.
 fn endpoint<'a>(field: &str, text: &'a str) -> Result<&'a str, BlobError> {
     let wrong = |what: &str| wrong(&format!("field {field:?} {what}"));
     if !text.starts_with("http://") && !text.starts_with("https://") {

@@ -1,4 +1,5 @@
-//! A repository in a remote of the user's own `rclone`, which is started for it and serves WebDAV to us alone (§1.5).
+//! Reads a repository in a remote of the user's own `rclone`, which is started for it and serves WebDAV to us alone
+//! (§1.5).
 //!
 //! It listens on a free port of the loopback address, for a random name and password that only its environment holds,
 //! and for reading only. It ends with the reader. When our process is killed, nobody listens to what it says any more;
@@ -34,22 +35,22 @@ pub struct RcloneBlobs {
     place: String,
 }
 
-/// The program; killed when dropped.
+/// The running program; killed when dropped.
 struct Rclone {
     child: Mutex<Child>,
     said: Said,
 }
 
-/// Until it serves, when the settings do not say.
+/// The time until rclone serves, when the settings do not say.
 const STARTUP: Duration = Duration::from_secs(15);
 /// The name by which rclone knows the remote: the settings' own may hold secrets, which others would see among the
 /// arguments of a process.
 const REMOTE: &str = "rekopia:";
-/// What suits reading; the settings' arguments may say otherwise. A folder's list is believed for a short time only:
-/// after a repository has changed beside us its indexes are read again.
+/// Arguments that suit reading; the settings' arguments may say otherwise. A folder's list is believed for a short time
+/// only: after a repository has changed beside us its indexes are read again.
 const SUITABLE: &[&str] =
     &["--buffer-size", "0", "--no-checksum", "--dir-cache-time", "30s", "--poll-interval", "0"];
-/// What has to be so. The statistics are the words that end it when nobody listens.
+/// Arguments that have to be so. The statistics are the words that end it when nobody listens.
 const NECESSARY: &[&str] = &[
     "--addr",
     "127.0.0.1:0",
@@ -60,7 +61,7 @@ const NECESSARY: &[&str] = &[
     "NOTICE",
     "--stats-one-line",
 ];
-/// Variables that would change how it serves or what it says.
+/// Variables that would change how rclone serves or what it says.
 const UNSUITABLE: &[&str] = &[
     "RCLONE_AUTH_PROXY",
     "RCLONE_BASEURL",
@@ -110,7 +111,8 @@ impl RcloneBlobs {
         self.rclone.explained(e, &self.place)
     }
 
-    /// Serving WebDAV, rclone shows a folder that is not there as an empty one; asked for a list, it says so.
+    /// Refuses a folder that is not there: serving WebDAV, rclone shows it as an empty one; asked for a list, it says
+    /// so.
     ///
     /// # Errors
     /// [`BlobErrorKind::NoPlace`] when it is not there, [`BlobErrorKind::Unavailable`] when rclone does not tell.
@@ -137,10 +139,11 @@ impl RcloneBlobs {
     }
 }
 
-/// With what rclone ends when a folder is not there.
+/// The code with which rclone ends when a folder is not there.
 const NO_FOLDER: i32 = 3;
 
-/// A run of rclone with the settings' own arguments, variables and configuration, which knows the remote as [`REMOTE`].
+/// Makes a command of rclone with the settings' own arguments, variables and configuration, which knows the remote as
+/// [`REMOTE`].
 fn command(settings: &RcloneSettings, what: &[&str], place: &str) -> Result<Command, BlobError> {
     let wrong = |what: String| BlobError::new(BlobErrorKind::Settings, format!("{place}: {what}"));
     let mut command = Command::new(program(settings));
@@ -171,7 +174,7 @@ fn program(settings: &RcloneSettings) -> &str {
 }
 
 impl Rclone {
-    /// The program, and where it serves as soon as it does.
+    /// Starts the program; returns it and where it serves as soon as it does.
     fn start(
         settings: &RcloneSettings,
         username: &str,
@@ -200,7 +203,7 @@ impl Rclone {
         Ok((Rclone { child: Mutex::new(child), said }, address))
     }
 
-    /// The same error with what rclone says about it.
+    /// Adds what rclone says about an error.
     fn explained(&self, e: BlobError, place: &str) -> BlobError {
         if !matches!(e.kind(), BlobErrorKind::Unavailable | BlobErrorKind::Denied) {
             return e;
@@ -224,7 +227,7 @@ impl Rclone {
 impl Drop for Rclone {
     fn drop(&mut self) {
         let child = self.child.get_mut().unwrap_or_else(PoisonError::into_inner);
-        // It may have ended by itself; then there is only its status to fetch.
+        // The program may have ended by itself; then there is only its status to fetch.
         let _ = child.kill();
         let _ = child.wait();
     }
@@ -290,7 +293,7 @@ fn random() -> Result<String, BlobError> {
     Ok(BASE64_URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// A file without a name: nothing is left on a disk, however we end.
+/// Makes a file without a name: nothing is left on a disk, however we end.
 #[cfg(target_os = "linux")]
 fn in_memory(text: &str) -> std::io::Result<Stdio> {
     use std::io::Write;

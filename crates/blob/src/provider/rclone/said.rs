@@ -1,4 +1,4 @@
-//! What a running rclone says: where it serves, and the last of its words about errors, without secrets.
+//! Reads what a running rclone says: where it serves, and the last of its words about errors, without secrets.
 
 use std::io::{BufRead, BufReader};
 use std::process::ChildStderr;
@@ -8,10 +8,10 @@ use tokio::sync::oneshot;
 
 use crate::settings::{RcloneSettings, Secret};
 
-/// Lines of what it said that are kept.
+/// Lines that are kept.
 const KEPT: usize = 10;
 
-/// The last lines of what it said about errors, without secrets.
+/// The last lines of what rclone said about errors, without secrets.
 #[derive(Clone)]
 pub(super) struct Said {
     lines: Arc<Mutex<Vec<String>>>,
@@ -19,7 +19,7 @@ pub(super) struct Said {
 }
 
 impl Said {
-    /// Nothing yet; what it says later is kept without the secrets of the settings and this password.
+    /// Makes an empty list; later words are kept without the secrets of the settings and this password.
     pub(super) fn new(settings: &RcloneSettings, password: &Secret) -> Self {
         Said { lines: Arc::default(), secrets: Arc::new(secrets(settings, password)) }
     }
@@ -52,7 +52,7 @@ impl Said {
     }
 }
 
-/// Until the end, so that it never waits for us to listen.
+/// Listens until the end, so that the program never waits for us to listen.
 pub(super) fn listen(stderr: ChildStderr, said: &Said, serves: oneshot::Sender<String>) {
     let mut serves = Some(serves);
     let mut reader = BufReader::new(stderr);
@@ -70,7 +70,7 @@ pub(super) fn listen(stderr: ChildStderr, said: &Said, serves: oneshot::Sender<S
     }
 }
 
-/// `… WebDav Server started on [http://127.0.0.1:43567/]` → the URL.
+/// Returns the URL in `… WebDav Server started on [http://127.0.0.1:43567/]`.
 fn address(line: &str) -> Option<String> {
     const START: &str = "http://127.0.0.1:";
     let lower = line.to_ascii_lowercase();
@@ -80,7 +80,7 @@ fn address(line: &str) -> Option<String> {
     (!port.is_empty()).then(|| format!("{START}{port}/"))
 }
 
-/// Everything in the settings that its words must not repeat.
+/// Returns everything in the settings that rclone's words must not repeat.
 fn secrets(settings: &RcloneSettings, password: &Secret) -> Vec<Secret> {
     let value = |line: &str| {
         line.split_once('=').map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()))
@@ -96,7 +96,8 @@ fn secrets(settings: &RcloneSettings, password: &Secret) -> Vec<Secret> {
     long.chain([password.clone()]).collect()
 }
 
-/// A remote may hold its whole configuration, secrets included: `name,option=value:path`.
+/// Returns a remote as it may be shown: it may hold its whole configuration, secrets included:
+/// `name,option=value:path`.
 pub(super) fn shown(remote: &str) -> String {
     remote.split_once(',').map_or_else(|| remote.to_owned(), |(name, _)| format!("{name},…"))
 }

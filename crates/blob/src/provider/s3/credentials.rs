@@ -1,4 +1,4 @@
-//! Where the keys of S3 come from, and other ones when they expire.
+//! Finds the keys of S3, and other ones when they expire.
 //!
 //! AWS's own cache renews by the time that a key states, and does not learn of a refusal; its providers read their files
 //! once. So the cache is ours, and the providers are made anew for every renewal.
@@ -32,14 +32,14 @@ pub(super) struct S3Credentials {
     source: Source,
 }
 
-/// Where keys come from.
+/// The source of keys.
 #[derive(Debug)]
 pub(super) enum Source {
-    /// They stand in the settings.
+    /// The keys stand in the settings.
     Fixed(Credentials),
-    /// Environment, profile, web identity, container, instance: the first that has some.
+    /// The keys are the first that environment, profile, web identity, container or instance have.
     Chain { shared: Box<SdkConfig>, profile: String },
-    /// A role, by this provider.
+    /// The keys are those of a role, by this provider.
     Role { provider: SharedCredentialsProvider, name: String, base: Arc<S3Credentials> },
 }
 
@@ -49,7 +49,7 @@ struct Key {
     obtained: SystemTime,
 }
 
-/// What a refusal that speaks of the key means: the codes of S3, of its kin and of STS.
+/// Whether a refusal with this code speaks of the key: the codes of S3, of its kin and of STS.
 pub(super) fn speaks_of_expiry(code: &str) -> bool {
     matches!(
         code,
@@ -69,7 +69,7 @@ impl S3Credentials {
         S3Credentials { held: Held::new(deadlines.patience), source }
     }
 
-    /// Where keys come from that nobody can renew but the person who has set them.
+    /// Returns where keys come from that nobody can renew but the person who has set them.
     pub(super) fn fixed(&self) -> Option<&'static str> {
         match &self.source {
             Source::Fixed(_) => Some("the configuration"),
@@ -80,7 +80,7 @@ impl S3Credentials {
         }
     }
 
-    /// The storage refused a request that was signed so.
+    /// Takes note that the storage refused a request that was signed so.
     pub(super) fn refuse(&self, access_key_id: &str, token: Option<&str>) {
         let used = |key: &Key| key.key.access_key_id() == access_key_id && key.key.session_token() == token;
         let _ = self.held.refuse(used);
@@ -163,7 +163,7 @@ impl S3Credentials {
 
 const WEB_IDENTITY: &str = "the web identity (AWS_ROLE_ARN, AWS_WEB_IDENTITY_TOKEN_FILE)";
 
-/// Without what was pasted along around it.
+/// Returns the key without what was pasted along around it.
 ///
 /// # Errors
 /// A control character inside: a key becomes a header.
@@ -184,7 +184,7 @@ fn tidy(key: Credentials, place: &str) -> Result<Credentials, BlobError> {
     Ok(Credentials::new(id, secret, token, key.expiry(), "rekopia"))
 }
 
-/// Why there is no key. What a service says of a token never has the token in it.
+/// Makes the error that says why there is no key. What a service says of a token never has the token in it.
 fn failed(name: &str, error: &CredentialsError) -> BlobError {
     let doing = format!("credentials of {name}");
     let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
@@ -199,7 +199,7 @@ fn failed(name: &str, error: &CredentialsError) -> BlobError {
         next = e.source();
     }
     let reason = innermost(error);
-    // Their own programs ask a person or a browser; AWS's says what it got.
+    // Where AWS's own program would ask a person or a browser, its text says what was missing.
     if reason.contains("feature(s) enabled: sso") || reason.contains("feature(s) enabled: credentials-login")
     {
         let what = format!(
@@ -229,7 +229,8 @@ fn refused(doing: &str, code: &str, message: &str) -> BlobError {
     }
 }
 
-/// A key that expires is asked for again a minute before, or when a tenth of its time is left.
+/// Returns how fresh a key is: one that expires is asked for again a minute before, or when a tenth of its time is
+/// left.
 fn freshness(key: &Key) -> Freshness {
     let Some(expiry) = key.key.expiry() else { return Freshness::Good };
     let Ok(left) = expiry.duration_since(SystemTime::now()) else { return Freshness::Expired };
@@ -237,13 +238,13 @@ fn freshness(key: &Key) -> Freshness {
     if left > Duration::from_secs(60).min(whole / 10) { Freshness::Good } else { Freshness::Due }
 }
 
-/// The key that stands in the environment: AWS's own code looks there.
+/// Returns the key that stands in the environment: AWS's own code looks there.
 fn from_environment() -> Option<Credentials> {
     use futures::FutureExt;
     EnvironmentVariableCredentialsProvider::new().provide_credentials().now_or_never()?.ok()
 }
 
-/// What the chain needs to ask its services.
+/// Returns what the chain needs to ask its services.
 pub(super) fn provider_config(shared: &SdkConfig) -> ProviderConfig {
     let mut config = ProviderConfig::default()
         .with_region(shared.region().cloned())

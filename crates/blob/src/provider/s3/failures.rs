@@ -1,4 +1,4 @@
-//! What an answer of S3 that is no success means, and a request that was not answered.
+//! Explains an answer of S3 that is no success, and a request that was not answered.
 
 use std::error::Error as _;
 
@@ -16,7 +16,7 @@ use crate::client::whole::is_html;
 use crate::error::{BlobError, BlobErrorKind};
 
 impl Objects {
-    /// What a failed request means; `doing` is a clause such as "getting it".
+    /// Makes the error of a failed request; `doing` is a clause such as "getting it".
     pub(super) fn failed<E: ProvideErrorMetadata + std::error::Error + 'static>(
         &self,
         error: SdkError<E, HttpResponse>,
@@ -79,7 +79,7 @@ impl Objects {
     }
 }
 
-/// The error of an answer whose body did not arrive as a whole.
+/// Makes the error of an answer whose body did not arrive as a whole.
 pub(super) fn broke_off(e: ByteStreamError) -> BlobError {
     if let Some(ours) = cause(&e) {
         return ours;
@@ -87,7 +87,7 @@ pub(super) fn broke_off(e: ByteStreamError) -> BlobError {
     BlobError::new(BlobErrorKind::Unavailable, "the answer broke off").because(e).transient()
 }
 
-/// A request that was not answered: the network's fault, or there was nothing to sign it with.
+/// Makes the error of a request that was not answered: the network's fault, or there was nothing to sign it with.
 fn undispatched(failure: &DispatchFailure, doing: &str) -> BlobError {
     let Some(cause) = failure.as_connector_error() else {
         return BlobError::new(BlobErrorKind::Unavailable, format!("{doing}: not sent")).transient();
@@ -133,7 +133,7 @@ fn classify(status: u16, code: &str) -> (BlobErrorKind, &'static str) {
     }
 }
 
-/// The error of our own HTTP client that is behind another one.
+/// Returns the error of our own HTTP client that is behind another one.
 fn cause(error: &(dyn std::error::Error + 'static)) -> Option<BlobError> {
     let mut next = Some(error);
     while let Some(e) = next {

@@ -1,4 +1,4 @@
-//! AWS's client speaks through our own HTTP client: the same deadlines and the same trust as everywhere.
+//! Lets AWS's client speak through our own HTTP client: the same deadlines and the same trust as everywhere.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,20 +17,20 @@ use crate::client::http::Http;
 use crate::client::whole;
 use crate::error::BlobError;
 
-/// The longest answer that is not a blob.
+/// Bytes of the longest answer that is not a blob.
 const MOST: usize = 64 << 20;
-/// The longest refusal.
+/// Bytes of the longest refusal.
 const MOST_OF_A_REFUSAL: usize = 64 << 10;
 
 /// Carries requests of AWS's client.
 #[derive(Debug, Clone)]
 pub(super) struct Carrier {
     http: Http,
-    /// To the metadata services of the machine: never through a proxy.
+    /// The client for the metadata services of the machine: never through a proxy.
     metadata: Http,
-    /// Requests go here, whatever they say.
+    /// The address that requests go to, whatever they say.
     instead: Option<String>,
-    /// Learns which keys were refused.
+    /// The keys to tell when they were refused.
     credentials: Arc<Mutex<Vec<Arc<S3Credentials>>>>,
 }
 
@@ -40,13 +40,13 @@ impl Carrier {
         Ok(Carrier { http, metadata, instead: None, credentials: Arc::default() })
     }
 
-    /// The same, sending everything to `address`.
+    /// Makes the carrier send everything to `address`.
     pub(super) fn instead(mut self, address: Option<String>) -> Self {
         self.instead = address;
         self
     }
 
-    /// Keys of these are renewed when the storage says that they have expired.
+    /// Has these keys renewed when the storage says that they have expired.
     pub(super) fn tell(&self, credentials: &Arc<S3Credentials>) {
         self.credentials.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(credentials));
     }
@@ -79,7 +79,7 @@ impl Carrier {
     }
 }
 
-/// The code of a refusal in XML.
+/// Returns the code of a refusal in XML.
 fn code_in(text: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(text);
     Some(text.split_once("<Code>")?.1.split_once("</Code>")?.0.to_owned())
@@ -128,7 +128,7 @@ async fn carry(http: &Http, request: &HttpRequest, uri: &str) -> Result<HttpResp
         whole::list_page(&page).map_err(|e| ConnectorError::io(e.into()))?;
         SdkBody::from(page.to_vec())
     } else if !status.is_success() {
-        // Whoever refuses is brief; what it says is looked at here, too.
+        // A refusal is brief; what it says is looked at here, too.
         let text = http.text(answer, MOST_OF_A_REFUSAL).await.map_err(|e| ConnectorError::io(e.into()))?;
         SdkBody::from(text.unwrap_or_default().to_vec())
     } else if request.uri().contains("x-id=GetObject") {

@@ -1,4 +1,4 @@
-//! Listings of a bucket: as it is, and as it was at an earlier time (§1.10).
+//! Lists a bucket: as it is, and as it was at an earlier time (§1.10).
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,8 +12,8 @@ use crate::folders::far::Member;
 use crate::folders::names::is_blob;
 
 impl Objects {
-    /// The objects and folders whose keys begin so, up to the next slash; their names are whole, less the prefix of the
-    /// repository. May stop when there are `limit` objects.
+    /// Returns the objects and folders whose keys begin so, up to the next slash; their names are whole, less the
+    /// prefix of the repository. May stop when there are `limit` objects.
     pub(super) async fn level(&self, begin: &str, limit: usize) -> Result<Vec<Member>, BlobError> {
         if let Some(past) = &self.past {
             return self.level_then(past, begin).await;
@@ -49,7 +49,7 @@ impl Objects {
         }
     }
 
-    /// The same as it was then. Folders may hold nothing of that time.
+    /// Lists the objects and folders as they were then. Folders may hold nothing of that time.
     async fn level_then(&self, past: &Past, begin: &str) -> Result<Vec<Member>, BlobError> {
         let (key_prefix, mut found) = (self.key(begin), Vec::new());
         // By key: time and whether it is the latest of all, which decides between two of the same time.
@@ -104,7 +104,7 @@ impl Objects {
         Ok(found)
     }
 
-    /// The version that was current then; asks only when no listing has told.
+    /// Returns the version that was current then; asks only when no listing has told.
     pub(super) async fn version(&self, past: &Past, id: &BlobId, path: &str) -> Result<Version, BlobError> {
         let key = self.key(path);
         let known = || past.versions().get(&key).cloned();
@@ -122,8 +122,8 @@ impl Objects {
     }
 }
 
-/// Where a listing has been: a storage that says "more" without saying where, or goes round in circles, would be asked
-/// for ever.
+/// The pages where a listing has been: a storage that says "more" without saying where, or goes round in circles, would
+/// be asked for ever.
 #[derive(Debug, Default)]
 struct Pages(HashSet<String>);
 

@@ -1,4 +1,4 @@
-//! A repository in a bucket of AWS S3 or of anything that speaks its protocol (§1.6, §1.10).
+//! Reads a repository in a bucket of AWS S3 or of anything that speaks its protocol (§1.6, §1.10).
 //!
 //! Needs only permission to list and to get. Relies neither on checksums nor on ETags.
 
@@ -35,7 +35,7 @@ pub struct S3Blobs {
 }
 
 impl S3Blobs {
-    /// The same bucket under another prefix, as it is now.
+    /// Returns a reader of the same bucket under another prefix, as it is now.
     pub(crate) fn at(&self, prefix: &str) -> Self {
         let Objects { regional, http, bucket, place, credentials, .. } = &self.objects;
         let objects = Objects {
@@ -50,7 +50,7 @@ impl S3Blobs {
         S3Blobs { objects, elsewhere: FarElsewhere::default() }
     }
 
-    /// The folders directly below this prefix of the bucket, each with its slash: one page of a listing.
+    /// Returns the folders directly below this prefix of the bucket, each with its slash: one page of a listing.
     pub(crate) async fn folders(&self, prefix: &str) -> Result<Vec<String>, BlobError> {
         let request = self
             .objects
@@ -69,7 +69,7 @@ impl S3Blobs {
         self.objects.client().head_object().bucket(&self.objects.bucket).key(key).send().await.is_ok()
     }
 
-    /// A blob, in whatever layout it lies.
+    /// Reads a blob, in whatever layout it lies.
     async fn get(
         &self,
         id: &BlobId,
@@ -115,7 +115,7 @@ impl S3Blobs {
         collect(parts, into, expected).await.map_err(|e| e.of(id))
     }
 
-    /// The blobs that there are, or were; may stop when `limit` are found.
+    /// Lists the blobs that there are, or were; may stop when `limit` are found.
     async fn blobs(&self, prefix: &str, limit: usize) -> Result<Vec<BlobInfo>, BlobError> {
         self.elsewhere.names(self, prefix, limit).await
     }

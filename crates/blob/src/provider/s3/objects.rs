@@ -1,4 +1,4 @@
-//! A bucket, and what requests to it are made of.
+//! Makes requests to a bucket.
 
 use std::sync::Arc;
 
@@ -16,10 +16,10 @@ pub(super) struct Objects {
     pub(super) http: Http,
     pub(super) bucket: String,
     pub(super) prefix: String,
-    /// Where requests go, for messages.
+    /// The place that requests go to, for messages.
     pub(super) place: String,
     pub(super) past: Option<Past>,
-    /// `None`: requests are not signed.
+    /// The keys that sign requests; `None`: requests are not signed.
     pub(super) credentials: Option<Arc<S3Credentials>>,
 }
 
@@ -33,7 +33,7 @@ impl Objects {
     }
 }
 
-/// Nanoseconds since 1970; 0: not said.
+/// Returns a time in nanoseconds since 1970; 0: not said.
 pub(super) fn nanos(time: Option<&aws_smithy_types::DateTime>) -> i64 {
     time.map_or(0, |t| i64::try_from(t.as_nanos()).unwrap_or(0))
 }

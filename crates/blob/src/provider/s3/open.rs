@@ -1,4 +1,4 @@
-//! Settings → a client of a bucket.
+//! Makes a client of a bucket from settings.
 
 use std::sync::Arc;
 
@@ -79,7 +79,7 @@ fn is_aws(settings: &S3Settings) -> bool {
     settings.endpoint.is_empty() || settings.endpoint == "s3.amazonaws.com"
 }
 
-/// What AWS's own configuration and ours say together, with our HTTP client and without second tries.
+/// Returns what AWS's own configuration and ours say together, with our HTTP client and without second tries.
 async fn shared(settings: &S3Settings, carrier: &Carrier) -> Result<SdkConfig, BlobError> {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(carrier.clone())
@@ -109,7 +109,7 @@ async fn shared(settings: &S3Settings, carrier: &Carrier) -> Result<SdkConfig, B
     }
 }
 
-/// How the bucket is named in requests, and where they go.
+/// Returns how the bucket is named in requests, and where they go.
 fn of_bucket(settings: &S3Settings, shared: &SdkConfig) -> Builder {
     let path_style = match settings.style {
         S3Style::Path => true,
@@ -128,7 +128,7 @@ fn of_bucket(settings: &S3Settings, shared: &SdkConfig) -> Builder {
     config.endpoint_url(format!("{scheme}://{host}"))
 }
 
-/// The same configuration with keys that are renewed as they expire, and those keys.
+/// Returns the configuration with keys that are renewed as they expire, and those keys.
 async fn signing(
     settings: &S3Settings,
     deadlines: Deadlines,
@@ -171,7 +171,7 @@ fn static_key(settings: &S3Settings) -> Result<Option<Credentials>, BlobError> {
     }
 }
 
-/// AWS tells a bucket's region to whoever asks, even while refusing.
+/// Asks AWS for a bucket's region, which it tells anybody, even while refusing.
 async fn bucket_region(client: &Client, bucket: &str) -> Option<String> {
     let header = |answer: &HttpResponse| answer.headers().get("x-amz-bucket-region").map(str::to_owned);
     match client.head_bucket().bucket(bucket).send().await {

@@ -1,19 +1,19 @@
-//! A bucket as it was at an earlier time (§1.10).
+//! Shows a bucket as it was at an earlier time (§1.10).
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rekopia_format::Time;
 
-/// The bucket as it was.
+/// A bucket as it was at an earlier time.
 #[derive(Debug)]
 pub(super) struct Past {
     pub(super) at: Time,
-    /// Versions found so far, by key; `None`: it did not exist then.
+    /// Versions found so far, by key; `None`: the object did not exist then.
     versions: Mutex<HashMap<String, Option<Version>>>,
 }
 
-/// An object as it was.
+/// A version of an object: as it was then.
 #[derive(Debug, Clone)]
 pub(super) struct Version {
     pub(super) id: String,

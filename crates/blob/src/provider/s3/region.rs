@@ -1,4 +1,5 @@
-//! The region that requests are signed for: that of the settings, until the server names another one while it refuses.
+//! Learns the region that requests are signed for: that of the settings, until the server names another one while it
+//! refuses.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -7,7 +8,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::Builder;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
-/// A client, and how to make the same one for another region. Cheap to share.
+/// A client, and how to make an equal one for another region. Cheap to share.
 #[derive(Debug, Clone)]
 pub(super) struct Regional(Arc<Inner>);
 
@@ -20,7 +21,7 @@ struct Inner {
 #[derive(Debug)]
 struct Current {
     client: Client,
-    /// The one that the server has named.
+    /// The region that the server has named.
     named: Option<String>,
 }
 
@@ -34,7 +35,7 @@ impl Regional {
         self.0.current.read().unwrap_or_else(PoisonError::into_inner).client.clone()
     }
 
-    /// Takes the region that a refusal names; says whether the request is worth asking again.
+    /// Takes the region that a refusal names; returns whether the request is worth asking again.
     pub(super) fn learn(&self, refusal: &HttpResponse) -> bool {
         let Some(named) = region_of(refusal) else { return false };
         let mut current = self.0.current.write().unwrap_or_else(PoisonError::into_inner);
@@ -50,7 +51,7 @@ impl Regional {
     }
 }
 
-/// AWS names the bucket's region in a header, others in the error's body.
+/// Returns the region that a refusal names: AWS does so in a header, others in the error's body.
 fn region_of(refusal: &HttpResponse) -> Option<String> {
     let in_header = refusal.headers().get("x-amz-bucket-region").map(str::to_owned);
     let named = in_header.or_else(|| {

@@ -1,4 +1,4 @@
-//! Credentials of a role, as Kopia's configuration asks for them (§1.6).
+//! Gets credentials of a role, as Kopia's configuration asks for them (§1.6).
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::http::Carrier;
 use crate::error::{BlobError, BlobErrorKind};
 use crate::settings::S3Settings;
 
-/// Keys of `role_arn`, asked for with the keys `own` that `shared` has.
+/// Makes a source of keys of `role_arn`, asked for with the keys `own` that `shared` has.
 ///
 /// # Errors
 /// [`BlobErrorKind::Settings`] for a token given inline: only a file can be renewed.

@@ -1,5 +1,5 @@
-//! The user's own `ssh`, where Kopia's settings ask for it: it has the keys, agents, jumps and known hosts of its own
-//! configuration, and its input and output carry SFTP.
+//! Speaks SFTP through the user's own `ssh`, where Kopia's settings ask for it: it has the keys, agents, jumps and
+//! known hosts of its own configuration, and its input and output carry SFTP.
 //!
 //! It is not asked to talk to anybody (`BatchMode`): what it cannot do by itself, it says. It ends with its stream, and
 //! when we are killed, too, because its input does.
@@ -18,18 +18,18 @@ use crate::error::{BlobError, BlobErrorKind};
 use crate::reader::BoxFuture;
 use crate::settings::SftpSettings;
 
-/// How to start it.
+/// The command that starts `ssh`.
 pub(super) struct External {
     program: String,
     arguments: Vec<String>,
 }
 
-/// Its output and input.
+/// The output and input of the program.
 pub(super) type Stream = Join<ChildStdout, ChildStdin>;
 
-/// What ssh may know and must not pass on.
+/// Variables that ssh may know and must not pass on.
 const SECRETS: &[&str] = &["KOPIA_PASSWORD", "KOPIA_SFTP_PASSWORD"];
-/// Longer lines are taken in in parts.
+/// The length above which lines are taken in in parts.
 const LONGEST_LINE: u64 = 4096;
 
 impl External {
@@ -57,7 +57,7 @@ impl External {
         Ok(External { program: program.to_owned(), arguments })
     }
 
-    /// Starts it; whether it gets through shows in the stream.
+    /// Starts the program; whether it gets through shows in the stream.
     pub(super) fn connect(&self) -> Result<(Stream, Transport), BlobError> {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).kill_on_drop(true);
@@ -83,10 +83,10 @@ impl External {
     }
 }
 
-/// The program; killed when dropped.
+/// The running program; killed when dropped.
 struct Running {
     _child: Child,
-    /// The last line of what it said.
+    /// The last line of what the program said.
     said: Arc<Mutex<String>>,
     listening: JoinHandle<()>,
 }
@@ -100,7 +100,7 @@ impl Drop for Running {
 impl Held for Running {
     fn explained(&self, e: BlobError, greeted: bool) -> BoxFuture<'_, BlobError> {
         Box::pin(async move {
-            // Its last words come on another way than the end of its output.
+            // The last words come on another way than the end of the output.
             for _ in 0..20 {
                 if self.listening.is_finished() {
                     break;
@@ -113,8 +113,8 @@ impl Held for Running {
     }
 }
 
-/// What ssh says decides whether another try is worth it: its own closing words, and only until it has got through.
-/// Other programs speak through it, too, on this side and on the other.
+/// Makes of what ssh says an error that is worth another try or not: its own closing words count, and only until it has
+/// got through. Other programs speak through it, too, on this side and on the other.
 fn judged(e: BlobError, said: &str, greeted: bool) -> BlobError {
     let what = format!("{}; ssh says: {said}", e.what());
     let is_denied =
@@ -129,7 +129,7 @@ fn judged(e: BlobError, said: &str, greeted: bool) -> BlobError {
     }
 }
 
-/// Until the end, so that it never waits for us to listen.
+/// Listens until the end, so that the program never waits for us to listen.
 async fn listen(stderr: impl AsyncRead + Unpin, said: Arc<Mutex<String>>) {
     let mut reader = BufReader::new(stderr);
     let mut line = Vec::new();

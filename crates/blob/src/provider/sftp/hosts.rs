@@ -1,4 +1,4 @@
-//! The keys of known servers: the text of a `known_hosts` file, as sshd(8) describes it (pure).
+//! Reads the keys of known servers: the text of a `known_hosts` file, as sshd(8) describes it (pure).
 
 use aws_lc_rs::hmac;
 use base64::Engine;
@@ -11,7 +11,7 @@ use crate::error::{BlobError, BlobErrorKind};
 #[derive(Debug)]
 pub(super) struct KnownHosts {
     lines: Vec<Line>,
-    /// Where they come from, for messages.
+    /// The place that the lines come from, for messages.
     place: String,
 }
 
@@ -52,7 +52,7 @@ impl KnownHosts {
             return untrusted(format!("its host key {shown} is revoked by line {} of {place}", line.number));
         }
         let known: Vec<_> = self.of(&name, Mark::None).collect();
-        // As for ssh, a key that is known for the host alone is as good when none is known for this port.
+        // For ssh, too, a key that is known for the host alone is as good when none is known for this port.
         let is_of_host = || known.is_empty() && self.of(&bare, Mark::None).any(|line| same(&line));
         if known.iter().any(same) || is_of_host() {
             return Ok(());
@@ -77,14 +77,15 @@ impl KnownHosts {
         ))
     }
 
-    /// What to ask the server for, so that it shows a key that is known if it has one: `all`, the known ones first.
+    /// Returns what to ask the server for, so that it shows a key that is known if it has one: `all`, the known ones
+    /// first.
     pub(super) fn prefer(&self, host: &str, port: u16, all: &[Algorithm]) -> Vec<Algorithm> {
         let kinds = |name: &str| self.of(name, Mark::None).map(|line| line.key.algorithm()).collect();
         let mut known: Vec<_> = kinds(&name(host, port));
         if known.is_empty() {
             known = kinds(&host.to_ascii_lowercase());
         }
-        // There are many signatures with one and the same kind of RSA key.
+        // Many kinds of signatures belong to one kind of RSA key.
         let is_rsa = |a: &Algorithm| matches!(a, Algorithm::Rsa { .. });
         let is_known = |a: &&Algorithm| known.iter().any(|k| k == *a || (is_rsa(k) && is_rsa(a)));
         let (mut first, rest): (Vec<_>, Vec<_>) = all.iter().partition(is_known);
@@ -115,13 +116,13 @@ impl Line {
     }
 }
 
-/// How a server is called there.
+/// Returns how a server is called in such a file.
 fn name(host: &str, port: u16) -> String {
     let host = host.to_ascii_lowercase();
     if port == 22 { host } else { format!("[{host}]:{port}") }
 }
 
-/// A list of patterns; one that is negated and matches ends it.
+/// Whether a list of patterns matches; one that is negated and matches ends it.
 fn matches(hosts: &str, name: &str) -> bool {
     let mut found = false;
     let like = |pattern: &str| is_like(pattern.to_ascii_lowercase().as_bytes(), name.as_bytes());
@@ -135,7 +136,7 @@ fn matches(hosts: &str, name: &str) -> bool {
     found
 }
 
-/// `|1|salt|HMAC-SHA1 of the name`; `None`: not of this form.
+/// Compares a name with `|1|salt|HMAC-SHA1 of the name`; `None`: not of this form.
 fn hashed(pattern: &str, name: &str) -> Option<bool> {
     let (salt, hash) = pattern.strip_prefix("|1|")?.split_once('|')?;
     let (salt, hash) = (BASE64_STANDARD.decode(salt).ok()?, BASE64_STANDARD.decode(hash).ok()?);
@@ -143,7 +144,7 @@ fn hashed(pattern: &str, name: &str) -> Option<bool> {
     Some(hmac::verify(&key, name.as_bytes(), &hash).is_ok())
 }
 
-/// `*` stands for anything, `?` for one character.
+/// Whether the pattern matches: `*` stands for anything, `?` for one character.
 fn is_like(pattern: &[u8], name: &[u8]) -> bool {
     let (mut p, mut n) = (0, 0);
     // Where to go on when it turns out that the last `*` stands for one character more.
@@ -191,12 +192,12 @@ mod tests {
             ("other,nas", "Nas", 22),
             ("[nas]:2222", "nas", 2222),
             ("[::1]:2222", "::1", 2222),
-            // As for ssh: the port is not in the line, the key is the same.
+            // The port is not in the line, the key is the same: ssh takes it.
             ("nas", "nas", 2222),
             ("*.example.test", "nas.example.test", 22),
             ("n?s", "nas", 22),
             ("[*]:2222", "nas", 2222),
-            // As `ssh-keygen -H` writes "nas".
+            // The form in which `ssh-keygen -H` writes "nas".
             ("|1|c2FsdHNhbHRzYWx0c2FsdHNhbHQ=|U1luycNaL5VazZYLHdOlNbreMZk=", "nas", 22),
         ] {
             let text = format!("# comment\n\n{hosts} ssh-ed25519 {ED} me@there\n");
@@ -214,7 +215,7 @@ mod tests {
         assert!(changed.contains("line 2 of known_hosts") && changed.contains("SHA256:"), "{changed}");
         let revoked = format!("* ssh-ed25519 {ED}\n@revoked * ssh-ed25519 {ED}\n");
         assert!(check(&revoked, "nas", 22).unwrap_err().contains("revoked by line 2"));
-        // Whatever the port, and in whichever form.
+        // A revoked key is refused for every port, and in each form.
         for (known, revoked) in [("nas", "nas"), ("[nas]:2222", "nas"), ("nas", "[nas]:2222")] {
             let text = format!("{known} ssh-ed25519 {ED}\n@revoked {revoked} ssh-ed25519 {ED}\n");
             assert!(check(&text, "nas", 2222).unwrap_err().contains("revoked by line 2"), "{text}");

@@ -1,4 +1,4 @@
-//! A repository in a directory behind an SSH server, in Kopia's sharded layout (§1.3, §1.5).
+//! Reads a repository in a directory behind an SSH server, in Kopia's sharded layout (§1.3, §1.5).
 //!
 //! A range is read by many small requests at once, because that is how long an answer may be, over several connections
 //! (`pool.rs`).
@@ -35,16 +35,16 @@ pub struct SftpBlobs {
     pool: Pool,
     /// The directory on the server; ends with `/`.
     root: String,
-    /// For messages.
+    /// The place of the repository, for messages.
     place: String,
     layout: FarLayout,
     looks: usize,
     requests: AtomicU64,
 }
 
-/// What suits a server that is one machine.
+/// The requests in flight that suit a server that is one machine.
 const IN_FLIGHT: usize = 16;
-/// The longest `.shards`.
+/// Bytes of the longest `.shards`.
 const MAX_SHARDS: u64 = 1 << 20;
 
 impl SftpBlobs {
@@ -73,7 +73,7 @@ impl SftpBlobs {
         })
     }
 
-    /// `range` of a file; `None`: all of it.
+    /// Reads `range` of a file; `None`: all of it.
     async fn get(&self, path: &str, range: Option<Range<u64>>, into: Vec<u8>) -> Result<Vec<u8>, BlobError> {
         let doing = |e: BlobError| e.while_doing(&format!("{}: reading {path}", self.place));
         let session = self.session().await?;
@@ -88,7 +88,8 @@ impl SftpBlobs {
         session.stat(&format!("{}{path}", self.root)).await.map_err(doing)
     }
 
-    /// What a listing says of a member; of what leads elsewhere, what is there. `None`: nothing, or no name of ours.
+    /// Returns what a listing says of a member; of what leads elsewhere, what is there. `None`: nothing, or no name of
+    /// ours.
     async fn member(&self, folder: &str, named: Named) -> Result<Option<Member>, BlobError> {
         let Ok(name) = String::from_utf8(named.name.into()) else { return Ok(None) };
         let mut about = named.attributes;
@@ -211,7 +212,7 @@ impl BlobReader for SftpBlobs {
     }
 }
 
-/// `sftp://me@host:2222/path`, without credentials.
+/// Returns the place as a URL, `sftp://me@host:2222/path`, without credentials.
 fn place(settings: &SftpSettings) -> String {
     let user = if settings.username.is_empty() { String::new() } else { format!("{}@", settings.username) };
     let host =

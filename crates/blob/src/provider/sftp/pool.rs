@@ -1,4 +1,4 @@
-//! Several connections to one SFTP server share the work: each is one process and one core on the other side.
+//! Shares the work between several connections to one SFTP server: each is one process and one core on the other side.
 //!
 //! A further one is made when those that stand are busy, and one that is lost when it is next needed. Only of the first
 //! one it matters why it cannot be made: a server may not allow more, and does not always notice at once that one is lost.
@@ -20,22 +20,22 @@ pub(super) struct Pool {
     way: Way,
     deadlines: Deadlines,
     slots: [Slot; CONNECTIONS],
-    /// As many as the server allows, and when that was found out.
+    /// The number of connections that the server allows, and when that was found out.
     usable: Mutex<(usize, Instant)>,
     received: Arc<AtomicU64>,
 }
 
-/// How to get there.
+/// The way to the server.
 pub(super) enum Way {
     Ssh(Box<Ssh>),
     External(External),
 }
 
-/// Servers begin to turn connections away at ten (`MaxStartups` of OpenSSH).
+/// Connections at most: servers begin to turn connections away at ten (`MaxStartups` of OpenSSH).
 const CONNECTIONS: usize = 4;
 /// Requests on one connection before another one is made.
 const BUSY: usize = 4;
-/// After that, a server that did not allow so many connections may do so.
+/// The time after which a server that did not allow so many connections may do so.
 const AGAIN: Duration = Duration::from_secs(60);
 
 /// Room for a connection.
@@ -48,19 +48,19 @@ struct Slot {
 #[derive(Default)]
 struct State {
     session: Option<Arc<Session>>,
-    /// When and why there is none: whoever waited for it meanwhile need not try again.
+    /// The time when there was no connection, and why: a caller that waited for it meanwhile need not try again.
     failed: Option<(Instant, BlobError)>,
 }
 
 impl Pool {
-    /// Connects to nothing yet.
+    /// Makes a pool that connects to nothing yet.
     pub(super) fn new(way: Way, deadlines: Deadlines) -> Self {
         let slots = std::array::from_fn(|_| Slot::default());
         let usable = Mutex::new((CONNECTIONS, Instant::now()));
         Pool { way, deadlines, slots, usable, received: Arc::default() }
     }
 
-    /// A session that stands: the first that is not busy, or else the least busy one.
+    /// Returns a session that stands: the first that is not busy, or else the least busy one.
     pub(super) async fn session(&self) -> Result<Lease<'_>, BlobError> {
         let came = Instant::now();
         loop {
@@ -99,7 +99,7 @@ impl Pool {
         }
     }
 
-    /// Bytes that came in over all of them.
+    /// Returns the bytes that came in over all connections.
     pub(super) fn received(&self) -> u64 {
         self.received.load(Ordering::Relaxed)
     }
@@ -113,7 +113,7 @@ impl Pool {
         self.usable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A server may allow fewer at once: then those before this one have to do, for a while.
+    /// Makes do with the connections before this one for a while: a server may allow fewer at once.
     fn make_do(&self, at: usize, why: &BlobError) {
         let mut noted = self.noted();
         if noted.0 <= at && noted.1.elapsed() < AGAIN {
@@ -158,7 +158,7 @@ impl std::ops::Deref for Lease<'_> {
     }
 }
 
-/// Counts as busy until it is dropped.
+/// A mark that a session is busy, until it is dropped.
 struct Turn<'a>(&'a AtomicUsize);
 
 impl<'a> Turn<'a> {

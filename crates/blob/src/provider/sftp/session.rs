@@ -1,4 +1,4 @@
-//! Questions and answers of one SFTP session, many at once over one stream of bytes.
+//! Asks and answers in an SFTP session, many questions at once over one stream of bytes.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -25,30 +25,30 @@ pub(super) struct Session {
     piece: u32,
     silence: Duration,
     tasks: [JoinHandle<()>; 2],
-    /// What holds the stream: a connection, or a program.
+    /// The connection or program that holds the stream.
     transport: Transport,
 }
 
-/// What a stream comes from; it ends the stream when it is dropped.
+/// A thing that a stream comes from; it ends the stream when it is dropped.
 pub(super) trait Held: Send + Sync {
-    /// The same error, with what this side knows about the end of the stream; `greeted`: the server had been reached.
+    /// Adds to an error what this side knows about the end of the stream; `greeted`: the server had been reached.
     fn explained(&self, e: BlobError, greeted: bool) -> BoxFuture<'_, BlobError>;
 }
 /// A connection or a program, whichever holds the stream.
 pub(super) type Transport = Box<dyn Held>;
 
 const LONGEST_PIECE: u32 = 256 * 1024;
-/// What is asked for ahead, of one range: as much as a fast connection to the other side of the world holds.
+/// Bytes of one range that are asked for ahead: as much as a fast connection to the other side of the world holds.
 const AHEAD: u32 = 4 << 20;
-/// Fewer bytes in the time of a silence are a drip.
+/// Bytes in the time of a silence below which a stream only drips.
 const LEAST: u64 = 4096;
-/// A request that so many bytes of others have overtaken will not be answered any more.
+/// Bytes of other answers after which an overtaken request will not be answered any more.
 const OVERTAKEN: u64 = 256 << 20;
-/// Nobody waits longer than so many silences, and one more for every [`SLOW`] bytes that others may wait for.
+/// Silences after which nobody waits any longer, and one more for every [`SLOW`] bytes that others may wait for.
 const MOST_SILENCES: u32 = 8;
-/// What the slowest connection brings in the time of a silence.
+/// Bytes that the slowest connection brings in the time of a silence.
 const SLOW: u64 = 1 << 20;
-/// The longest listing of one folder.
+/// Bytes of the longest listing of one folder.
 const MAX_LISTING: u64 = 256 << 20;
 /// Pages of a listing that are asked for at once, in the end.
 const MOST_PAGES: usize = 16;
@@ -93,7 +93,7 @@ impl Session {
         Ok(session)
     }
 
-    /// Whether it can be asked.
+    /// Whether the session can be asked.
     pub(super) fn is_open(&self) -> bool {
         self.shared.state().ended.is_none()
     }
@@ -141,12 +141,12 @@ impl Session {
         Ok(into)
     }
 
-    /// What is at a path, wherever links lead.
+    /// Returns what is at a path, wherever links lead.
     pub(super) async fn stat(&self, path: &str) -> Result<Attributes, BlobError> {
         attributes(self.ask(&Ask::Stat(path)).await?)
     }
 
-    /// The members of a folder; `asked` is told of every page.
+    /// Lists the members of a folder; `asked` is called for every page.
     pub(super) async fn members(&self, path: &str, asked: impl Fn()) -> Result<Vec<Named>, BlobError> {
         let folder = self.open(&Ask::OpenFolder(path)).await?;
         let (mut members, mut bytes, mut ahead) = (Vec::new(), 0, 2);
@@ -189,7 +189,8 @@ impl Session {
         }
     }
 
-    /// Servers may answer less than was asked for; shorter than `len` is only the end.
+    /// Reads a piece, in several answers if need be: servers may answer less than was asked for; shorter than `len` is
+    /// only the end.
     async fn piece(&self, file: &Open, offset: u64, len: u32) -> Result<Vec<u8>, BlobError> {
         let mut got = Vec::new();
         let (mut since, mut had) = (Instant::now(), 0);
@@ -216,7 +217,7 @@ impl Session {
         Ok(got)
     }
 
-    /// Refusals are errors, but for the end of something.
+    /// Asks, and returns the answer; refusals are errors, but for the end of something.
     async fn ask(&self, ask: &Ask<'_>) -> Result<Answer, BlobError> {
         let id = self.shared.next.fetch_add(1, Ordering::Relaxed);
         let (mut answer, waiting) = match self.shared.wait_for(id) {
@@ -251,7 +252,7 @@ impl Session {
         }
     }
 
-    /// Whoever else waits waits in vain, too.
+    /// Gives up the session: others who wait for an answer wait in vain, too.
     async fn give_up(&self, why: &str) -> BlobError {
         self.shared.end(why.into());
         self.lost(why).await
@@ -280,7 +281,7 @@ impl Drop for Open {
     }
 }
 
-/// A question that waits; no more when this is dropped.
+/// A question that waits for its answer, until this is dropped.
 struct Waiting<'a> {
     shared: &'a Shared,
     id: u32,

@@ -1,4 +1,4 @@
-//! A connection to an SSH server: its key is checked first, then we sign in, then it starts its SFTP service.
+//! Connects to an SSH server: its key is checked first, then we sign in, then it starts its SFTP service.
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::error::{BlobError, BlobErrorKind};
 use crate::reader::BoxFuture;
 use crate::settings::{Secret, SftpSettings};
 
-/// How to get to a server, and to be let in.
+/// A server, and what it needs to let us in.
 pub(super) struct Ssh {
     host: String,
     port: u16,
@@ -33,7 +33,7 @@ pub(super) struct Ssh {
 
 /// Bytes that a server may send before we have taken note of them: as much as a fast connection from far away holds.
 const WINDOW: u32 = 8 << 20;
-/// AES in hardware is several times faster than anything else.
+/// Ciphers by preference: AES in hardware is several times faster than anything else.
 const CIPHERS: &[cipher::Name] = &[
     cipher::AES_256_GCM,
     cipher::AES_128_GCM,
@@ -79,7 +79,7 @@ impl Ssh {
         })
     }
 
-    /// Connects; everything after the connection itself has to be done within one silence.
+    /// Connects; everything after the connection itself has to be done within the time of one silence.
     pub(super) async fn connect(&self) -> Result<(ChannelStream<Msg>, Transport), BlobError> {
         let dialled = timeout(self.deadlines.connect(), TcpStream::connect((self.host.as_str(), self.port)));
         let socket = match dialled.await {
@@ -135,7 +135,7 @@ impl Ssh {
         Ok((channel.into_stream(), Box::new(Connection(connection))))
     }
 
-    /// The key first, then the password; a server may want both.
+    /// Signs in: with the key first, then the password; a server may want both.
     async fn prove(&self, connection: &mut Handle<Visitor>) -> Result<(), BlobError> {
         let broke = |e: russh::Error| Failed::from(e).explained("cannot sign in");
         let mut refused = Vec::new();
@@ -185,7 +185,8 @@ impl Ssh {
         Err(BlobError::new(BlobErrorKind::Denied, what))
     }
 
-    /// Servers may ask for the password in words of their own: that is the question whose answer is not to be shown.
+    /// Answers a server that asks for the password in words of its own: the password answers the question whose answer
+    /// is not to be shown.
     async fn answer_questions(&self, connection: &mut Handle<Visitor>) -> Result<bool, russh::Error> {
         let mut reply = connection.authenticate_keyboard_interactive_start(&self.username, None).await?;
         for _ in 0..MOST_ROUNDS {
@@ -227,7 +228,7 @@ impl client::Handler for Visitor {
     }
 }
 
-/// Why there is no connection.
+/// The reason why there is no connection.
 #[derive(Debug)]
 enum Failed {
     Untrusted(BlobError),
@@ -261,7 +262,7 @@ impl Failed {
     }
 }
 
-/// What a private key's text says; never shown.
+/// Returns the private key that a text holds; it is never shown.
 fn key(text: &str, field: &str) -> Result<PrivateKey, BlobError> {
     decode_secret_key(text.trim(), None).map_err(|e| {
         let why = match e {
@@ -342,7 +343,7 @@ mod tests {
                 if is_talkative {
                     assert!(ssh.connect().await.err().unwrap().is_transient());
                 } else {
-                    // Whoever wanted it leaves.
+                    // The caller who wanted the connection leaves.
                     assert!(timeout(Duration::from_millis(100), ssh.connect()).await.is_err());
                 }
             };

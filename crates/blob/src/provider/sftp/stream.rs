@@ -1,4 +1,5 @@
-//! The stream of one SFTP session: a task that takes in whatever comes, one that sends, and who waits for what.
+//! Runs the stream of an SFTP session: a task that takes in what comes, one that sends, and a list of who waits for
+//! what.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -10,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::wire::{self, Answer, Ask};
 
-/// What the asking side and the two tasks of a stream know together.
+/// The state that the asking side and the two tasks of a stream share.
 pub(super) struct Shared {
     state: Mutex<State>,
     /// Bytes that have come in, here and altogether.
@@ -25,17 +26,17 @@ pub(super) struct State {
     pub(super) waiting: HashMap<u32, oneshot::Sender<Answer>>,
     /// Questions that nobody waits for any more; they are answered all the same.
     pub(super) left: HashSet<u32>,
-    /// Why nothing more will come.
+    /// The reason why nothing more will come.
     pub(super) ended: Option<String>,
 }
 
-/// Servers answer so much at once, at least.
+/// Bytes that servers answer at once, at least.
 pub(super) const PIECE: u32 = 32 * 1024;
-/// Nobody waits for the answer.
+/// The number of questions whose answers nobody waits for.
 pub(super) const CLOSING: u32 = 0;
 
 impl Shared {
-    /// `total` counts with the bytes of other streams.
+    /// Makes the state of a new stream; `total` counts with the bytes of other streams.
     pub(super) fn new(total: Arc<AtomicU64>) -> Self {
         Shared { state: Mutex::default(), total, received: AtomicU64::new(0), next: AtomicU32::new(1) }
     }
@@ -49,7 +50,7 @@ impl Shared {
         self.total.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Where the answer will come, and how many are waited for; or why none will.
+    /// Returns where the answer will come, and how many are waited for; or why none will.
     pub(super) fn wait_for(&self, id: u32) -> Result<(oneshot::Receiver<Answer>, usize), String> {
         let mut state = self.state();
         if let Some(why) = &state.ended {
@@ -60,7 +61,7 @@ impl Shared {
         Ok((answer, state.waiting.len()))
     }
 
-    /// Nobody will be answered any more.
+    /// Ends the stream: nobody will be answered any more.
     pub(super) fn end(&self, why: String) {
         let mut state = self.state();
         state.ended.get_or_insert(why);
@@ -68,7 +69,7 @@ impl Shared {
     }
 }
 
-/// Takes in whatever comes, so that nobody ever waits for us to listen.
+/// Takes in everything that comes, so that nobody ever waits for us to listen.
 pub(super) async fn read(
     mut from: impl AsyncRead + Unpin,
     shared: Arc<Shared>,
@@ -93,7 +94,7 @@ pub(super) async fn read(
             None if id == CLOSING => None,
             None => break "an answer that nobody asked for".into(),
         };
-        // Who opened it has left in the meantime.
+        // The caller who opened it has left in the meantime.
         if let (Some(Answer::Handle(handle)), Some(out)) = (unwanted, out.upgrade()) {
             let _ = out.send(Ask::Close(&handle).packet(CLOSING));
         }
@@ -101,7 +102,7 @@ pub(super) async fn read(
     shared.end(why);
 }
 
-/// Sends what there is to send, in as few writes as possible.
+/// Sends all that there is to send, in as few writes as possible.
 pub(super) async fn write(
     mut to: impl AsyncWrite + Unpin,
     mut outgoing: mpsc::UnboundedReceiver<Vec<u8>>,
@@ -123,7 +124,7 @@ pub(super) async fn write(
     }
 }
 
-/// The next packet; errors when the stream has ended.
+/// Reads the next packet; errors when the stream has ended.
 pub(super) async fn packet(from: &mut (impl AsyncRead + Unpin), shared: &Shared) -> std::io::Result<Bytes> {
     let len = from.read_u32().await?;
     if len > wire::MAX_PACKET {
@@ -145,7 +146,7 @@ pub(super) async fn packet(from: &mut (impl AsyncRead + Unpin), shared: &Shared)
     Ok(packet.into())
 }
 
-/// The end of a stream in plain words.
+/// Returns the end of a stream in plain words.
 pub(super) fn ending(e: &std::io::Error) -> String {
     match e.kind() {
         std::io::ErrorKind::UnexpectedEof => "the server closed it".into(),

@@ -1,24 +1,24 @@
-//! Version 3 of the SFTP protocol, as far as a reader speaks it (draft-ietf-secsh-filexfer-02, pure).
+//! Speaks version 3 of the SFTP protocol, as far as a reader needs it (draft-ietf-secsh-filexfer-02, pure).
 //!
 //! Handles and names are bytes: servers number their handles in binary, and names of other people's files may be in any
 //! encoding.
 
 use bytes::{Buf, BufMut, Bytes};
 
-/// Longer packets are refused before anything is allocated.
+/// Bytes of the longest packet: longer ones are refused before anything is allocated.
 pub(super) const MAX_PACKET: u32 = 1 << 20;
-/// What a server answers of a read that begins behind the end, and of a folder that has no more members.
+/// The status of a read that begins behind the end, and of a folder that has no more members.
 pub(super) const EOF: u32 = 1;
-/// `SSH_FX_NO_SUCH_FILE`
+/// The status `SSH_FX_NO_SUCH_FILE`.
 pub(super) const NO_SUCH_FILE: u32 = 2;
-/// `SSH_FX_PERMISSION_DENIED`
+/// The status `SSH_FX_PERMISSION_DENIED`.
 pub(super) const PERMISSION_DENIED: u32 = 3;
-/// `SSH_FX_FAILURE`
+/// The status `SSH_FX_FAILURE`.
 pub(super) const FAILURE: u32 = 4;
-/// `SSH_FX_NO_CONNECTION`, `SSH_FX_CONNECTION_LOST`
+/// The statuses `SSH_FX_NO_CONNECTION` and `SSH_FX_CONNECTION_LOST`.
 pub(super) const NO_CONNECTION: std::ops::RangeInclusive<u32> = 6..=7;
 
-/// What a reader asks for.
+/// A question of a reader.
 #[derive(Debug, Clone)]
 pub(super) enum Ask<'a> {
     Open(&'a str),
@@ -31,7 +31,7 @@ pub(super) enum Ask<'a> {
     Limits,
 }
 
-/// What a server says.
+/// An answer of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Answer {
     Status {
@@ -42,7 +42,7 @@ pub(super) enum Answer {
     Data(Bytes),
     Names(Vec<Named>),
     Attributes(Attributes),
-    /// `limits@openssh.com`: the longest read.
+    /// The answer to `limits@openssh.com`: the longest read.
     Extended(Bytes),
 }
 
@@ -53,17 +53,17 @@ pub(super) struct Named {
     pub(super) attributes: Attributes,
 }
 
-/// What is known of a file.
+/// The facts about a file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Attributes {
     pub(super) len: Option<u64>,
-    /// With the bits of its kind.
+    /// The mode, with the bits of the file's kind.
     pub(super) mode: Option<u32>,
-    /// Seconds since 1970.
+    /// The modification time, in seconds since 1970.
     pub(super) modified: Option<u32>,
 }
 
-/// A packet that is none.
+/// The reason why a packet is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Error {
     #[error("a packet ends too early")]
@@ -79,12 +79,12 @@ impl Attributes {
         self.mode.map(|mode| mode & Self::KIND == 0o040_000)
     }
 
-    /// Whether it is known to be neither a file nor a folder: a pipe, a device, a socket.
+    /// Whether the file is known to be neither a file nor a folder: a pipe, a device, a socket.
     pub(super) fn is_special(&self) -> bool {
         self.mode.is_some_and(|mode| !matches!(mode & Self::KIND, 0o100_000 | 0o040_000 | 0))
     }
 
-    /// Whether it leads elsewhere, or its kind is not said.
+    /// Whether the file leads elsewhere, or its kind is not said.
     pub(super) fn is_unclear(&self) -> bool {
         self.mode.is_none_or(|mode| matches!(mode & Self::KIND, 0o120_000 | 0))
     }
@@ -112,12 +112,13 @@ impl Attributes {
     }
 }
 
-/// The first packet of a session.
+/// Returns the first packet of a session.
 pub(super) fn hello() -> Vec<u8> {
     vec![0, 0, 0, 5, 1, 0, 0, 0, 3]
 }
 
-/// The server's first packet, without its length → its version, and whether it says how long a read may be.
+/// Reads the server's first packet, without its length; returns its version, and whether it says how long a read may
+/// be.
 pub(super) fn parse_hello(mut packet: Bytes) -> Result<(u32, bool), Error> {
     if packet.try_get_u8() != Ok(2) {
         return Err(Error::Kind);
@@ -132,7 +133,7 @@ pub(super) fn parse_hello(mut packet: Bytes) -> Result<(u32, bool), Error> {
 }
 
 impl Ask<'_> {
-    /// The packet, with its length.
+    /// Returns the packet, with its length.
     pub(super) fn packet(&self, id: u32) -> Vec<u8> {
         let mut packet = vec![0; 4];
         let kind = match self {
@@ -172,7 +173,7 @@ impl Ask<'_> {
     }
 }
 
-/// A packet without its length → what was asked, and the answer.
+/// Reads a packet without its length; returns what was asked, and the answer.
 pub(super) fn parse(mut packet: Bytes) -> Result<(u32, Answer), Error> {
     let from = &mut packet;
     let kind = from.try_get_u8().map_err(|_| Error::Short)?;
@@ -204,7 +205,7 @@ pub(super) fn parse(mut packet: Bytes) -> Result<(u32, Answer), Error> {
     Ok((id, answer))
 }
 
-/// The answer to [`Ask::Limits`] → the longest read; 0: it does not say.
+/// Reads the answer to [`Ask::Limits`]; returns the longest read; 0: it does not say.
 pub(super) fn longest_read(mut limits: Bytes) -> u64 {
     limits.try_get_u64().and_then(|_longest_packet| limits.try_get_u64()).unwrap_or(0)
 }
@@ -217,7 +218,7 @@ fn string(from: &mut Bytes) -> Result<Bytes, Error> {
     Ok(from.split_to(len))
 }
 
-/// A server's or program's words, fit for a line of ours.
+/// Returns a server's or program's words, fit for a line of ours.
 pub(super) fn plain(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
     text.trim().chars().take(300).map(|c| if c.is_control() { ' ' } else { c }).collect()

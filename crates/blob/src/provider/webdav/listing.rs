@@ -1,4 +1,4 @@
-//! The answer to PROPFIND → members of a collection (RFC 4918 §9.1, pure).
+//! Reads the members of a collection from the answer to PROPFIND (RFC 4918 §9.1, pure).
 
 use percent_encoding::percent_decode_str;
 use quick_xml::Reader;
@@ -9,15 +9,15 @@ use quick_xml::events::Event;
 pub(super) struct Member {
     /// Absolute path on the server, decoded.
     pub(super) path: String,
-    /// Bytes, of a file.
+    /// The length of a file, in bytes.
     pub(super) len: u64,
-    /// Nanoseconds since 1970; 0 when the server does not say.
+    /// The modification time in nanoseconds since 1970; 0 when the server does not say.
     pub(super) modified_ns: i64,
-    /// Whether it has members itself.
+    /// Whether the member has members itself.
     pub(super) is_collection: bool,
 }
 
-/// Not the XML that it should be.
+/// The reason why a text is not the XML that it should be.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
     #[error("broken XML")]
@@ -67,7 +67,8 @@ pub(super) fn parse(text: &[u8]) -> Result<Vec<Member>, Error> {
                         b"href" => member.path = path(value.trim())?,
                         b"getcontentlength" => member.len = value.trim().parse().unwrap_or(0),
                         b"getlastmodified" => member.modified_ns = http_date(value.trim()),
-                        // Of a property it says that there is none; of a member, that there is no member.
+                        // A property's status says that there is no such property; a member's, that there is no such
+                        // member.
                         b"status" if !in_propstat => match status(value.trim()) {
                             404 | 410 => is_gone = true,
                             failed @ 400.. => return Err(Error::Member(failed)),
@@ -92,25 +93,25 @@ pub(super) fn parse(text: &[u8]) -> Result<Vec<Member>, Error> {
     }
 }
 
-/// The path of the collection that was listed, among its members: as it was asked for, or as a server behind a proxy
-/// calls it, which is then the shortest.
+/// Returns the path of the collection that was listed, among its members: as it was asked for, or as a server behind a
+/// proxy calls it, which is then the shortest.
 pub(super) fn own_path<'a>(members: &'a [Member], asked: &str) -> Option<&'a str> {
     let collections = members.iter().filter(|m| m.is_collection).map(|m| m.path.trim_end_matches('/'));
     let asked = asked.trim_end_matches('/');
     collections.clone().find(|path| *path == asked).or_else(|| collections.min_by_key(|path| path.len()))
 }
 
-/// `HTTP/1.1 403 Forbidden` → 403; 0 when it is none.
+/// Returns the code of a status line, `HTTP/1.1 403 Forbidden` → 403; 0 when it is none.
 fn status(line: &str) -> u16 {
     line.split_ascii_whitespace().nth(1).and_then(|code| code.parse().ok()).unwrap_or(0)
 }
 
-/// The path of a URL, decoded as those of members are.
+/// Returns the path of a URL, decoded as those of members are.
 pub(super) fn decoded(path: &str) -> String {
     percent_decode_str(path).decode_utf8_lossy().into_owned()
 }
 
-/// A reference is a path, or a whole URL.
+/// Returns the path of a reference, which is a path, or a whole URL.
 fn path(href: &str) -> Result<String, Error> {
     let path = match href.split_once("://") {
         Some((_, rest)) => rest.find('/').map_or("/", |at| &rest[at..]),
@@ -119,7 +120,7 @@ fn path(href: &str) -> Result<String, Error> {
     percent_decode_str(path).decode_utf8().map(String::from).map_err(|_| Error::Name)
 }
 
-/// `Tue, 24 Nov 2026 10:00:00 GMT` → nanoseconds since 1970; 0 when it is none.
+/// Returns the nanoseconds since 1970 of `Tue, 24 Nov 2026 10:00:00 GMT`; 0 when it is none.
 pub(super) fn http_date(text: &str) -> i64 {
     let parsed = jiff::fmt::rfc2822::parse(text).map(|zoned| zoned.timestamp().as_nanosecond());
     parsed.ok().and_then(|ns| i64::try_from(ns).ok()).unwrap_or(0)

@@ -1,4 +1,4 @@
-//! A repository in a collection of a WebDAV server, in Kopia's sharded layout (§1.3, §1.5).
+//! Reads a repository in a collection of a WebDAV server, in Kopia's sharded layout (§1.3, §1.5).
 
 mod listing;
 
@@ -36,11 +36,11 @@ pub struct WebdavBlobs {
     in_flight: usize,
 }
 
-/// The longest listing of one collection.
+/// Bytes of the longest listing of one collection.
 const MAX_LISTING: usize = 256 << 20;
-/// The longest `.shards`.
+/// Bytes of the longest `.shards`.
 const MAX_SHARDS: usize = 1 << 20;
-/// What suits a server that is one machine.
+/// The requests in flight that suit a server that is one machine.
 const IN_FLIGHT: usize = 16;
 
 impl WebdavBlobs {
@@ -81,7 +81,7 @@ impl WebdavBlobs {
         })
     }
 
-    /// `path` is below the collection, folders separated by `/`; whatever is in it stays there.
+    /// Returns the URL of `path` below the collection, folders separated by `/`; all characters in it stay there.
     fn url(&self, path: &str) -> Url {
         let mut url = self.root.clone();
         if let (false, Ok(mut segments)) = (path.is_empty(), url.path_segments_mut()) {
@@ -184,7 +184,7 @@ impl WebdavBlobs {
     }
 }
 
-/// The bytes of `range`, out of the parts of a whole blob.
+/// Cuts the bytes of `range` out of the parts of a whole blob.
 fn cut(
     parts: impl Stream<Item = Result<Bytes, BlobError>>,
     range: Range<u64>,

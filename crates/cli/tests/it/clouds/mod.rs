@@ -23,7 +23,7 @@ fn quickstart() -> PathBuf {
     testdata().join("quickstart/repo")
 }
 
-/// One way to name a repository and the credentials for it.
+/// A way to name a repository and the credentials for it.
 struct Way<'a> {
     options: Vec<String>,
     environment: Vec<(&'a str, String)>,
@@ -36,7 +36,7 @@ impl<'a> Way<'a> {
         Way { options: vec!["--repo".into(), url.into()], environment: Vec::new(), canaries: Vec::new() }
     }
 
-    /// A file that Kopia would have written into `dir`.
+    /// Names the repository by a file that Kopia would have written into `dir`.
     fn config(dir: &Path, storage: &str) -> Self {
         let file = dir.join("repository.config");
         std::fs::write(&file, format!(r#"{{"storage":{storage},"hostname":"h","username":"u"}}"#)).unwrap();

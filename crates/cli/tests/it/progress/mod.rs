@@ -48,7 +48,7 @@ impl Cloud {
         Cloud { server, _runtime: runtime, dir }
     }
 
-    /// The program and its arguments.
+    /// Returns the program and its arguments.
     fn words(&self, more: &[&str]) -> Vec<String> {
         let url = format!("s3://bucket?endpoint=http://{}&region=us-east-1", self.server.endpoint);
         let words = [&[EXE, "--repo", &url, "--parallel", "1"], more].concat();
@@ -63,7 +63,7 @@ impl Cloud {
         self.dir.path().join(name)
     }
 
-    /// A target that holds everything, and something more.
+    /// Returns a target that holds everything, and something more.
     fn restored(&self, name: &str) -> PathBuf {
         let target = self.target(name);
         self.server.delay(Duration::ZERO);

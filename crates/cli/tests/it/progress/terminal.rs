@@ -15,7 +15,7 @@ use rustix::termios::{Winsize, tcsetwinsize};
 use vt100::{Parser, Screen};
 
 pub(crate) const PASSWORD: &str = "test-password";
-/// So high that nothing scrolls away.
+/// Rows of the terminal: so many that nothing scrolls away.
 pub(crate) const ROWS: u16 = 60;
 /// Nothing takes as long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
@@ -41,7 +41,7 @@ pub(crate) fn with_environment(command: &mut Command) -> &mut Command {
 pub(crate) struct Terminal {
     pub(crate) child: Child,
     pub(crate) keyboard: File,
-    /// Its other end, which a shell has open, too: what a program changes of it stays.
+    /// The other end of the terminal, which a shell has open, too: what a program changes of it stays.
     _line: OwnedFd,
     pub(crate) screen: Parser,
     /// All rows that ever showed progress.
@@ -169,7 +169,7 @@ pub(crate) fn shows_phase(row: &str) -> bool {
         .any(|phase| row.strip_prefix(phase).is_some_and(|rest| rest.is_empty() || rest.starts_with("  ")))
 }
 
-/// What every screen has to be like; gives its line of progress.
+/// Checks what every screen has to be like; returns its line of progress.
 #[track_caller]
 pub(crate) fn check(screen: &Screen) -> Option<String> {
     let rows = rows(screen);

@@ -28,7 +28,7 @@ impl Made {
         Made { writer: RepositoryWriter::create(sink, options).unwrap(), dir }
     }
 
-    /// The root of a tree with one file of this name.
+    /// Returns the root of a tree with one file of this name.
     pub(crate) fn tree(&mut self, name: &str, data: &[u8]) -> Entry<'static> {
         let mut root = DirectoryWriter::new(&self.writer);
         let file = self.file(name, data);

@@ -121,7 +121,7 @@ fn listings_show_names_as_they_are_stored() {
         assert_eq!(paths, names);
     }
     assert_eq!(stdout(&ended(made.run(&["ls", "me@nas:/dump.sql"]), 0)), "/dump.sql\n");
-    // Its snapshot knows its name.
+    // The snapshot of the object knows its name.
     assert_eq!(stdout(&ended(made.run(&["ls", &data]), 0)), "/dump.sql\n");
     // Without a snapshot an object is named by its ID.
     let bare = made.writer.put_object(0, b"bare").unwrap().to_string();

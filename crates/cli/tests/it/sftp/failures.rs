@@ -66,7 +66,7 @@ fn a_connection_may_fail_at_any_byte() {
         tunnel.break_connections(move |connection| (connection > first).then_some(Break::Cut(0)));
         let target = dir.path().join("alone");
         assert!(restore(&settings, &target).await.unwrap().is_complete());
-        // One that never says anything is given up in time, whoever asks.
+        // A connection that never says anything is given up in time, whichever side asks.
         for fate in [Break::Stall(0), Break::Stall(1500), Break::Cut(0), Break::Drip(1500)] {
             tunnel.break_connections(move |_| Some(fate));
             let began = Instant::now();
@@ -88,7 +88,7 @@ fn a_server_may_be_killed_in_the_middle() {
         place.sshd.known_hosts("ed25519").replace(&place.sshd.port.to_string(), &tunnel.port.to_string());
     place.write("known_hosts", &known_hosts);
     let url = place.url("known_hosts").replace(&place.sshd.port.to_string(), &tunnel.port.to_string());
-    // One request after the other, so that there always is one that waits.
+    // Requests go one after the other, so that there always is one that waits.
     let before = ["--repo", url.as_str(), "--parallel", "1"];
     place.restores(&before, "clean");
     assert_eq!(tunnel.connections(), 1);

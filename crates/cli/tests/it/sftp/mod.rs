@@ -55,7 +55,7 @@ fn only_known_servers_are_trusted() {
     place.refused(&["--repo", &place.url("changed")], 15, &["is not the one in line 2 of", "set up anew"]);
     assert_eq!(place.sshd.log().matches("Accepted publickey").count(), before, "somebody signed in");
 
-    // As ssh-keygen hashes it; and by pattern.
+    // The known hosts may be hashed as ssh-keygen does, or patterns.
     place.write("hashed", &place.sshd.known_hosts("ed25519"));
     let mut hash = Command::new("ssh-keygen");
     hash.args(["-q", "-H", "-f"]).arg(place.path("hashed")).stdout(Stdio::null()).stderr(Stdio::null());
@@ -121,7 +121,7 @@ fn passwords_are_accepted_in_both_ways() {
     for ways in [
         Ways { password: true, ..Ways::default() },
         Ways { questions: true, ..Ways::default() },
-        // Both the key and the password.
+        // The server wants the key and the password.
         Ways { password: true, configuration: "AuthenticationMethods publickey,password", ..Ways::default() },
     ] {
         let Some(place) = Place::with(ways) else { return };
@@ -204,7 +204,7 @@ fn ssh_itself_connects_where_it_is_asked_to() {
     assert!(read("arguments").contains("BatchMode=yes") && !read("environment").contains("canary"));
     let is_running = || {
         read("pids").lines().any(|pid| {
-            // One that nobody has waited for yet does nothing any more.
+            // A process that nobody has waited for yet does nothing any more.
             std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
         })
     };

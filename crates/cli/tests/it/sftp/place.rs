@@ -14,7 +14,7 @@ pub(crate) fn repo() -> PathBuf {
     testdata().join("quickstart/repo").canonicalize().unwrap()
 }
 
-/// What must not be shown: passwords, and every line of a private key's text.
+/// Returns what must not be shown: passwords, and every line of a private key's text.
 pub(crate) fn secrets(key: &str) -> Vec<String> {
     let lines = key.lines().filter(|line| !line.starts_with("-----") && line.len() > 16);
     lines.map(str::to_owned).chain([PASSWORD.to_owned(), "canary".to_owned()]).collect()
@@ -77,7 +77,7 @@ impl Place {
         Settings::from_kopia("sftp", fields).unwrap()
     }
 
-    /// A configuration as Kopia writes it.
+    /// Writes a configuration as Kopia does.
     pub(crate) fn config(&self, fields: &Value) -> String {
         let storage = json!({"type": "sftp", "config": fields});
         self.write("repository.config", &json!({"storage": storage}).to_string())

@@ -25,7 +25,7 @@ pub(crate) enum Phase {
     Opening,
     /// Index blobs are listed.
     IndexList,
-    /// They are read.
+    /// Index blobs are read.
     Index,
     /// Snapshots are listed: their manifests, or a block with them.
     Manifests,

@@ -220,7 +220,7 @@ fn a_dead_mount_is_left_behind() {
     blocked.join().unwrap();
 }
 
-/// The end of a pipe whose other end is never read, and has no room.
+/// Returns the end of a pipe whose other end is never read, and has no room.
 fn full_pipe() -> (OwnedFd, OwnedFd) {
     let (reader, writer) = std::io::pipe().unwrap();
     let writer = OwnedFd::from(writer);
@@ -271,7 +271,7 @@ fn output_that_nobody_takes_does_not_hold_up_a_signal() {
     }
 }
 
-/// The same promise where the storage is an SFTP server that stops in the middle, or says nothing at all.
+/// An SFTP server stops in the middle, or says nothing at all: the program leaves as soon.
 #[test]
 fn a_command_leaves_an_sftp_server_that_hangs() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
@@ -311,7 +311,7 @@ fn a_command_leaves_an_sftp_server_that_hangs() {
             }
             std::thread::sleep(Duration::from_millis(800));
             if child.try_wait().unwrap().is_some() {
-                // So little is asked for.
+                // The data that is asked for is little.
                 assert_eq!((child.wait().unwrap().code(), bytes > 20_000), (Some(0), true), "{what}");
                 continue;
             }

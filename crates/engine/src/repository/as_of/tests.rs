@@ -10,7 +10,7 @@ fn zone(name: &str) -> Zone {
     Zone::named(name).unwrap()
 }
 
-/// 10:30 on a Tuesday in Berlin.
+/// Returns 10:30 on a Tuesday in Berlin.
 fn now() -> Time {
     Time::parse("2026-11-24T10:30:00+01:00").unwrap()
 }
@@ -194,7 +194,7 @@ const ZONES: &[&str] = &[
 ];
 
 proptest! {
-    /// Whatever a list shows, it is the time that selects what it is shown for, and nothing that is shown as later.
+    /// A time that a list shows selects what it is shown for, and nothing that is shown as later.
     #[test]
     fn a_shown_time_selects_what_is_shown(ns in 0_i64..4_000_000_000_000_000_000, zone_at in 0..ZONES.len()) {
         let zone = zone(ZONES[zone_at]);

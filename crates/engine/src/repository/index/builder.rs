@@ -1,4 +1,4 @@
-//! Index blobs → records → the frozen index, in memory or, where that is too small, through sorted runs in a file.
+//! Builds the frozen index of index blobs, in memory or, where that is too small, through sorted runs in a file.
 
 use std::collections::HashMap;
 use std::io;
@@ -28,11 +28,11 @@ pub(crate) struct IndexBuilder {
     packs: Packs,
     compressions: Vec<u32>,
     manifests: Vec<ContentId>,
-    /// Those that the packs' own indexes name.
+    /// Contents with manifests that only the packs' own indexes name.
     local_manifests: Vec<ContentId>,
 }
 
-/// Sorted runs, one after the other in a file.
+/// Sorted runs of records, one after the other in a file.
 #[derive(Debug)]
 struct Runs {
     file: RecordFile,
@@ -46,7 +46,7 @@ const BUCKET_BITS: u32 = 3;
 const FILE_BUCKET_BITS: u32 = 7;
 
 impl IndexBuilder {
-    /// Nothing yet.
+    /// Makes a builder without entries.
     pub(crate) fn new(limit: IndexLimit) -> Self {
         let max_records = match limit.bytes {
             0 => usize::MAX,
@@ -65,13 +65,13 @@ impl IndexBuilder {
         }
     }
 
-    /// Room for about `entries` more entries, so that the table does not move while it grows.
+    /// Makes room for about `entries` more entries, so that the table does not move while it grows.
     pub(crate) fn reserve(&mut self, entries: usize) {
         self.records.reserve_exact(entries.min(self.max_records));
     }
 
-    /// From now on it is known which packs there are, and how many bytes each has: a content that is in several of them
-    /// is read where it is.
+    /// Takes note of which packs there are, and how many bytes each has: from now on, a content that is in several
+    /// packs is read where it is.
     pub(crate) fn know_packs(&mut self, listed: HashMap<BlobId, u64>) {
         self.packs.know(listed);
     }
@@ -196,7 +196,7 @@ impl IndexBuilder {
         Ok(())
     }
 
-    /// All runs in one file; they are not needed any more.
+    /// Merges all runs into one file; they are not needed any more.
     fn merge(&self, watermark: Option<u64>) -> io::Result<(SortedFile, FanOut, Extents)> {
         let Some(Runs { file, runs }) = &self.runs else { return Err(io::Error::other("there are no runs")) };
         let mut merging = Merging::new(file, runs, self.limit.bytes)?;
@@ -220,7 +220,7 @@ impl IndexBuilder {
         RecordFile::begin(dir.ok_or_else(|| io::Error::other("there is no cache folder"))?)
     }
 
-    /// Gives up the file: what is in it comes back.
+    /// Gives up the file: its records come back into memory.
     fn stay_in_memory(&mut self, why: &io::Error) -> Result<(), IndexError> {
         let place = self.limit.dir.as_ref().map_or_else(String::new, |dir| format!(" ({})", dir.display()));
         self.warning = Some(format!(

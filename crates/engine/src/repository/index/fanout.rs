@@ -1,8 +1,8 @@
-//! Which records begin with which bits: a lookup looks at few of them.
+//! Remembers which records begin with which bits, so that a lookup looks at few of them.
 
 use std::ops::Range;
 
-/// `starts[b]..starts[b + 1]` are the records whose leading `bits` bits are `b`.
+/// The beginning of each bucket: `starts[b]..starts[b + 1]` are the records whose leading `bits` bits are `b`.
 #[derive(Debug)]
 pub(super) struct FanOut {
     starts: Vec<u32>,
@@ -12,7 +12,7 @@ pub(super) struct FanOut {
 }
 
 impl FanOut {
-    /// For up to `records` records, about `2^bucket_bits` of them in a bucket.
+    /// Makes a table for up to `records` records, about `2^bucket_bits` of them in a bucket.
     pub(super) fn new(records: usize, bucket_bits: u32) -> Self {
         let bits = (usize::BITS - records.leading_zeros()).saturating_sub(bucket_bits);
         let mut starts = Vec::with_capacity((1 << bits) + 1);
@@ -32,7 +32,7 @@ impl FanOut {
         self
     }
 
-    /// The records that may have this tail.
+    /// Returns the records that may have this tail.
     pub(super) fn find(&self, tail: u128) -> Range<usize> {
         let bucket = self.bucket(tail);
         match self.starts.get(bucket..bucket + 2) {
@@ -41,7 +41,7 @@ impl FanOut {
         }
     }
 
-    /// Bytes of memory.
+    /// Returns the bytes of memory that the table takes.
     pub(super) fn bytes(&self) -> usize {
         self.starts.capacity() * size_of::<u32>()
     }

@@ -1,8 +1,8 @@
-//! How much of the index may be in memory, and what is wrong with an entry.
+//! Limits how much of the index may be in memory, and names what is wrong with an entry.
 
 use std::path::PathBuf;
 
-/// How much of the index may be in memory, and where the rest goes.
+/// The memory that an index may take, and where the rest goes.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct IndexLimit {
     /// Bytes of records; 0: as many as there are.
@@ -24,7 +24,7 @@ pub(crate) enum IndexError {
     TooLong(u32),
     #[error("content uses encryption key {0}, but there is only key 0")]
     UnknownKey(u8),
-    /// Not the repository's fault.
+    /// A file of ours cannot be read back: not the repository's fault.
     #[error("the index that was written to a file cannot be read back")]
     ReadBack { source: std::io::Error },
 }

@@ -1,12 +1,12 @@
-//! Where a content is stored.
+//! Tells where a content is stored.
 
 use rekopia_format::content::Packed;
 
-/// A pack, by its position in the table of pack names.
+/// The position of a pack in the table of pack names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct PackIdx(pub(crate) u32);
 
-/// Where a content is stored and how to read it.
+/// The place where a content is stored, and how it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Location {
     pub(crate) pack: PackIdx,
@@ -17,7 +17,7 @@ pub(crate) struct Location {
 }
 
 impl Location {
-    /// The bytes of the pack that hold the content.
+    /// Returns the bytes of the pack that hold the content.
     pub(crate) fn range(&self) -> std::ops::Range<u64> {
         let start = u64::from(self.offset);
         start..start + u64::from(self.packed.packed_len)

@@ -1,4 +1,4 @@
-//! Sorted runs of a file, read as one.
+//! Reads the sorted runs of a file as one.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -11,7 +11,7 @@ use super::spill::{RecordFile, RunReader};
 /// Bytes that are read of a run at once.
 const RUN_READ: RangeInclusive<u64> = 1 << 10..=256 << 10;
 
-/// Several sorted runs as one.
+/// Several sorted runs that are read as one.
 pub(super) struct Merging<'a> {
     runs: Vec<RunReader<'a>>,
     /// The next record of each run that has one.
@@ -31,7 +31,7 @@ impl<'a> Merging<'a> {
         Ok(merging)
     }
 
-    /// The least record that is left.
+    /// Returns the least record that is left.
     pub(super) fn next(&mut self) -> io::Result<Option<Record>> {
         let Some(Reverse((_, run))) = self.order.pop() else { return Ok(None) };
         let next = self.heads[run].take();

@@ -1,4 +1,4 @@
-//! The packs that entries name, by number, and how long the storage says that they are.
+//! Numbers the packs that entries name, and knows how long the storage says that they are.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use super::location::PackIdx;
 pub(super) struct Packs {
     names: Vec<BlobId>,
     numbers: HashMap<BlobId, u32>,
-    /// As listed; `None`: nobody has looked, and all packs are taken to be there.
+    /// Packs as the storage lists them; `None`: nobody has looked, and all packs are taken to be there.
     listed: Option<HashMap<BlobId, u64>>,
     /// Bytes of each pack; `u64::MAX` when nobody has looked.
     lens: Vec<u64>,
@@ -21,12 +21,12 @@ pub(super) struct Packs {
 }
 
 impl Packs {
-    /// From now on it is known which packs there are, and how long.
+    /// Takes note of which packs there are, and how long.
     pub(super) fn know(&mut self, listed: HashMap<BlobId, u64>) {
         self.listed = Some(listed);
     }
 
-    /// The number of a pack that an entry names.
+    /// Returns the number of a pack that an entry names.
     pub(super) fn number(&mut self, name: &str) -> Result<u32, IndexError> {
         let id = BlobId::parse(name)?;
         match self.numbers.get(&id) {
@@ -39,7 +39,7 @@ impl Packs {
         }
     }
 
-    /// The number of a blob with the bytes of another pack: what other entries say of its name is not in it.
+    /// Returns the number of a blob with the bytes of another pack: what other entries say of its name is not in it.
     pub(super) fn misnamed(&mut self, id: &BlobId) -> Result<u32, IndexError> {
         let len = self.listed_len(id);
         if let Some(listed) = &mut self.listed {
@@ -51,7 +51,7 @@ impl Packs {
         self.add(id.clone(), len)
     }
 
-    /// The number of a pack that an index blob names.
+    /// Returns the number of a pack that an index blob names.
     pub(super) fn indexed_number(&mut self, name: &str) -> Result<u32, IndexError> {
         let number = self.number(name)?;
         if let Some(indexed) = self.indexed.get_mut(number as usize) {
@@ -64,12 +64,12 @@ impl Packs {
         &self.names[pack.0 as usize]
     }
 
-    /// Bytes of a pack.
+    /// Returns the bytes of a pack.
     pub(super) fn len_of(&self, pack: PackIdx) -> u64 {
         self.lens[pack.0 as usize]
     }
 
-    /// The names by number, and whether an index blob names them.
+    /// Returns the names by number, and whether an index blob names them.
     pub(super) fn into_parts(self) -> (Vec<BlobId>, Vec<bool>) {
         (self.names, self.indexed)
     }

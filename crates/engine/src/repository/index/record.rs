@@ -1,4 +1,4 @@
-//! One index entry, packed: what a lookup needs, in 36 bytes whatever the hash.
+//! Packs an index entry: what a lookup needs, in 36 bytes whatever the hash.
 
 use std::cmp::Ordering;
 
@@ -24,7 +24,7 @@ pub(super) struct Record {
     pub(super) original: u32,
 }
 
-/// What records are sorted by: the hash's tail, then the prefix letter.
+/// The key that records are sorted by: the hash's tail, then the prefix letter.
 pub(super) type Key = (u128, u8);
 
 pub(super) const LEN_BITS: u32 = 28;
@@ -47,7 +47,7 @@ impl Record {
         self.offset & DELETED != 0
     }
 
-    /// Whether its pack is there, and long enough.
+    /// Whether the record's pack is there, and long enough.
     fn is_in(&self, packs: &Packs) -> bool {
         let end = u64::from(self.offset & !DELETED) + u64::from(self.packed & LEN_MASK);
         end <= packs.len_of(self.pack())
@@ -57,7 +57,7 @@ impl Record {
         PackIdx(self.pack >> 8)
     }
 
-    /// Where the content is; `None` when its compression is not in the table.
+    /// Returns where the content is; `None` when its compression is not in the table.
     pub(super) fn location(&self, compressions: &[u32]) -> Option<Location> {
         Some(Location {
             pack: self.pack(),
@@ -71,7 +71,7 @@ impl Record {
         })
     }
 
-    /// As it stands in a file.
+    /// Returns the record as it stands in a file.
     pub(super) fn to_bytes(self) -> [u8; Self::BYTES] {
         let mut bytes = [0; Self::BYTES];
         let (tail, rest) = bytes.split_at_mut(16);
@@ -95,7 +95,7 @@ impl Record {
     }
 }
 
-/// The key that a content is looked up by.
+/// Returns the key that a content is looked up by.
 pub(super) fn key_of(id: &ContentId) -> Key {
     (u128::from_be_bytes(tail(id)), id.prefix())
 }
@@ -107,8 +107,8 @@ pub(super) fn tail(id: &ContentId) -> [u8; 16] {
     tail
 }
 
-/// Between entries that agree in all that §4.5 names, the place in the pack decides, so that the order in which blobs
-/// arrive never does.
+/// Compares two entries of a content; where they agree in all that §4.5 names, the place in the pack decides, so that
+/// the order in which blobs arrive never does.
 fn precedence(a: &Record, b: &Record, packs: &Packs) -> Ordering {
     let candidate = |r: &Record| Candidate {
         timestamp: r.timestamp.into(),
@@ -119,8 +119,8 @@ fn precedence(a: &Record, b: &Record, packs: &Packs) -> Ordering {
         .then_with(|| (a.offset, a.packed, a.original, a.pack).cmp(&(b.offset, b.packed, b.original, b.pack)))
 }
 
-/// Of two records of one content, the one that counts. Where only the other one's pack is there, the content is read
-/// from that.
+/// Returns the record that counts, of two records of one content. Where only the other one's pack is there, the content
+/// is read from that.
 pub(super) fn winner(a: Record, b: Record, packs: &Packs) -> Record {
     let (best, other) = if precedence(&b, &a, packs) == Ordering::Greater { (b, a) } else { (a, b) };
     if best.is_in(packs) || !other.is_in(packs) {

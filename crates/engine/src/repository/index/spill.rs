@@ -1,4 +1,4 @@
-//! Records in a file.
+//! Keeps records in a file.
 //!
 //! The file has no name, is its user's alone and vanishes with the process. It holds ids of contents and where they are:
 //! no keys, no data. It is never made in memory: a pod's `/tmp` may be just that.
@@ -52,7 +52,7 @@ const TMPFS: i64 = 0x0102_1994;
 const RAMFS: i64 = 0x8584_58f6;
 
 impl RecordFile {
-    /// An empty one in `dir`, which is made when only it is missing.
+    /// Begins an empty file in `dir`, which is made when only it is missing.
     pub(super) fn begin(dir: &Path) -> io::Result<Self> {
         Ok(RecordFile { file: BufWriter::with_capacity(WRITE, nameless_in(dir)?), len: 0 })
     }
@@ -77,7 +77,7 @@ impl RecordFile {
         RunReader { file: self.file.get_ref(), rest: records, buffer: Vec::new(), given: 0, at_once }
     }
 
-    /// Ready for lookups.
+    /// Ends the file and makes it ready for lookups.
     pub(super) fn finish(self) -> io::Result<SortedFile> {
         Ok(SortedFile { file: self.file.into_inner()?, len: self.len })
     }
@@ -99,11 +99,11 @@ impl SortedFile {
         Ok(())
     }
 
-    /// The record with this key among those of a range, with its number.
+    /// Finds the record with this key among those of a range, with its number.
     pub(super) fn search(&self, records: Range<usize>, key: Key) -> io::Result<Option<(usize, Record)>> {
         let Range { mut start, end } = records;
         let mut end = end.min(self.len);
-        // So many share their first bits only in an index that somebody has made up.
+        // Only in an index that somebody has made up do so many records share their first bits.
         while end.saturating_sub(start) > TOGETHER {
             let middle = start + (end - start) / 2;
             let mut bytes = [0; Record::BYTES];
@@ -139,8 +139,8 @@ impl RunReader<'_> {
     }
 }
 
-/// A file without a name in the folder, for this user only.
-/// An empty file without a name in `dir`, which is made when only it is missing. Never in memory.
+/// Makes an empty file without a name in `dir`, for this user only and never in memory; `dir` is made when only it is
+/// missing.
 pub(crate) fn nameless_in(dir: &Path) -> io::Result<File> {
     let made = rustix::fs::mkdir(dir, Mode::RWXU);
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;

@@ -1,4 +1,4 @@
-//! The frozen table of all index entries.
+//! Looks contents up in the frozen table of all index entries.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,7 +10,7 @@ use super::record::{DELETED, LEN_MASK, Record, key_of};
 use super::spill::SortedFile;
 use crate::error::{Error, ErrorKind, Result};
 
-/// From the first to the last byte of contents in each metadata pack (`q…`).
+/// The range from the first to the last byte of contents in each metadata pack (`q…`).
 pub(crate) type Extents = HashMap<PackIdx, std::ops::Range<u64>>;
 
 /// The merged entries, ready for lookups.
@@ -23,13 +23,13 @@ pub(crate) struct ContentIndex {
     pub(super) indexed: Vec<bool>,
     pub(super) compressions: Vec<u32>,
     pub(super) manifests: Vec<ContentId>,
-    /// Those that only the packs' own indexes name.
+    /// Contents with manifests that only the packs' own indexes name.
     pub(super) local_manifests: Vec<ContentId>,
-    /// Why records that are too many for memory are there all the same.
+    /// The reason why records that are too many for memory are there all the same.
     pub(super) warning: Option<String>,
 }
 
-/// Where the sorted records are.
+/// The place where the sorted records are.
 #[derive(Debug)]
 pub(super) enum Records {
     Memory(Vec<Record>),
@@ -37,7 +37,7 @@ pub(super) enum Records {
 }
 
 impl ContentIndex {
-    /// Where `id` is; deleted contents included, since they are readable until they are dropped (§4.5).
+    /// Returns where `id` is; deleted contents included, since they are readable until they are dropped (§4.5).
     ///
     /// # Errors
     /// [`ErrorKind::Storage`] when the table is in a file that cannot be read.
@@ -45,7 +45,7 @@ impl ContentIndex {
         Ok(self.place(id)?.map(|(_, location)| location))
     }
 
-    /// The number of `id` in the table, from 0 in its order, and where it is.
+    /// Returns the number of `id` in the table, from 0 in its order, and where it is.
     ///
     /// # Errors
     /// Those of [`find`](Self::find).
@@ -66,7 +66,8 @@ impl ContentIndex {
         Ok(found.and_then(placed))
     }
 
-    /// Gives the contents whose number `wants`, in the order of the table, with their numbers. The IDs are those of lookups.
+    /// Gives `each` the contents whose number `wants`, in the order of the table, with their numbers. The IDs are those
+    /// of lookups.
     ///
     /// # Errors
     /// Those of [`find`](Self::find).
@@ -92,12 +93,12 @@ impl ContentIndex {
         Ok(())
     }
 
-    /// The name of a pack that a [`Location`] of this index points to.
+    /// Returns the name of a pack that a [`Location`] of this index points to.
     pub(crate) fn pack(&self, pack: PackIdx) -> &BlobId {
         &self.packs[pack.0 as usize]
     }
 
-    /// What is known of each metadata pack.
+    /// Returns what is known of each metadata pack.
     pub(crate) fn metadata_extents(&self) -> Extents {
         match &self.records {
             Records::Memory(records) => {
@@ -109,17 +110,18 @@ impl ContentIndex {
         }
     }
 
-    /// The packs that the entries name, by number.
+    /// Returns the packs that the entries name, by number.
     pub(crate) fn packs(&self) -> &[BlobId] {
         &self.packs
     }
 
-    /// The packs that index blobs name; all others are named by their own indexes alone.
+    /// Returns the packs that index blobs name; all others are named by their own indexes alone.
     pub(crate) fn indexed_packs(&self) -> HashSet<&BlobId> {
         self.packs.iter().zip(&self.indexed).filter(|(_, indexed)| **indexed).map(|(pack, _)| pack).collect()
     }
 
-    /// The end of the last content in each pack, in bytes from its start, by the pack's number; 0: nothing is in it.
+    /// Returns the end of the last content in each pack, in bytes from its start, by the pack's number; 0: nothing is
+    /// in it.
     ///
     /// # Errors
     /// [`ErrorKind::Storage`] when the table is in a file that cannot be read.
@@ -138,8 +140,8 @@ impl ContentIndex {
         Ok(ends)
     }
 
-    /// Contents with prefix `k`, which hold directories and their seek tables. The IDs are those of lookups: of a longer hash
-    /// only the last 16 bytes.
+    /// Returns contents with prefix `k`, which hold directories and their seek tables. The IDs are those of lookups: of
+    /// a longer hash only the last 16 bytes.
     ///
     /// # Errors
     /// [`ErrorKind::Storage`] when the table is in a file that cannot be read.
@@ -157,7 +159,7 @@ impl ContentIndex {
         Ok(ids)
     }
 
-    /// Contents with prefix `m` that are not deleted: they hold the manifests (§6.1).
+    /// Returns contents with prefix `m` that are not deleted: they hold the manifests (§6.1).
     ///
     /// # Errors
     /// Those of [`find`](Self::find).
@@ -165,7 +167,7 @@ impl ContentIndex {
         self.live(&self.manifests)
     }
 
-    /// Those that no index blob names, but a pack's own index does.
+    /// Returns contents with manifests that no index blob names, but a pack's own index does.
     ///
     /// # Errors
     /// Those of [`find`](Self::find).
@@ -183,7 +185,7 @@ impl ContentIndex {
         Ok(live)
     }
 
-    /// Contents in the index.
+    /// Returns the number of contents in the index.
     pub(crate) fn len(&self) -> usize {
         match &self.records {
             Records::Memory(records) => records.len(),
@@ -191,7 +193,7 @@ impl ContentIndex {
         }
     }
 
-    /// Bytes that the table holds in memory.
+    /// Returns the bytes that the table holds in memory.
     pub(crate) fn bytes(&self) -> u64 {
         let records = match &self.records {
             Records::Memory(records) => records.capacity() * size_of::<Record>(),
@@ -200,7 +202,7 @@ impl ContentIndex {
         (records + self.fanout.bytes()) as u64
     }
 
-    /// Bytes that the table holds in a file.
+    /// Returns the bytes that the table holds in a file.
     pub(crate) fn file_bytes(&self) -> u64 {
         match &self.records {
             Records::Memory(_) => 0,
@@ -208,7 +210,7 @@ impl ContentIndex {
         }
     }
 
-    /// Why more than may be in memory is in memory, if so.
+    /// Returns why more than may be in memory is in memory, if so.
     pub(crate) fn warning(&self) -> Option<&str> {
         self.warning.as_deref()
     }

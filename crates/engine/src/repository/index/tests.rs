@@ -9,12 +9,12 @@ use rekopia_testkit::writer::{IndexEntry, encode_index};
 use super::*;
 use crate::error::ErrorKind;
 
-/// A folder on a disk: `/tmp` may be memory.
+/// Makes a folder on a disk: `/tmp` may be memory.
 fn folder() -> tempfile::TempDir {
     tempfile::tempdir_in("/var/tmp").unwrap()
 }
 
-/// One of few ids. All of them begin alike, so that they share a bucket.
+/// Returns one of few IDs. All of them begin alike, so that they share a bucket.
 fn id(number: u16) -> ContentId {
     let mut hash = [0; 16];
     hash[14..].copy_from_slice(&number.to_be_bytes());
@@ -46,7 +46,7 @@ fn blobs() -> impl Strategy<Value = Vec<Vec<IndexEntry>>> {
     proptest::collection::vec(proptest::collection::vec(entry(), 1..300), 1..8)
 }
 
-/// The index of these blobs, with at most so many records in memory while it is made.
+/// Indexes these blobs, with at most so many records in memory.
 fn builder(blobs: &[Vec<IndexEntry>], max_records: usize, dir: Option<&Path>) -> IndexBuilder {
     let limit = IndexLimit { bytes: 1, dir: dir.map(Path::to_owned) };
     let mut builder = IndexBuilder::new(limit);
@@ -69,7 +69,7 @@ fn assert_same(index: &ContentIndex, memory: &ContentIndex) {
     assert_eq!(index.packs, memory.packs);
 }
 
-/// Distinct contents, so many that memory for a hundred is too little.
+/// Returns distinct contents, so many that memory for a hundred is too little.
 fn many() -> Vec<Vec<IndexEntry>> {
     let of = |number: u16| IndexEntry {
         id: id(number),

@@ -1,4 +1,5 @@
-//! What a scan has read, in a file for the next one: of each pack what is stored of its own index, still encrypted.
+//! Keeps what a scan has read, in a file for the next one: of each pack what is stored of its own index, still
+//! encrypted.
 //!
 //! ```text
 //! "rekopia salvage index 1\n", length of the repository's unique ID (1 byte), that ID
@@ -24,11 +25,11 @@ pub(super) struct PackEnd {
     /// Bytes of the pack.
     pub(super) pack_len: u64,
     pub(super) iv: Vec<u8>,
-    /// As in the pack: encrypted.
+    /// The index as it is stored in the pack: encrypted.
     pub(super) stored: Vec<u8>,
 }
 
-/// A file of them, open for more.
+/// A file of ends of packs, open for more.
 #[derive(Debug)]
 pub(super) struct KeptEnds {
     file: BufWriter<File>,
@@ -94,7 +95,7 @@ impl KeptEnds {
         Ok(KeptEnds { file, path: path.to_owned() })
     }
 
-    /// Adds one.
+    /// Adds the end of a pack.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -124,13 +125,13 @@ impl KeptEnds {
 }
 
 impl PackEnd {
-    /// Bytes that it takes in the file.
+    /// Returns the bytes that the end takes in the file.
     fn len(&self) -> u64 {
         (1 + self.id.as_str().len() + 8 + 1 + self.iv.len() + 4 + self.stored.len()) as u64
     }
 }
 
-/// The next one; `None` where the file ends, or breaks off, or makes no sense any more.
+/// Reads the next end; `None` where the file ends, or breaks off, or makes no sense any more.
 fn read_end(from: &mut impl Read) -> io::Result<Option<PackEnd>> {
     let Some(name) = short(from)? else { return Ok(None) };
     let Some(id) = std::str::from_utf8(&name).ok().and_then(|name| BlobId::parse(name).ok()) else {
@@ -147,7 +148,7 @@ fn read_end(from: &mut impl Read) -> io::Result<Option<PackEnd>> {
     Ok(Some(PackEnd { id, pack_len: u64::from_be_bytes(pack_len), iv, stored }))
 }
 
-/// Bytes with their number in one byte before them.
+/// Reads bytes with their number in one byte before them.
 fn short(from: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
     match exactly(from, 1)?.as_deref() {
         Some([len]) => exactly(from, u64::from(*len)),
@@ -155,7 +156,7 @@ fn short(from: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// So many bytes, or `None` when there are fewer: a false length takes no more memory than the file has bytes.
+/// Reads so many bytes, or `None` when there are fewer: a false length takes no more memory than the file has bytes.
 fn exactly(from: &mut impl Read, len: u64) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     from.take(len).read_to_end(&mut bytes)?;

@@ -1,4 +1,4 @@
-//! What damage hides: the index that each pack has of itself, and the copies of the format blob that packs hold.
+//! Finds what damage hides: the index that each pack has of itself, and the copies of the format blob that packs hold.
 //!
 //! ```text
 //! packs ──► the end of each ──► local index ──► the index, beside what the index blobs say

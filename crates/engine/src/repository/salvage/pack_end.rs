@@ -1,4 +1,4 @@
-//! One pack: the index at its end, as plaintext (§3.8).
+//! Reads the index at the end of a pack, as plaintext (§3.8).
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::super::traffic::TrafficCounters;
 use super::kept::{LONGEST_INDEX, PackEnd};
 use crate::error::{Error, ErrorKind, Result};
 
-/// How the ends of packs are read.
+/// The means to read the ends of packs.
 pub(super) struct PackEnds<'a> {
     pub(super) blobs: &'a Arc<dyn BlobReader>,
     pub(super) opener: &'a Arc<ContentOpener>,
@@ -20,8 +20,8 @@ pub(super) struct PackEnds<'a> {
 /// Bytes that are searched for a local index at most, from the end of a pack: the largest packs that Kopia makes have 120 MB.
 const LONGEST_SEARCH: u64 = 256 << 20;
 impl PackEnds<'_> {
-    /// What is stored of the pack's own index, and its plaintext. One request mostly: the last bytes hold all of it. A
-    /// broken end makes it all of the pack.
+    /// Reads what is stored of the pack's own index, and its plaintext. One request mostly: the last bytes hold all of
+    /// it. A broken end makes it all of the pack.
     ///
     /// # Errors
     /// [`ErrorKind::Corrupt`] when there is none that can be read; a storage's errors as they are.
@@ -67,14 +67,14 @@ impl PackEnds<'_> {
         if let Ok(plain) = found.open(self.opener) {
             return Ok((found, plain));
         }
-        // It may have been damaged on its way.
+        // The bytes may have been damaged on their way.
         self.blobs.distrust(&pack.id);
         let again = end(self.read(pack, postamble.offset..postamble.offset + postamble.len).await?);
         let plain = again.open(self.opener).map_err(|e| unreadable(pack, e.to_string()))?;
         Ok((again, plain))
     }
 
-    /// A local index anywhere in these last bytes of a pack.
+    /// Finds a local index anywhere in these last bytes of a pack.
     async fn searched(&self, pack: &BlobInfo, bytes: Vec<u8>, start: u64) -> Option<(PackEnd, Vec<u8>)> {
         let (opener, id, pack_len) = (Arc::clone(self.opener), pack.id.clone(), pack.len);
         let search = move || {
@@ -106,7 +106,7 @@ fn unreadable(pack: &BlobInfo, why: String) -> Error {
 }
 
 impl PackEnd {
-    /// The plaintext of the index.
+    /// Opens the plaintext of the index.
     ///
     /// # Errors
     /// When it does not decrypt, or is not what its iv says.

@@ -1,4 +1,4 @@
-//! A lost format blob, from the copies that packs hold (§2.10).
+//! Finds a lost format blob in the copies that packs hold (§2.10).
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 /// Packs that are looked into: a repository whose packs hold copies has one in each.
 const LOOKED_INTO: usize = 64;
 
-/// The bytes of the format blob, and the pack that holds them; `None` when the packs looked into hold none.
+/// Returns the bytes of the format blob, and the pack that holds them; `None` when the packs looked into hold none.
 ///
 /// # Errors
 /// When the storage cannot be listed.

@@ -1,4 +1,4 @@
-//! What the packs' own indexes made up for, and what they did not.
+//! Tells what the packs' own indexes made up for, and what they did not.
 
 use std::collections::HashSet;
 
@@ -14,25 +14,26 @@ use crate::observer::{Event, Observer};
 pub(crate) struct Salvaged {
     /// Packs that are there.
     pub(crate) packs: u64,
-    /// Of these, packs that no index blob names.
+    /// Number of packs that are there and that no index blob names.
     pub(crate) unindexed: u64,
     /// Blobs that hold another pack than their name says.
     pub(crate) misnamed: Vec<BlobId>,
     /// Index blobs that cannot be read, and that the packs' own indexes stand in for.
     pub(crate) replaced: Vec<Error>,
-    /// Of these, blobs of sessions of which no metadata pack is there: whatever snapshot they named is lost.
+    /// Blobs among the replaced ones of sessions of which no metadata pack is there: any snapshot that they named is
+    /// lost.
     pub(crate) unaccounted: Vec<BlobId>,
 }
 
-/// The session that wrote a blob, by its name: `xn0_…-sSESSION-c1`, `q…-sSESSION`.
+/// Returns the session that wrote a blob, by its name: `xn0_…-sSESSION-c1`, `q…-sSESSION`.
 fn session(id: &BlobId) -> Option<&str> {
     let (_, rest) = id.as_str().split_once("-s")?;
     rest.split('-').next()
 }
 
 impl Salvaged {
-    /// With the packs' own indexes, bad index blobs (`damage`) hide nothing, unless packs cannot be read that perhaps
-    /// only they name: these are damage then, too.
+    /// Judges a scan: with the packs' own indexes, bad index blobs (`damage`) hide nothing, unless packs cannot be read
+    /// that perhaps only they name: these are damage then, too.
     pub(crate) fn of(index: &ContentIndex, damage: &mut Vec<Error>, scanned: Scanned) -> Self {
         let indexed = index.indexed_packs();
         let unindexed = scanned.packs.iter().filter(|pack| !indexed.contains(&pack.id)).count() as u64;
@@ -57,7 +58,7 @@ impl Salvaged {
         }
     }
 
-    /// Says what was found.
+    /// Tells the observer what was found.
     pub(crate) fn tell(&self, observer: &dyn Observer) {
         let warn = |message| observer.event(Event::Warning { message });
         for e in &self.replaced {

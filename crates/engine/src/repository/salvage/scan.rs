@@ -1,4 +1,4 @@
-//! Every pack's own index → entries of the index.
+//! Adds the entries of every pack's own index to the index.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -25,18 +25,18 @@ pub(crate) struct Scanner<'a> {
     pub(crate) opener: &'a Arc<ContentOpener>,
     pub(crate) traffic: &'a TrafficCounters,
     pub(crate) observer: &'a dyn Observer,
-    /// Where the ends of packs are kept for the next scan.
+    /// The file where the ends of packs are kept for the next scan.
     pub(crate) keep: Option<Keep<'a>>,
 }
 
-/// Where the ends of packs are kept, and of which repository.
+/// The file where the ends of packs are kept, and the repository that they are of.
 #[derive(Clone, Copy)]
 pub(crate) struct Keep<'a> {
     pub(crate) path: &'a Path,
     pub(crate) unique_id: &'a [u8],
 }
 
-/// What a scan found beside entries.
+/// The findings of a scan, beside entries.
 #[derive(Debug, Default)]
 pub(crate) struct Scanned {
     /// Packs that are there.
@@ -47,7 +47,7 @@ pub(crate) struct Scanned {
     pub(crate) misnamed: Vec<BlobId>,
 }
 
-/// Between two reports of progress.
+/// Time between two reports of progress.
 const REPORT_EVERY: Duration = Duration::from_millis(200);
 
 impl Scanner<'_> {
@@ -94,7 +94,7 @@ impl Scanner<'_> {
                 if left.get(&end.id).is_none_or(|pack| pack.len != end.pack_len) {
                     return;
                 }
-                // One that is not what was written is read from its pack again.
+                // An end that is not what was written is read from its pack again.
                 let plain = end.open(&opener).ok();
                 if let Some(is_misnamed) =
                     plain.and_then(|plain| enter(&plain, &end.id, &opener, &builder).ok())
@@ -151,7 +151,7 @@ impl Scanner<'_> {
         Ok(Scanned { packs, ..scanned })
     }
 
-    /// The packs whose names begin with this letter.
+    /// Returns the packs whose names begin with this letter.
     pub(crate) async fn list(&self, prefix: char) -> Result<Vec<BlobInfo>> {
         self.traffic.count(0);
         let listed = self.blobs.list(prefix.encode_utf8(&mut [0; 4])).await;
@@ -161,7 +161,7 @@ impl Scanner<'_> {
         Ok(packs)
     }
 
-    /// Adds what one pack says; tells whether it is another one than its name says.
+    /// Adds what a pack says; returns whether it is another one than its name says.
     async fn add(
         &self,
         pack: BlobInfo,
@@ -189,7 +189,7 @@ impl Scanner<'_> {
     }
 }
 
-/// Adds the entries of a pack's own index; tells whether it is another pack than its name says.
+/// Adds the entries of a pack's own index; returns whether it is another pack than its name says.
 fn enter(plain: &[u8], id: &BlobId, opener: &ContentOpener, builder: &Mutex<IndexBuilder>) -> Result<bool> {
     let damaged = |e: IndexError| {
         let what = format!("the index that pack {id} has of itself is damaged");
@@ -200,7 +200,7 @@ fn enter(plain: &[u8], id: &BlobId, opener: &ContentOpener, builder: &Mutex<Inde
     locked(builder)?.add_local(&file, id).map_err(damaged)
 }
 
-/// Keeps it for the next scan. Where that fails nothing more is kept: the words for it.
+/// Keeps the end of a pack for the next scan. Where that fails nothing more is kept, and the reason is returned.
 fn keep(end: &PackEnd, kept: &Mutex<Option<KeptEnds>>) -> Option<String> {
     let mut kept = kept.lock().ok()?;
     let e = kept.as_mut()?.add(end).err()?;

@@ -1,4 +1,4 @@
-//! The rounds of BLAKE2b on eight states at once: a word of each in a 512-bit register.
+//! Computes the rounds of BLAKE2b on eight states at once: a word of each in a 512-bit register.
 
 use std::arch::x86_64::{
     __m512i, _mm512_add_epi64, _mm512_ror_epi64, _mm512_set_epi64, _mm512_set1_epi64, _mm512_setzero_si512,
@@ -91,7 +91,7 @@ fn mix(v: &mut [__m512i; 16], [a, b, c, d]: [usize; 4], x: __m512i, y: __m512i) 
     v[b] = _mm512_ror_epi64::<63>(_mm512_xor_si512(v[b], v[c]));
 }
 
-/// A word of each lane's block. An array in between would go through memory, at a third of the whole.
+/// Gathers a word of each lane's block. An array in between would go through memory, at a third of the whole.
 #[target_feature(enable = "avx512f")]
 #[inline]
 fn gather_message(blocks: &[&Block; LANES], place: usize) -> __m512i {

@@ -1,6 +1,6 @@
-//! What all kernels share: the numbers of RFC 7693, and the order of its rounds.
+//! Holds what all kernels share: the numbers of RFC 7693, and the order of its rounds.
 
-/// Streams side by side.
+/// Number of streams side by side.
 pub(crate) const LANES: usize = 8;
 
 /// The eight words of a state.

@@ -1,4 +1,4 @@
-//! BLAKE2b of many inputs side by side (RFC 7693): two, four or eight in 512-bit registers.
+//! Hashes many inputs with BLAKE2b side by side (RFC 7693): two, four or eight in 512-bit registers.
 //!
 //! `blake2b_simd` takes four in 256 bits, 1.9 GB/s of a core; eight make 3.3 GB/s. It stays for inputs that come alone
 //! and for processors without AVX-512, and is what the tests compare with.
@@ -30,13 +30,13 @@ pub(super) struct Stream {
     words: Words,
     /// Bytes that are in `words`.
     hashed: u64,
-    /// The next bytes: the last block is told from the others, so that a full one waits for what follows.
+    /// The bytes of the last block: it is told from the others, so that a full one waits for what follows.
     block: Block,
     filled: usize,
 }
 
 impl Stream {
-    /// A hash of 32 bytes with a key of at most 64; a longer one is cut.
+    /// Makes a hash of 32 bytes with a key of at most 64; a longer one is cut.
     pub(super) fn new(key: &[u8]) -> Self {
         let mut stream = Stream { words: IV, hashed: 0, block: [0; 128], filled: 0 };
         let key = key.get(..64).unwrap_or(key);
@@ -71,7 +71,7 @@ impl Stream {
         hash
     }
 
-    /// Takes what fits into its block; gives back the others.
+    /// Takes what fits into the stream's block; returns the other bytes.
     fn fill<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         let free = self.block.get_mut(self.filled..).unwrap_or_default();
         let (taken, rest) = bytes.split_at(bytes.len().min(free.len()));
@@ -88,7 +88,7 @@ struct Feed<'a> {
 }
 
 impl<'a> Feed<'a> {
-    /// `None`: the stream's block holds it all.
+    /// Takes bytes into the stream's block; `None`: the block holds them all.
     fn settle(mut self) -> Option<Self> {
         if self.stream.filled > 0 || self.rest.len() <= self.stream.block.len() {
             self.rest = self.stream.fill(self.rest);
@@ -96,7 +96,7 @@ impl<'a> Feed<'a> {
         (!self.rest.is_empty()).then_some(self)
     }
 
-    /// The next blocks: at least one, and never the last one.
+    /// Returns the next blocks: at least one, and never the last one.
     fn run(&self) -> &[Block] {
         if self.stream.filled > 0 {
             return std::slice::from_ref(&self.stream.block);
@@ -105,7 +105,7 @@ impl<'a> Feed<'a> {
         self.rest.get(..before_last).unwrap_or_default().as_chunks().0
     }
 
-    /// What is left when the first blocks of the run are hashed.
+    /// Returns what is left when the first blocks of the run are hashed.
     fn after(mut self, blocks: usize) -> Option<Self> {
         let bytes = blocks.saturating_mul(self.stream.block.len());
         self.stream.hashed = self.stream.hashed.wrapping_add(bytes as u64);

@@ -1,10 +1,10 @@
-//! Eight words into a register of 512 bits, and out of it.
+//! Moves eight words into a register of 512 bits, and out of it.
 
 use std::arch::x86_64::{__m512i, _mm256_extract_epi64, _mm512_extracti64x4_epi64, _mm512_set_epi64};
 
 use super::consts::LANES;
 
-/// One word of each lane.
+/// Puts one word of each lane into a register.
 #[target_feature(enable = "avx512f")]
 #[inline]
 pub(super) fn gather(words: [u64; LANES]) -> __m512i {
@@ -13,7 +13,7 @@ pub(super) fn gather(words: [u64; LANES]) -> __m512i {
     _mm512_set_epi64(signed(h), signed(g), signed(f), signed(e), signed(d), signed(c), signed(b), signed(a))
 }
 
-/// The word of each lane.
+/// Takes the word of each lane out of a register.
 #[target_feature(enable = "avx512f")]
 #[inline]
 pub(super) fn scatter(words: __m512i) -> [u64; LANES] {

@@ -1,4 +1,4 @@
-//! The rounds of BLAKE2b on two or four states at once: a row of two of them in a 512-bit register.
+//! Computes the rounds of BLAKE2b on two or four states at once: a row of two of them in a 512-bit register.
 //!
 //! The four mixes of half a round are one operation on rows of four words. Each waits for the one before it, so that a
 //! state alone leaves the processor idle most of the time; a second one costs nothing more, and two pairs little.
@@ -11,7 +11,7 @@ use std::arch::x86_64::{
 use super::consts::{Block, IV, LANES, SIGMA, Words};
 use super::registers::{gather, scatter};
 
-/// Of each half of a round, the words of the message that its four mixes take first, and those they take second.
+/// The words of the message that the four mixes of each half of a round take first, and those that they take second.
 #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
 const ORDER: [[u64; 8]; 24] = {
     // The second half keeps the second row, which is ready last, where it is: its diagonals begin with the fourth.
@@ -79,11 +79,11 @@ pub(super) fn compress_rows<const PAIRS: usize>(
     }
 }
 
-/// The words of a state's row move up by one place, or down.
+/// Moves the words of a state's row up by one place, or down.
 const UP: i32 = 0b10_01_00_11;
 const DOWN: i32 = 0b00_11_10_01;
 
-/// Columns to diagonals, or back: of the four rows the second stays, and the fourth moves by two.
+/// Turns columns to diagonals, or back: of the four rows the second stays, and the fourth moves by two.
 #[target_feature(enable = "avx512f")]
 #[inline]
 fn turn<const FIRST: i32, const THIRD: i32>(v: &mut [__m512i; 4]) {
@@ -92,7 +92,7 @@ fn turn<const FIRST: i32, const THIRD: i32>(v: &mut [__m512i; 4]) {
     v[3] = _mm512_permutex_epi64::<0b01_00_11_10>(v[3]);
 }
 
-/// Half a round: four mixes of each state.
+/// Computes half a round: four mixes of each state.
 #[target_feature(enable = "avx512f")]
 #[inline]
 fn mix(v: &mut [__m512i; 4], order: &[u64; 8], [first, second]: &[[__m512i; 2]; 2]) {
@@ -126,7 +126,7 @@ fn halves([a, b, c, d, e, f, g, h]: &Words) -> [[u64; 4]; 2] {
     [[*a, *b, *c, *d], [*e, *f, *g, *h]]
 }
 
-/// A row of each state.
+/// Returns a row of each state.
 #[target_feature(enable = "avx512f")]
 #[inline]
 fn row([a, b, c, d]: [u64; 4], [e, f, g, h]: [u64; 4]) -> __m512i {

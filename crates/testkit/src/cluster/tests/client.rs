@@ -83,7 +83,7 @@ impl Got {
 }
 
 impl Lines {
-    /// The next line; `None`: the watch has ended as it should; an error: in the middle.
+    /// Returns the next line; `None`: the watch has ended as it should; an error: in the middle.
     pub(super) async fn next(&mut self) -> Result<Option<Value>, hyper::Error> {
         loop {
             if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
@@ -99,7 +99,7 @@ impl Lines {
         }
     }
 
-    /// The next line that is no periodic bookmark.
+    /// Returns the next line that is no periodic bookmark.
     pub(super) async fn event(&mut self) -> Value {
         loop {
             let line = self.next().await.unwrap().expect("another line");

@@ -1,4 +1,4 @@
-//! BuzHash32 over 64 bytes (§5.4).
+//! Implements BuzHash32 over 64 bytes (§5.4).
 
 use super::buzhash_table::TABLE;
 use super::{RollingHash, WINDOW};

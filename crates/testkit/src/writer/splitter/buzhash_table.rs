@@ -1,4 +1,4 @@
-//! The substitution table of BuzHash32 (Appendix A).
+//! Holds the substitution table of BuzHash32 (Appendix A).
 
 #[rustfmt::skip]
 pub(super) const TABLE: [u32; 256] = [

@@ -1,4 +1,4 @@
-//! Where an object is cut into contents (§5.4).
+//! Decides where an object is cut into contents (§5.4).
 
 mod buzhash;
 mod buzhash_table;
@@ -10,12 +10,13 @@ use rabinkarp::RabinKarp;
 /// Bytes that a rolling hash looks back.
 const WINDOW: usize = 64;
 
-/// A name that is no splitter.
+/// The error of a name that is no splitter.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("splitter expected FIXED…, DYNAMIC…-BUZHASH or DYNAMIC…-RABINKARP, found {0:?}")]
 pub struct UnknownSplitter(String);
 
-/// A rule where to cut. One per repository; [`Splitter::start`] begins an object.
+/// A rule where to cut, one per repository; [`Splitter::start`] begins an object. One per repository;
+/// [`Splitter::start`] begins an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Splitter {
     rule: Rule,
@@ -29,7 +30,7 @@ enum Rule {
     RabinKarp,
 }
 
-/// The place in one object.
+/// The place in one object that is being cut.
 #[derive(Debug, Clone)]
 pub struct Cutter {
     min: usize,
@@ -48,12 +49,12 @@ enum Rolling {
 
 /// A rolling hash over the last [`WINDOW`] bytes; all zeros before the first one.
 trait RollingHash: Default {
-    /// Rolls over `data`; the number of bytes after which `cut` said yes first, if it did.
+    /// Rolls over `data`; returns the number of bytes after which `cut` said yes first, if it did.
     fn roll(&mut self, data: &[u8], cut: impl FnMut(usize, u64) -> bool) -> Option<usize>;
 }
 
 impl Splitter {
-    /// Every name that Kopia knows.
+    /// Returns every name that Kopia knows.
     pub fn names() -> impl Iterator<Item = String> {
         const SIZES: [&str; 7] = ["128K", "256K", "512K", "1M", "2M", "4M", "8M"];
         let dynamic = SIZES.iter().flat_map(|s| ["BUZHASH", "RABINKARP"].map(|r| format!("DYNAMIC-{s}-{r}")));
@@ -63,7 +64,7 @@ impl Splitter {
             .chain(dynamic)
     }
 
-    /// The splitter of a name; the empty name means `FIXED`.
+    /// Returns the splitter of a name; the empty name means `FIXED`.
     ///
     /// # Errors
     /// For a name outside §5.4.
@@ -90,12 +91,13 @@ impl Splitter {
         Ok(Splitter { rule, size })
     }
 
-    /// Cuts every `size` bytes, which need not be a size that Kopia has: deep objects out of little data.
+    /// Makes a splitter that cuts every `size` bytes, which need not be a size that Kopia has: deep objects out of
+    /// little data.
     pub fn every(size: usize) -> Self {
         Splitter { rule: Rule::Fixed, size }
     }
 
-    /// The shortest chunk that is not the last one.
+    /// Returns the shortest chunk that is not the last one.
     pub fn min_size(&self) -> usize {
         if self.rule == Rule::Fixed { self.size } else { self.size / 2 }
     }
@@ -115,8 +117,8 @@ impl Splitter {
 }
 
 impl Cutter {
-    /// Takes the next bytes of the object up to the first cut: how many of them end the chunk, or `None` when all
-    /// of them belong to it and it goes on.
+    /// Takes the next bytes of the object up to the first cut: returns how many of them end the chunk, or `None` when
+    /// all of them belong to it and it goes on.
     pub fn next_cut(&mut self, data: &[u8]) -> Option<usize> {
         let (min, max, mask, start) = (self.min, self.max, self.mask, self.in_chunk);
         // The hash depends on the last bytes only, so nothing far before the first possible cut needs hashing.

@@ -1,4 +1,4 @@
-//! The Rabin fingerprint of 64 bytes (§5.4).
+//! Implements the Rabin fingerprint of 64 bytes (§5.4).
 
 use std::sync::LazyLock;
 
@@ -10,9 +10,9 @@ const DEGREE: u32 = 53;
 static TABLES: LazyLock<Tables> = LazyLock::new(Tables::new);
 
 struct Tables {
-    /// What a byte has become when it is the oldest of the window.
+    /// The values of bytes when they are the oldest of the window.
     out: [u64; 256],
-    /// What to add so that the byte above the degree vanishes.
+    /// The values to add so that the byte above the degree vanishes.
     reduce: [u64; 256],
 }
 
@@ -57,7 +57,7 @@ impl Tables {
     }
 }
 
-/// The remainder modulo the polynomial.
+/// Returns the remainder modulo the polynomial.
 fn reduced(mut value: u64) -> u64 {
     for bit in (DEGREE..u64::BITS).rev() {
         if value >> bit & 1 == 1 {

@@ -6,24 +6,24 @@ use tokio::io::{AsyncReadExt, DuplexStream, duplex};
 
 use super::*;
 
-/// Has one file and one folder; answers in odd ways.
+/// A server with one file and one folder, which answers in odd ways.
 #[derive(Clone, Copy)]
 struct Odd {
-    /// It answers at most so much of a read.
+    /// The most bytes of a read that are answered at once.
     most: usize,
-    /// Answers wait until so many can be given, the last one first.
+    /// Number of answers that wait for one another; the last one is given first.
     together: usize,
-    /// It never answers a read at this offset.
+    /// The offset at which a read is never answered.
     deaf_at: Option<u64>,
     /// Members of the folder.
     members: u32,
-    /// It takes its time with every answer.
+    /// The time that every answer takes.
     pause: Duration,
 }
 
 const PLAIN: Odd = Odd { most: 1 << 20, together: 1, deaf_at: None, members: 0, pause: Duration::ZERO };
 const LEN: usize = 300_000;
-/// No text: OpenSSH's 128th handle is none, either.
+/// A handle that is no text: OpenSSH's 128th handle is none, either.
 const HANDLE: &[u8] = &[0, 0, 0, 0x80, 0xff];
 
 fn contents() -> Vec<u8> {
@@ -31,7 +31,7 @@ fn contents() -> Vec<u8> {
 }
 
 impl Odd {
-    /// What was closed is sent to `closed`.
+    /// Serves; handles that are closed are sent to `closed`.
     async fn serve(self, stream: DuplexStream, closed: mpsc::UnboundedSender<Vec<u8>>) {
         let (mut from, mut to) = tokio::io::split(stream);
         next_packet(&mut from).await.unwrap();
@@ -90,7 +90,7 @@ impl Odd {
         }
     }
 
-    /// The answer to a read; `None`: it never comes.
+    /// Returns the answer to a read; `None`: it never comes.
     fn part(self, id: u32, offset: u64, len: usize) -> Option<Vec<u8>> {
         if self.deaf_at == Some(offset) {
             return None;
@@ -185,7 +185,7 @@ async fn a_folder_has_as_many_pages_as_it_has() {
     }
 }
 
-/// One answer that never comes: whoever waits for it is told in time, and the session is not used any more.
+/// An answer never comes: the caller who waits for it is told in time, and the session is not used any more.
 #[tokio::test]
 async fn silence_ends_a_session() {
     let (session, _closings) = session(Odd { deaf_at: Some(u64::from(PIECE)), ..PLAIN }).await;
@@ -197,7 +197,7 @@ async fn silence_ends_a_session() {
     assert!(lost.is_transient(), "{lost}");
 }
 
-/// Who answers with one byte each time is no better than who does not answer.
+/// A server that answers with one byte each time is no better than one that does not answer.
 #[tokio::test]
 async fn a_drip_ends_a_session() {
     let odd = Odd { most: 1, pause: Duration::from_millis(20), ..PLAIN };
@@ -207,7 +207,7 @@ async fn a_drip_ends_a_session() {
     assert!(!session.is_open());
 }
 
-/// Nor is who says something all the time, but not what was asked.
+/// A server that says something all the time, but not what was asked, does not answer, either.
 #[tokio::test]
 async fn chatter_is_no_answer() {
     let (ours, mut theirs) = duplex(1 << 20);
@@ -253,7 +253,7 @@ async fn what_is_opened_is_closed_whoever_has_left() {
     let (session, mut closings) = session(Odd { deaf_at: Some(0), ..PLAIN }).await;
     {
         let opening = session.read("/x", Some(0..10), Vec::new());
-        // It is asked for; nobody waits for the answer.
+        // The file is asked for, but nobody waits for the answer.
         assert!(opening.now_or_never().is_none());
     }
     assert_eq!(closings.recv().await.unwrap(), HANDLE);
