@@ -27,11 +27,11 @@ pub struct RootCandidate {
     pub object: ObjectId,
     /// The newest time of anything in it.
     pub newest: Time,
-    /// Entries directly in it.
+    /// Number of entries directly in the directory.
     pub entries: u64,
-    /// Files in it and below it, as its subdirectories record.
+    /// Number of files in and below the directory, as its subdirectories record.
     pub files: u64,
-    /// Bytes of these files.
+    /// Bytes of the files in and below the directory.
     pub bytes: u64,
 }
 

@@ -37,7 +37,7 @@ pub struct Selection {
     /// Only snapshots with all of these tags count: a key, and the value where that matters (Kopia's `--tags
     /// KEY:VALUE`).
     pub tags: Vec<(String, Option<String>)>,
-    /// User and host of whoever asks: they decide where a reference fits several sources.
+    /// User and host that decide where a reference fits several sources: those of the person who asks.
     pub prefer: Option<(String, String)>,
     /// IDs of snapshots that are passed over.
     pub passed_over: Vec<String>,

@@ -19,7 +19,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::hint::Hint;
 use crate::observer::{Observer, Silent};
 
-/// Metadata packs that no index blob names, and what they hold.
+/// The metadata packs that no index blob names, and what these packs hold.
 #[derive(Debug, Default)]
 pub struct Unindexed {
     packs: u64,

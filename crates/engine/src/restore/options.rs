@@ -39,7 +39,7 @@ pub enum Overwrite {
     IfChanged,
     /// Keeps a file of equal size whose time differs by less than two seconds, and any link: Kopia's rule.
     SkipExisting,
-    /// Keeps whatever exists.
+    /// Keeps everything that exists.
     Never,
 }
 
@@ -206,7 +206,8 @@ pub struct RestoreOptions {
     /// aside and goes when that is complete. Nothing of it happens when the snapshot cannot be proven to be whole. With
     /// `include` or `exclude` an extra goes only if they would take it.
     pub delete_extra: bool,
-    /// How much that may delete; beyond it the restore is refused, the target untouched. `None`: any number.
+    /// How much [`delete_extra`](Self::delete_extra) may delete; a restore that would delete more is refused, the target
+    /// untouched. `None`: any number.
     pub max_delete: Option<DeleteLimit>,
     /// The program's answer before something is deleted; `None`: nobody is asked, and it is deleted.
     pub consent: Option<Consent>,

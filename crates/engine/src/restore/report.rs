@@ -67,7 +67,7 @@ pub struct Report {
     pub directories: u64,
     /// Symbolic links.
     pub symlinks: u64,
-    /// Bytes of those files.
+    /// Bytes of the regular files that are as the snapshot has them.
     pub bytes: u64,
     /// Files that needed no data because what was there is right.
     pub kept_files: u64,
@@ -175,9 +175,9 @@ impl Deletion {
 pub struct Planned {
     /// Requests for pack ranges.
     pub requests: u64,
-    /// Bytes of those ranges.
+    /// Bytes of the pack ranges that are requested.
     pub bytes: u64,
-    /// Packs that they are in.
+    /// Number of packs that the requested ranges are in.
     pub packs: u64,
     /// Bytes that the target needs for what it does not have; holes count.
     pub room_bytes: u64,
@@ -189,7 +189,7 @@ pub struct Planned {
     pub estimate: Option<Estimate>,
     /// Existing files and links that would become something else, or get other attributes.
     pub changed: u64,
-    /// The first of them.
+    /// The first existing files and links that would change.
     pub first_changed: Vec<String>,
     /// Existing files of which only their data would tell: objects that are compressed as a whole.
     pub perhaps: u64,
