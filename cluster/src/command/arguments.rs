@@ -26,13 +26,15 @@ pub struct Arguments {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Cluster")]
 pub struct Global {
-    /// Applications of this namespace [default: the context's]
+    /// Applications of this namespace [default: current]
+    ///
+    /// The current one is that of the context.
     #[arg(short, long, global = true, value_name = "NS", conflicts_with = "all_namespaces")]
     pub namespace: Option<String>,
     /// Applications of all namespaces
     #[arg(short = 'A', long, global = true)]
     pub all_namespaces: bool,
-    /// Kubeconfig to use [default: KUBECONFIG, ~/.kube/config]
+    /// Kubeconfig [default: KUBECONFIG, ~/.kube/config]
     ///
     /// In a pod without either: the account of the pod.
     #[arg(long, global = true, value_name = "FILE")]
@@ -190,9 +192,6 @@ pub enum Renderer {
 /// What `inventory` shows.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Inventory {
-    /// Where from
-    #[command(flatten)]
-    pub known: Known,
     /// Looks into no repository, and reads no Secret
     #[arg(long, conflicts_with_all = ["repo", "secret_file", "password_file"], help_heading = REPOSITORY)]
     pub no_repository: bool,
@@ -202,6 +201,9 @@ pub struct Inventory {
     /// Ends with 1 where something is to be remarked
     #[arg(long)]
     pub exit_code: bool,
+    /// Where from
+    #[command(flatten)]
+    pub known: Known,
 }
 
 /// In which form an inventory is shown.
@@ -224,9 +226,6 @@ pub struct Plan {
     /// Those of all namespaces
     #[arg(long, conflicts_with = "namespace")]
     pub all: bool,
-    /// Where from
-    #[command(flatten)]
-    pub known: Known,
     /// Tells the time over such a link: 100MB/s, 1Gbit/s
     ///
     /// All restores share the link.
@@ -243,6 +242,9 @@ pub struct Plan {
     /// Form: json [default: text]
     #[arg(short, long, value_name = "FORM", value_enum)]
     pub output: Option<PlanForm>,
+    /// Where from
+    #[command(flatten)]
+    pub known: Known,
 }
 
 /// In which form a plan is shown.

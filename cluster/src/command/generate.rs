@@ -1,7 +1,7 @@
 //! Completions and the manual page.
 
 use anyhow::Result;
-use clap::CommandFactory;
+use clap::{Arg, CommandFactory};
 use clap_complete::Shell;
 
 use super::arguments::Arguments;
@@ -20,10 +20,13 @@ pub(super) fn man() -> Result<u8> {
     let command = Arguments::command();
     clap_mangen::Man::new(command.clone()).render(&mut page)?;
     page.extend(examples(command.get_name()).into_bytes());
+    // Options of a command name some of these.
+    let global: Vec<Arg> = command.get_arguments().filter(|arg| arg.is_global_set()).cloned().collect();
     for sub in command.get_subcommands() {
         let name = sub.get_name().to_owned();
         let title = format!("kubectl-rekopia-{name}");
-        let sub = sub.clone().bin_name(format!("kubectl rekopia {name}")).display_name(&title);
+        let sub = sub.clone().args(global.iter().map(|arg| arg.clone().hide(true)));
+        let sub = sub.bin_name(format!("kubectl rekopia {name}")).display_name(&title);
         clap_mangen::Man::new(sub).title(title).render(&mut page)?;
         page.extend(examples(&name).into_bytes());
     }

@@ -2,7 +2,7 @@
 
 use clap::builder::styling::{Effects, Style};
 use clap::builder::{StyledStr, Styles};
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ErrorKind};
 use clap::{Command, CommandFactory, FromArgMatches};
 
 use super::arguments::Arguments;
@@ -92,9 +92,11 @@ fn instead(error: clap::Error) -> Instead {
     }
     let rendered = error.render().to_string();
     let line = paragraph(&rendered, "error: ").unwrap_or_default();
-    let advice = paragraph(&rendered, "tip: ")
-        .filter(|tip| tip.contains(" exists"))
-        .unwrap_or_else(|| "kubectl rekopia COMMAND --help shows what can be typed.".into());
+    let kinds = [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue];
+    let advice = match kinds.into_iter().find_map(|kind| error.get(kind)) {
+        Some(meant) => format!("Did you mean {meant}?"),
+        None => "kubectl rekopia COMMAND --help shows what can be typed.".into(),
+    };
     Instead::Wrong(format!("error: {line}\n  {advice}"))
 }
 
@@ -102,7 +104,7 @@ fn instead(error: clap::Error) -> Instead {
 fn paragraph(rendered: &str, begins: &str) -> Option<String> {
     let mut lines = rendered.lines().map(str::trim).skip_while(|line| !line.starts_with(begins));
     let first = lines.next()?.strip_prefix(begins)?;
-    let rest = lines.take_while(|line| !line.is_empty() && !line.starts_with("tip: "));
+    let rest = lines.take_while(|line| !line.is_empty());
     Some([first].into_iter().chain(rest).collect::<Vec<_>>().join(" "))
 }
 

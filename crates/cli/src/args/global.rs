@@ -22,13 +22,7 @@ pub(crate) struct Global {
     /// The same as --repo, before the command
     ///
     /// After `ls`, -r means recursive.
-    #[arg(
-        short = 'r',
-        value_name = "URL|PATH",
-        conflicts_with = "repo",
-        hide_short_help = true,
-        hide_long_help = true
-    )]
+    #[arg(short = 'r', value_name = "URL|PATH", conflicts_with = "repo", hide_long_help = true)]
     pub(crate) repo_short: Option<String>,
     /// Kopia's configuration [default: that of `kopia`]
     ///

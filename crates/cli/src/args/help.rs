@@ -71,6 +71,12 @@ pub(super) fn shown(definition: Command, is_brief: bool) -> Command {
     })
 }
 
+/// The whole `definition` for the manual page, which leaves out the texts of what help hides.
+pub(crate) fn manual(definition: Command) -> Command {
+    let all = |command: Command| command.mut_args(|arg| arg.hide_short_help(false).hide_long_help(false));
+    all(definition).mut_subcommands(all)
+}
+
 /// One command of them. A long text would put every option on several lines.
 fn page(command: Command, name: &str, is_brief: bool) -> Command {
     let heading = Style::new().effects(Effects::BOLD);

@@ -135,6 +135,8 @@ fn page_of(error: &clap::Error, typed: &[OsString], command: &Command) -> String
     if command.get_arguments().any(|arg| arg.get_long().is_some() && arg.get_long() == option) {
         return program.to_owned();
     }
-    let named = |word: &OsString| command.get_subcommands().map(Command::get_name).find(|name| word == *name);
+    let named = |word: &OsString| {
+        command.get_subcommands().map(Command::get_name).find(|name| word == *name && *name != "help")
+    };
     typed.iter().find_map(named).map_or_else(|| program.to_owned(), |name| format!("{program} {name}"))
 }

@@ -16,7 +16,7 @@ pub(super) fn completions(shell: clap_complete::Shell) -> Result<u8> {
 
 pub(super) fn man() -> Result<u8> {
     let mut page = Vec::new();
-    let command = Args::command();
+    let command = help::manual(Args::command());
     clap_mangen::Man::new(command.clone()).render(&mut page)?;
     page.extend(examples("rekopia").into_bytes());
     page.extend(exit_status().into_bytes());
