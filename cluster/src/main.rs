@@ -3,19 +3,22 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
-use rekopia_cluster::command::arguments::Arguments;
+use rekopia_cluster::command::help::{self, Instead};
 use rekopia_cluster::command::{Failure, exit, is_closed_output, run};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match help::read() {
         Ok(arguments) => arguments,
-        Err(e) => {
-            let _ = e.print();
-            return ExitCode::from(if e.use_stderr() { exit::USAGE } else { exit::FINE });
+        Err(Instead::Asked(help)) => {
+            let _ = help.print();
+            return ExitCode::from(exit::FINE);
+        }
+        Err(Instead::Wrong(what)) => {
+            let _ = writeln!(std::io::stderr(), "{what}");
+            return ExitCode::from(exit::USAGE);
         }
     };
     start_log();

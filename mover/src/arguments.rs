@@ -22,6 +22,24 @@ const ABOUT_OUTPUT: [&str; 8] = [
     "disable-color",
 ];
 
+/// Kopia's restore options that are taken, for whoever mistypes one.
+const TAKEN: [&str; 14] = [
+    "parallel",
+    "skip-existing",
+    "skip-owners",
+    "skip-permissions",
+    "skip-times",
+    "ignore-errors",
+    "ignore-permission-errors",
+    "write-sparse-files",
+    "delete-extra",
+    "flush-files",
+    "write-files-atomically",
+    "overwrite-files",
+    "overwrite-directories",
+    "overwrite-symlinks",
+];
+
 /// Applies the arguments to a restore's options and to the settings.
 ///
 /// # Errors
@@ -29,7 +47,7 @@ const ABOUT_OUTPUT: [&str; 8] = [
 pub(crate) fn apply(text: &str, options: &mut RestoreOptions, settings: &mut Settings) -> Result<(), String> {
     let mut arguments = text.split(SEPARATOR).map(str::trim).filter(|a| !a.is_empty());
     while let Some(argument) = arguments.next() {
-        let named = |what: &str| format!("KOPIA_ADDITIONAL_ARGS: {argument:?} {what}");
+        let named = |what: &str| format!("KOPIA_ADDITIONAL_ARGS: {argument:?} {what}{}", nearest(argument));
         let name = argument.strip_prefix("--").ok_or_else(|| named("is not an option"))?;
         let (name, value) = match name.split_once('=') {
             Some((name, value)) => (name, Some(value)),
@@ -93,6 +111,32 @@ fn one(
     Ok(())
 }
 
+/// The option that was probably meant: with at most two letters more, fewer or other than an unknown one.
+fn nearest(argument: &str) -> String {
+    let typed = argument.trim_start_matches('-').split('=').next().unwrap_or_default();
+    let typed = typed.strip_prefix("no-").unwrap_or(typed);
+    let near =
+        TAKEN.iter().map(|name| (distance(typed, name), name)).filter(|(far, _)| (1..=2).contains(far));
+    near.min().map_or(String::new(), |(_, name)| format!(" (the nearest is --{name})"))
+}
+
+/// How many letters have to be added, removed or changed (Levenshtein). What is long is no mistyped option.
+fn distance(a: &str, b: &str) -> usize {
+    if a.len() > 40 {
+        return usize::MAX;
+    }
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut corner = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.bytes().enumerate() {
+            let other = corner + usize::from(x != y);
+            corner = row[j + 1];
+            row[j + 1] = other.min(corner + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,6 +181,26 @@ mod tests {
         };
         assert!(accepted("--ignore-errors") && accepted("--ignore-errors=true"));
         assert!(!accepted("--no-ignore-errors") && !accepted("--skip-owners"));
+    }
+
+    #[test]
+    fn a_mistyped_option_names_the_nearest() {
+        let said = |argument: &str| applied(&[argument]).err().unwrap();
+        assert!(said("--skip-owner").ends_with("(the nearest is --skip-owners)"), "{}", said("--skip-owner"));
+        assert!(said("--no-delete-extras=true").ends_with("(the nearest is --delete-extra)"));
+        assert!(said("--paralel=4").ends_with("(the nearest is --parallel)"));
+        assert!(said("skip-owners").ends_with("is not an option"));
+        for other in ["--all", "--parallel=x", "--description=skip-time", &format!("--{}", "x".repeat(9999))]
+        {
+            assert!(!said(other).contains("nearest"), "{other}");
+        }
+        for name in TAKEN {
+            assert!(
+                applied(&[&format!("--{name}"), "4"][..if name == "parallel" { 2 } else { 1 }]).is_ok(),
+                "{name}"
+            );
+        }
+        assert_eq!((distance("", "ab"), distance("kitten", "sitting"), distance("a", "a")), (2, 3, 0));
     }
 
     #[test]

@@ -184,7 +184,7 @@ pub(crate) fn operation(env: &Env, arguments: &[String]) -> Result<Operation, St
             "check" => Ok(Operation::Check),
             "backup" => Ok(Operation::Backup),
             "maintenance" => Err("maintenance is chosen by DIRECTION=maintenance, not by an argument".into()),
-            other => Err(format!("unknown operation: {other}")),
+            other => Err(format!("unknown operation: {other}; the argument is restore, check or backup")),
         },
         [] => Err("no operation: the argument is restore, check or backup".into()),
         [_, second, ..] => Err(format!("unknown operation: {second}")),

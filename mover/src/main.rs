@@ -8,13 +8,20 @@
 use std::io::Write;
 use std::process::ExitCode;
 
+use rekopia_mover::program;
 use tracing::Level;
 use tracing_subscriber::filter::{FilterExt, Targets, filter_fn};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 fn main() -> ExitCode {
-    rekopia_mover::program::run(write_line, start_log)
+    let arguments: Vec<String> =
+        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into()).collect();
+    if program::is_help(&arguments) {
+        write_line(program::HELP.trim_end());
+        return ExitCode::SUCCESS;
+    }
+    program::run(write_line, start_log)
 }
 
 /// Writes a line to the pod's log. One that nobody takes is no reason to fail: a thread that panics over it would leave

@@ -14,6 +14,26 @@ use crate::outcome::{Outcome, stoppable, termination_log};
 use crate::say::{one_line, say, say_to};
 use crate::{handover, run, signals};
 
+/// What a person reads who starts the mover by hand.
+pub const HELP: &str = "\
+rekopia-mover restores a volume in a job that VolSync starts.
+
+Usage: rekopia-mover restore|check
+
+  restore    restore the volume, as the environment says
+  check      find out whether a restore would work; change nothing
+
+All else is set by environment variables, which VolSync takes from the
+ReplicationDestination: KOPIA_REPOSITORY, KOPIA_PASSWORD, DATA_DIR and others.
+A person restores with `rekopia`, not with this program.
+";
+
+/// Whether these arguments ask for help and not for a run.
+#[must_use]
+pub fn is_help(arguments: &[String]) -> bool {
+    matches!(arguments, [one] if ["-h", "--help", "help"].contains(&one.as_str()))
+}
+
 /// Runs the mover of this process's environment and arguments: a restore, `check`, a hand-over or a debug session.
 ///
 /// The lines of the pod's log go to `log_line`; `start_log` starts the log of what the libraries have to say.

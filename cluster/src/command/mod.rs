@@ -4,6 +4,7 @@ pub mod arguments;
 mod doctor;
 pub mod exit;
 mod generate;
+pub mod help;
 mod inventory;
 mod known;
 mod output;

@@ -240,16 +240,44 @@ fn no_cluster_is_said_in_one_line() {
 #[test]
 fn help_completions_and_the_manual_page_are_there() {
     let cluster = Cluster::empty();
-    for arguments in [&["--help"][..], &["status", "--help"], &["doctor", "--help"]] {
-        let shown = text(&cluster.run(arguments).stdout);
+    let manual = text(&cluster.run(&["man"]).stdout).replace("\\-", "-");
+    for command in ["", "status", "doctor", "inventory", "plan", "completions", "man"] {
+        let arguments: Vec<&str> = [command, "--help"].into_iter().filter(|word| !word.is_empty()).collect();
+        let shown = text(&cluster.run(&arguments).stdout);
         assert!(shown.contains("kubectl rekopia"), "{shown}");
         assert!(
-            shown.lines().count() <= 50 && shown.lines().all(|line| line.chars().count() <= 100),
+            shown.lines().count() <= 50 && shown.lines().all(|line| line.chars().count() <= 80),
             "{shown}"
         );
+        let examples = shown.lines().skip_while(|line| *line != "Examples:").skip(1);
+        assert_eq!(examples.take_while(|line| line.contains("kubectl rekopia ")).count(), 2, "{shown}");
+        for option in shown.split_whitespace().filter(|word| word.starts_with("--")) {
+            let option = option.trim_end_matches([',', ':']);
+            assert!(manual.contains(option), "{option} is not in the manual page");
+        }
     }
     for shell in ["bash", "zsh", "fish"] {
         assert!(text(&cluster.run(&["completions", shell]).stdout).contains("doctor"));
     }
-    assert!(text(&cluster.run(&["man"]).stdout).contains(".TH kubectl"));
+    assert!(manual.contains(".TH kubectl"));
+}
+
+#[test]
+fn a_wrong_command_line_is_answered_in_two_lines() {
+    let cluster = Cluster::empty();
+    for (arguments, advice) in [
+        (&["statsu"][..], "Did you mean status?"),
+        (&["status", "--wach"], "Did you mean --watch?"),
+        (&["status", "-o", "yaml"], "kubectl rekopia COMMAND --help shows what can be typed."),
+        (&["doctor", "--secret-file", "x"], "kubectl rekopia COMMAND --help shows what can be typed."),
+    ] {
+        let output = cluster.run(arguments);
+        let said = text(&output.stderr);
+        let lines: Vec<&str> = said.lines().collect();
+        assert_eq!((output.status.code(), lines.len(), lines[1].trim()), (Some(2), 2, advice), "{said}");
+        assert!(lines[0].starts_with("error: "), "{said}");
+    }
+    let alone = cluster.run(&[]);
+    assert_eq!(alone.status.code(), Some(2));
+    assert!(text(&alone.stderr).contains("kubectl rekopia doctor APP"), "{alone:?}");
 }

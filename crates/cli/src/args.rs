@@ -1,105 +1,62 @@
 //! The command line as it is typed.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use rekopia_blob::settings::{control_character, trimmed, unquoted};
 
-use clap::{Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+mod global;
+pub(crate) mod help;
+mod restore;
+mod usage;
 mod verify;
 mod which;
 
+pub(crate) use global::Global;
+pub(crate) use restore::{OnErrorArg, OverwriteArg, Restore, SyncArg};
+pub(crate) use usage::Instead;
 pub(crate) use verify::Verify;
-use which::{ATTRIBUTES, OUTPUT, REPOSITORY, SALVAGE, TARGET, WHAT};
+use which::{OUTPUT, WHAT};
 pub(crate) use which::{Tags, Which};
 
-/// Restore files from Kopia repositories, without Kopia.
+/// Restore files from Kopia repositories, without Kopia; never write to one
 #[derive(Debug, Parser)]
 #[command(name = "rekopia", version, max_term_width = 80, arg_required_else_help = true)]
+#[command(disable_help_flag = true, disable_version_flag = true)]
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) global: Global,
+    /// Show the version
+    #[arg(short = 'V', long, action = ArgAction::Version, help_heading = OUTPUT)]
+    version: Option<bool>,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
-/// Options of every command. Only what is typed can contradict itself: the environment is asked afterwards.
-#[derive(Debug, ClapArgs)]
-#[command(next_help_heading = REPOSITORY)]
-pub(crate) struct Global {
-    /// The repository: a directory or a URL such as s3://bucket/folder/
-    /// (default: REKOPIA_REPOSITORY)
-    #[arg(long, global = true, value_name = "URL|PATH")]
-    pub(crate) repo: Option<String>,
-    /// The same, before the command (after `ls`, -r means recursive)
-    #[arg(short = 'r', value_name = "URL|PATH", conflicts_with = "repo")]
-    pub(crate) repo_short: Option<String>,
-    /// Kopia's configuration file (default: KOPIA_CONFIG_PATH, or the one that
-    /// `kopia` uses)
-    #[arg(long, global = true, value_name = "FILE", conflicts_with = "repo", alias = "config-file")]
-    pub(crate) config: Option<PathBuf>,
-    /// File with a connection token (`kopia repository status -t`)
-    #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["repo", "config"])]
-    pub(crate) token_file: Option<PathBuf>,
-    /// File with the password (one trailing line end is dropped)
-    #[arg(long, global = true, value_name = "FILE")]
-    pub(crate) password_file: Option<PathBuf>,
-    /// Keep metadata of far storages in this folder, still encrypted, for the next run
-    #[arg(long, global = true, value_name = "DIR")]
-    pub(crate) cache: Option<PathBuf>,
-    /// Read although an upgrade of the repository seems to be going on
-    #[arg(long, global = true)]
-    pub(crate) ignore_upgrade_lock: bool,
-    /// Of a damaged repository: read what its index does not lead to any more
-    #[arg(long, global = true, help_heading = SALVAGE)]
-    pub(crate) salvage: bool,
-    /// With --salvage: keep what was read of the packs in this file, encrypted as there;
-    /// the next command reads only packs that are new
-    #[arg(long, global = true, value_name = "FILE", help_heading = SALVAGE)]
-    pub(crate) salvage_index: Option<PathBuf>,
-    /// A copy of the file kopia.repository, where the repository has lost its own (the
-    /// cache folder of each Kopia client has one)
-    #[arg(long, global = true, value_name = "FILE", help_heading = SALVAGE)]
-    pub(crate) format_blob: Option<PathBuf>,
-    /// Requests in flight
-    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub(crate) parallel: Option<u16>,
-    /// Bytes per second to receive at most; 0: no limit
-    #[arg(long, global = true, value_name = "RATE", value_parser = crate::text::parse_rate)]
-    pub(crate) limit_download: Option<u64>,
-    /// Threads that decode and write
-    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub(crate) threads: Option<u16>,
-    /// Memory for data in flight
-    #[arg(long, global = true, value_name = "SIZE", value_parser = crate::text::parse_size)]
-    pub(crate) memory: Option<u64>,
-    /// Memory for the index; a larger one goes to a file in the cache folder
-    /// (default: a quarter of what the process may use, where that is limited)
-    #[arg(long, global = true, value_name = "SIZE", value_parser = crate::text::parse_size)]
-    pub(crate) index_memory: Option<u64>,
-    /// Machine-readable output
-    #[arg(long, global = true, help_heading = OUTPUT)]
-    pub(crate) json: bool,
-    /// Say only what went wrong
-    #[arg(short, long, global = true, help_heading = OUTPUT)]
-    pub(crate) quiet: bool,
-    /// Say more (twice: debug)
-    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = OUTPUT)]
-    pub(crate) verbose: u8,
-    /// Show no progress
-    #[arg(long, global = true, help_heading = OUTPUT)]
-    pub(crate) no_progress: bool,
-}
-
 impl Args {
-    /// What was typed, then what `variable` gives. An empty variable is an unset one.
+    /// What was typed, the program's name first, then what `variable` gives.
+    ///
+    /// # Errors
+    /// What is to be shown instead: help, or what is wrong.
+    pub(crate) fn read(
+        typed: impl IntoIterator<Item = OsString>,
+        variable: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, Instead> {
+        let typed: Vec<OsString> = typed.into_iter().collect();
+        let is_brief = typed.iter().any(|word| word == "-h");
+        let mut command = help::shown(Args::command(), is_brief);
+        let matches = command.try_get_matches_from_mut(&typed);
+        let parsed = matches.and_then(|matches| Args::from_arg_matches(&matches));
+        parsed.map_err(|e| Instead::of(e, &typed, &command))?.with_environment(variable)
+    }
+
+    /// An empty variable is an unset one.
     ///
     /// # Errors
     /// When several repositories were typed. Before and after the command are one line to whoever typed it.
-    pub(crate) fn with_environment(
-        mut self,
-        variable: impl Fn(&str) -> Option<std::ffi::OsString>,
-    ) -> Result<Self, clap::Error> {
+    fn with_environment(mut self, variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, Instead> {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         let global = &mut self.global;
         let typed = [
@@ -109,19 +66,21 @@ impl Args {
             global.token_file.is_some(),
         ];
         if typed.into_iter().filter(|typed| *typed).count() > 1 {
-            let what = "the repository is named twice: take one of --repo, --config and --token-file";
-            return Err(Args::command().error(clap::error::ErrorKind::ArgumentConflict, what));
+            return Err(Instead::wrong(
+                "the repository is named twice",
+                "Take one of --repo (-r), --config and --token-file.",
+            ));
         }
         global.repo = global.repo_short.take().or(global.repo.take());
         if global.repo.is_none() && global.config.is_none() && global.token_file.is_none() {
             // What is pasted into a profile may have a line end or quotes around it.
-            let meant = |text: std::ffi::OsString| unquoted(trimmed(&text.to_string_lossy())).to_owned();
+            let meant = |text: OsString| unquoted(trimmed(&text.to_string_lossy())).to_owned();
             let one_line = |name: &str| match set(name).map(meant).filter(|text| !text.is_empty()) {
                 Some(text) => match control_character(&text) {
-                    Some(what) => {
-                        let what = format!("{name} holds {what} inside its value");
-                        Err(Args::command().error(clap::error::ErrorKind::InvalidValue, what))
-                    }
+                    Some(what) => Err(Instead::wrong(
+                        format!("{name} holds {what} inside its value"),
+                        "Set it anew, or name the repository with --repo.",
+                    )),
                     None => Ok(Some(text)),
                 },
                 None => Ok(None),
@@ -137,34 +96,44 @@ impl Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Sources and their snapshots
+    /// List sources and their snapshots: what can be restored
     Snapshots(Snapshots),
-    /// The entries of a directory
+    /// List the entries of a directory in a snapshot
     Ls(Ls),
-    /// A file to standard output
+    /// Write a file of a snapshot to standard output
     #[command(alias = "show")]
     Cat(Cat),
     /// Restore a snapshot, a directory or a file
     Restore(Box<Restore>),
-    /// Read and authenticate everything, without writing
+    /// Check snapshots by reading them, or a folder against one
+    ///
+    /// Reads and authenticates all that the snapshots need, each content once, and writes
+    /// nothing. With --against it compares what is on the disk with a snapshot or a
+    /// receipt.
     Verify(Box<Verify>),
-    /// What this repository is
+    /// Show what this repository is: format, size, storage
     Status,
-    /// What is wrong with this repository
+    /// Find out what is wrong with a repository, and what to do
+    ///
+    /// Looks for what is lost or damaged and names it. Each finding ends in the command to
+    /// type next. 0: nothing is missing, 14: something is, 15: the storage refuses a part.
     Doctor(Doctor),
-    /// A completion script for a shell
+    /// Print a script that completes commands in a shell
     Completions {
-        /// The shell
+        /// The shell: bash, elvish, fish, powershell or zsh
         shell: clap_complete::Shell,
     },
-    /// The manual page, in troff
+    /// Print the manual page: every command, every option
+    ///
+    /// In the form of man(7).
     Man,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Snapshots {
-    /// Only this source (user@host:/path, user@host or a path, also one below a
-    /// source), or the snapshot with this ID
+    /// Only this source: user@host:/path, user@host or a path
+    ///
+    /// A path may also lie below a source. The ID of a snapshot shows this one alone.
     pub(crate) source: Option<String>,
     #[command(flatten)]
     pub(crate) tags: Tags,
@@ -172,172 +141,61 @@ pub(crate) struct Snapshots {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Ls {
-    /// The directory
+    /// Snapshot ID, user@host:/path or latest; also with /sub/path
     #[arg(value_name = "REF")]
     pub(crate) reference: String,
-    #[command(flatten)]
-    pub(crate) which: Which,
-    /// Mode, owner, size and time of each entry
+    /// Show mode, owner, size and time of each entry
     #[arg(short, long, help_heading = WHAT)]
     pub(crate) long: bool,
-    /// Everything below
+    /// List everything below the directory
     #[arg(short, long, help_heading = WHAT)]
     pub(crate) recursive: bool,
+    #[command(flatten)]
+    pub(crate) which: Which,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Cat {
-    /// The file
+    /// Snapshot ID, user@host:/path or latest, with /path/of/the/file
     #[arg(value_name = "REF")]
     pub(crate) reference: String,
     #[command(flatten)]
     pub(crate) which: Which,
-}
-
-/// What to do with files that exist.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum OverwriteArg {
-    /// Make them equal; ranges that hash to the wanted content are kept
-    Always,
-    /// Trust equal size and nanosecond time first
-    IfChanged,
-    /// Keep whatever is there
-    Never,
-}
-
-/// What to do when an entry fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum OnErrorArg {
-    /// Restore the rest, exit 3
-    Continue,
-    /// Stop
-    Stop,
-}
-
-/// When data is forced to the disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum SyncArg {
-    /// Once, at the end
-    End,
-    /// Never
-    None,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct Restore {
-    /// What to restore
-    #[arg(value_name = "REF")]
-    pub(crate) reference: String,
-    /// Where to: receives the contents of REF. Without it a path that this user
-    /// on this host has snapshots of is restored to its original place
-    #[arg(value_name = "TARGET")]
-    pub(crate) target: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) which: Which,
-    /// Only entries that match (gitignore rules, relative to REF)
-    #[arg(long, value_name = "GLOB", help_heading = WHAT)]
-    pub(crate) include: Vec<String>,
-    /// Not entries that match
-    #[arg(long, value_name = "GLOB", help_heading = WHAT)]
-    pub(crate) exclude: Vec<String>,
-    /// Show what would be done: files, bytes, packs, requests, room
-    #[arg(long, help_heading = TARGET)]
-    pub(crate) dry_run: bool,
-    /// With --dry-run: also how long it would take over a link of this speed
-    /// (100MB/s, 1Gbit/s)
-    #[arg(long, value_name = "RATE", requires = "dry_run", value_parser = rekopia::parse_link, help_heading = TARGET)]
-    pub(crate) link: Option<u64>,
-    /// With --dry-run: also how long it would take, by reading at most 64 MiB
-    #[arg(long, requires = "dry_run", help_heading = TARGET)]
-    pub(crate) probe: bool,
-    /// What to do with files that exist
-    #[arg(long, value_enum, default_value = "always", help_heading = TARGET)]
-    pub(crate) overwrite: OverwriteArg,
-    /// Trust files of equal size and nearly equal time (as Kopia does)
-    #[arg(long, conflicts_with = "overwrite", help_heading = TARGET)]
-    pub(crate) skip_existing: bool,
-    /// Remove what the snapshot does not have, after everything is restored;
-    /// asks before it, at a terminal
-    #[arg(long, help_heading = TARGET)]
-    pub(crate) delete_extra: bool,
-    /// Delete without a question; also before anything is written, where there
-    /// is no room for old and new together
-    #[arg(long, help_heading = TARGET)]
-    pub(crate) yes: bool,
-    /// Refuse when more than this many entries would be deleted, or more than
-    /// this part of those in TARGET
-    #[arg(long, value_name = "N|N%", help_heading = TARGET)]
-    pub(crate) max_delete: Option<rekopia::DeleteLimit>,
-    /// What to do when an entry fails
-    #[arg(long, value_enum, default_value = "continue", help_heading = TARGET)]
-    pub(crate) on_error: OnErrorArg,
-    /// Of a damaged file write what can be read beside it, as NAME.damaged, with
-    /// zeros for the rest
-    #[arg(long, value_enum, value_name = "zero", help_heading = TARGET)]
-    pub(crate) fill_holes: Option<FillArg>,
-    /// Runs of zeros become holes
-    #[arg(long, alias = "write-sparse-files", help_heading = TARGET)]
-    pub(crate) sparse: bool,
-    /// Read every file back from the disk and compare it with the snapshot
-    #[arg(long, help_heading = TARGET)]
-    pub(crate) verify: bool,
-    /// When data is forced to the disk
-    #[arg(long, value_enum, default_value = "end", help_heading = TARGET)]
-    pub(crate) sync: SyncArg,
-    /// Owners: keep, skip or UID:GID
-    #[arg(long, value_name = "keep|skip|UID:GID", default_value = "keep", value_parser = crate::text::parse_owner, help_heading = ATTRIBUTES)]
-    pub(crate) owner: rekopia::OwnerPolicy,
-    /// Do not restore modes
-    #[arg(long, alias = "skip-permissions", help_heading = ATTRIBUTES)]
-    pub(crate) no_mode: bool,
-    /// Do not restore modification times
-    #[arg(long, alias = "skip-times", help_heading = ATTRIBUTES)]
-    pub(crate) no_times: bool,
-    /// An attribute that cannot be set is a failure
-    #[arg(long, alias = "no-ignore-permission-errors", help_heading = ATTRIBUTES)]
-    pub(crate) strict_attributes: bool,
-    // The first hidden one holds the place of the repository's group before that of the output.
-    #[arg(long, hide = true, help_heading = REPOSITORY)]
-    pub(crate) no_overwrite_files: bool,
-    #[arg(long, hide = true)]
-    pub(crate) no_overwrite_directories: bool,
-    #[arg(long, hide = true)]
-    pub(crate) no_overwrite_symlinks: bool,
-    #[arg(long, hide = true)]
-    pub(crate) skip_owners: bool,
-    #[arg(long, hide = true)]
-    pub(crate) ignore_errors: bool,
-    #[arg(long, hide = true)]
-    pub(crate) ignore_permission_errors: bool,
-    /// Kopia's: `auto` takes some names of TARGET for an archive, `local` does not
-    #[arg(long, hide = true, default_value = "auto")]
-    pub(crate) mode: String,
-    #[arg(long, hide = true)]
-    pub(crate) shallow: Option<String>,
-    #[arg(long, hide = true)]
-    pub(crate) shallow_minsize: Option<String>,
-    #[arg(long, hide = true)]
-    pub(crate) consistent_attributes: bool,
-    /// Every entry and failure as a line of JSON
-    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
-    pub(crate) report: Option<PathBuf>,
-    /// Read what was restored back, hash it, and write a receipt that `verify
-    /// --receipt` can check later, without the repository
-    #[arg(long, value_name = "FILE", conflicts_with = "dry_run", help_heading = OUTPUT)]
-    pub(crate) receipt: Option<PathBuf>,
 }
 
 /// Options of `doctor`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Doctor {
-    /// Read the ends of all packs, too
+    /// Read the ends of all packs, too: a request for each
+    ///
+    /// Without it listings and metadata are read. Whether file data is right, `rekopia
+    /// verify --all` tells.
     #[arg(long, help_heading = WHAT)]
     pub(crate) deep: bool,
 }
 
-/// What stands for the bytes that are lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum FillArg {
-    /// Bytes of value 0
-    Zero,
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Args::command().debug_assert();
+        help::shown(Args::command(), true).debug_assert();
+        help::shown(Args::command(), false).debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_two_examples_and_they_parse() {
+        let whole = Args::command();
+        for name in whole.get_subcommands().map(clap::Command::get_name).chain([whole.get_name()]) {
+            assert_eq!(help::examples(name).len(), 2, "{name}");
+            for example in help::examples(name) {
+                let (_, typed) = example.split_once("rekopia ").unwrap();
+                let typed = typed.split(['>', '|', ')']).next().unwrap();
+                let words = ["rekopia"].into_iter().chain(typed.split_whitespace());
+                assert!(Args::read(words.map(OsString::from), |_| None).is_ok(), "{example}");
+            }
+        }
+    }
 }

@@ -20,7 +20,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use clap::Parser;
 use rekopia::Cancel;
 use tracing::Level;
 use tracing_subscriber::filter::{FilterExt, Targets, filter_fn};
@@ -28,13 +27,9 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 fn main() -> ExitCode {
-    let parsed = args::Args::try_parse();
-    let args = match parsed.and_then(|args| args.with_environment(|name| std::env::var_os(name))) {
+    let args = match args::Args::read(std::env::args_os(), |name| std::env::var_os(name)) {
         Ok(args) => args,
-        Err(e) => {
-            let _ = e.print();
-            return ExitCode::from(if e.use_stderr() { exit::USAGE } else { 0 });
-        }
+        Err(instead) => return show(instead),
     };
     start_log(&args.global);
     rekopia::raise_open_files();
@@ -49,6 +44,22 @@ fn main() -> ExitCode {
             ExitCode::from(code)
         }
     }
+}
+
+/// Shows what there is to say instead of running a command; gives the exit code.
+fn show(instead: args::Instead) -> ExitCode {
+    match instead {
+        args::Instead::Asked(help) => {
+            let _ = help.print();
+            return ExitCode::SUCCESS;
+        }
+        args::Instead::FirstContact => say::say(args::help::FIRST_CONTACT.trim_end()),
+        args::Instead::Wrong { line, advice } => {
+            say::say(&format!("rekopia: {line}"));
+            say::say(&format!("  {advice}"));
+        }
+    }
+    ExitCode::from(exit::USAGE)
 }
 
 fn run(args: args::Args) -> Result<u8> {
@@ -87,6 +98,7 @@ fn start_log(global: &args::Global) {
         .and(is_fit);
     // Otherwise what cannot be logged is printed, and a closed terminal ends the thread that wanted to say it.
     let log = tracing_subscriber::fmt::layer().with_writer(|| say::Log).with_target(false);
-    let log = log.without_time().log_internal_errors(false).with_filter(filter);
+    // Without colours: a pipe has none, and not all of them can be read on every background.
+    let log = log.without_time().with_ansi(false).log_internal_errors(false).with_filter(filter);
     tracing_subscriber::registry().with(log).init();
 }

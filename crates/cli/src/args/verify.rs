@@ -7,46 +7,64 @@ use clap::{ArgGroup, Args as ClapArgs};
 
 use super::which::{WHAT, Which};
 
+/// Options of `verify`, in the order in which they are needed.
 #[derive(Debug, ClapArgs)]
 #[command(group(ArgGroup::new("compared").args(["reference", "receipt"])))]
 pub(crate) struct Verify {
-    /// What to read, each content once; the newest snapshot of every source when left out
+    /// What to read [default: the newest snapshot of every source]
+    ///
+    /// Snapshot ID, user@host:/path or latest; also with /sub/path. What several have in
+    /// common is read once.
     #[arg(value_name = "REF")]
     pub(crate) reference: Vec<String>,
-    #[command(flatten)]
-    pub(crate) which: Which,
-    /// Also recompute the keyed hash of every content
-    #[arg(long, help_heading = WHAT)]
-    pub(crate) hash: bool,
     /// Every snapshot, not only the newest of each source
     #[arg(long, conflicts_with_all = ["reference", "as_of", "previous"], help_heading = WHAT)]
     pub(crate) all: bool,
-    /// Every snapshot that started at or after this time, from its beginning on:
-    /// 2026-11 is the 1st. Also "2 days ago"
-    #[arg(long, value_name = "TIME", conflicts_with_all = ["reference", "all", "as_of", "previous"], help_heading = WHAT)]
+    /// Every snapshot that started at this time or after it
+    ///
+    /// From the beginning of what is named: 2026-11 is the 1st. Also "2 days ago".
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["reference", "all", "as_of", "previous"], help_heading = WHAT, hide_short_help = true)]
     pub(crate) since: Option<String>,
     #[command(flatten)]
+    pub(crate) which: Which,
+    /// Recompute the hash of every content, too
+    ///
+    /// Without it each content is authenticated by its encryption.
+    #[arg(long, help_heading = WHAT)]
+    pub(crate) hash: bool,
+    #[command(flatten)]
     pub(crate) part: Part,
-    /// Compare what is in DIR with REF instead, by its hashes: 0 equal, 3 different
-    #[arg(long, value_name = "DIR", requires = "compared", help_heading = WHAT)]
+    /// Compare this folder with REF, by hashes
+    ///
+    /// Neither is changed; file data is read from the disk, not from the repository. 0:
+    /// equal, 3: different.
+    #[arg(long, value_name = "DIR", requires = "compared", help_heading = FOLDER)]
     pub(crate) against: Option<PathBuf>,
-    /// Compare DIR with the receipt of a restore instead, without a repository
-    #[arg(long, value_name = "FILE", requires = "against", conflicts_with_all = ["hash", "all", "since", "include", "exclude", "owner", "as_of", "previous", "incomplete", "tag", "no_mode", "no_times"], help_heading = WHAT)]
+    /// Compare it with the receipt of a restore instead
+    ///
+    /// No repository is needed. 0: equal, 3: different.
+    #[arg(long, value_name = "FILE", requires = "against", conflicts_with_all = ["hash", "all", "since", "include", "exclude", "owner", "as_of", "previous", "incomplete", "tag", "no_mode", "no_times"], help_heading = FOLDER)]
     pub(crate) receipt: Option<PathBuf>,
-    /// Only entries that match (gitignore rules, relative to REF)
-    #[arg(long, value_name = "GLOB", requires = "against", help_heading = WHAT)]
+    /// Only entries that match (as in .gitignore, from REF)
+    ///
+    /// May be given several times.
+    #[arg(long, value_name = "GLOB", requires = "against", help_heading = FOLDER, hide_short_help = true)]
     pub(crate) include: Vec<String>,
-    /// Not entries that match
-    #[arg(long, value_name = "GLOB", requires = "against", help_heading = WHAT)]
+    /// No entries that match
+    ///
+    /// May be given several times. It beats --include.
+    #[arg(long, value_name = "GLOB", requires = "against", help_heading = FOLDER, hide_short_help = true)]
     pub(crate) exclude: Vec<String>,
-    /// Owners that entries should have: keep (as in REF), skip or UID:GID
-    #[arg(long, value_name = "keep|skip|UID:GID", default_value = "keep", requires = "against", value_parser = crate::text::parse_owner, help_heading = WHAT)]
+    /// Owners to expect: keep (default), skip or UID:GID
+    ///
+    /// keep: those of REF. skip: any. UID:GID: these numbers everywhere.
+    #[arg(long, value_name = "OWNER", default_value = "keep", requires = "against", value_parser = crate::text::parse_owner, help_heading = FOLDER, hide_short_help = true)]
     pub(crate) owner: rekopia::OwnerPolicy,
-    /// Do not compare modes
-    #[arg(long, requires = "against", help_heading = WHAT)]
+    /// Do not compare modes (permissions)
+    #[arg(long, requires = "against", help_heading = FOLDER, hide_short_help = true)]
     pub(crate) no_mode: bool,
     /// Do not compare modification times
-    #[arg(long, requires = "against", help_heading = WHAT)]
+    #[arg(long, requires = "against", help_heading = FOLDER, hide_short_help = true)]
     pub(crate) no_times: bool,
 }
 
@@ -54,27 +72,32 @@ pub(crate) struct Verify {
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = HOW_MUCH)]
 pub(crate) struct Part {
-    /// Read this part of all bytes: first what no run has read, then what was read
-    /// longest ago (which of it is known: --state)
+    /// Read this part of all bytes, such as 4%
+    ///
+    /// First what no run has read, then what was read longest ago. Which of it is known
+    /// by --state.
     #[arg(long, value_name = "PERCENT", value_parser = parse_percent, conflicts_with_all = ["against", "presence"])]
     pub(crate) sample: Option<f64>,
-    /// Read no file data: are the packs there and long enough?
-    #[arg(long, conflicts_with_all = ["against", "hash", "max_bytes", "max_time"])]
-    pub(crate) presence: bool,
-    /// Read no more file data than this
-    #[arg(long, value_name = "SIZE", value_parser = crate::text::parse_size, conflicts_with = "against")]
-    pub(crate) max_bytes: Option<u64>,
-    /// Begin no more reads after this time: 90s, 30m, 2h
-    #[arg(long, value_name = "TIME", value_parser = parse_time, conflicts_with = "against")]
-    pub(crate) max_time: Option<Duration>,
-    /// Remember in this file what was read and right, and when
+    /// Remember here what was read and right, and when
     #[arg(long, value_name = "FILE", conflicts_with_all = ["against", "presence"])]
     pub(crate) state: Option<PathBuf>,
-    /// Write the outcome to this file for Prometheus (textfile collector)
-    #[arg(long, value_name = "FILE", conflicts_with = "against")]
+    /// Read no file data; only look whether packs are there
+    ///
+    /// And whether they are long enough.
+    #[arg(long, conflicts_with_all = ["against", "hash", "max_bytes", "max_time"], hide_short_help = true)]
+    pub(crate) presence: bool,
+    /// Read no more file data than this, such as 10GB
+    #[arg(long, value_name = "SIZE", value_parser = crate::text::parse_size, conflicts_with = "against", hide_short_help = true)]
+    pub(crate) max_bytes: Option<u64>,
+    /// Begin no more reads after this time: 90s, 30m, 2h
+    #[arg(long, value_name = "TIME", value_parser = parse_time, conflicts_with = "against", hide_short_help = true)]
+    pub(crate) max_time: Option<Duration>,
+    /// Write the outcome for Prometheus (textfile collector)
+    #[arg(long, value_name = "FILE", conflicts_with = "against", hide_short_help = true)]
     pub(crate) metrics: Option<PathBuf>,
 }
 
+const FOLDER: &str = "Compare a folder";
 const HOW_MUCH: &str = "How much to read";
 
 impl Part {

@@ -8,23 +8,29 @@ pub(super) const TARGET: &str = "Target";
 pub(super) const ATTRIBUTES: &str = "Attributes";
 pub(super) const REPOSITORY: &str = "Repository";
 pub(super) const SALVAGE: &str = "Damaged repositories";
+pub(super) const SPEED: &str = "Speed and memory";
 pub(super) const OUTPUT: &str = "Output";
 
-/// What to look at. A reference is a snapshot ID (or a unique prefix of at least
-/// 8 digits), an object ID, user@host:/path, user@host or "latest"; each may be
-/// followed by /sub/path.
+/// Options of commands that look into one snapshot.
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = WHAT)]
 pub(crate) struct Which {
-    /// The newest snapshot that started at or before this time, which includes
-    /// what it leaves out: 2026-11-01 the whole day. Also "2 days ago", oldest
+    /// The newest snapshot at this time or before it
+    ///
+    /// A time includes what it leaves out: 2026-11-01 is the whole day, "2026-11-01 16:29"
+    /// the whole minute. Local time, unless it ends in Z, UTC or an offset. Also "2 days
+    /// ago", yesterday, oldest. What counts is when a snapshot started.
     #[arg(long, value_name = "TIME", alias = "snapshot-time")]
     pub(crate) as_of: Option<String>,
-    /// This many complete snapshots before the newest
+    /// This many snapshots before the newest [default: 0]
+    ///
+    /// Only complete snapshots are counted.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) previous: usize,
-    /// Allow incomplete snapshots
-    #[arg(long)]
+    /// Allow snapshots that are incomplete
+    ///
+    /// Kopia keeps these when it was stopped.
+    #[arg(long, hide_short_help = true)]
     pub(crate) incomplete: bool,
     #[command(flatten)]
     pub(crate) tags: Tags,
@@ -34,7 +40,9 @@ pub(crate) struct Which {
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = WHAT)]
 pub(crate) struct Tags {
-    /// Only snapshots with this tag; several: with all of them
-    #[arg(long, value_name = "KEY[:VALUE]", alias = "tags", value_parser = crate::text::parse_tag)]
+    /// Only snapshots with this tag
+    ///
+    /// May be given several times: only snapshots with all of the tags.
+    #[arg(long, value_name = "KEY[:VALUE]", alias = "tags", value_parser = crate::text::parse_tag, hide_short_help = true)]
     pub(crate) tag: Vec<(String, Option<String>)>,
 }

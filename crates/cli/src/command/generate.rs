@@ -5,7 +5,7 @@ use std::io::Write;
 use anyhow::Result;
 use clap::CommandFactory;
 
-use crate::args::Args;
+use crate::args::{Args, help};
 use crate::say::output;
 
 pub(super) fn completions(shell: clap_complete::Shell) -> Result<u8> {
@@ -16,14 +16,23 @@ pub(super) fn completions(shell: clap_complete::Shell) -> Result<u8> {
 
 pub(super) fn man() -> Result<u8> {
     let mut page = Vec::new();
-    let command = Args::command();
+    let command = help::manual(Args::command());
     clap_mangen::Man::new(command.clone()).render(&mut page)?;
+    page.extend(examples("rekopia").into_bytes());
     page.extend(exit_status().into_bytes());
     for sub in command.get_subcommands() {
-        let title = format!("rekopia-{}", sub.get_name());
-        clap_mangen::Man::new(sub.clone()).title(title).render(&mut page)?;
+        let name = sub.get_name().to_owned();
+        let title = format!("rekopia-{name}");
+        let sub = sub.clone().bin_name(format!("rekopia {name}")).display_name(&title);
+        clap_mangen::Man::new(sub).title(title).render(&mut page)?;
+        page.extend(examples(&name).into_bytes());
     }
     print(&page)
+}
+
+fn examples(command: &str) -> String {
+    let examples: String = help::examples(command).iter().map(|example| format!("{example}\n")).collect();
+    format!(".SH EXAMPLES\n.nf\n{}.fi\n", examples.replace('-', "\\-"))
 }
 
 /// The table that people read, too.

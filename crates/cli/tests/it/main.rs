@@ -18,6 +18,7 @@ mod costs;
 mod errors;
 mod faults;
 mod foreseen;
+mod help;
 mod hints;
 mod index;
 mod layers;

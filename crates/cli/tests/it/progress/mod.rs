@@ -1,7 +1,7 @@
 //! Progress as people see it: the program in a pseudo-terminal, in front of a storage that is slow, and every screen on
 //! the way is looked at.
 
-mod terminal;
+pub(crate) mod terminal;
 
 use std::collections::BTreeSet;
 use std::io::Read;
