@@ -1,12 +1,10 @@
 //! The last words of a restore or verification: one event with `--json`, a few lines otherwise.
 
-use std::io::Write;
-
 use rekopia::{Bound, Deletion, EndedBy, Estimate, Planned, Remark, Report, Verified};
 use serde_json::{Value, json};
 
 use crate::args::Global;
-use crate::say::{end_status, output, say};
+use crate::say::{end_status, give_line, say};
 use crate::text::{self, count};
 
 /// What was asked for.
@@ -41,9 +39,8 @@ pub(crate) fn print(
         document["event"] = json!("report");
         document["exitCode"] = json!(code);
         document["recordedErrors"] = recorded.into();
-        let mut out = output();
-        writeln!(out, "{document}")?;
-        return out.flush();
+        document["version"] = json!(1);
+        return give_line(document);
     }
     end_status();
     if global.quiet {

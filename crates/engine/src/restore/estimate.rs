@@ -72,6 +72,7 @@ pub enum Bound {
 
 /// How long a restore would take.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Estimate {
     /// Wall time, in seconds; what opening the repository takes is left out, as in [`Report::seconds`](super::Report::seconds).
     pub seconds: f64,

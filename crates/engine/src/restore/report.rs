@@ -46,6 +46,7 @@ pub struct Remark {
 
 /// The outcome of a restore or verification.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Report {
     /// Regular files that are as the snapshot has them.
     pub files: u64,
@@ -134,6 +135,7 @@ fn hash_alone<S: serde::Serializer>(tree: &Option<TreeDigest>, serializer: S) ->
 
 /// What a restore with `delete_extra` is about to delete.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Deletion {
     /// Files, links, special files and folders, with all that is below them.
     pub entries: u64,
@@ -147,6 +149,7 @@ pub struct Deletion {
 
 /// What a dry run would have asked of the storage and done to the target.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Planned {
     /// Requests for pack ranges.
     pub requests: u64,

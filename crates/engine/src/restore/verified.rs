@@ -27,8 +27,8 @@ pub struct Verified {
     pub damaged_bytes: u64,
     /// Bytes in the packs of needed contents that were read and right, in this run or, by its state, in an earlier one.
     pub covered_bytes: u64,
-    /// When the oldest of these were read, in seconds since 1970.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// When the oldest of these were read, in seconds since 1970; in JSON as RFC 3339.
+    #[serde(serialize_with = "as_rfc3339", skip_serializing_if = "Option::is_none")]
     pub covered_since: Option<i64>,
     /// Nothing was read but listings: packs were looked up.
     pub presence: bool,
@@ -78,6 +78,11 @@ impl Verified {
     pub fn covered_percent(&self) -> f64 {
         percent(self.covered_bytes, self.needed_bytes)
     }
+}
+
+fn as_rfc3339<S: serde::Serializer>(seconds: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {
+    let time = seconds.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    time.map(|time| time.to_string()).serialize(serializer)
 }
 
 /// All of nothing is everything.
