@@ -84,7 +84,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         compare::title(compare)?,
         args.how.clone(),
         amount(&planned["planned"]["bytes"]),
-        amount(&done["fetched_bytes"]),
+        amount(&done["fetchedBytes"]),
         planned["planned"]["requests"].to_string(),
         done["requests"].to_string(),
         format!("{told:.2}"),

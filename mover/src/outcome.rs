@@ -263,6 +263,7 @@ impl Outcome {
             let first = done.recorded.paths.iter().map(|path| json!(one_line(path, longest.min(200))));
             document["firstRecordedErrors"] = first.collect();
         }
+        document["version"] = json!(1);
         document
     }
 }

@@ -1,7 +1,7 @@
 //! Shows what the engine does: one line that redraws on a terminal, a line every ten seconds elsewhere, events with
 //! `--json`.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use rekopia::{Event, Observer, Phase, Progress};
 
 use crate::args::Global;
 use crate::bar::Work;
-use crate::say::{log_status, output, say, show_status};
+use crate::say::{give_line, log_status, say, show_status};
 use crate::text;
 
 /// Watches a run in the way that the options ask for.
@@ -103,9 +103,8 @@ async fn tick(display: Weak<Display>) {
 impl Observer for Display {
     fn event(&self, event: Event) {
         if let Mode::Json = self.mode {
-            if let Ok(line) = serde_json::to_string(&event) {
-                // In one piece: events come from several threads.
-                let _ = output().write_all(format!("{line}\n").as_bytes());
+            if let Ok(line) = serde_json::to_value(&event) {
+                let _ = give_line(line);
             }
             return;
         }

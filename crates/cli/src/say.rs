@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use serde_json::{Value, json};
 
 use crate::text;
 
@@ -165,6 +167,20 @@ pub(crate) struct Output(io::Stdout);
 /// Returns the standard output of this process.
 pub(crate) fn output() -> Output {
     Output(io::stdout())
+}
+
+/// Gives out a line of a stream of JSON, an object, in one piece: they come from several threads. The first one also says
+/// the version of all.
+///
+/// # Errors
+/// Those of standard output.
+pub(crate) fn give_line(mut document: Value) -> io::Result<()> {
+    static IS_BEGUN: AtomicBool = AtomicBool::new(false);
+    let mut out = io::stdout().lock();
+    if !IS_BEGUN.swap(true, Ordering::Relaxed) {
+        document["version"] = json!(1);
+    }
+    out.write_all(format!("{document}\n").as_bytes()).and_then(|()| out.flush()).map_err(marked)
 }
 
 impl Write for Output {

@@ -13,7 +13,7 @@ use crate::differs::Differs;
 
 /// Something that happened. New kinds may be added at any time.
 #[derive(Debug, Clone, Serialize)]
-#[serde(tag = "event", rename_all = "kebab-case")]
+#[serde(tag = "event", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 #[non_exhaustive]
 pub enum Event {
     /// Something the person should know, though the work goes on.
@@ -126,6 +126,7 @@ impl Phase {
 
 /// Counters of a running restore or verification.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Progress {
     /// Files, directories and symlinks finished.

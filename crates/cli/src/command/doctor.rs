@@ -213,6 +213,5 @@ fn document(examination: &Examination, next: &Next, code: u8) -> serde_json::Val
     document["healthy"] = json!(examination.is_healthy());
     document["exitCode"] = json!(code);
     document["version"] = json!(1);
-    document["formatVersion"] = json!(examination.version);
     document
 }

@@ -24,21 +24,28 @@ pub(super) async fn run(global: &Global, args: &Ls) -> Result<u8> {
         printer.print(&name, &found.entry)?;
         return printer.finish();
     }
-    // Depth first, in stored order; the stack holds directories still to list.
-    let mut stack: Vec<(String, Entry)> = vec![(String::new(), found.entry)];
+    let listed = list(&repository, found.entry, args.recursive, &mut printer).await;
+    // Also when it failed: what a program has got by then is whole.
+    let finished = printer.finish();
+    listed.and(finished)
+}
+
+/// Depth first, in stored order.
+async fn list(repository: &Repository, root: Entry, recursive: bool, printer: &mut Printer) -> Result<()> {
+    let mut stack: Vec<(String, Entry)> = vec![(String::new(), root)];
     while let Some((path, directory)) = stack.pop() {
         let mut below = Vec::new();
-        for entry in entries(&repository, &directory).await? {
+        for entry in entries(repository, &directory).await? {
             // A stored name is shown also where no file can have it: this is what a restore's messages name.
             let name = format!("{path}{}", entry.name_text());
             printer.print(&name, &entry)?;
-            if args.recursive && entry.kind == EntryKind::Directory {
+            if recursive && entry.kind == EntryKind::Directory {
                 below.push((format!("{name}/"), entry));
             }
         }
         stack.extend(below.into_iter().rev());
     }
-    printer.finish()
+    Ok(())
 }
 
 async fn entries(repository: &Repository, directory: &Entry) -> Result<Vec<Entry>> {
@@ -96,6 +103,7 @@ impl Printer {
 
 fn document(path: &str, entry: &Entry) -> Value {
     json!({
+        "version": 1,
         "path": path,
         "type": match &entry.kind {
             EntryKind::Directory => "d",

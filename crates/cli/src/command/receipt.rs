@@ -1,6 +1,5 @@
 //! Writes receipts after a restore, and checks them for `verify --receipt`.
 
-use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,7 +10,7 @@ use serde_json::{Value, json};
 use crate::args::Global;
 use crate::exit::{self, CommandError};
 use crate::progress::Display;
-use crate::say::{end_status, output, say};
+use crate::say::{end_status, give_line, say};
 use crate::text::{self, count};
 
 /// The exit code for a tree that differs, as for one that differs from a snapshot.
@@ -86,9 +85,7 @@ pub(super) async fn check(global: &Global, path: &Path, target: &Path, cancel: &
 
 fn print(global: &Global, receipt: &Receipt, checked: &ReceiptCheck, code: u8) -> std::io::Result<()> {
     if global.json {
-        let mut out = output();
-        writeln!(out, "{}", document(receipt, checked, code))?;
-        return out.flush();
+        return give_line(document(receipt, checked, code));
     }
     end_status();
     if !global.quiet {

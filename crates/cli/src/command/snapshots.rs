@@ -95,7 +95,7 @@ fn say_roots(roots: &[RootCandidate], zone: &Zone) {
 fn unnamed(root: &RootCandidate) -> Value {
     let newest =
         (root.entries > 0).then(|| rekopia_format::time::format_rfc3339_nanos(root.newest.unix_nanos()));
-    json!({"unnamedTree": {
+    json!({"version": 1, "unnamedTree": {
         "obj": root.object.to_string(),
         "newest": newest,
         "entries": root.entries,
@@ -244,6 +244,7 @@ fn print(
 fn document(snapshots: &Snapshots, snapshot: &Snapshot, reasons: Option<&Vec<String>>) -> Value {
     let mut document: Value = serde_json::from_str(snapshot.document.get()).unwrap_or_else(|_| json!({}));
     document["id"] = json!(snapshot.id.as_str());
+    document["version"] = json!(1);
     if snapshots.is_salvaged(snapshot) {
         document["salvaged"] = json!(true);
     }

@@ -55,6 +55,7 @@ pub(super) async fn run(global: &Global) -> Result<u8> {
 
 fn document(info: &RepositoryInfo, damage: &[String]) -> Value {
     json!({
+        "version": 1,
         "location": info.location,
         "uniqueIDHex": info.unique_id,
         "contentFormat": {

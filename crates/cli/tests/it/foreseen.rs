@@ -53,10 +53,10 @@ fn a_program_gets_the_numbers() {
     let slow = planned(&dry_run(&["--dry-run", "--json", "--link", "10kB/s"]));
     let seconds = slow["estimate"]["seconds"].as_f64().unwrap();
     assert!(seconds >= slow["bytes"].as_f64().unwrap() / 10_000.0, "{slow}");
-    assert_eq!((&slow["estimate"]["bound"], &slow["estimate"]["probed_bytes"]), (&"link".into(), &0.into()));
-    assert!(slow["room_bytes"].as_u64().unwrap() > 0 && slow["available_bytes"].is_u64(), "{slow}");
+    assert_eq!((&slow["estimate"]["bound"], &slow["estimate"]["probedBytes"]), (&"link".into(), &0.into()));
+    assert!(slow["roomBytes"].as_u64().unwrap() > 0 && slow["availableBytes"].is_u64(), "{slow}");
     let probed = planned(&dry_run(&["--dry-run", "--json", "--probe"]));
-    assert!(probed["estimate"]["probed_bytes"].as_u64().unwrap() > 0, "{probed}");
+    assert!(probed["estimate"]["probedBytes"].as_u64().unwrap() > 0, "{probed}");
     assert!(planned(&dry_run(&["--dry-run", "--json"]))["estimate"].is_null());
 }
 

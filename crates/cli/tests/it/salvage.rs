@@ -136,7 +136,7 @@ fn a_tree_that_no_manifest_names_is_found_by_its_structure() {
     };
     let listed: serde_json::Value =
         serde_json::from_slice(&run(&["--json", "--salvage", "snapshots"]).stdout).unwrap();
-    let wanted = serde_json::json!([{"unnamedTree": {
+    let wanted = serde_json::json!([{"version": 1, "unnamedTree": {
         "obj": root, "newest": "2023-11-14T22:13:20Z", "entries": 51, "files": 51, "bytes": 155,
     }}]);
     assert_eq!(listed, wanted);

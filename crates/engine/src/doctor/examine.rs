@@ -42,7 +42,8 @@ pub struct Examination {
     pub findings: Vec<Finding>,
     /// Hex of the unique ID; empty when the repository cannot be opened.
     pub repository: String,
-    /// Format version, 1…3; 0 when the repository cannot be opened.
+    /// Format version, 1…3; 0 when the repository cannot be opened. In JSON `formatVersion`.
+    #[serde(rename = "formatVersion")]
     pub version: u32,
     /// Whether index blobs are organised in epochs.
     pub epochs: bool,

@@ -11,22 +11,31 @@ use serde::Serialize;
 #[non_exhaustive]
 pub struct StageTimes {
     /// Reading and parsing directories.
+    #[serde(rename = "walkSeconds")]
     pub walk: f64,
     /// Comparing entries with what is in the target.
+    #[serde(rename = "reconcileSeconds")]
     pub reconcile: f64,
     /// Turning windows into pack reads.
+    #[serde(rename = "planSeconds")]
     pub plan: f64,
     /// Requests for packs, from sending to the last byte, all together.
+    #[serde(rename = "fetchSeconds")]
     pub fetch: f64,
     /// Pack reads that waited for memory.
+    #[serde(rename = "stallSeconds")]
     pub stall: f64,
     /// Decrypting and decompressing, all threads together.
+    #[serde(rename = "decodeSeconds")]
     pub decode: f64,
     /// Creating, writing and finishing files, all threads together.
+    #[serde(rename = "writeSeconds")]
     pub write: f64,
     /// Threads without work.
+    #[serde(rename = "idleSeconds")]
     pub idle: f64,
     /// The final sync.
+    #[serde(rename = "syncSeconds")]
     pub sync: f64,
     /// Messages that waited for the threads, at most.
     pub longest_queue: u64,

@@ -72,6 +72,7 @@ pub enum Bound {
 
 /// The time that a restore would take.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Estimate {
     /// Wall time of the restore, in seconds; what opening the repository takes is left out, as in

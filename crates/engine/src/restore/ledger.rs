@@ -1,8 +1,6 @@
 //! Counts, failures and the log of one run.
 
 use std::collections::HashSet;
-use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,6 +14,7 @@ use super::differs::Differences;
 use super::estimate::Estimate;
 use super::plan::PackRead;
 use super::report::{Deletion, Failure, Planned, Remark, Report};
+use super::report_lines::ReportLines;
 use super::sample::Sample;
 use super::slot::{FileSlot, Folder, SlotKind};
 use super::unrestored::Unrestored;
@@ -53,7 +52,7 @@ pub(crate) struct Ledger {
     pub(crate) clock: Arc<Clock>,
     lists: Mutex<Lists>,
     /// Every entry and failure as a line of JSON.
-    log: Option<Mutex<BufWriter<File>>>,
+    log: Option<ReportLines>,
     pub(crate) lost_bytes: AtomicU64,
     /// Damaged files, where somebody wants to know what is left of them.
     lost: Option<Mutex<Vec<Lost>>>,
@@ -101,9 +100,9 @@ impl Ledger {
     /// # Errors
     /// When the file cannot be created.
     pub(crate) fn open(report_file: Option<&Path>, keeps_lost: bool) -> Result<Self> {
-        let log = report_file.map(create_report).transpose()?;
+        let log = report_file.map(ReportLines::create).transpose()?;
         let lost = (keeps_lost || log.is_some()).then(Mutex::default);
-        Ok(Ledger { log: log.map(Mutex::new), lost, ..Ledger::default() })
+        Ok(Ledger { log, lost, ..Ledger::default() })
     }
 
     /// Adds to one of the counters.
@@ -172,7 +171,7 @@ impl Ledger {
         self.log(|| {
             json!({
                 "entry": path,
-                "lost": {"offset": range.start, "length": range.end - range.start},
+                "lost": {"offsetBytes": range.start, "lengthBytes": range.end - range.start},
                 "content": error.content().map(ToString::to_string),
                 "pack": error.pack().map(ToString::to_string),
                 "cause": error.chain(),
@@ -364,15 +363,12 @@ impl Ledger {
     /// # Errors
     /// When a line of it could not be written.
     pub(crate) fn close_log(&self) -> Result<()> {
-        let Some(log) = &self.log else { return Ok(()) };
-        let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
-        log.flush().map_err(|e| Error::new(ErrorKind::Destination, "cannot write the report file").because(e))
+        self.log.as_ref().map_or(Ok(()), ReportLines::flush)
     }
 
     fn log(&self, line: impl FnOnce() -> serde_json::Value) {
         if let Some(log) = &self.log {
-            // A line that is lost shows when the file is flushed.
-            let _ = writeln!(log.lock().unwrap_or_else(PoisonError::into_inner), "{}", line());
+            log.write(line());
         }
     }
 
@@ -385,10 +381,4 @@ fn push<T>(list: &mut Vec<T>, item: T) {
     if list.len() < KEPT {
         list.push(item);
     }
-}
-
-fn create_report(path: &Path) -> Result<BufWriter<File>> {
-    let create = crate::sink::create_report_file(path);
-    let what = || format!("cannot create the report file {}", path.display());
-    create.map(BufWriter::new).map_err(|e| Error::new(ErrorKind::Destination, what()).because(e))
 }

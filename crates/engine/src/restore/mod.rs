@@ -74,6 +74,7 @@ mod prove;
 mod proven;
 mod reconcile;
 pub(crate) mod report;
+mod report_lines;
 pub(crate) mod run;
 mod run_state;
 mod sample;

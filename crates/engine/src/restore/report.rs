@@ -59,6 +59,7 @@ impl Remark {
 
 /// The outcome of a restore or verification.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Report {
     /// Regular files that are as the snapshot has them.
@@ -148,6 +149,7 @@ fn hash_alone<S: serde::Serializer>(tree: &Option<TreeDigest>, serializer: S) ->
 
 /// What a restore with `delete_extra` is about to delete.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Deletion {
     /// Files, links, special files and folders, with all that is below them.
@@ -171,6 +173,7 @@ impl Deletion {
 
 /// What a dry run would have asked of the storage and done to the target.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Planned {
     /// Requests for pack ranges.

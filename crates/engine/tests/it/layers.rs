@@ -218,10 +218,11 @@ const TABLE: Table<'_> = &[
     // The plan is pure; some of its reads are kept for a probe.
     ("restore::plan", "repository::index"),
     ("restore::sample", "repository::index restore::plan"),
+    ("restore::report_lines", "error sink::create_report_file"),
     (
         "restore::ledger",
-        "error sink::Attributes sink::create_report_file restore::clock restore::differs restore::estimate \
-         restore::plan restore::report restore::sample restore::slot restore::unrestored",
+        "error sink::Attributes restore::clock restore::differs restore::estimate restore::plan restore::report \
+         restore::report_lines restore::sample restore::slot restore::unrestored",
     ),
     (
         "restore::run_state",

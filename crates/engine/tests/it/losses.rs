@@ -62,8 +62,8 @@ async fn lost_ranges_are_listed_and_the_rest_is_kept_beside_the_file() {
         let lost = Vec::from_iter(lines.iter().filter(|line| !line["lost"].is_null()));
         assert_eq!(lost.len(), 1, "{lines:?}");
         assert_eq!((&lost[0]["entry"], &lost[0]["pack"]), (&failed.into(), &pack.clone().into()));
-        let from = lost[0]["lost"]["offset"].as_u64().unwrap() as usize;
-        assert_eq!(lost[0]["lost"]["length"], CHUNK as u64);
+        let from = lost[0]["lost"]["offsetBytes"].as_u64().unwrap() as usize;
+        assert_eq!(lost[0]["lost"]["lengthBytes"], CHUNK as u64);
         let mut wanted = whole;
         wanted[from..from + CHUNK].fill(0);
         assert!(left == wanted, "what is left is in its place, with zeros for the rest");
