@@ -15,7 +15,7 @@ use super::sinks::Sinks;
 use super::slot::attributes;
 use crate::error::{Error, ErrorKind, Result};
 use crate::repository::reference::Resolved;
-use crate::sink::{AttributePolicy, Sink, SinkOptions};
+use crate::sink::{AttributePolicy, OwnerPolicy, Sink, SinkOptions};
 
 /// A run whose target was looked at.
 pub(super) struct Prepared<'a> {
@@ -33,7 +33,14 @@ impl<'a> Prepared<'a> {
         let (from, options, repository) = (run.from, run.options, run.repository);
         let is_dir = from.entry.kind == EntryKind::Directory;
         let (root, name) = if is_dir { (target, None) } else { split_target(target)? };
-        let policy = AttributePolicy { owner: options.owner, mode: options.modes, times: options.times };
+        // Of an object that was named by its ID alone nobody knows whose it was, or from when.
+        let is_known = is_dir || from.has_attributes;
+        let owner = match options.owner {
+            OwnerPolicy::Keep if !is_known => OwnerPolicy::Skip,
+            asked => asked,
+        };
+        let policy =
+            AttributePolicy { owner, mode: options.modes && is_known, times: options.times && is_known };
         let sink_options = SinkOptions {
             policy,
             delete_extra: options.delete_extra,

@@ -1,5 +1,6 @@
 //! What a list prints is a valid reference, in every genuine repository and for every strange source.
 
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 use rekopia::{EntryKind, ErrorKind, Reference, Repository, Selection, Source, VerifyOptions};
@@ -197,6 +198,10 @@ async fn an_object_id_has_its_true_length() {
             let report = restore(&repository, &text, &target, &quick()).await.unwrap();
             assert_eq!((report.files, report.directories, report.exit_kind()), (1, 0, None), "{report:?}");
             assert!(std::fs::read(&target).unwrap() == data[..len], "version {version}, {len} bytes");
+            // Nobody knows its mode and time: it is its restorer's alone, and of today.
+            let meta = std::fs::metadata(&target).unwrap();
+            assert_eq!(meta.mode() & 0o7777, 0o600);
+            assert!(meta.mtime() > 1_700_000_000, "{}", meta.mtime());
             let onto = restore(&repository, &text, dir.path(), &quick()).await.unwrap_err();
             assert_eq!(onto.kind(), ErrorKind::Usage);
             let slash = restore(&repository, &text, &dir.path().join("new/"), &quick()).await.unwrap_err();
