@@ -105,8 +105,7 @@ pub(crate) fn defect(panic: &(dyn std::any::Any + Send)) -> anyhow::Error {
 pub(crate) fn print_error(error: &anyhow::Error, code: u8, json: bool) {
     let line = one_line(error);
     if json {
-        let document =
-            serde_json::json!({"event": "error", "error": line, "exitCode": code, "version": 1});
+        let document = serde_json::json!({"event": "error", "error": line, "exitCode": code, "version": 1});
         let _ = give_line(document);
     }
     end_status();

@@ -20,6 +20,7 @@ mod faults;
 mod foreseen;
 mod hints;
 mod index;
+mod json;
 mod layers;
 mod layouts;
 mod limits;
