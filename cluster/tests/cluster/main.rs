@@ -5,6 +5,7 @@ mod cli;
 mod git;
 mod git_limits;
 mod inventory;
+mod json;
 mod layers;
 mod load;
 mod moments;

@@ -22,6 +22,7 @@ pub mod layers;
 pub mod pod;
 pub mod random;
 pub mod scarce;
+pub mod schema;
 #[cfg(feature = "servers")]
 pub mod server;
 pub mod skip;

@@ -12,6 +12,7 @@ mod cloud;
 mod damage;
 mod emptiness;
 mod jobs;
+mod json;
 mod mount;
 mod operator;
 mod outside;

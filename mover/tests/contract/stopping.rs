@@ -88,6 +88,7 @@ impl Stopped {
         assert_eq!(output.status.code(), Some(code), "{what}: {log}");
         let text = std::fs::read_to_string(&self.message).unwrap();
         let message: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{what}: {e}: {text:?}"));
+        rekopia_testkit::schema::check("termination-message", &message);
         assert_eq!((&message["outcome"], &message["exitCode"]), (&"stopped".into(), &code.into()), "{what}");
         (message, log)
     }

@@ -21,6 +21,7 @@ mod foreseen;
 mod help;
 mod hints;
 mod index;
+mod json;
 mod layers;
 mod layouts;
 mod limits;

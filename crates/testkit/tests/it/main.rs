@@ -6,4 +6,5 @@ mod algorithms;
 mod corpora;
 mod history;
 mod packs;
+mod schemas;
 mod support;
