@@ -81,6 +81,11 @@ impl CommandError {
         CommandError { kind: ErrorKind::Usage, what: what.into(), hint: None }
     }
 
+    /// Makes the error for something that cannot be as it should.
+    pub(crate) fn corrupt(what: impl Into<String>) -> Self {
+        CommandError { kind: ErrorKind::Corrupt, what: what.into(), hint: None }
+    }
+
     /// Makes the error for something that is not in the repository; `hint`: where something else is that can be looked at.
     pub(crate) fn not_found(what: impl Into<String>, hint: Option<Hint>) -> Self {
         CommandError { kind: ErrorKind::NotFound, what: what.into(), hint }

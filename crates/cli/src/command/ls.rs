@@ -3,12 +3,13 @@
 use std::io::{BufWriter, Write};
 use std::sync::Arc;
 
-use anyhow::Result;
-use rekopia::{Entry, EntryKind, Observer, Repository, Zone};
+use anyhow::{Result, bail};
+use rekopia::{Entry, EntryKind, ObjectId, Observer, Repository, Zone};
 use serde_json::{Value, json};
 
 use super::choice::resolve;
 use crate::args::{Global, Ls};
+use crate::exit::CommandError;
 use crate::progress::Display;
 use crate::say::{Output, output};
 use crate::text;
@@ -30,17 +31,26 @@ pub(super) async fn run(global: &Global, args: &Ls) -> Result<u8> {
     listed.and(finished)
 }
 
-/// Depth first, in stored order.
+/// Lists depth first, in stored order.
+///
+/// # Errors
+/// When a directory cannot be read, or is inside itself.
 async fn list(repository: &Repository, root: Entry, recursive: bool, printer: &mut Printer) -> Result<()> {
-    let mut stack: Vec<(String, Entry)> = vec![(String::new(), root)];
-    while let Some((path, directory)) = stack.pop() {
+    let mut stack: Vec<(usize, String, Entry)> = vec![(0, String::new(), root)];
+    let mut above: Vec<Option<ObjectId>> = Vec::new();
+    while let Some((depth, path, directory)) = stack.pop() {
+        above.truncate(depth);
+        if directory.object.is_some() && above.contains(&directory.object) {
+            bail!(CommandError::corrupt(format!("{}: a directory that is inside itself", text::printable(&path))));
+        }
+        above.push(directory.object);
         let mut below = Vec::new();
         for entry in entries(repository, &directory).await? {
             // A stored name is shown also where no file can have it: this is what a restore's messages name.
             let name = format!("{path}{}", entry.name_text());
             printer.print(&name, &entry)?;
             if recursive && entry.kind == EntryKind::Directory {
-                below.push((format!("{name}/"), entry));
+                below.push((depth + 1, format!("{name}/"), entry));
             }
         }
         stack.extend(below.into_iter().rev());

@@ -8,7 +8,7 @@
 //! subdirectories found so far are descended into before its next content is read, so that what waits on the stack is
 //! bounded by the depth of the tree, not by its width.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -54,6 +54,8 @@ pub(crate) struct Walk {
     options: WalkOptions,
     ahead: ReadAhead,
     stack: Vec<Frame>,
+    /// The objects of the directories on the stack: one that is below itself would be walked for ever.
+    entered: HashSet<ObjectId>,
     /// Places on the stack whose directories have subdirectories that are not descended into yet, outermost first.
     waiting: Vec<usize>,
     out: mpsc::Sender<Vec<Walked>>,
@@ -84,6 +86,7 @@ impl Walk {
             options,
             ahead: ReadAhead::default(),
             stack: Vec::new(),
+            entered: HashSet::new(),
             waiting: Vec::new(),
             out,
             batch: Vec::new(),
@@ -128,6 +131,7 @@ impl Walk {
                 }
             } else if self.stack[depth].scanner.is_none() {
                 if let Some(frame) = self.stack.pop() {
+                    self.entered.remove(&frame.object);
                     self.batch.push(Walked::Listed { folder: frame.folder, whole: frame.whole });
                 }
             } else {
@@ -143,6 +147,11 @@ impl Walk {
     fn descend(&mut self, folder: Arc<Folder>, entry: &Entry) -> std::result::Result<(), Stopped> {
         self.batch.push(Walked::Folder(Arc::clone(&folder)));
         match entry.object {
+            Some(object) if !self.entered.insert(object) => {
+                let what = format!("a directory that is inside itself (object {object})");
+                self.fail(folder.path(), Error::new(ErrorKind::Corrupt, what));
+                self.batch.push(Walked::Listed { folder, whole: false });
+            }
             Some(object) => self.stack.push(Frame {
                 folder,
                 object,

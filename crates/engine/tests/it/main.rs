@@ -8,6 +8,7 @@ mod boundaries;
 mod cost;
 mod damage;
 mod doctor;
+mod endless;
 mod ends;
 mod estimate;
 mod exit_codes;
