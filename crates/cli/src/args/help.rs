@@ -26,10 +26,7 @@ Everything else: rekopia --help
 const EXAMPLES: &[(&str, [&str; 2])] = &[
     (
         "rekopia",
-        [
-            "rekopia restore paperless@media:/data ./restored",
-            "rekopia --repo /backup/kopia --password-file pw snapshots",
-        ],
+        ["rekopia restore paperless@media:/data ./restored", "rekopia -r testdata/quickstart/repo snapshots"],
     ),
     ("snapshots", ["rekopia snapshots", "rekopia snapshots paperless@media:/data"]),
     ("ls", ["rekopia ls -l latest", "rekopia ls -r --as-of 2026-11-19 paperless@media:/data/media"]),
