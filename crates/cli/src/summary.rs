@@ -4,7 +4,7 @@ use rekopia::{Bound, Deletion, EndedBy, Estimate, Planned, Remark, Report, Verif
 use serde_json::{Value, json};
 
 use crate::args::Global;
-use crate::say::{end_status, give_line, say};
+use crate::say::{end_status, give_last_line, say};
 use crate::text::{self, count};
 
 /// What was asked for.
@@ -39,8 +39,7 @@ pub(crate) fn print(
         document["event"] = json!("report");
         document["exitCode"] = json!(code);
         document["recordedErrors"] = recorded.into();
-        document["version"] = json!(1);
-        return give_line(document);
+        return give_last_line(document);
     }
     end_status();
     if global.quiet {
