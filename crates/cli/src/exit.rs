@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use rekopia::{ErrorKind, Hint, Report};
 
-use crate::say::{end_status, give_line, is_closed_output, say};
+use crate::say::{end_status, give_last_line, is_closed_output, say};
 use crate::text;
 
 /// The exit code of a command line that makes no sense.
@@ -111,8 +111,8 @@ pub(crate) fn defect(panic: &(dyn std::any::Any + Send)) -> anyhow::Error {
 pub(crate) fn print_error(error: &anyhow::Error, code: u8, json: bool) {
     let line = one_line(error);
     if json {
-        let document = serde_json::json!({"event": "error", "error": line, "exitCode": code, "version": 1});
-        let _ = give_line(document);
+        let document = serde_json::json!({"event": "error", "error": line, "exitCode": code});
+        let _ = give_last_line(document);
     }
     end_status();
     say(&format!("rekopia: {line}"));

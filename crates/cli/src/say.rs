@@ -169,15 +169,32 @@ pub(crate) fn output() -> Output {
     Output(io::stdout())
 }
 
-/// Gives out a line of a stream of JSON, an object, in one piece: they come from several threads. The first one also says
-/// the version of all.
+/// Gives out a line of a stream of JSON, an object, in one piece: they come from several threads. The first one says the
+/// version of all. Behind the last one there is none: who watches the work may be late.
 ///
 /// # Errors
 /// Those of standard output.
-pub(crate) fn give_line(mut document: Value) -> io::Result<()> {
+pub(crate) fn give_line(document: Value) -> io::Result<()> {
+    give(document, false)
+}
+
+/// Gives out the last line of a stream of JSON, or an error in its place, with the version.
+///
+/// # Errors
+/// Those of standard output.
+pub(crate) fn give_last_line(document: Value) -> io::Result<()> {
+    give(document, true)
+}
+
+fn give(mut document: Value, is_last: bool) -> io::Result<()> {
     static IS_BEGUN: AtomicBool = AtomicBool::new(false);
+    static IS_OVER: AtomicBool = AtomicBool::new(false);
+    // Both are looked at by whoever has the output.
     let mut out = io::stdout().lock();
-    if !IS_BEGUN.swap(true, Ordering::Relaxed) {
+    if IS_OVER.fetch_or(is_last, Ordering::Relaxed) {
+        return Ok(());
+    }
+    if !IS_BEGUN.swap(true, Ordering::Relaxed) || is_last {
         document["version"] = json!(1);
     }
     out.write_all(format!("{document}\n").as_bytes()).and_then(|()| out.flush()).map_err(marked)

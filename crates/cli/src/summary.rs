@@ -6,7 +6,7 @@ use rekopia::{Bound, Deletion, EndedBy, Estimate, Planned, Remark, Report, Verif
 use serde_json::{Value, json};
 
 use crate::args::Global;
-use crate::say::{end_status, give_line, say};
+use crate::say::{end_status, give_last_line, say};
 use crate::text::{self, count};
 
 /// The job that was asked for.
@@ -41,8 +41,7 @@ pub(crate) fn print(
         document["event"] = json!("report");
         document["exitCode"] = json!(code);
         document["recordedErrors"] = recorded.into();
-        document["version"] = json!(1);
-        return give_line(document);
+        return give_last_line(document);
     }
     end_status();
     if global.quiet {

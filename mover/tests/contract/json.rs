@@ -56,3 +56,14 @@ fn the_message_of_every_outcome() {
         assert!(open.iter().all(|one| one.contains(" - ") || one.starts_with("/times")), "{open:?}");
     }
 }
+
+#[test]
+fn the_receipt_of_the_mover() {
+    let mut place = Place::new();
+    let receipt = place.folder("receipts").join("app.json");
+    place.set("REKOPIA_RECEIPT", receipt.to_str().unwrap());
+    let (message, code) = told(&mut place);
+    let written: Value = serde_json::from_slice(&std::fs::read(&receipt).unwrap()).unwrap();
+    schema::check("receipt", &written);
+    assert_eq!((&message["treeHash"], code), (&written["treeHash"], 0));
+}

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::args::Global;
 use crate::exit::{self, CommandError};
 use crate::progress::Display;
-use crate::say::{end_status, give_line, say};
+use crate::say::{end_status, give_last_line, say};
 use crate::text::{self, count};
 
 /// The exit code for a tree that differs, as for one that differs from a snapshot.
@@ -85,7 +85,7 @@ pub(super) async fn check(global: &Global, path: &Path, target: &Path, cancel: &
 
 fn print(global: &Global, receipt: &Receipt, checked: &ReceiptCheck, code: u8) -> std::io::Result<()> {
     if global.json {
-        return give_line(document(receipt, checked, code));
+        return give_last_line(document(receipt, checked, code));
     }
     end_status();
     if !global.quiet {
@@ -97,7 +97,6 @@ fn print(global: &Global, receipt: &Receipt, checked: &ReceiptCheck, code: u8) -
 fn document(receipt: &Receipt, checked: &ReceiptCheck, code: u8) -> Value {
     let found = &checked.found;
     json!({
-        "version": 1,
         "event": "receipt",
         "exitCode": code,
         "equal": checked.is_equal,

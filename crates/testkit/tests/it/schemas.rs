@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use rekopia_testkit::schema;
+use rekopia_testkit::{exit_codes, schema};
 use serde_json::{Value, json};
 
 /// The fields of a document by path; whether each is always there.
@@ -101,6 +101,18 @@ fn what_is_wrong_is_noticed() {
     let entry = |mtime: &str| json!([{"version": 1, "path": "a", "type": "f", "mode": "0644", "size": 1, "mtime": mtime, "uid": 0, "gid": 0, "obj": null}]);
     schema::check("ls", &entry("2026-11-01T00:00:00.5Z"));
     assert!(schema::fault("ls", &entry("2026-11-01 00:00:00")).is_some());
+}
+
+/// The classes of errors are those of docs/exit-codes.md, in both documents.
+#[test]
+fn kinds_are_those_of_the_exit_codes() {
+    let mut kinds: Vec<&str> = exit_codes::rows().iter().flat_map(|row| row.kinds.clone()).collect();
+    kinds.sort_unstable();
+    let of_report = &schema::schema("report")["properties"]["failures"]["items"]["properties"]["kind"]["enum"];
+    assert_eq!(*of_report, json!(kinds));
+    let text = std::fs::read_to_string(schema::docs().join("json.md")).unwrap();
+    let listed = text.split("Classes of errors (`kind`): ").nth(1).unwrap().split(';').next().unwrap();
+    assert_eq!(listed.split_whitespace().collect::<Vec<_>>().join(" "), format!("`{}`", kinds.join("`, `")));
 }
 
 /// Each is named where a program's real output is checked.
