@@ -273,7 +273,7 @@ fn events_name_each_phase_once() {
         assert_eq!(Vec::from_iter(phases).join(" "), expected, "{events}");
         let progress = events.lines().rfind(|line| line.contains(r#""event":"progress""#)).unwrap();
         let of_many = expected.contains("listing");
-        assert!(of_many || progress.contains(r#""total_files":30,"#), "{progress}");
+        assert!(of_many || progress.contains(r#""totalFiles":30}"#), "{progress}");
     }
 }
 
