@@ -85,7 +85,7 @@ fn with_errors(dir: &Path) -> PathBuf {
     let mut root = writer.put_tree(&tree).unwrap();
     let EntryKind::Directory(summary) = &mut root.kind else { panic!("no directory") };
     summary.num_failed = 12;
-    let failure = |n| EntryFailure { path: format!("db/{n:02}"), error: "permission denied".into() };
+    let failure = |n| EntryFailure::new(format!("db/{n:02}"), "permission denied");
     summary.errors = (0..12).map(failure).collect();
     let source = Source { user: "u".into(), host: "h".into(), path: "/p".into() };
     writer.put_snapshot(&NewSnapshot::new(source, 1_700_000_000_000_000_000, root)).unwrap();
