@@ -67,6 +67,26 @@ fn every_field_of_the_tables_is_in_its_schema_and_the_reverse() {
     }
 }
 
+/// Names are camelCase, and say their unit; but for what Kopia has a name for, and the mover's `times`.
+#[test]
+fn names_say_their_unit() {
+    let text = std::fs::read_to_string(schema::docs().join("json.md")).unwrap();
+    for line in text.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = line.split(" | ").collect();
+        let name = cells[0].trim_matches(['|', ' ', '`']).rsplit('.').next().unwrap();
+        let is_camel = name.trim_end_matches("[]").chars().all(char::is_alphanumeric);
+        let end = match cells.get(2) {
+            _ if ["size", "maxPackSize", "times"].contains(&name) => "",
+            Some(&"bytes") => "bytes",
+            Some(&"seconds") => "seconds",
+            Some(&"bytes per second") => "bytespersecond",
+            _ => "",
+        };
+        let is_field = cells.len() == 5;
+        assert!(!is_field || is_camel && name.to_lowercase().ends_with(end), "{line}");
+    }
+}
+
 /// What is ours takes no other field: only objects of Kopia, and maps, are open.
 #[test]
 fn schemas_are_strict() {
@@ -108,7 +128,8 @@ fn what_is_wrong_is_noticed() {
 fn kinds_are_those_of_the_exit_codes() {
     let mut kinds: Vec<&str> = exit_codes::rows().iter().flat_map(|row| row.kinds.clone()).collect();
     kinds.sort_unstable();
-    let of_report = &schema::schema("report")["properties"]["failures"]["items"]["properties"]["kind"]["enum"];
+    let of_report =
+        &schema::schema("report")["properties"]["failures"]["items"]["properties"]["kind"]["enum"];
     assert_eq!(*of_report, json!(kinds));
     let text = std::fs::read_to_string(schema::docs().join("json.md")).unwrap();
     let listed = text.split("Classes of errors (`kind`): ").nth(1).unwrap().split(';').next().unwrap();

@@ -2,19 +2,23 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::{Command, Stdio};
 
+use rekopia_testkit::fixture::Fixture;
 use rekopia_testkit::schema;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use super::{damaged, of, ran, with_errors};
+use super::{Ran, damaged, of, ran, with_errors};
 
 /// Whoever is not root cannot give files away.
 fn owner() -> &'static str {
     if rustix::process::geteuid().is_root() { "keep" } else { "skip" }
 }
 
-fn restore(name: &str, target: &Path, more: &[&str]) -> super::Ran {
+fn restore(name: &str, target: &Path, more: &[&str]) -> Ran {
     let args = ["restore", "--owner", owner(), "latest", target.to_str().unwrap()];
     of(name, &[&args[..], more].concat())
 }
@@ -100,6 +104,27 @@ fn errors_that_a_snapshot_recorded_and_incomplete_ones() {
     assert_eq!((&recorded["count"], &recorded["first"][9]["path"]), (&12.into(), &"db/09".into()));
     let partial = restore("checkpoint-partial", &dir.path().join("p"), &["--incomplete"]).ends(0);
     assert!(partial["incomplete"][0]["message"].is_string(), "{partial:#}");
+}
+
+#[test]
+fn what_was_stopped_has_a_report() {
+    let dir = tempfile::tempdir().unwrap();
+    let fixture = Fixture::load("quickstart");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rekopia"));
+    command.arg("--json").arg("--repo").arg(fixture.repo()).args(["--limit-download", "5000", "restore"]);
+    command.args(["latest", dir.path().join("t").to_str().unwrap()]).stdin(Stdio::null());
+    command.env("KOPIA_PASSWORD", &fixture.password).env("HOME", "/proc/nonexistent");
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut out = String::new();
+    while !out.contains("restoring") {
+        out.push_str(&(lines.next().unwrap().unwrap() + "\n"));
+    }
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    lines.for_each(|line| out.push_str(&(line.unwrap() + "\n")));
+    let code = child.wait().unwrap().code().unwrap();
+    let report = Ran { code, out, err: String::new() }.ends(130);
+    assert_eq!((&report["event"], &report["cancelled"]), (&"report".into(), &true.into()), "{report:#}");
 }
 
 /// A field that is renamed, lost or new is noticed, wherever it stands.
