@@ -1,6 +1,5 @@
 //! Says the last words of a restore or verification: one event with `--json`, a few lines otherwise.
 
-
 use rekopia::{Bound, Deletion, EndedBy, Estimate, Planned, Remark, Report, Verified, Zone};
 use serde_json::{Value, json};
 

@@ -41,7 +41,10 @@ async fn list(repository: &Repository, root: Entry, recursive: bool, printer: &m
     while let Some((depth, path, directory)) = stack.pop() {
         above.truncate(depth);
         if directory.object.is_some() && above.contains(&directory.object) {
-            bail!(CommandError::corrupt(format!("{}: a directory that is inside itself", text::printable(&path))));
+            bail!(CommandError::corrupt(format!(
+                "{}: a directory that is inside itself",
+                text::printable(&path)
+            )));
         }
         above.push(directory.object);
         let mut below = Vec::new();
