@@ -6,6 +6,7 @@ use rekopia_testkit::layers::Table;
 /// Module → what it may name of the crate, from the floor to the roof.
 const TABLE: Table<'_> = &[
     // The words that all others use.
+    ("setters", ""),
     ("error", ""),
     ("deadlines", ""),
     ("coalesce", ""),

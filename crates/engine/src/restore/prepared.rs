@@ -9,7 +9,7 @@ use rekopia_format::entry_name::EntryName;
 use super::filter::Filter;
 use super::options::{Overwrite, Receipting};
 use super::prove::{PacksListed, Question};
-use super::proven::Proven;
+use super::proven::{Proven, recorded_bytes};
 use super::run::Run;
 use super::sinks::Sinks;
 use super::slot::attributes;
@@ -104,6 +104,11 @@ impl<'a> Prepared<'a> {
         if !sinks.view.is_fresh() {
             sinks.view.begin()?;
         }
+        let takes_all = !finds_something && run.options.takes_all() && sinks.name.is_none();
+        let available = sinks.view.available_bytes()?;
+        let counts_bytes = takes_all
+            && !run.options.sparse
+            && available.is_some_and(|available| recorded_bytes(&run.from.entry) > available);
         let question = Question {
             repository: run.repository,
             options: run.options,
@@ -112,6 +117,7 @@ impl<'a> Prepared<'a> {
             view: Arc::clone(&sinks.view),
             finds_something,
             packs,
+            counts_bytes,
         };
         let answering = question.answer(run.tree(&sinks.view, sinks.name.as_ref())?);
         let proof = run.options.cancel.run_until_cancelled(answering).await;

@@ -19,6 +19,8 @@ pub(crate) struct Proof {
     pub(crate) refusal: Option<String>,
     /// Whether the snapshot itself has names like those that we use for what is moved aside.
     pub(crate) uses_our_names: bool,
+    /// Bytes of all files by their contents; `None`: not counted.
+    pub(crate) file_bytes: Option<u64>,
     /// Bytes of files that the target does not have.
     pub(crate) absent_bytes: u64,
     /// Bytes that removing the extras gives back.

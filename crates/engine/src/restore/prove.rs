@@ -39,6 +39,8 @@ pub(crate) struct Question<'a> {
     /// Whether something that exists could be changed.
     pub(crate) finds_something: bool,
     pub(crate) packs: PacksListed,
+    /// Whether the snapshot's own total leaves no room: its files are counted, because a total may lie.
+    pub(crate) counts_bytes: bool,
 }
 
 /// The cases in which the packs are listed.
@@ -62,7 +64,7 @@ impl Question<'_> {
         let options = self.options;
         let mirrors = options.delete_extra && self.finds_something && matches!(tree, Tree::Directory { .. });
         let refuses = options.refuse_existing.any() && self.finds_something;
-        let walks = mirrors || refuses || options.on_error == OnError::Stop;
+        let walks = mirrors || refuses || self.counts_bytes || options.on_error == OnError::Stop;
         let is_in_doubt = self.repository.is_in_doubt().await;
         if !walks && !self.finds_something && self.packs == PacksListed::WhereNeeded && !is_in_doubt {
             return Ok(Proof::default());
@@ -85,6 +87,7 @@ impl Question<'_> {
         }
         walking.end().await?;
         let mut proof = survey.proof;
+        proof.file_bytes = Some(survey.file_bytes);
         if options.cancel.is_cancelled() {
             return Err(Error::cancelled());
         }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use rekopia_format::directory::Entry;
+
 use super::delete_extra::count_kept;
 use super::destination::Destination;
 use super::estimated::Watch;
@@ -140,12 +142,16 @@ fn lack_of_room(run: &Run<'_>, sinks: &Sinks, proof: &Proof) -> Result<Option<St
     Ok(Some(what))
 }
 
+/// Returns the bytes of all files as the snapshot itself records them; may lie.
+pub(super) fn recorded_bytes(entry: &Entry) -> u64 {
+    entry.summary.as_ref().map_or(entry.size, |summary| summary.size)
+}
+
 /// Returns a lower bound of what is needed, in bytes: the files that the target does not have.
 fn needed(run: &Run<'_>, sinks: &Sinks, proof: &Proof) -> u64 {
     match sinks.view.is_fresh() {
         true if run.options.takes_all() && sinks.name.is_none() => {
-            let entry = &run.from.entry;
-            entry.summary.as_ref().map_or(entry.size, |summary| summary.size)
+            proof.file_bytes.unwrap_or_else(|| recorded_bytes(&run.from.entry))
         }
         _ => proof.absent_bytes,
     }

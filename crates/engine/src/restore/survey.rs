@@ -34,6 +34,8 @@ pub(super) struct Survey {
     /// The names of each directory that is being walked.
     names: HashMap<usize, Names>,
     state: RandomState,
+    /// Bytes of the files so far, by their contents.
+    pub(super) file_bytes: u64,
     pub(super) proof: Proof,
 }
 
@@ -67,6 +69,7 @@ impl Survey {
             ledger: Arc::clone(ledger),
             names: HashMap::new(),
             state: RandomState::new(),
+            file_bytes: 0,
             proof: Proof { extras: Extras::new(repository.spill_dir()), ..Proof::default() },
         })
     }
@@ -122,10 +125,12 @@ impl Survey {
         } else if total != slot.size && !slot.is_checkpointed() {
             self.doubt(slot.path(), wrong_length(total, slot.size));
         }
+        // By the contents, not by what the entry says: a size that lies takes no room.
         let (kind, size) = match slot.kind {
-            SlotKind::File => (ListedKind::File, slot.size),
+            SlotKind::File => (ListedKind::File, total),
             SlotKind::Symlink => (ListedKind::Symlink, 0),
         };
+        self.file_bytes = self.file_bytes.saturating_add(size);
         self.want(&slot.folder, slot.name.as_str(), kind, size);
     }
 

@@ -59,17 +59,17 @@ const TABLE: Table<'_> = &[
     ("repository::salvage", "repository::salvage"),
     (
         "repository::load",
-        "error repository::index repository::index_set repository::repairs repository::salvage repository::traffic",
+        "error hint repository::index repository::index_set repository::repairs repository::salvage repository::traffic",
     ),
     (
         "repository::open",
-        "error observer repository::contents repository::folder repository::index repository::load \
-         repository::options repository::repairs repository::salvage repository::traffic",
+        "error hint observer repository::contents repository::folder repository::index repository::load \
+         repository::options repository::repairs repository::salvage repository::traffic zone",
     ),
-    ("repository::snapshots", "error repository::contents"),
+    ("repository::snapshots", "error repository::contents zone"),
     ("repository", "error observer repository"),
-    ("repository::as_of", "error repository::snapshots"),
-    ("repository::near", "error repository::snapshots"),
+    ("repository::as_of", "error repository::snapshots zone"),
+    ("repository::near", "error hint repository::snapshots"),
     ("repository::reference", "error repository::near"),
     ("repository::read_ahead", "error repository::contents"),
     ("repository::objects", "error repository::Repository repository::contents repository::read_ahead"),
@@ -83,9 +83,10 @@ const TABLE: Table<'_> = &[
         "error repository::Repository repository::contents repository::listed_packs repository::objects \
          repository::read_ahead",
     ),
+    ("repository::async_file", "error repository::file"),
     (
         "repository::unindexed",
-        "error observer repository::Repository repository::contents repository::index repository::near \
+        "error hint observer repository::Repository repository::contents repository::index repository::near \
          repository::reference repository::salvage repository::snapshots",
     ),
     (
@@ -100,7 +101,7 @@ const TABLE: Table<'_> = &[
     ),
     (
         "repository::resolve",
-        "error repository::Repository repository::near repository::objects repository::read_ahead \
+        "error hint repository::Repository repository::near repository::objects repository::read_ahead \
          repository::reference repository::snapshots",
     ),
     // What state a repository is in.
@@ -298,7 +299,7 @@ const TABLE: Table<'_> = &[
     // The stages of a run, each a value that the next one takes.
     (
         "restore::run",
-        "error observer repository sink restore::destination restore::ledger restore::options restore::pass \
+        "error hint observer repository sink restore::destination restore::ledger restore::options restore::pass \
          restore::report restore::run_state restore::ticker restore::tree restore::unrestored",
     ),
     (
@@ -340,7 +341,7 @@ const TABLE: Table<'_> = &[
     ),
     (
         "restore::proven",
-        "error observer text restore::delete_extra restore::destination restore::estimated restore::extras \
+        "error hint observer text restore::delete_extra restore::destination restore::estimated restore::extras \
          restore::passed restore::proof restore::report restore::run restore::sinks",
     ),
     (
@@ -393,7 +394,7 @@ const TABLE: Table<'_> = &[
     ("receipt::of_run", "repository restore sink text receipt::document receipt::escape"),
     ("receipt::check", "error hashing observer sink receipt::document receipt::escape"),
     ("receipt", "receipt"),
-    ("", "differs doctor error limits observer receipt repository restore sink text verify"),
+    ("", "differs doctor error hint limits observer receipt repository restore sink text verify zone"),
 ];
 
 rekopia_testkit::layers_of_this_crate!(TABLE);

@@ -26,6 +26,11 @@ impl Observer for Done {
     }
 }
 
+/// So many seconds after 1970.
+fn at(seconds: i64) -> Time {
+    Time::from_unix_seconds(seconds)
+}
+
 /// A month of short runs on a repository that grows reads everything, and a second month everything anew.
 #[tokio::test(flavor = "multi_thread")]
 async fn thirty_days_of_four_percent_cover_every_content() {
@@ -38,7 +43,7 @@ async fn thirty_days_of_four_percent_cover_every_content() {
         daily.snapshot();
         let password = daily.writer.options().password.clone();
         let repository = open_blobs(Arc::new(daily.memory.clone()), &password).await.unwrap();
-        let options = SetOptions::default().sample(Some(0.04)).now(Time::from_unix_seconds(day * 86400));
+        let options = SetOptions::default().sample(Some(0.04)).now(at(day * 86400));
         let (report, verified) = set(&repository, &options, &mut coverage).await;
         assert_eq!(report.exit_kind(), None);
         let least = verified.needed_bytes * 4 / 100;
@@ -55,12 +60,9 @@ async fn thirty_days_of_four_percent_cover_every_content() {
     let password = daily.writer.options().password.clone();
     let repository = open_blobs(Arc::new(daily.memory.clone()), &password).await.unwrap();
     for day in 30..60_i64 {
-        let options = SetOptions::default().sample(Some(0.04)).now(Time::from_unix_seconds(day * 86400));
+        let options = SetOptions::default().sample(Some(0.04)).now(at(day * 86400));
         let (_, verified) = set(&repository, &options, &mut coverage).await;
-        assert!(
-            verified.covered_since.unwrap() >= Time::from_unix_seconds((day - 30) * 86400),
-            "day {day}: {verified:?}"
-        );
+        assert!(verified.covered_since.unwrap() >= at((day - 30) * 86400), "day {day}: {verified:?}");
     }
     assert!(coverage.to_json("ab").len() < 200_000);
 }
@@ -77,14 +79,11 @@ async fn bounds_end_a_run_and_what_was_read_is_kept() {
     let (report, verified) = set(&repository, &no_time, &mut coverage).await;
     assert_eq!((report.exit_kind(), verified.ended_by, verified.read_bytes), (None, Some(EndedBy::Time), 0));
 
-    let few = SetOptions::default().max_bytes(Some(100_000)).now(Time::from_unix_seconds(5));
+    let few = SetOptions::default().max_bytes(Some(100_000)).now(at(5));
     let (report, verified) = set(&repository, &few, &mut coverage).await;
     assert_eq!((report.exit_kind(), verified.ended_by), (None, Some(EndedBy::Bytes)));
     assert!((90_000..=100_000).contains(&verified.read_bytes), "{verified:?}");
-    assert_eq!(
-        (verified.covered_bytes, verified.covered_since),
-        (verified.read_bytes, Some(Time::from_unix_seconds(5)))
-    );
+    assert_eq!((verified.covered_bytes, verified.covered_since), (verified.read_bytes, Some(at(5))));
 
     // Stopped in the middle: packs come one by one, and the third never does.
     let reads = AtomicU64::new(0);
@@ -97,7 +96,7 @@ async fn bounds_end_a_run_and_what_was_read_is_kept() {
     });
     let cancel = Cancel::new();
     let verify = VerifyOptions::default().cancel(cancel.clone()).parallel(1);
-    let stopped = SetOptions::default().verify(verify).now(Time::from_unix_seconds(9));
+    let stopped = SetOptions::default().verify(verify).now(at(9));
     let before = verified.covered_bytes;
     blobs.forget();
     let is_data = |r: &Request| matches!(r, Request::Read(blob, _) if blob.starts_with('p'));
@@ -121,12 +120,8 @@ async fn bounds_end_a_run_and_what_was_read_is_kept() {
     );
 
     blobs.delay_when(|_| Duration::ZERO);
-    let (_, verified) =
-        set(&repository, &SetOptions::default().now(Time::from_unix_seconds(11)), &mut coverage).await;
-    assert_eq!(
-        (verified.covered_percent(), verified.covered_since),
-        (100.0, Some(Time::from_unix_seconds(11)))
-    );
+    let (_, verified) = set(&repository, &SetOptions::default().now(at(11)), &mut coverage).await;
+    assert_eq!((verified.covered_percent(), verified.covered_since), (100.0, Some(at(11))));
 }
 
 /// However little is read: what is damaged among it fails the run, and every later one until it is right.
@@ -140,7 +135,7 @@ async fn a_sample_never_passes_over_damage() {
         let mut coverage = Coverage::default();
         let (mut found, mut runs) = (false, 0);
         while !found {
-            let options = SetOptions::default().sample(Some(sample)).now(Time::from_unix_seconds(runs));
+            let options = SetOptions::default().sample(Some(sample)).now(at(runs));
             let (report, verified) = set(&repository, &options, &mut coverage).await;
             assert!(verified.read_bytes <= verified.needed_bytes, "{verified:?}");
             found = verified.damaged_contents > 0;
@@ -176,7 +171,7 @@ async fn small_bounds_reach_everything_that_fits() {
     let mut coverage = Coverage::default();
     let mut last = Verified::default();
     for now in 0..60 {
-        let options = SetOptions::default().max_bytes(Some(5_000)).now(Time::from_unix_seconds(now));
+        let options = SetOptions::default().max_bytes(Some(5_000)).now(at(now));
         let (report, verified) = set(&repository, &options, &mut coverage).await;
         assert!(verified.read_bytes <= 5_000 && report.warnings[0].contains("they never are"), "{report:?}");
         last = verified;

@@ -52,14 +52,7 @@ pub(super) fn parse(text: &[u8]) -> Result<Vec<Member>, Error> {
                 member.is_collection = true;
             }
             Event::Text(part) => value.push_str(&String::from_utf8_lossy(&part)),
-            Event::GeneralRef(name) => value.push(match name.as_ref() {
-                b"amp" => '&',
-                b"lt" => '<',
-                b"gt" => '>',
-                b"quot" => '"',
-                b"apos" => '\'',
-                _ => '\u{fffd}',
-            }),
+            Event::GeneralRef(name) => value.push(entity(&name)),
             Event::End(end) => {
                 let ended = end.local_name().as_ref().to_ascii_lowercase();
                 if ended == element {
@@ -90,6 +83,18 @@ pub(super) fn parse(text: &[u8]) -> Result<Vec<Member>, Error> {
             Event::Eof => return Err(Error::Ends),
             _ => {}
         }
+    }
+}
+
+/// Returns the character that XML calls so.
+fn entity(name: &[u8]) -> char {
+    match name {
+        b"amp" => '&',
+        b"lt" => '<',
+        b"gt" => '>',
+        b"quot" => '"',
+        b"apos" => '\'',
+        _ => '\u{fffd}',
     }
 }
 
