@@ -32,7 +32,7 @@ pub fn index_round_trip(data: &[u8]) {
         entries.push(IndexEntry {
             id: ContentId::new(prefix, &hash).expect("a good prefix"),
             pack: BlobId::parse(&name).expect("a good name"),
-            offset: input.u32() & 0x7fff_ffff,
+            offset: input.u32() & 0x3fff_ffff,
             packed_len: 28 + u32::from(input.u16()),
             original_len: input.u32() & 0x0fff_ffff,
             timestamp: 1_700_000_000 + i64::from(input.u16()),

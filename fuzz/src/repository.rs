@@ -31,8 +31,9 @@ pub fn repository(data: &[u8]) {
     fs::create_dir(&outside).expect("a folder");
     fs::write(outside.join("kept"), b"kept").expect("a file");
     let before = state(&outside);
+    let target = dir.path().join("target");
     let restored = runtime().block_on(async {
-        let all = tokio::time::timeout(LONGEST, use_it(memory, &dir.path().join("target")));
+        let all = tokio::time::timeout(LONGEST, use_it(memory, &target));
         all.await.expect("it hangs")
     });
     assert!(!PANICKED.load(Ordering::SeqCst), "a thread panicked");
@@ -63,7 +64,7 @@ async fn use_it(memory: MemoryBlobs, target: &Path) -> rekopia::Result<()> {
     let restore = RestoreOptions::default().memory_bytes(MEMORY).threads(1).sync(SyncMode::None);
     for tree in &trees {
         let _ = repository.verify(tree, &verify, Arc::new(Silent)).await;
-        let _ = repository.for_each_entry(&tree.entry, |entry| drop(entry.name_text().len())).await;
+        let _ = repository.for_each_entry(&tree.entry, |entry| assert!(entry.name_text().len() < 1 << 20)).await;
         let report = repository.restore(tree, target, &restore, Arc::new(Silent)).await;
         let compared = repository.compare(tree, target, &restore, Arc::new(Silent)).await;
         if let (Ok(report), Ok(compared)) = (report, compared)
