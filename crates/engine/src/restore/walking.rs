@@ -60,6 +60,8 @@ pub(crate) fn start_walk(
         clock: Arc::clone(clock),
         cancel: stop.clone(),
     };
-    let walk = Walk::new(contents.clone(), walk_options, found);
+    // Whoever has the keys can store a folder under another's name: one that holds itself would never end.
+    let contents = Contents { hashes: true, ..contents.clone() };
+    let walk = Walk::new(contents, walk_options, found);
     Ok((Walking::start(walk, tree, stop), walked))
 }

@@ -178,6 +178,31 @@ async fn a_content_under_a_false_name_is_found_by_its_hash() {
     }
 }
 
+/// Only a false name lets a folder hold itself; the walk has to end there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_holds_itself_is_damage() {
+    let (_, repository) = built(WriterOptions::default(), |w| {
+        let inner = file(w, "a", b"a");
+        let mut folder = DirectoryWriter::new(w);
+        folder.add(w, &inner).unwrap();
+        let folder = folder.finish(w, b"folder".to_vec(), METADATA).unwrap();
+        let id = *folder.object.as_ref().unwrap().content();
+        let entry = format!(r#"{{"name":"again","type":"d","mode":"0755","obj":"{id}"}}"#);
+        let itself = format!(r#"{{"stream":"kopia:directory","entries":[{entry}],"summary":null}}"#);
+        w.put_false_content(id, itself.as_bytes(), w.now() + 1).unwrap();
+        vec![folder]
+    })
+    .await;
+    let report = verify(&repository, "u@h", &rekopia::VerifyOptions::default()).await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let restored = restore(&repository, "u@h", dir.path(), &quick()).await.unwrap();
+    for report in [report, restored] {
+        assert!(!report.is_complete());
+        assert!(report.failures().iter().all(|f| f.kind == ErrorKind::Corrupt), "{:?}", report.failures());
+    }
+    assert!(!dir.path().join("folder/again").exists());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn packs_without_index_and_lost_packs_are_damage() {
     let fixture = Fixture::load("quickstart");
