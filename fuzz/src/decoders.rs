@@ -1,6 +1,6 @@
 //! Stored bytes → plaintext: compression, error correction, contents.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::sync::OnceLock;
 
 use rekopia_format::compression::{Decoder, Family, gunzip};
@@ -79,6 +79,22 @@ pub fn gzip(data: &[u8]) {
     let mut plain = Vec::new();
     let done = gunzip(input.0, limit, &mut plain);
     assert_eq!(ours, done.ok().map(|()| plain), "a manifest would be another");
+    // Random checksums are never right: two members that are.
+    let half = input.0.len() / 3;
+    let (first, second) = input.0.split_at(half);
+    let stream = [member(first), member(second)].concat();
+    let both = decode(0x1000, &stream, None, input.0.len());
+    assert_eq!(both.as_deref(), Some(input.0), "two members are not one after the other");
+    if first.len() != second.len() {
+        let cut = decode(0x1000, &stream, Some(first.len()), input.0.len());
+        assert!(cut.is_none() || second.is_empty(), "the second member was cut off");
+    }
+}
+
+fn member(plain: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(plain).expect("memory takes it");
+    encoder.finish().expect("memory takes it")
 }
 
 /// Raw deflate: libdeflate with a length, zlib-rs without.
