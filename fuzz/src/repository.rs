@@ -64,7 +64,8 @@ async fn use_it(memory: MemoryBlobs, target: &Path) -> rekopia::Result<()> {
     let restore = RestoreOptions::default().memory_bytes(MEMORY).threads(1).sync(SyncMode::None);
     for tree in &trees {
         let _ = repository.verify(tree, &verify, Arc::new(Silent)).await;
-        let _ = repository.for_each_entry(&tree.entry, |entry| assert!(entry.name_text().len() < 1 << 20)).await;
+        let _ =
+            repository.for_each_entry(&tree.entry, |entry| assert!(entry.name_text().len() < 1 << 20)).await;
         let report = repository.restore(tree, target, &restore, Arc::new(Silent)).await;
         let compared = repository.compare(tree, target, &restore, Arc::new(Silent)).await;
         if let (Ok(report), Ok(compared)) = (report, compared)
