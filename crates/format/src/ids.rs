@@ -102,6 +102,8 @@ impl ContentId {
     pub fn parse(text: &str) -> Result<Self, InvalidId> {
         let bad = || InvalidId::new("a content ID", text);
         let (prefix, digits) = match text.as_bytes() {
+            // NUL stands for no prefix in index files only: in a text it would be a second spelling of the same ID.
+            [0, ..] => return Err(bad()),
             [first, rest @ ..] if text.len() % 2 == 1 => (*first, rest),
             all => (0, all),
         };
@@ -316,6 +318,13 @@ mod tests {
         assert!(parsed.is_sorted());
         for (id, text) in parsed.iter().zip(ids) {
             assert_eq!(id.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn content_ids_have_one_spelling() {
+        for bad in ["\03320", "\0", "K00ff", "0f0", "k0F"] {
+            assert!(ContentId::parse(bad).is_err(), "{bad:?}");
         }
     }
 

@@ -30,7 +30,8 @@ impl Deflate {
             out.try_reserve_exact(len).map_err(|_| Error::TooLong { limit })?;
             out.resize(len, 0);
             match decompressor.gzip_decompress(stream, out) {
-                Ok(n) if n == len => return Ok(()),
+                // libdeflate stops behind the first member: the last one, which may be another, ends with its length.
+                Ok(n) if n == len && last_member_len(stream) == u32::try_from(len).ok() => return Ok(()),
                 // Several members in a row, or another length: the streaming decoder tells them apart.
                 Ok(_) | Err(DecompressionError::InsufficientSpace) => out.clear(),
                 Err(e) => return Err(Error::damaged(GZIP, e)),
@@ -59,4 +60,10 @@ impl Deflate {
         }
         read_limited(&mut flate2::bufread::DeflateDecoder::new(stream), RAW, limit, out)
     }
+}
+
+/// The length that the last member of a gzip stream says of itself, modulo 2³².
+#[cfg(feature = "libdeflate")]
+fn last_member_len(stream: &[u8]) -> Option<u32> {
+    stream.last_chunk::<4>().map(|len| u32::from_le_bytes(*len))
 }

@@ -139,6 +139,8 @@ fn several_gzip_members_are_one_stream() {
     let data = [&0x1300u32.to_be_bytes()[..], &member(b"one "), &member(b"two")].concat();
     assert_eq!(decode(&data, Some(7), 100).unwrap(), b"one two");
     assert_eq!(decode(&data, None, 100).unwrap(), b"one two");
+    // The first one alone would have the length.
+    assert!(decode(&data, Some(4), 100).is_err());
 }
 
 #[test]
