@@ -50,7 +50,7 @@ pub fn time(data: &[u8]) {
             let limited = i64::try_from(theirs).unwrap_or(if theirs < 0 { i64::MIN } else { i64::MAX });
             assert_eq!(ours, limited, "jiff says otherwise of {text}");
         }
-        // Its range ends with the year 9999, in UTC.
+        // The range of jiff ends with the year 9999, in UTC.
         None => assert!(year >= 9999, "jiff does not take {text}"),
     }
 }

@@ -16,7 +16,7 @@ fn told(place: &mut Place) -> (Value, i32) {
     assert!(text.len() <= 4096, "{text}");
     let message: Value = serde_json::from_str(&text).unwrap();
     schema::check("termination-message", &message);
-    // Those who look at the first fields alone find them where they were.
+    // Readers that look at the first fields alone find them where they were.
     assert!(text.ends_with(r#","version":1}"#), "{text}");
     (message, code)
 }

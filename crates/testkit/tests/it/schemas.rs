@@ -32,7 +32,7 @@ fn documented() -> BTreeMap<String, Fields> {
     all
 }
 
-/// The same of a schema.
+/// Reads the fields of a schema as those of a table.
 fn defined(schema: &Value) -> Fields {
     let mut fields = Fields::new();
     walk(schema, "", &mut fields);
