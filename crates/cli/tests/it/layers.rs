@@ -6,7 +6,6 @@ use rekopia_testkit::layers::Table;
 /// Module → what it may name of the crate, from the floor to the roof.
 const TABLE: Table<'_> = &[
     ("text", ""),
-    ("time", ""),
     ("args::which", "text"),
     ("args::global", "args::which text"),
     ("args::restore", "args::which text"),
@@ -18,12 +17,12 @@ const TABLE: Table<'_> = &[
     ("say", "text"),
     ("exit", "say text"),
     ("progress", "args bar say text"),
-    ("summary", "args say text time"),
+    ("summary", "args say text"),
     ("metrics", ""),
     ("connect", "args exit say"),
     ("consent", "args say summary"),
     ("signals", "exit say"),
-    ("command", "args connect consent exit metrics progress say signals summary text time"),
+    ("command", "args connect consent exit metrics progress say signals summary text"),
     ("", "args command exit say signals"),
 ];
 
