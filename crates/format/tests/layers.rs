@@ -38,7 +38,7 @@ const TABLE: Table<'_> = &[
     ("snapshot", "directory ids json manifest time"),
     ("policy", "json manifest snapshot time"),
     // The roof.
-    ("", "content ids"),
+    ("", "content ids time"),
 ];
 
 rekopia_testkit::layers_of_this_crate!(TABLE);

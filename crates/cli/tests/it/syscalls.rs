@@ -71,7 +71,7 @@ fn a_small_file_costs_a_handful_of_system_calls() {
         ("utimensat", 1.05),
         ("close", 1.25),
         ("fstat", 0.1),
-        ("newfstatat", 0.1),
+        ("newfstatat", 0.15),
         ("statx", 0.1),
         ("unlinkat", 0.01),
         ("fsync", 0.0),

@@ -66,6 +66,7 @@ impl Deleting<'_> {
             view: Arc::clone(self.sink),
             finds_something: true,
             packs: PacksListed::WhereNeeded,
+            counts_bytes: false,
         };
         let answering = question.answer(run.tree(self.sink, self.name)?);
         let answer = run.options.cancel.run_until_cancelled(answering).await;

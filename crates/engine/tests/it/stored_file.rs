@@ -51,12 +51,15 @@ async fn reads_in_order_and_from_anywhere_what_chunks_give() {
 
 #[tokio::test]
 async fn damage_is_invalid_data_and_the_error_is_its_source() {
-    let fixture = Fixture::load("quickstart");
+    let fixture = Fixture::load("deep-indirect");
     let dir = tempfile::tempdir().unwrap();
     let damaged = Damaged::copy(&fixture.repo(), &dir.path().join("repo"));
     let repository = open_at(damaged.root(), &fixture.password).await.unwrap();
-    let from = resolve(&repository, "latest/config/secret.key").await.unwrap();
-    let mut file = repository.open_object(&from.entry.object.unwrap()).await.unwrap().into_async_read();
+    let from = resolve(&repository, "latest").await.unwrap();
+    let mut files = Vec::new();
+    repository.for_each_entry(&from.entry, |entry| files.extend(entry.object)).await.unwrap();
+    let object = files.iter().find(|object| object.indirection() > 0).unwrap();
+    let mut file = repository.open_object(object).await.unwrap().into_async_read();
     damaged.blobs("p").iter().for_each(|pack| damaged.delete(pack));
     let e = file.read_to_end(&mut Vec::new()).await.unwrap_err();
     assert_eq!(e.kind(), std::io::ErrorKind::InvalidData, "{e}");
