@@ -29,7 +29,7 @@ const TABLE: Table<'_> = &[
     ("check", "config env findings log outcome outside run say scratch secrets"),
     ("catalogue", "check config env findings identity log outcome outside recorded run say verdict"),
     ("program", "config env findings handover outcome run say signals"),
-    ("", "catalogue check destination findings"),
+    ("", "catalogue check destination findings program"),
 ];
 
 rekopia_testkit::layers_of_this_crate!(TABLE);

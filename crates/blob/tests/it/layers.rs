@@ -8,11 +8,11 @@ const TABLE: Table<'_> = &[
     // The words that all others use.
     ("setters", ""),
     ("error", ""),
-    ("deadlines", ""),
+    ("deadlines", "setters"),
     ("coalesce", ""),
-    ("reader", "error"),
+    ("reader", "error setters"),
     // Where a repository is. No module of it knows how to get there.
-    ("settings", "error"),
+    ("settings", "error setters"),
     // What the providers share.
     ("client::whole", "error"),
     ("client::collect", "error"),
@@ -40,8 +40,8 @@ const TABLE: Table<'_> = &[
     ("provider", ""),
     // What stands around a provider knows none of them.
     ("layer::health", "error"),
-    ("layer::cache", "error reader"),
-    ("layer::options", "deadlines layer::cache"),
+    ("layer::cache", "error reader setters"),
+    ("layer::options", "deadlines setters layer::cache"),
     ("layer::limit", "error reader layer::options"),
     ("layer::retry", "error deadlines reader layer::health"),
     ("layer", "deadlines reader layer"),
