@@ -118,7 +118,7 @@ fn layers(global: &Global, limits: Limits) -> LayerOptions {
         .in_flight(limits.in_flight)
         .bandwidth(limits.bandwidth)
         .requests_per_second(limits.requests_per_second)
-        .cache(global.cache.clone().map(|dir| CacheOptions::new(dir)))
+        .cache(global.cache.clone().map(CacheOptions::new))
 }
 
 /// Returns the files and folders that reading the repository itself uses: a restore never deletes or overwrites them.
