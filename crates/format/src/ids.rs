@@ -323,7 +323,7 @@ mod tests {
 
     #[test]
     fn content_ids_have_one_spelling() {
-        for bad in ["\03320", "\0", "K00ff", "0f0", "k0F"] {
+        for bad in ["\x003320", "\0", "K00ff", "0f0", "k0F"] {
             assert!(ContentId::parse(bad).is_err(), "{bad:?}");
         }
     }

@@ -1,8 +1,6 @@
 //! The public API of the libraries is what `public-api.txt` beside each says: a change moves the listing, with a reason
 //! in CHANGELOG.md. `REKOPIA_UPDATE_API=1` writes the listings anew.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
