@@ -24,7 +24,7 @@ const TABLE: Table<'_> = &[
     ("choice", "config findings identity outcome recorded say"),
     ("verdict", "config env outcome recorded say"),
     ("run", "choice config findings log outcome receipt recorded say verdict"),
-    ("handover", "config env log outcome run say verdict"),
+    ("handover", "config env outcome run say verdict"),
     ("outside", "config env outcome scratch"),
     ("check", "config env findings log outcome outside run say scratch secrets"),
     ("catalogue", "check config env findings identity log outcome outside recorded run say verdict"),
