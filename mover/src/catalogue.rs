@@ -93,7 +93,7 @@ fn taken_stock(repository: &str, snapshots: &Snapshots) -> Catalogue {
         of_source.entry(&snapshot.source).or_default().push(snapshot);
     }
     let named = |(source, mut own): (&Source, Vec<&Snapshot>)| {
-        own.sort_by_key(|snapshot| snapshot.start.unix_nanos());
+        own.sort_by_key(|snapshot| snapshot.start);
         (one_line(&source.to_string(), 300), backups(&own))
     };
     Catalogue {
@@ -111,7 +111,7 @@ fn backups(own: &[&Snapshot]) -> Backups {
         Backups { complete: complete.len(), incomplete: own.len() - complete.len(), ..Backups::default() };
     if let Some(newest) = complete.last() {
         backups.newest = Some(Choice::of(newest));
-        backups.ended = crate::findings::when(newest.end.unix_nanos());
+        backups.ended = newest.end.to_string();
         backups.errors = Recorded::of(newest).count;
         // How long ago does not matter to whoever takes stock.
         backups.fuller =

@@ -3,7 +3,7 @@
 use rekopia::{Repository, Selection, Snapshot, Snapshots, Source};
 
 use crate::config::Config;
-use crate::findings::{Choice, Findings, when};
+use crate::findings::{Choice, Findings};
 use crate::identity;
 use crate::outcome::Outcome;
 use crate::recorded::Recorded;
@@ -37,18 +37,16 @@ pub(crate) fn choose<'a>(
         return Err(Box::new(no_match(source, &own)));
     };
     findings.chosen = Some(Choice::of(chosen));
-    for skipped in
-        own.iter().filter(|s| s.start.unix_nanos() > chosen.start.unix_nanos() && s.incomplete.is_some())
-    {
+    for skipped in own.iter().filter(|s| s.start > chosen.start && s.incomplete.is_some()) {
         let why = skipped.incomplete.as_deref().unwrap_or_default();
-        let (why, when) = (one_line(why, 100), when(skipped.start.unix_nanos()));
+        let (why, when) = (one_line(why, 100), skipped.start.to_string());
         let what = format!("skipping the incomplete snapshot {} of {when} ({why})", skipped.id);
         say(&format!("WARN: {what}"));
         findings.warnings.push(what);
     }
-    let now = i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX);
+    let now = rekopia::now().unix_nanos();
     if chosen.start.unix_nanos() > now.saturating_add(CLOCKS_DIFFER) {
-        let when = when(chosen.start.unix_nanos());
+        let when = chosen.start.to_string();
         warnings
             .push(format!("snapshot {} is dated in the future, {when}: a clock was or is wrong", chosen.id));
     }
@@ -57,12 +55,10 @@ pub(crate) fn choose<'a>(
         && newest.is_some_and(|n| n.id == chosen.id)
         && let Some(shrunk) = identity::shrunk(chosen, &own, now)
     {
-        let instant = when(shrunk.good.start.unix_nanos());
+        let instant = shrunk.good.start.to_string();
         let what = format!(
             "snapshot {} of {} has lost most of what {} of {instant} had",
-            chosen.id,
-            when(chosen.start.unix_nanos()),
-            shrunk.good.id
+            chosen.id, chosen.start, shrunk.good.id
         );
         if shrunk.recent && !config.settings.accept_shrunk {
             let what = format!(
@@ -87,7 +83,7 @@ fn no_match(source: &Source, own: &[&Snapshot]) -> Outcome {
         );
         return Outcome::failed(13, "no-such-snapshot", what);
     }
-    let oldest = own.first().map_or_else(String::new, |s| when(s.start.unix_nanos()));
+    let oldest = own.first().map_or_else(String::new, |s| s.start.to_string());
     let what = format!(
         "no snapshot of {source} matches: {complete} complete of {} exist, the oldest of {oldest}; \
          correct restoreAsOf or previous",
@@ -106,9 +102,7 @@ fn recorded_errors(config: &Config, chosen: &Snapshot) -> Result<Option<String>,
     let named = if named.is_empty() { named } else { format!(": {named}") };
     let what = format!(
         "snapshot {} of {} recorded {} errors when it was taken{named}",
-        chosen.id,
-        when(chosen.start.unix_nanos()),
-        recorded.count
+        chosen.id, chosen.start, recorded.count
     );
     for line in &recorded.lines {
         say(&format!("INFO: the snapshot recorded: {line}"));
@@ -132,7 +126,7 @@ fn nothing(config: &Config, snapshots: &Snapshots, unique: &str, named: &mut Vec
         one_line(&format!("{} {}", snapshot.source, time.strftime("%Y-%m-%d %H:%M:%S")), 120)
     };
     if !meant.is_empty() && !config.settings.ignore_near_miss {
-        meant.sort_by_key(|s| s.start.unix_nanos());
+        meant.sort_by_key(|s| s.start);
         let from = meant.len().saturating_sub(4);
         let mut details: Vec<String> = meant[from..].iter().map(listed).collect();
         details.push(format!("No snapshots found for {source}"));

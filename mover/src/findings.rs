@@ -74,11 +74,6 @@ impl Choice {
         let totals = root.and_then(|root| root.summary.as_ref()).map(|summary| (summary.files, summary.size));
         // A snapshot of a single file has no summary.
         let (files, bytes) = totals.or_else(|| root.map(|root| (1, root.size))).unwrap_or_default();
-        Choice { id: snapshot.id.to_string(), start: when(snapshot.start.unix_nanos()), files, bytes }
+        Choice { id: snapshot.id.to_string(), start: snapshot.start.to_string(), files, bytes }
     }
-}
-
-/// Returns an instant as people write it.
-pub(crate) fn when(ns: i64) -> String {
-    jiff::Timestamp::from_nanosecond(ns.into()).map_or_else(|_| "an unknown time".into(), |t| t.to_string())
 }

@@ -22,7 +22,7 @@ pub(crate) fn misses<'a>(all: &'a [Snapshot], wanted: &Source) -> Misses<'a> {
     let mut newest: Vec<&Snapshot> = Vec::new();
     for snapshot in all {
         match newest.iter_mut().find(|s| s.source == snapshot.source) {
-            Some(known) if known.start.unix_nanos() < snapshot.start.unix_nanos() => *known = snapshot,
+            Some(known) if known.start < snapshot.start => *known = snapshot,
             Some(_) => {}
             None => newest.push(snapshot),
         }
@@ -50,7 +50,7 @@ pub(crate) fn related<'a>(all: &'a [Snapshot], wanted: &Source) -> Vec<&'a Sourc
         };
         let user = &s.source.user;
         let begins_alike = joined(user, &wanted.user) || joined(&wanted.user, user);
-        (!begins_alike, std::cmp::Reverse(s.start.unix_nanos()))
+        (!begins_alike, std::cmp::Reverse(s.start))
     });
     let mut sources: Vec<&Source> = Vec::new();
     for snapshot in related {
@@ -93,7 +93,7 @@ pub(crate) fn shrunk<'a>(chosen: &Snapshot, candidates: &[&'a Snapshot], now_ns:
         return None;
     }
     let good = complete.iter().rev().find(|s| !small(s))?;
-    let first_small = complete.iter().find(|s| s.start.unix_nanos() > good.start.unix_nanos())?;
+    let first_small = complete.iter().find(|s| s.start > good.start)?;
     Some(Shrunk { good, recent: now_ns - first_small.start.unix_nanos() < 14 * 24 * HOUR })
 }
 

@@ -12,7 +12,7 @@ use rekopia_blob::{BlobErrorKind, LayerOptions};
 
 use crate::choice::choose;
 use crate::config::{Config, Operation};
-use crate::findings::{Findings, when};
+use crate::findings::Findings;
 use crate::log::Log;
 use crate::outcome::{Done, Outcome, stoppable};
 use crate::receipt::receipt;
@@ -159,7 +159,7 @@ async fn restore_from(
     };
     let id = chosen.id.to_string();
     let source = one_line(&chosen.source.to_string(), 300);
-    say(&format!("INFO: Selected snapshot with id: {id} ({}, {source})", when(chosen.start.unix_nanos())));
+    say(&format!("INFO: Selected snapshot with id: {id} ({}, {source})", chosen.start));
     say(&format!("INFO: {} MiB of memory for data in flight", config.options.memory_bytes >> 20));
     let reference = Reference::of_id(id.clone());
     let selection = Selection::default();
@@ -177,7 +177,7 @@ async fn restore_from(
     warnings.extend(receipt(repository, &from, &options, &report));
     let done = Done {
         repository: repository.info().unique_id.clone(),
-        snapshot: format!("{id} of {}", when(chosen.start.unix_nanos())),
+        snapshot: format!("{id} of {}", chosen.start),
         dry: config.operation == Operation::Check,
         times: log.times(),
         warnings,
@@ -259,11 +259,7 @@ async fn beyond(
     }
     let unindexed = repository.unindexed().await?;
     let Some(packs) = unindexed.counted() else { return Ok(None) };
-    let own = unindexed
-        .snapshots()
-        .iter()
-        .filter(|s| s.source == config.source)
-        .max_by_key(|s| s.start.unix_nanos());
+    let own = unindexed.snapshots().iter().filter(|s| s.source == config.source).max_by_key(|s| s.start);
     let what = match (own, unindexed.unreadable().first()) {
         (Some(s), _) => format!(
             "{packs}, one holds snapshot {} of {}: index blobs are missing; salvage reads it",

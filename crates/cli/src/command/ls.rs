@@ -126,7 +126,7 @@ fn document(path: &str, entry: &Entry) -> Value {
         },
         "mode": format!("0{:o}", entry.mode),
         "size": entry.summary.as_ref().map_or(entry.size, |s| s.size),
-        "mtime": rekopia_format::time::format_rfc3339_nanos(entry.mtime.unix_nanos()),
+        "mtime": entry.mtime.to_string(),
         "uid": entry.uid,
         "gid": entry.gid,
         "obj": entry.object.map(|o| o.to_string()),

@@ -93,8 +93,7 @@ fn say_roots(roots: &[RootCandidate], zone: &Zone) {
 
 /// Returns a tree without a snapshot as one of the documents of snapshots.
 fn unnamed(root: &RootCandidate) -> Value {
-    let newest =
-        (root.entries > 0).then(|| rekopia_format::time::format_rfc3339_nanos(root.newest.unix_nanos()));
+    let newest = (root.entries > 0).then(|| root.newest.to_string());
     json!({"version": 1, "unnamedTree": {
         "obj": root.object.to_string(),
         "newest": newest,

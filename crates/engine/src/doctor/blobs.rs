@@ -101,7 +101,7 @@ impl Listed {
         }
         let late =
             self.0.values().filter(|blob| blob.modified.unix_nanos() > now_ns.saturating_add(CLOCKS_DIFFER));
-        if let Some(latest) = late.max_by_key(|blob| blob.modified.unix_nanos()) {
+        if let Some(latest) = late.max_by_key(|blob| blob.modified) {
             let time = latest.modified;
             let what =
                 format!("blob {} was written in the future, {time}: a clock was or is wrong", latest.id);

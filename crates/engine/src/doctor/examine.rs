@@ -15,6 +15,7 @@ use crate::observer::{Event, Observer, Phase, Progress, Silent};
 use crate::repository::listed_packs::ListedPacks;
 use crate::repository::trees::{Missing, Trees};
 use crate::repository::{OpenOptions, Password, Repository};
+use crate::zone::now;
 
 /// How thoroughly a repository is examined.
 #[derive(Debug, Clone, Default)]
@@ -124,7 +125,7 @@ async fn examine_as(
     (examination.version, examination.epochs) = (info.version, info.epochs_enabled);
     examination.contents = info.contents;
     opening(&repository, &mut examination);
-    let now_ns = i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX);
+    let now_ns = now().unix_nanos();
     let listed = Listed::read(&repository.contents()).await?;
     examination.blobs = listed.families();
     examination.bytes = listed.bytes();
@@ -271,7 +272,7 @@ async fn snapshots(
             None => {
                 examination.whole_snapshots += 1;
                 let newest = newest_whole.entry(source).or_insert(snapshot);
-                if snapshot.incomplete.is_none() && snapshot.start.unix_nanos() > newest.start.unix_nanos() {
+                if snapshot.incomplete.is_none() && snapshot.start > newest.start {
                     *newest = snapshot;
                 }
             }

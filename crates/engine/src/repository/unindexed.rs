@@ -131,11 +131,8 @@ impl Repository {
             RootReference::Id(id) => ObjectId::parse(id).is_ok_and(|id| unindexed.has(&id).unwrap_or(false)),
             _ => false,
         };
-        let found = unindexed
-            .snapshots()
-            .iter()
-            .filter(|snapshot| is_meant(snapshot))
-            .max_by_key(|s| s.start.unix_nanos());
+        let found =
+            unindexed.snapshots().iter().filter(|snapshot| is_meant(snapshot)).max_by_key(|s| s.start);
         unindexed.judge(not_found, found, is_object)
     }
 

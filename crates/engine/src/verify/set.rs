@@ -253,8 +253,7 @@ impl Set<'_> {
         let mut affected = Affected::new(&contents, damage);
         self.ledger.failed.store(0, Ordering::Relaxed);
         let mut newest_first = self.trees.clone();
-        newest_first
-            .sort_by_key(|tree| std::cmp::Reverse(tree.snapshot.as_ref().map(|s| s.start.unix_nanos())));
+        newest_first.sort_by_key(|tree| std::cmp::Reverse(tree.snapshot.as_ref().map(|s| s.start)));
         for tree in newest_first {
             let (id, source) = named(tree);
             let of = if source.is_empty() { id.clone() } else { format!("{source} {id}") };

@@ -107,7 +107,7 @@ const TABLE: Table<'_> = &[
     // What state a repository is in.
     ("doctor::finding", ""),
     ("doctor::blobs", "error repository::contents repository::index doctor::finding"),
-    ("doctor::examine", "error observer repository doctor::blobs doctor::finding"),
+    ("doctor::examine", "error observer repository zone doctor::blobs doctor::finding"),
     ("doctor", "doctor"),
     // The sink: values and handles, the destination as all share it, and what is done to it.
     ("sink::attributes", ""),
